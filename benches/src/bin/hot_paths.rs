@@ -1,0 +1,51 @@
+//! hot_paths PATH RUNS: runs one hot path so many times, for counting instructions.
+
+use shm_api::{Backend, CreateOptions, Key, Segment};
+use shm_posix::Posix;
+use shm_sysv::SysV;
+use std::{num::NonZeroUsize, process};
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let (path, runs) = (arguments.next().unwrap_or_default(), arguments.next().unwrap_or_default());
+    let runs: u32 = runs.parse().expect("hot_paths PATH RUNS");
+    let options = CreateOptions::new(NonZeroUsize::new(4096).expect("not 0"));
+    let id = Key::id(0x6870_0000 | process::id() & 0xffff).expect("not 0");
+    let name = Key::name(&format!("hot-{}", process::id())).expect("a name");
+    let mut bytes = [0; 64];
+    let mut cycle: Box<dyn FnMut()> = match path.as_str() {
+        "create+detach, System V" => {
+            Box::new(|| _ = SysV::new().create(&id, &options).expect("create").detach())
+        }
+        "create+detach, POSIX" => {
+            Box::new(|| _ = Posix::new().create(&name, &options).expect("create").detach())
+        }
+        "attach+detach, System V" => {
+            let held = SysV::new().create(&id, &options).expect("create");
+            let id = &id;
+            Box::new(move || {
+                _ = SysV::new().attach(id).expect("attach").detach();
+                let _ = &held;
+            })
+        }
+        "attach+detach, POSIX" => {
+            let held = Posix::new().create(&name, &options).expect("create");
+            let name = &name;
+            Box::new(move || {
+                _ = Posix::new().attach(name).expect("attach").detach();
+                let _ = &held;
+            })
+        }
+        "write and read 64 bytes" => {
+            let held = Posix::new().create(&name, &options).expect("create");
+            Box::new(move || {
+                held.write(64, &bytes);
+                held.read(64, &mut bytes);
+            })
+        }
+        other => panic!("no hot path is called {other:?}"),
+    };
+    for _ in 0..runs {
+        cycle();
+    }
+}

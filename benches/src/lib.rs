@@ -1,0 +1,5 @@
+//! The limit: what the bare system calls cost, with none of the library's promises.
+
+pub mod alternate;
+pub mod posix;
+pub mod sysv;

@@ -1,0 +1,45 @@
+//! Shared memory with Node.js, in Rust: System V for an integer key, POSIX for a name.
+//!
+//! ```text
+//! node examples/languages/share.js sysv cargo run --quiet --package shm-example-share --
+//! shm-example-share create KEY    makes a segment of three doubles, and leaves it
+//! shm-example-share double KEY    prints the doubles of a segment, and doubles them
+//! ```
+
+use shm_api::{Backend, CreateOptions, Key, Segment};
+use std::{env, error::Error, num::NonZeroUsize};
+
+const COUNT: usize = 3;
+const DOUBLE: usize = size_of::<f64>();
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let [command, key] =
+        env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "create|double KEY")?;
+    match key.parse() {
+        Ok(id) => run(&shm_sysv::SysV::new(), &command, &Key::id(id).ok_or("0 is no key")?),
+        Err(_) => run(&shm_posix::Posix::new(), &command, &Key::name(&key)?),
+    }
+}
+
+fn run(backend: &impl Backend, command: &str, key: &Key) -> Result<(), Box<dyn Error>> {
+    if command == "create" {
+        let size = NonZeroUsize::new(COUNT * DOUBLE).ok_or("no doubles")?;
+        // It persists: else it would go with this process, its last holder.
+        let segment = backend.create(key, &CreateOptions::new(size).persist(true))?;
+        for i in 0..COUNT {
+            segment.write(i * DOUBLE, &(1.5 + i as f64).to_ne_bytes());
+        }
+        return Ok(());
+    }
+    let segment = backend.attach(key)?;
+    let mut shown = Vec::new();
+    for offset in (0..segment.size().get() / DOUBLE).map(|i| i * DOUBLE) {
+        let mut bytes = [0; DOUBLE];
+        segment.read(offset, &mut bytes);
+        let number = f64::from_ne_bytes(bytes);
+        shown.push(number.to_string());
+        segment.write(offset, &(number * 2.0).to_ne_bytes());
+    }
+    println!("{}", shown.join(" "));
+    Ok(())
+}

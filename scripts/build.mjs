@@ -1,0 +1,42 @@
+// npm run build [-- --backend sysv|posix] [-- --if-missing]: builds the addon and puts it where index.js finds it.
+
+import { copyFileSync, cpSync, existsSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { fail, root, run } from './run.mjs';
+
+/** Builds the addon with both backends or one, and returns the file. */
+export function build(backend) {
+  // A target folder each: features unify within one, and the artefacts share a name.
+  const target = join(root, 'target', ...(backend === undefined ? [] : [backend]));
+  const features = backend === undefined ? [] : ['--no-default-features', '--features', backend];
+  run('cargo', ['build', '--release', '--package', 'shm-node', '--target-dir', target, ...features]);
+  const library = process.platform === 'darwin' ? 'libshm_node.dylib' : 'libshm_node.so';
+  return join(target, 'release', library);
+}
+
+/** Puts an addon into a copy of the package; a process that has the old one loaded keeps it. */
+export function install(library, folder) {
+  const place = join(folder, 'shm-node.node');
+  copyFileSync(library, `${place}.new`);
+  renameSync(`${place}.new`, place);
+}
+
+/** Copies the package without its binaries. */
+export function copyPackage(folder) {
+  const source = join(root, 'shm-node');
+  const { files } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'));
+  for (const part of ['package.json', ...files.filter((part) => part !== 'prebuilds')]) {
+    // README and licences are the workspace's.
+    const from = [source, root].map((place) => join(place, part)).find(existsSync);
+    cpSync(from, join(folder, part), { recursive: true });
+  }
+}
+
+if (process.argv[1] === import.meta.filename || process.argv[1]?.endsWith('build.mjs')) {
+  const options = { backend: { type: 'string' }, 'if-missing': { type: 'boolean' } };
+  const { values } = parseArgs({ options });
+  if (![undefined, 'sysv', 'posix'].includes(values.backend)) fail('--backend is sysv or posix; without it, both.');
+  const folder = join(root, 'shm-node');
+  if (!values['if-missing'] || !existsSync(join(folder, 'shm-node.node'))) install(build(values.backend), folder);
+}

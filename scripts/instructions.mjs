@@ -1,0 +1,50 @@
+// npm run bench:instructions [-- --write]: counts the instructions of the hot paths, which do not depend on the machine's
+// mood, and fails where one rose by more than 10 % over benches/instructions.json.
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fail, root, run } from './run.mjs';
+
+// Each path, and how often it runs: the fewer instructions it has, the more often.
+const PATHS = {
+  'create+detach, System V': 1_000,
+  'create+detach, POSIX': 1_000,
+  'attach+detach, System V': 1_000,
+  'attach+detach, POSIX': 1_000,
+  'write and read 64 bytes': 100_000,
+};
+const ALLOWED = 1.1;
+const kept = join(root, 'benches', 'instructions.json');
+
+run('cargo', ['build', '--release', '--locked', '--package', 'shm-benches', '--bin', 'hot_paths']);
+const folder = mkdtempSync(join(tmpdir(), 'callgrind-'));
+
+function count(path, runs) {
+  const { status, stderr, error } = spawnSync(
+    'valgrind',
+    ['--tool=callgrind', `--callgrind-out-file=${join(folder, 'out')}`, join(root, 'target/release/hot_paths'), path, runs],
+    { encoding: 'utf8' },
+  );
+  if (error?.code === 'ENOENT') fail('valgrind: not found. Install it with your system (apt-get install valgrind).');
+  const collected = /Collected : (\d+)/.exec(stderr);
+  if (status !== 0 || collected === null) fail(`valgrind: ${stderr}`);
+  return Number(collected[1]);
+}
+
+try {
+  // Two lengths, so that starting up and the first use cancel out.
+  const each = ([path, runs]) => [path, Math.round((count(path, runs + 100) - count(path, 100)) / runs)];
+  const counts = Object.fromEntries(Object.entries(PATHS).map(each));
+  if (process.argv.includes('--write')) {
+    writeFileSync(kept, `${JSON.stringify(counts, null, 2)}\n`);
+  } else {
+    const before = JSON.parse(readFileSync(kept, 'utf8'));
+    const risen = Object.keys(PATHS).filter((path) => counts[path] > before[path] * ALLOWED);
+    for (const path of Object.keys(PATHS)) console.log(`${path}: ${counts[path]} instructions, kept ${before[path]}`);
+    if (risen.length > 0) fail(`More instructions than allowed (10 % over what is kept): ${risen.join('; ')}`);
+  }
+} finally {
+  rmSync(folder, { recursive: true });
+}

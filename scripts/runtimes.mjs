@@ -1,0 +1,165 @@
+// npm run test:runtimes [-- NAME...]: the Node tests on each runtime, each of which comes as an npm package.
+// Writes what it saw to docs/runtimes.md, if it ran them all. Fails where a Node fails, or the first example anywhere.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { build, copyPackage, install } from './build.mjs';
+import { fail, root, run } from './run.mjs';
+
+const { platform } = createRequire(import.meta.url)('../shm-node/lib/platform.js');
+
+// How each runs a program, how it runs a test, and how it tells of a failure and of what passed or was skipped.
+const node = { test: ['--test', '--test-reporter=tap'], run: [], lines: /^( *)(ok|not ok) \d+ - (.*?)(?: # (SKIP).*)?$/ };
+const bun = { test: ['test', '--timeout', '120000'], run: [], lines: /^()\((pass|fail|skip|todo)\) (.*?)(?: \[[\d.]+m?s\])?()$/ };
+const deno = { test: ['test', '-A', '--no-check'], run: ['run', '-A'], lines: /^( *)(.*) \.\.\. (ok|FAILED|ignored) \(.*\)()$/ };
+const RUNTIMES = {
+  ...Object.fromEntries([18, 20, 22, 24, 26].map((version) => [`node-${version}`, { spec: `node@${version}`, ...node }])),
+  bun: { spec: 'bun', ...bun },
+  deno: { spec: 'deno', ...deno },
+};
+
+// These try the compiler, the documents and programs in other languages, not the runtime.
+const NOT_OF_THE_RUNTIME = ['types', 'docs', 'languages', 'examples', 'package'];
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.find((name) => !(name in RUNTIMES));
+if (unknown !== undefined) fail(`${unknown}: no such runtime. There are ${Object.keys(RUNTIMES).join(', ')}.`);
+
+const packageFolder = join(root, 'target', 'packages', 'both');
+rmSync(packageFolder, { recursive: true, force: true });
+mkdirSync(packageFolder, { recursive: true });
+copyPackage(packageFolder);
+install(build(), packageFolder);
+
+const tests = join(root, 'tests', 'node');
+const files = readdirSync(tests)
+  .filter((file) => file.endsWith('.test.js') && !NOT_OF_THE_RUNTIME.includes(basename(file, '.test.js')))
+  .map((file) => join(tests, file));
+const project = installedProject();
+
+const seen = [];
+for (const name of wanted.length > 0 ? wanted : Object.keys(RUNTIMES)) {
+  const result = await test(name, RUNTIMES[name]);
+  console.log(`${name} ${result.version}: ${result.passed} passed, ${result.skipped} skipped, ${result.failed.length} failed`);
+  for (const claim of result.failed) console.log(`  ${claim}`);
+  if (!result.example) console.log('  the first example of the README does not print what it should');
+  seen.push({ name, ...result });
+}
+rmSync(project, { recursive: true, force: true });
+if (wanted.length === 0) writeFileSync(join(root, 'docs', 'runtimes.md'), report(seen));
+process.exitCode = seen.some(({ name, example, failed }) => !example || (name.startsWith('node') && failed.length > 0)) ? 1 : 0;
+
+function executable(name, { spec }) {
+  const folder = join(root, 'target', 'runtimes', name);
+  const file = join(folder, 'node_modules', '.bin', name.replace(/-\d+$/, ''));
+  if (!existsSync(file)) {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'package.json'), '{ "private": true }');
+    run('npm', ['install', '--prefix', folder, '--no-audit', '--no-fund', '--loglevel', 'error', spec]);
+  }
+  return file;
+}
+
+async function test(name, runtime) {
+  const program = executable(name, runtime);
+  const env = { ...process.env, SHM_NODE_PACKAGE: packageFolder, NO_COLOR: '1', NODE_OPTIONS: '' };
+  const version = /\d+\.\d+\.\d+/.exec(spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout)[0];
+  const totals = { passed: 0, skipped: 0, failed: [] };
+  for (const file of files) {
+    const look = async () => {
+      const { output, code } = await finish(program, [...runtime.test, file], { cwd: root, env });
+      return count(output, runtime, basename(file, '.test.js'), code);
+    };
+    let result = await look();
+    // What fails for want of processor time on a busy machine does not fail twice.
+    if (result.failed.length > 0) result = await look();
+    totals.passed += result.passed;
+    totals.skipped += result.skipped;
+    totals.failed.push(...result.failed);
+  }
+  const first = await finish(program, [...runtime.run, 'first.cjs'], { cwd: project });
+  return { version, example: first.output === readme().output, ...totals };
+}
+
+/** Runs a program to its end, or, where it hangs, ends it with all that it started. */
+async function finish(program, args, options) {
+  const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  const patience = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), 150_000);
+  const [code] = await once(child, 'close');
+  clearTimeout(patience);
+  return { output, code };
+}
+
+// Counts tests, not the groups that they are in: a group comes after or before what is indented below it.
+function count(output, { lines }, file, status) {
+  const totals = { passed: 0, skipped: 0, failed: [] };
+  const results = output
+    .split('\n')
+    .map((line) => lines.exec(line))
+    .filter(Boolean)
+    .map(([, indent, a, b, skip]) => {
+      const verdict = [a, b].find((text) => /^(ok|not ok|pass|fail|skip|todo|FAILED|ignored)$/.test(text));
+      return { depth: indent.length, claim: verdict === a ? b : a, verdict: skip ? 'skip' : verdict };
+    });
+  for (const [place, { depth, claim, verdict }] of results.entries()) {
+    if (place > 0 && results[place - 1].depth > depth) continue; // a group's own line
+    if (['skip', 'todo', 'ignored'].includes(verdict)) totals.skipped += 1;
+    else if (['ok', 'pass'].includes(verdict)) totals.passed += 1;
+    else if (!totals.failed.includes(`${file}: ${claim}`)) totals.failed.push(`${file}: ${claim}`);
+  }
+  if (status !== 0 && totals.failed.length === 0) totals.failed.push(`${file}: it does not come to its end`);
+  return totals;
+}
+
+/** A project with nothing but the tarball, installed offline and without scripts, and the README's first example. */
+function installedProject() {
+  const folder = mkdtempSync(join(tmpdir(), 'shm-node-runtimes-'));
+  const prebuilds = join(folder, 'prebuilds');
+  cpSync(join(packageFolder, 'shm-node.node'), join(prebuilds, platform, 'shm-node.node'));
+  run('node', [join(root, 'scripts', 'package.mjs'), '--prebuilds', prebuilds, '--into', folder]);
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }');
+  writeFileSync(join(folder, 'first.cjs'), readme().code);
+  const tarball = readdirSync(folder).find((file) => file.endsWith('.tgz'));
+  const flags = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel', 'error'];
+  run('npm', ['install', '--prefix', folder, ...flags, join(folder, tarball)]);
+  return folder;
+}
+
+function readme() {
+  const text = readFileSync(join(root, 'README.md'), 'utf8');
+  const [, code, output] = /```js\n(.*?)```.*?```text\n(.*?)```/s.exec(text);
+  return { code, output };
+}
+
+function report(all) {
+  const title = { node: 'Node', bun: 'Bun', deno: 'Deno' };
+  const nameOf = ({ name, version }) => `${title[name.replace(/-\d+$/, '')]} ${version}`;
+  const rows = all.map((one) => {
+    const cells = [nameOf(one), one.example ? 'yes' : 'no', one.passed, one.skipped, one.failed.length];
+    return `| ${cells.join(' | ')} |`;
+  });
+  const lists = all
+    .filter(({ failed }) => failed.length > 0)
+    .flatMap((one) => ['', `## ${nameOf(one)}`, '', ...one.failed.map((claim) => `- ${claim.replace(/([<>*_|])/g, '\\$1')}`)]);
+  return [
+    '# Runtimes',
+    '',
+    `Written by \`npm run test:runtimes\` on ${platform}. It runs the same tests on each runtime, and the first example of the`,
+    'README in an empty project where the tarball was installed offline with `--ignore-scripts`.',
+    '',
+    '| runtime | first example | passed | skipped | failed |',
+    '|---|---|---|---|---|',
+    ...rows,
+    '',
+    'What failed is listed below, by test file: what that runtime cannot do, or does otherwise than Node. Bun runs the',
+    'tests with `bun test`, Deno with `deno test -A`.',
+    ...lists,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,23 @@
+// npm test: every test of the workspace, Rust and Node; the Node tests on each of the three builds.
+
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { build, copyPackage, install } from './build.mjs';
+import { root, run } from './run.mjs';
+
+if (!existsSync(join(root, 'node_modules'))) run('npm', ['ci', '--no-audit', '--no-fund']);
+run('cargo', ['test', '--workspace', '--locked']);
+
+const tests = join(root, 'tests', 'node');
+const files = readdirSync(tests).filter((file) => file.endsWith('.test.js'));
+
+for (const backend of [undefined, 'sysv', 'posix']) {
+  const name = backend ?? 'both';
+  const folder = join(root, 'target', 'packages', name);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  copyPackage(folder);
+  install(build(backend), folder);
+  console.log(`\n# Node tests, ${name}`);
+  run('node', ['--test', ...files.map((file) => join(tests, file))], { SHM_NODE_PACKAGE: folder });
+}

@@ -1,0 +1,231 @@
+//! The contract itself.
+
+use crate::{
+    Access, AttachError, CreateError, CreateOptions, DestroyError, Detached, Key, OsError, SegmentInfo,
+};
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    ptr::{self, NonNull},
+    sync::atomic::{AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64},
+    time::{Duration, Instant},
+};
+
+/// A way to make, find and destroy segments.
+///
+/// # Safety
+///
+/// An implementation promises that
+///
+/// - every segment it hands out fulfils the contract of [`Segment`];
+/// - a segment from [`create`](Self::create) is exactly as large as was asked, and all zero;
+/// - a segment that somebody holds is destroyed by nothing but [`destroy`](Self::destroy), and one that was
+///   not made through this library by nothing else either;
+/// - after [`destroy`](Self::destroy) the holders keep their memory, and the key is free.
+pub unsafe trait Backend: fmt::Debug + Send + Sync {
+    /// What it hands out.
+    type Segment: Segment;
+
+    /// The backend's name, in lower case, as messages and listings show it.
+    fn name(&self) -> &'static str;
+
+    /// Creates a segment under `key` and attaches it.
+    ///
+    /// # Errors
+    ///
+    /// [`CreateError::Exists`] where the key is taken; nothing is left behind by any error.
+    fn create(&self, key: &Key, options: &CreateOptions) -> Result<Self::Segment, CreateError>;
+
+    /// Creates a segment under a random integer key that was free.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create), except that the key is never taken.
+    fn create_anywhere(&self, options: &CreateOptions) -> Result<Self::Segment, CreateError> {
+        loop {
+            let key = Key::random().map_err(|error| CreateError::NoRandomKey(error.to_string()))?;
+            match self.create(&key, options) {
+                Err(CreateError::Exists { .. }) => {}
+                created => return created,
+            }
+        }
+    }
+
+    /// Attaches the segment that `key` names.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError::NotFound`] where there is none.
+    fn attach(&self, key: &Key) -> Result<Self::Segment, AttachError>;
+
+    /// Tells of the segment that `key` names, without attaching it.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError::NotFound`] where there is none.
+    fn info(&self, key: &Key) -> Result<SegmentInfo, AttachError>;
+
+    /// Destroys the segment that `key` names now, whoever holds it; holders keep their memory.
+    ///
+    /// # Errors
+    ///
+    /// [`DestroyError::NotFound`] where there is none.
+    fn destroy(&self, key: &Key) -> Result<(), DestroyError>;
+}
+
+/// One attachment of one segment. Dropping it detaches it.
+///
+/// # Safety
+///
+/// An implementation promises that
+///
+/// - [`as_ptr`](Self::as_ptr) and [`size`](Self::size) never change, and the bytes they span can be read
+///   and written (see [`Access::ReadOnly`] for where a write goes) until the segment is detached or dropped;
+/// - `as_ptr` is aligned to a page, or at least to 64 bytes;
+/// - the range that [`let_go_in_place`](Self::let_go_in_place) returns keeps the same addresses readable and
+///   writable until it is dropped.
+pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
+    /// The bare addresses that stay when the segment is let go in place; they are freed when it is dropped.
+    type Range: fmt::Debug + Send + Sync + 'static;
+
+    /// The key that it was created or attached by.
+    fn key(&self) -> &Key;
+
+    /// Where it begins.
+    fn as_ptr(&self) -> NonNull<u8>;
+
+    /// Its size in bytes, exactly as its creator asked.
+    fn size(&self) -> NonZeroUsize;
+
+    /// Whether writes reach it.
+    fn access(&self) -> Access;
+
+    /// Whether the key still names this segment, and not none or another.
+    fn is_current(&self) -> bool;
+
+    /// Leaves the segment and frees its addresses. The last holder destroys it, unless it persists or was
+    /// not created through this library.
+    fn detach(self) -> Detached;
+
+    /// Leaves the segment, but keeps its addresses: code that is still at work on them (a system call in
+    /// flight) does no harm. On a kernel backend they are private memory from then on and read as zeros.
+    ///
+    /// Where others hold a segment that this process created, waits for them to leave for as long as
+    /// `patience` says, so as to be the last. Holds no lock meanwhile.
+    fn let_go_in_place(self, patience: Duration) -> (Detached, Self::Range);
+
+    /// Copies bytes from `offset` on into `target` and returns how many: fewer than asked at the end of the
+    /// segment. Another process may write at the same time, so the copy may be torn.
+    fn read(&self, offset: usize, target: &mut [u8]) -> usize {
+        let count = target.len().min(self.size().get().saturating_sub(offset));
+        if count > 0 {
+            // SAFETY: offset < size, so this stays inside the segment.
+            let source = unsafe { self.as_ptr().add(offset) };
+            // SAFETY: `count` bytes fit on both sides, and a segment never overlaps a `&mut` of ours.
+            unsafe { ptr::copy_nonoverlapping(source.as_ptr(), target.as_mut_ptr(), count) };
+        }
+        count
+    }
+
+    /// Copies `source` into the segment from `offset` on and returns how many bytes went in: fewer than
+    /// asked at its end. Another process may see the copy half done.
+    fn write(&self, offset: usize, source: &[u8]) -> usize {
+        let count = source.len().min(self.size().get().saturating_sub(offset));
+        if count > 0 {
+            // SAFETY: offset < size, so this stays inside the segment.
+            let target = unsafe { self.as_ptr().add(offset) };
+            // SAFETY: `count` bytes fit on both sides, and a segment never overlaps a `&` of ours.
+            unsafe { ptr::copy_nonoverlapping(source.as_ptr(), target.as_ptr(), count) };
+        }
+        count
+    }
+
+    /// The atomic integer at `offset`, or `None` where it does not fit or is not aligned.
+    fn atomic<T: Atomic>(&self, offset: usize) -> Option<&T> {
+        let fits = offset.checked_add(size_of::<T>())? <= self.size().get();
+        if !fits || !offset.is_multiple_of(align_of::<T>()) {
+            return None;
+        }
+        // SAFETY: offset is inside the segment.
+        let cell = unsafe { self.as_ptr().add(offset) };
+        // SAFETY: it fits, is aligned (the segment's start is), lives as long as `self`, and every value is
+        // valid for an atomic integer, whoever wrote it.
+        Some(unsafe { cell.cast::<T>().as_ref() })
+    }
+
+    /// The segment's bytes as a slice.
+    ///
+    /// # Safety
+    ///
+    /// Nobody, in this process or any other, may write to them while the slice lives.
+    unsafe fn as_slice(&self) -> &[u8] {
+        // SAFETY: valid by the contract of this trait, and unchanging by the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.as_ptr().as_ptr(), self.size().get()) }
+    }
+
+    /// The segment's bytes as a mutable slice.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else, in this process or any other, may read or write them while the slice lives.
+    unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: valid by the contract of this trait, and ours alone by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.as_ptr().as_ptr(), self.size().get()) }
+    }
+}
+
+/// An atomic integer that may lie in a segment.
+///
+/// # Safety
+///
+/// Every bit pattern is a valid value, and every access is atomic.
+pub unsafe trait Atomic {}
+
+macro_rules! atomic {
+    ($($type:ty)*) => {$(
+        // SAFETY: the standard library gives both promises for its atomic integers.
+        unsafe impl Atomic for $type {}
+    )*};
+}
+atomic!(AtomicI8 AtomicI16 AtomicI32 AtomicI64 AtomicU8 AtomicU16 AtomicU32 AtomicU64);
+
+/// A backend that can tell which segments exist.
+pub trait List: Backend {
+    /// Every segment that has a key, of all users, in the order of their keys.
+    ///
+    /// # Errors
+    ///
+    /// Where the system does not let us look.
+    fn list(&self) -> Result<Vec<SegmentInfo>, OsError>;
+}
+
+/// A backend that can attach a segment so that no write of ours reaches it.
+pub trait AttachReadOnly: Backend {
+    /// Attaches the segment that `key` names with [`Access::ReadOnly`]; read permission is enough.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::attach`].
+    fn attach_read_only(&self, key: &Key) -> Result<Self::Segment, AttachError>;
+}
+
+/// A backend whose segments may be left behind by a crash, and freed later.
+pub trait Sweep: Backend {
+    /// Destroys the segments that this user created and nobody holds; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// Where the library's own files cannot be used.
+    fn sweep(&self) -> Result<usize, OsError>;
+}
+
+/// A segment that can be left from inside a signal handler.
+pub trait LeaveInSignal: Segment {
+    /// Leaves as [`Segment::let_go_in_place`] does, with system calls only: no allocation, and locks are
+    /// tried until `deadline`, never waited for. What could not be settled is left to a sweep.
+    ///
+    /// # Safety
+    ///
+    /// The segment counts as detached afterwards: its owner must not use or drop it again.
+    unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached;
+}

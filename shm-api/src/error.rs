@@ -1,0 +1,157 @@
+//! What can go wrong. Every error keeps the errno, the call and the key, and says what to do.
+
+use crate::{InvalidName, Key, Mode};
+use std::{borrow::Cow, io};
+
+/// A system call that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{call}{}: {}{}{advice}", on(key.as_ref()), io::Error::from_raw_os_error(*errno), if advice.is_empty() { "" } else { ". " })]
+pub struct OsError {
+    call: &'static str,
+    key: Option<Key>,
+    errno: i32,
+    advice: Cow<'static, str>,
+}
+
+fn on(key: Option<&Key>) -> String {
+    key.map_or_else(String::new, |key| format!(" of segment {key}"))
+}
+
+impl OsError {
+    /// `call` failed with `errno`.
+    pub const fn new(call: &'static str, errno: i32) -> Self {
+        Self { call, key: None, errno, advice: Cow::Borrowed("") }
+    }
+
+    /// Names the segment that the call was about.
+    #[must_use]
+    pub fn on(mut self, key: &Key) -> Self {
+        self.key = Some(key.clone());
+        self
+    }
+
+    /// Says what the caller can do, in a sentence.
+    #[must_use]
+    pub fn advise(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
+        self.advice = advice.into();
+        self
+    }
+
+    /// The system call's name.
+    pub const fn call(&self) -> &'static str {
+        self.call
+    }
+
+    /// The segment it was about.
+    pub const fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
+    }
+
+    /// The error number.
+    pub const fn errno(&self) -> i32 {
+        self.errno
+    }
+}
+
+/// A key that a backend has no place for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidKey {
+    /// A string key where only integers work.
+    #[error("{backend} has integer keys, so {key} cannot be one: give an integer, or use the POSIX backend")]
+    NotAnInteger {
+        /// The backend's name.
+        backend: &'static str,
+        /// The key.
+        key: Key,
+    },
+    /// A name that the library keeps for itself.
+    #[error("{key} is a name that this library keeps for itself: choose another")]
+    Reserved {
+        /// The key.
+        key: Key,
+    },
+    /// Not a name at all.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+}
+
+/// Why a segment was not created. Nothing is left behind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// That key is taken.
+    #[error("segment {key} exists already: attach it, or choose another key")]
+    Exists {
+        /// The key.
+        key: Key,
+    },
+    /// This backend has no such keys.
+    #[error(transparent)]
+    InvalidKey(#[from] InvalidKey),
+    /// The mode keeps the owner from reading, so nobody could ever ask the kernel about the segment.
+    #[error("mode 0{:03o} of segment {key} does not let its owner read: add 0400", mode.bits())]
+    Unreadable {
+        /// The key.
+        key: Key,
+        /// The mode that was asked for.
+        mode: Mode,
+    },
+    /// The system's random source failed, so no key could be made up.
+    #[error("no random key: {0}")]
+    NoRandomKey(String),
+    /// The system refused.
+    #[error(transparent)]
+    Os(#[from] OsError),
+}
+
+/// Why a segment was not attached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// There is no such segment.
+    #[error("there is no segment {key}: create it first")]
+    NotFound {
+        /// The key.
+        key: Key,
+    },
+    /// This backend has no such keys.
+    #[error(transparent)]
+    InvalidKey(#[from] InvalidKey),
+    /// The system refused.
+    #[error(transparent)]
+    Os(#[from] OsError),
+}
+
+/// Why a segment was not destroyed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DestroyError {
+    /// There is no such segment.
+    #[error("there is no segment {key}")]
+    NotFound {
+        /// The key.
+        key: Key,
+    },
+    /// This backend has no such keys.
+    #[error(transparent)]
+    InvalidKey(#[from] InvalidKey),
+    /// The system refused.
+    #[error(transparent)]
+    Os(#[from] OsError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_call_and_the_key_and_says_what_to_do() {
+        let error = OsError::new("shmget", 28).on(&Key::id(42).unwrap()).advise("Raise kernel.shmmni.");
+        assert_eq!(
+            error.to_string(),
+            "shmget of segment 42 (0x0000002a): No space left on device (os error 28). Raise kernel.shmmni."
+        );
+        assert_eq!((error.errno(), error.call()), (28, "shmget"));
+    }
+}

@@ -1,0 +1,192 @@
+// A backend over the heap: segments that only this process sees, gone with their last holder.
+
+use shm_api::*;
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Segments by key. A clone is the same backend.
+#[derive(Clone, Debug, Default)]
+pub struct Heap(Arc<Mutex<BTreeMap<Key, Entry>>>);
+
+// The index holds one `Arc`, each attachment another: the count tells who is the last.
+#[derive(Debug)]
+struct Entry {
+    memory: Arc<Memory>,
+    mode: Mode,
+    persist: bool,
+}
+
+// 1. The memory itself. It is freed when the last `Arc` goes, so holders keep it after a destroy.
+#[derive(Debug)]
+pub struct Memory {
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+impl Memory {
+    fn zeroed(size: NonZeroUsize) -> Result<Self, OsError> {
+        const ENOMEM: i32 = 12;
+        let refused = || OsError::new("alloc_zeroed", ENOMEM).advise("Ask for less.");
+        let layout = Layout::from_size_align(size.get(), 64).map_err(|_| refused())?;
+        // SAFETY: the size is not zero.
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(refused)?;
+        Ok(Self { start, layout })
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: `alloc_zeroed` gave it for this layout.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) }
+    }
+}
+
+// SAFETY: plain bytes, reached through raw pointers only; nothing about them is tied to a thread.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+// 2. The segment: one attachment. Whatever ends it goes through `leave`.
+#[derive(Debug)]
+pub struct HeapSegment {
+    heap: Heap,
+    key: Key,
+    memory: Option<Arc<Memory>>,
+}
+
+impl HeapSegment {
+    fn memory(&self) -> &Arc<Memory> {
+        self.memory.as_ref().expect("only leave() takes it, and then the segment is gone")
+    }
+
+    fn leave(&mut self) -> Option<(Detached, Arc<Memory>)> {
+        let memory = self.memory.take()?;
+        let mut index = self.heap.index();
+        let entry = index.get(&self.key).filter(|entry| Arc::ptr_eq(&entry.memory, &memory));
+        let others = Arc::strong_count(&memory).saturating_sub(2);
+        let detached = match (entry.map(|entry| entry.persist), NonZeroUsize::new(others)) {
+            (None, _) => Detached::Gone,
+            (Some(_), Some(others)) => Detached::Outlives(others),
+            (Some(true), None) => Detached::Outlives(NonZeroUsize::MIN),
+            (Some(false), None) => {
+                index.remove(&self.key);
+                Detached::Destroyed
+            }
+        };
+        Some((detached, memory))
+    }
+}
+
+impl Drop for HeapSegment {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+// SAFETY: the pointer and the size are those of an allocation that the `Arc` keeps; it is aligned to 64
+// bytes. The range below is what is left of a copy that nobody else reaches.
+unsafe impl Segment for HeapSegment {
+    type Range = Arc<Memory>;
+
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn as_ptr(&self) -> NonNull<u8> {
+        self.memory().start
+    }
+
+    fn size(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.memory().layout.size()).expect("made from a NonZeroUsize")
+    }
+
+    fn access(&self) -> Access {
+        Access::ReadWrite
+    }
+
+    fn is_current(&self) -> bool {
+        self.heap.index().get(&self.key).is_some_and(|entry| Arc::ptr_eq(&entry.memory, self.memory()))
+    }
+
+    fn detach(mut self) -> Detached {
+        self.leave().expect("not left before").0
+    }
+
+    // The heap cannot swap pages under an address: the range is the memory itself, kept alive. A kernel
+    // backend lays private pages over it instead.
+    fn let_go_in_place(mut self, _patience: Duration) -> (Detached, Self::Range) {
+        self.leave().expect("not left before")
+    }
+}
+
+impl Heap {
+    fn index(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
+        // A panic in another thread does not damage the map: each change of it is one call.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hand_out(&self, key: &Key, memory: Arc<Memory>) -> HeapSegment {
+        HeapSegment { heap: self.clone(), key: key.clone(), memory: Some(memory) }
+    }
+}
+
+fn describe(key: &Key, entry: &Entry) -> SegmentInfo {
+    let holders = Arc::strong_count(&entry.memory) as u64 - 1;
+    let mut info = SegmentInfo::new(key.clone(), entry.memory.layout.size() as u64, entry.mode, 0, 0);
+    info.holders = Some(holders);
+    info.creator = Some(std::process::id());
+    info.state = if entry.persist { State::Persistent } else { State::Held };
+    info
+}
+
+// 3. The backend: look up and change the index under one lock, so that the last holder and the next one
+//    never pass each other.
+//
+// SAFETY: `Memory::zeroed` gives exactly the size that was asked, all zero; only `leave` (the last holder)
+// and `destroy` remove an entry, and the memory lives on in the holders' `Arc`s.
+unsafe impl Backend for Heap {
+    type Segment = HeapSegment;
+
+    fn name(&self) -> &'static str {
+        "heap"
+    }
+
+    fn create(&self, key: &Key, options: &CreateOptions) -> Result<HeapSegment, CreateError> {
+        let mut index = self.index();
+        if index.contains_key(key) {
+            return Err(CreateError::Exists { key: key.clone() });
+        }
+        let memory = Arc::new(Memory::zeroed(options.size()).map_err(|error| error.on(key))?);
+        let entry =
+            Entry { memory: memory.clone(), mode: options.permissions(), persist: options.persists() };
+        index.insert(key.clone(), entry);
+        Ok(self.hand_out(key, memory))
+    }
+
+    fn attach(&self, key: &Key) -> Result<HeapSegment, AttachError> {
+        let index = self.index();
+        let entry = index.get(key).ok_or_else(|| AttachError::NotFound { key: key.clone() })?;
+        Ok(self.hand_out(key, entry.memory.clone()))
+    }
+
+    fn info(&self, key: &Key) -> Result<SegmentInfo, AttachError> {
+        let index = self.index();
+        let entry = index.get(key).ok_or_else(|| AttachError::NotFound { key: key.clone() })?;
+        Ok(describe(key, entry))
+    }
+
+    fn destroy(&self, key: &Key) -> Result<(), DestroyError> {
+        self.index().remove(key).map(drop).ok_or_else(|| DestroyError::NotFound { key: key.clone() })
+    }
+}
+
+// 4. The abilities it has beyond that.
+impl List for Heap {
+    fn list(&self) -> Result<Vec<SegmentInfo>, OsError> {
+        Ok(self.index().iter().map(|(key, entry)| describe(key, entry)).collect())
+    }
+}

@@ -1,0 +1,57 @@
+//! The contract between shared memory and those who use it.
+//!
+//! A [`Backend`] makes, finds and destroys segments by [`Key`]; a [`Segment`] is one attachment of one.
+//! What only some backends can do is a trait of its own: [`List`], [`AttachReadOnly`], [`Sweep`],
+//! [`LeaveInSignal`]. This crate calls no operating system; `shm-sysv` and `shm-posix` do.
+//!
+//! ```
+//! use shm_api::{Backend, CreateOptions, Detached, Segment, heap::Heap};
+//! use std::{num::NonZeroUsize, sync::atomic::{AtomicU32, Ordering}};
+//!
+//! let backend = Heap::default(); // or shm_sysv::SysV::new(), shm_posix::Posix::new()
+//! let ours = backend.create_anywhere(&CreateOptions::new(NonZeroUsize::new(4096).unwrap()))?;
+//! let theirs = backend.attach(ours.key())?;
+//! ours.atomic::<AtomicU32>(0).unwrap().store(7, Ordering::Release);
+//! assert_eq!(theirs.atomic::<AtomicU32>(0).unwrap().load(Ordering::Acquire), 7);
+//! assert_eq!(ours.detach(), Detached::Outlives(NonZeroUsize::MIN));
+//! assert_eq!(theirs.detach(), Detached::Destroyed);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Bytes that others write
+//!
+//! Another process may write to a segment at any time, so Rust's references cannot stand for its bytes. What
+//! is safe here copies ([`Segment::read`], [`Segment::write`]) or is atomic ([`Segment::atomic`]); a slice
+//! is `unsafe` to get, and the caller says why nobody writes meanwhile.
+//!
+//! # Implementing a backend
+//!
+//! Four steps, shown by the whole source of [`heap`], the smallest backend there is and the test double of
+//! the others:
+//!
+//! 1. something that owns the memory, so that it outlives a destroy while somebody holds it;
+//! 2. a [`Segment`]: pointer, size and key, and one place through which every leaving goes;
+//! 3. the [`Backend`]: *look up and attach*, and *leave and destroy*, must exclude each other for one key;
+//! 4. the abilities it has beyond that.
+//!
+//! Then run the conformance suite of the workspace's `tests` crate over it: it is generic over the backend.
+//!
+//! ```
+#![doc = include_str!("heap.rs")]
+//! ```
+
+extern crate self as shm_api; // heap.rs names this crate as any other implementer would
+
+mod backend;
+mod error;
+#[expect(missing_docs, reason = "it stands in the crate's documentation as it is")]
+pub mod heap;
+mod info;
+mod key;
+mod options;
+
+pub use backend::{Atomic, AttachReadOnly, Backend, LeaveInSignal, List, Segment, Sweep};
+pub use error::{AttachError, CreateError, DestroyError, InvalidKey, OsError};
+pub use info::{Detached, SegmentInfo, State};
+pub use key::{InvalidName, Key, Name};
+pub use options::{Access, CreateOptions, Mode};

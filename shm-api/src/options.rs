@@ -1,0 +1,106 @@
+//! How a segment is to be made.
+
+use std::num::NonZeroUsize;
+
+/// What [`Backend::create`](crate::Backend::create) is asked for. Only the size has no default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateOptions {
+    size: NonZeroUsize,
+    mode: Mode,
+    persist: bool,
+    reserve: bool,
+    huge_pages: bool,
+}
+
+impl CreateOptions {
+    /// A segment of `size` bytes, mode 0600, that goes with its last holder, its room reserved.
+    pub const fn new(size: NonZeroUsize) -> Self {
+        Self { size, mode: Mode::OWNER, persist: false, reserve: true, huge_pages: false }
+    }
+
+    /// Who may attach. Default: the owner alone, whatever the umask.
+    #[must_use]
+    pub const fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Keep the segment when nobody holds it, until it is destroyed. Default: no.
+    #[must_use]
+    pub const fn persist(mut self, persist: bool) -> Self {
+        self.persist = persist;
+        self
+    }
+
+    /// Have the kernel find room now, so that a write later cannot fail. Default: yes.
+    #[must_use]
+    pub const fn reserve(mut self, reserve: bool) -> Self {
+        self.reserve = reserve;
+        self
+    }
+
+    /// Ask for huge pages where the system allows them; elsewhere this changes nothing. Default: no.
+    #[must_use]
+    pub const fn huge_pages(mut self, huge_pages: bool) -> Self {
+        self.huge_pages = huge_pages;
+        self
+    }
+
+    /// The size in bytes.
+    pub const fn size(&self) -> NonZeroUsize {
+        self.size
+    }
+
+    /// The permission bits.
+    pub const fn permissions(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether the segment outlives its last holder.
+    pub const fn persists(&self) -> bool {
+        self.persist
+    }
+
+    /// Whether room is reserved at once.
+    pub const fn reserves(&self) -> bool {
+        self.reserve
+    }
+
+    /// Whether huge pages are asked for.
+    pub const fn wants_huge_pages(&self) -> bool {
+        self.huge_pages
+    }
+}
+
+/// Permission bits, 0 to 0777.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Mode(u16);
+
+impl Mode {
+    /// 0600: read and write for the owner.
+    pub const OWNER: Self = Self(0o600);
+
+    /// `None` if a bit other than the nine permission bits is set.
+    pub const fn new(bits: u32) -> Option<Self> {
+        if bits <= 0o777 { Some(Self(bits as u16)) } else { None }
+    }
+
+    /// The nine bits.
+    pub const fn bits(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Whether anyone but the owner is let in.
+    pub const fn is_shared(self) -> bool {
+        self.0 & 0o077 != 0
+    }
+}
+
+/// Whether a holder may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Reads and writes reach the segment.
+    ReadWrite,
+    /// Reads are live; a write stays private to the writer and never reaches the segment.
+    ReadOnly,
+}

@@ -1,0 +1,82 @@
+//! Where a storm may kill us, and which check it may leave out. Empty in an ordinary build.
+//!
+//! `--cfg shm_storm` compiles the faults in. Then `SHM_STORM_KILL=N` kills the process at one step in N, and
+//! `SHM_STORM_SKIP=lock` (or another name below) leaves a check out, so that a storm can show that it is
+//! needed.
+
+/// A check of the protocol that a mutant leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// The lock per name.
+    Lock,
+    /// The kernel's word (lease, `shm_nattch`) before a destroy.
+    Holders,
+    /// System V: mode 0 while the kernel is asked a second time.
+    ModeGuard,
+    /// The record is written before the create, not after it.
+    RecordFirst,
+    /// The record stays when a holder leaves and others remain.
+    RecordStays,
+}
+
+#[cfg(not(shm_storm))]
+mod imp {
+    use super::Check;
+
+    /// A step of the protocol at which a process may die.
+    #[inline(always)]
+    pub const fn step() {}
+
+    /// Whether this build leaves the check out.
+    #[inline(always)]
+    pub const fn skips(_check: Check) -> bool {
+        false
+    }
+}
+
+#[cfg(shm_storm)]
+mod imp {
+    use super::Check;
+    use std::sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    };
+
+    /// A step of the protocol at which a process may die.
+    pub fn step() {
+        static STATE: AtomicU64 = AtomicU64::new(0);
+        static ONE_IN: OnceLock<u64> = OnceLock::new();
+        let one_in = *ONE_IN.get_or_init(|| {
+            STATE.store(u64::from(std::process::id()) << 32 | 0x9e37_79b9, Ordering::Relaxed);
+            std::env::var("SHM_STORM_KILL").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+        });
+        if one_in == 0 {
+            return;
+        }
+        let state = STATE.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let mixed = (state ^ state >> 31).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let random = mixed ^ mixed >> 29;
+        if random.is_multiple_of(one_in) {
+            // SAFETY: raise takes an integer.
+            let _ = unsafe { libc::raise(libc::SIGKILL) };
+        }
+        if random % 8 == 1 {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether this build leaves the check out.
+    pub fn skips(check: Check) -> bool {
+        static SKIPPED: OnceLock<Option<Check>> = OnceLock::new();
+        *SKIPPED.get_or_init(|| match std::env::var("SHM_STORM_SKIP").ok()?.as_str() {
+            "lock" => Some(Check::Lock),
+            "holders" => Some(Check::Holders),
+            "mode-guard" => Some(Check::ModeGuard),
+            "record-first" => Some(Check::RecordFirst),
+            "record-stays" => Some(Check::RecordStays),
+            other => panic!("no check is called {other}"),
+        }) == Some(check)
+    }
+}
+
+pub use imp::{skips, step};

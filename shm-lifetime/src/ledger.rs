@@ -1,0 +1,568 @@
+//! The records of the segments that this user created.
+//!
+//! One mapped file of 512-byte slots. The first slot is the header, each other one free or one record. Slots
+//! come in levels of 128, 256, 512 … ; a record lies in one of eight slots per level that its name's hash
+//! points to. So a look-up reads a few slots, however many segments there are, growing moves nothing, and a
+//! slot that is erased is used again.
+//!
+//! Each level's room is reserved before it is mapped: on a full file system that is `ENOSPC`, where a touch of
+//! a hole would be SIGBUS. All words are atomic, and a record is checked before it is believed.
+//!
+//! A slot changes hands by compare-and-swap of its first word, which also holds the hash: whoever gets that
+//! name's lock and finds the slot claimed but not written knows that its writer is dead.
+
+use crate::Lifetime;
+use memmap2::{MmapOptions, MmapRaw};
+use nix::{errno::Errno, fcntl::FallocateFlags};
+use shm_api::{CreateOptions, OsError};
+use std::{
+    array,
+    ffi::CStr,
+    fmt,
+    os::fd::OwnedFd,
+    slice,
+    sync::{
+        OnceLock,
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
+    time::UNIX_EPOCH,
+};
+
+/// The file's name. A version that lays records out in another way takes another name, and leaves this alone.
+pub(crate) const FILE: &str = "ledger.1";
+
+const MAGIC: u64 = u64::from_le_bytes(*b"shmledgr");
+const VERSION: u64 = 1;
+const SLOT_WORDS: usize = 64;
+const SLOT_BYTES: usize = SLOT_WORDS * 8;
+const FIRST_LEVEL: u32 = 128;
+const MAX_LEVELS: usize = 14;
+const WINDOW: u32 = 8;
+
+const FREE: u64 = 0;
+const CLAIMED: u64 = 1;
+const RECORDED: u64 = 2;
+const PHASE: u64 = 0xff;
+const SHARED: u64 = 1 << 8;
+
+const HEADER_MAGIC: usize = 0;
+const HEADER_FORMAT: usize = 1;
+const HEADER_LEVELS: usize = 2;
+
+const STATE: usize = 0;
+const KIND: usize = 1;
+const PID_NAMESPACE: usize = 2;
+const NAMESPACE: usize = 3;
+const OBJECT: usize = 4;
+const CREATED: usize = 5;
+const KEY: usize = 6;
+const NAME: usize = 8;
+
+type Slot = [AtomicU64; SLOT_WORDS];
+
+/// Which backend a record belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum BackendId {
+    /// System V.
+    SysV = 1,
+    /// POSIX.
+    Posix = 2,
+}
+
+/// A segment's name as a record holds it: plain bytes, so that a signal handler can use them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a signal handler reads it, so it cannot be boxed")]
+pub enum RecordName {
+    /// A System V key.
+    Key(u32),
+    /// A POSIX object's name without its slash, ended by a NUL.
+    Name([u8; 256]),
+}
+
+impl RecordName {
+    /// A POSIX name; `None` if it holds a NUL or is longer than 255 bytes.
+    pub fn from_bare(bare: &str) -> Option<Self> {
+        let mut bytes = [0; 256];
+        if bare.len() >= bytes.len() || bare.contains('\0') {
+            return None;
+        }
+        bytes[..bare.len()].copy_from_slice(bare.as_bytes());
+        Some(Self::Name(bytes))
+    }
+
+    /// The POSIX name as C has it; empty for a System V key.
+    pub fn as_c_str(&self) -> &CStr {
+        match self {
+            Self::Key(_) => c"",
+            Self::Name(bytes) => CStr::from_bytes_until_nul(bytes).unwrap_or_default(),
+        }
+    }
+
+    /// The byte of the lock files that stands for this name, the same in every version of the library:
+    /// FNV-1a, 32 bits, of the backend's number and the key's four bytes or the name's.
+    pub fn lock_byte(&self) -> u32 {
+        let fnv = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+        let of =
+            |backend: BackendId, bytes: &[u8]| bytes.iter().fold(fnv(0x811c_9dc5, &(backend as u8)), fnv);
+        match self {
+            Self::Key(key) => of(BackendId::SysV, &key.to_le_bytes()),
+            Self::Name(_) => of(BackendId::Posix, self.as_c_str().to_bytes()),
+        }
+    }
+
+    /// Whose name it is.
+    pub const fn backend(&self) -> BackendId {
+        match self {
+            Self::Key(_) => BackendId::SysV,
+            Self::Name(_) => BackendId::Posix,
+        }
+    }
+}
+
+impl fmt::Debug for RecordName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "0x{key:08x}"),
+            Self::Name(_) => write!(f, "{:?}", self.as_c_str()),
+        }
+    }
+}
+
+/// One segment that this user created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What it is called.
+    pub name: RecordName,
+    /// It is locked through `lock.shared`, as its mode lets others in.
+    pub shared: bool,
+    /// A detach and a sweep leave it alone.
+    pub persist: bool,
+    /// The permission bits that it was created with.
+    pub mode: u32,
+    /// The process that created it, in its own pid namespace.
+    pub pid: u32,
+    /// That namespace; 0 is unknown.
+    pub pid_namespace: u64,
+    /// System V: the IPC namespace. POSIX: the device. Where the object id below means something; 0 is unknown.
+    pub namespace: u64,
+    /// System V: the `shmid`. POSIX: the inode. `None` until the segment exists.
+    pub object: Option<u64>,
+    /// When it was created, in nanoseconds since 1970.
+    pub created: u64,
+}
+
+impl Record {
+    /// The record of a segment that this process is about to create in `namespace`.
+    pub fn of_this_process(
+        name: RecordName,
+        lifetime: &Lifetime,
+        options: &CreateOptions,
+        namespace: u64,
+    ) -> Self {
+        Self {
+            name,
+            shared: options.permissions().is_shared(),
+            persist: options.persists(),
+            mode: options.permissions().bits(),
+            pid: lifetime.pid(),
+            pid_namespace: lifetime.namespaces().pid,
+            namespace,
+            object: None,
+            created: UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos() as u64),
+        }
+    }
+}
+
+/// A place in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotId(u32);
+
+/// One user's ledger, as mapped by this process.
+pub struct Ledger {
+    file: OwnedFd,
+    levels: [OnceLock<MmapRaw>; MAX_LEVELS],
+    /// Per slot, how often this process holds the segment on record there: see [`Ledger::hold`].
+    held: [OnceLock<Box<[AtomicU64]>>; MAX_LEVELS],
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger")
+            .field("levels", &self.header(HEADER_LEVELS).load(Relaxed))
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    /// Maps the ledger in `file`, and makes an empty one of an empty file.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` where there is no room for it, `ENOTSUP` where it is not of this version.
+    pub(crate) fn open(file: OwnedFd) -> Result<Self, OsError> {
+        let (levels, held) = (array::from_fn(|_| OnceLock::new()), array::from_fn(|_| OnceLock::new()));
+        let ledger = Self { file, levels, held };
+        ledger.reserve(0)?;
+        if ledger.header(HEADER_MAGIC).load(Acquire) == 0 {
+            // Whoever else finds it empty at the same time writes the same.
+            ledger.header(HEADER_FORMAT).store(VERSION | (SLOT_BYTES as u64) << 32, Relaxed);
+            let _ = ledger.header(HEADER_LEVELS).compare_exchange(0, 1, Relaxed, Relaxed);
+            ledger.header(HEADER_MAGIC).store(MAGIC, Release);
+        }
+        let format = VERSION | (SLOT_BYTES as u64) << 32;
+        if ledger.header(HEADER_MAGIC).load(Acquire) != MAGIC
+            || ledger.header(HEADER_FORMAT).load(Relaxed) != format
+        {
+            return Err(OsError::new("mmap", libc::ENOTSUP).advise(format!(
+                "The file {FILE} in this user's folder was not written by this version of the library, so it is \
+                 left alone: remove it, or use the version that wrote it."
+            )));
+        }
+        Ok(ledger)
+    }
+
+    /// Writes a record into a free slot.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` where the ledger cannot grow.
+    pub fn insert(&self, record: &Record) -> Result<SlotId, OsError> {
+        let hash = record.name.lock_byte();
+        let shared = if record.shared { SHARED } else { 0 };
+        let state = u64::from(hash) << 32 | shared;
+        loop {
+            let levels = self.known_levels();
+            for (id, slot) in self.window(levels, hash) {
+                let free = slot[STATE].load(Relaxed) == FREE;
+                if free && slot[STATE].compare_exchange(FREE, state | CLAIMED, Acquire, Relaxed).is_ok() {
+                    crate::step();
+                    write(slot, record);
+                    slot[STATE].store(state | RECORDED, Release);
+                    return Ok(id);
+                }
+            }
+            self.grow(levels)?;
+        }
+    }
+
+    /// Notes which object a record stands for, once it exists.
+    pub fn set_object(&self, id: SlotId, object: u64) {
+        if let Some(slot) = self.slot(id) {
+            slot[OBJECT].store(object + 1, Release);
+        }
+    }
+
+    /// Erases a record: its segment is gone.
+    pub fn erase(&self, id: SlotId) {
+        if let Some(slot) = self.slot(id) {
+            slot[STATE].store(FREE, Release);
+        }
+    }
+
+    /// The record in a slot; `None` where there is none, or none to be believed.
+    pub fn get(&self, id: SlotId) -> Option<Record> {
+        let slot = self.slot(id)?;
+        let state = slot[STATE].load(Acquire);
+        if state & PHASE != RECORDED {
+            return None;
+        }
+        let record = read(slot, state & SHARED != 0)?;
+        (u64::from(record.name.lock_byte()) == state >> 32).then_some(record)
+    }
+
+    /// The record of a name.
+    pub fn find(&self, name: &RecordName) -> Option<(SlotId, Record)> {
+        let hash = name.lock_byte();
+        self.window(self.known_levels(), hash).find_map(|(id, slot)| {
+            let state = slot[STATE].load(Relaxed);
+            if state >> 32 != u64::from(hash) || state & PHASE != RECORDED {
+                return None;
+            }
+            let record = self.get(id).filter(|record| record.name == *name)?;
+            Some((id, record))
+        })
+    }
+
+    /// Every slot that is not free, with the name's lock byte and whether it is locked as shared.
+    pub fn taken(&self) -> impl Iterator<Item = (SlotId, u32, bool)> + '_ {
+        (0..self.known_levels())
+            .flat_map(|level| (first(level)..first(level + 1)).skip(usize::from(level == 0)))
+            .filter_map(|index| {
+                let state = self.slot(SlotId(index))?[STATE].load(Acquire);
+                (state != FREE).then_some((SlotId(index), (state >> 32) as u32, state & SHARED != 0))
+            })
+    }
+
+    /// Whether a slot is still taken by a name of that lock byte and kind.
+    pub fn taken_by(&self, id: SlotId, byte: u32, shared: bool) -> bool {
+        self.slot(id).is_some_and(|slot| {
+            let state = slot[STATE].load(Acquire);
+            state != FREE && (state >> 32) as u32 == byte && (state & SHARED != 0) == shared
+        })
+    }
+
+    /// Counts an attachment by this process, under the name's lock. A slot's word holds the low half of the
+    /// object's id and the count, so that a slot that changed hands starts anew.
+    pub(crate) fn hold(&self, id: SlotId, object: u64) {
+        let level = level_of(id);
+        let words = || (0..FIRST_LEVEL << level).map(|_| AtomicU64::new(0)).collect();
+        let word = &self.held[level as usize].get_or_init(words)[(id.0 - first(level)) as usize];
+        let count = word.load(Relaxed);
+        let same = count >> 32 == object & HALF;
+        word.store(if same { count + 1 } else { (object & HALF) << 32 | 1 }, Relaxed);
+    }
+
+    /// Takes an attachment of this process off the count, under the name's lock; tells whether it has others.
+    pub(crate) fn let_go(&self, id: SlotId, object: u64) -> bool {
+        let level = level_of(id);
+        let Some(words) = self.held[level as usize].get() else { return false };
+        let word = &words[(id.0 - first(level)) as usize];
+        let count = word.load(Relaxed);
+        if count >> 32 != object & HALF || count & HALF == 0 {
+            return false;
+        }
+        word.store(count - 1, Relaxed);
+        count & HALF > 1
+    }
+
+    /// How many slots the file has room for.
+    pub fn capacity(&self) -> usize {
+        first(self.known_levels()) as usize - 1
+    }
+
+    /// As many as the header says, but no more than the file holds: a damaged number must not have it grown.
+    fn known_levels(&self) -> u32 {
+        let said = self.header(HEADER_LEVELS).load(Acquire).clamp(1, MAX_LEVELS as u64) as u32;
+        (1..said).find(|level| self.level(*level as usize).is_none()).unwrap_or(said)
+    }
+
+    fn grow(&self, levels: u32) -> Result<(), OsError> {
+        if levels as usize >= MAX_LEVELS {
+            return Err(OsError::new("fallocate", libc::ENOSPC)
+                .advise("This user's ledger is full: destroy segments."));
+        }
+        self.reserve(levels as usize)?;
+        self.header(HEADER_LEVELS).fetch_max(u64::from(levels) + 1, Release);
+        Ok(())
+    }
+
+    /// A level that the file holds, mapped.
+    fn level(&self, level: usize) -> Option<&MmapRaw> {
+        let known = self.levels.get(level)?;
+        // Another process may have grown the file since we mapped it.
+        known.get().or_else(|| {
+            let size = u64::try_from(nix::sys::stat::fstat(&self.file).ok()?.st_size).ok()?;
+            let end = u64::from(first(level as u32 + 1)) * SLOT_BYTES as u64;
+            if size >= end { self.reserve(level).ok() } else { None }
+        })
+    }
+
+    /// Reserves a level's room, where the file does not have it yet, and maps it.
+    fn reserve(&self, level: usize) -> Result<&MmapRaw, OsError> {
+        let start = first(level as u32) as usize * SLOT_BYTES;
+        let len = (FIRST_LEVEL as usize * SLOT_BYTES) << level;
+        let advice = "The ledger of this user's segments needs room in the file system of its folder.";
+        let failed = |call, errno: i32| OsError::new(call, errno).advise(advice);
+        loop {
+            match nix::fcntl::fallocate(&self.file, FallocateFlags::empty(), start as i64, len as i64) {
+                Err(Errno::EINTR) => {}
+                // A file system without fallocate is on a disk; a hole there is filled or fails like a write.
+                Err(Errno::EOPNOTSUPP) => {
+                    nix::unistd::ftruncate(&self.file, (start + len) as i64)
+                        .map_err(|errno| failed("ftruncate", errno as i32))?;
+                    break;
+                }
+                done => break done.map_err(|errno| failed("fallocate", errno as i32))?,
+            }
+        }
+        let mapped = MmapOptions::new().offset(start as u64).len(len).map_raw(&self.file);
+        let mapped = mapped.map_err(|error| failed("mmap", error.raw_os_error().unwrap_or(libc::ENOMEM)))?;
+        Ok(self.levels[level].get_or_init(|| mapped))
+    }
+
+    fn slot(&self, id: SlotId) -> Option<&Slot> {
+        let level = level_of(id);
+        self.slots(level)?.get((id.0 - first(level)) as usize)
+    }
+
+    /// The slots of a level.
+    fn slots(&self, level: u32) -> Option<&[Slot]> {
+        let mapped = self.level(level as usize)?;
+        let start = mapped.as_mut_ptr().cast::<Slot>();
+        // SAFETY: `reserve` gave this level so many slots; the mapping lives as long as `self`, is aligned to a page,
+        // and atomic words hold any value, whoever writes them.
+        Some(unsafe { slice::from_raw_parts(start, (FIRST_LEVEL << level) as usize) })
+    }
+
+    /// The slots in which a hash's record may lie, level by level.
+    fn window(&self, levels: u32, hash: u32) -> impl Iterator<Item = (SlotId, &Slot)> {
+        (0..levels).filter_map(|level| Some((level, self.slots(level)?))).flat_map(move |(level, slots)| {
+            let place = move |step| hash.wrapping_add(step) as usize & (slots.len() - 1);
+            let slots =
+                (0..WINDOW).map(move |step| (SlotId(first(level) + place(step) as u32), &slots[place(step)]));
+            slots.filter(|(id, _)| id.0 != 0) // the header
+        })
+    }
+
+    fn header(&self, word: usize) -> &AtomicU64 {
+        &self.slot(SlotId(0)).expect("open() mapped the first level")[word]
+    }
+}
+
+const HALF: u64 = u32::MAX as u64;
+
+const fn level_of(id: SlotId) -> u32 {
+    (id.0 / FIRST_LEVEL + 1).ilog2()
+}
+
+/// The index of a level's first slot; level 0 begins with the header.
+const fn first(level: u32) -> u32 {
+    FIRST_LEVEL * ((1 << level) - 1)
+}
+
+fn write(slot: &Slot, record: &Record) {
+    let flags = u64::from(record.persist) << 8 | u64::from(record.mode & 0o777) << 16;
+    slot[KIND].store(record.name.backend() as u64 | flags | u64::from(record.pid) << 32, Relaxed);
+    slot[PID_NAMESPACE].store(record.pid_namespace, Relaxed);
+    slot[NAMESPACE].store(record.namespace, Relaxed);
+    slot[OBJECT].store(record.object.map_or(0, |object| object + 1), Relaxed);
+    slot[CREATED].store(record.created, Relaxed);
+    match &record.name {
+        RecordName::Key(key) => slot[KEY].store(u64::from(*key), Relaxed),
+        RecordName::Name(bytes) => {
+            for (word, bytes) in slot[NAME..].iter().zip(bytes.chunks_exact(8)) {
+                word.store(u64::from_ne_bytes(array::from_fn(|index| bytes[index])), Relaxed);
+            }
+        }
+    }
+}
+
+fn read(slot: &Slot, shared: bool) -> Option<Record> {
+    let kind = slot[KIND].load(Relaxed);
+    let name = match kind as u8 {
+        1 => RecordName::Key(u32::try_from(slot[KEY].load(Relaxed)).ok().filter(|key| *key != 0)?),
+        2 => {
+            let mut bytes = [0; 256];
+            for (word, bytes) in slot[NAME..].iter().zip(bytes.chunks_exact_mut(8)) {
+                bytes.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
+            }
+            let name = CStr::from_bytes_until_nul(&bytes).ok()?.to_bytes();
+            // A name that climbs out of the folder was not written by us.
+            if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
+                return None;
+            }
+            RecordName::Name(bytes)
+        }
+        _ => return None,
+    };
+    Some(Record {
+        name,
+        shared,
+        persist: kind >> 8 & 1 != 0,
+        mode: (kind >> 16) as u32 & 0o777,
+        pid: (kind >> 32) as u32,
+        pid_namespace: slot[PID_NAMESPACE].load(Relaxed),
+        namespace: slot[NAMESPACE].load(Relaxed),
+        object: slot[OBJECT].load(Acquire).checked_sub(1),
+        created: slot[CREATED].load(Relaxed),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+
+    fn file() -> OwnedFd {
+        memfd_create(c"ledger", MFdFlags::MFD_CLOEXEC).unwrap()
+    }
+
+    fn record(name: RecordName) -> Record {
+        let (shared, persist, mode, pid, pid_namespace) = (true, false, 0o640, 7, 8);
+        Record { name, shared, persist, mode, pid, pid_namespace, namespace: 9, object: None, created: 10 }
+    }
+
+    #[test]
+    fn a_record_is_found_by_its_name_as_it_was_written() {
+        let ledger = Ledger::open(file()).unwrap();
+        for name in [RecordName::Key(42), RecordName::from_bare(&"n".repeat(255)).unwrap()] {
+            let id = ledger.insert(&record(name)).unwrap();
+            assert_eq!(ledger.find(&name), Some((id, record(name))));
+            ledger.set_object(id, 0);
+            assert_eq!(ledger.get(id).unwrap().object, Some(0));
+            ledger.erase(id);
+            assert_eq!(ledger.find(&name), None);
+        }
+    }
+
+    #[test]
+    fn two_processes_see_one_ledger_and_its_growth() {
+        let ours = file();
+        let theirs = Ledger::open(ours.try_clone().unwrap()).unwrap();
+        let ours = Ledger::open(ours).unwrap();
+        for key in 1..=5000 {
+            ours.insert(&record(RecordName::Key(key))).unwrap();
+        }
+        assert!((1..=5000).all(|key| theirs.find(&RecordName::Key(key)).is_some()));
+        assert_eq!(theirs.taken().count(), 5000);
+    }
+
+    #[test]
+    fn space_does_not_grow_with_the_segments_ever_created() {
+        let ledger = Ledger::open(file()).unwrap();
+        for key in 1..=100_000 {
+            let id = ledger.insert(&record(RecordName::Key(key))).unwrap();
+            ledger.erase(id);
+        }
+        assert_eq!(ledger.capacity(), 127);
+    }
+
+    #[test]
+    fn a_process_knows_how_often_it_holds_a_segment() {
+        let ledger = Ledger::open(file()).unwrap();
+        let slot = ledger.insert(&record(RecordName::Key(1))).unwrap();
+        ledger.hold(slot, 5);
+        ledger.hold(slot, 5);
+        assert!(ledger.let_go(slot, 5), "one is left");
+        ledger.hold(slot, 6);
+        assert!(!ledger.let_go(slot, 5), "the slot has another segment now");
+        assert!(!ledger.let_go(slot, 6), "none is left");
+        assert!(!ledger.let_go(slot, 6));
+    }
+
+    #[test]
+    fn a_damaged_record_is_not_believed() {
+        let ledger = Ledger::open(file()).unwrap();
+        let id = ledger.insert(&record(RecordName::from_bare("name").unwrap())).unwrap();
+        let slot = ledger.slot(id).unwrap();
+        slot[NAME].store(u64::from_ne_bytes(*b"../etc\0\0"), Relaxed);
+        assert_eq!(ledger.get(id), None);
+        slot[NAME].store(u64::from_ne_bytes(*b"other\0\0\0"), Relaxed);
+        assert_eq!(ledger.get(id), None, "its hash is another name's");
+        slot[KIND].store(77, Relaxed);
+        assert_eq!(ledger.get(id), None);
+        assert_eq!(ledger.taken().count(), 1, "but a sweep sees that the slot is taken");
+    }
+
+    #[test]
+    fn a_newer_ledger_is_left_alone() {
+        let newer = file();
+        Ledger::open(newer.try_clone().unwrap()).unwrap().header(HEADER_FORMAT).store(2, Relaxed);
+        assert_eq!(Ledger::open(newer).unwrap_err().errno(), libc::ENOTSUP);
+    }
+
+    #[test]
+    fn a_ledger_that_claims_more_levels_than_can_be_is_not_followed() {
+        let ledger = Ledger::open(file()).unwrap();
+        ledger.header(HEADER_LEVELS).store(u64::MAX, Relaxed);
+        assert_eq!(ledger.known_levels(), 1);
+        for key in 1..=1000 {
+            ledger.insert(&record(RecordName::Key(key))).unwrap();
+        }
+        assert_eq!(ledger.taken().count(), 1000);
+    }
+}

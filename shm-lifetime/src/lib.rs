@@ -1,0 +1,35 @@
+//! What the System V and POSIX backends share on the side of the operating system.
+//!
+//! Per user one folder, [`Home`], with three files of ours:
+//!
+//! - the [`Ledger`]: a record of each segment that this user created through the library. It is written
+//!   before the segment is created and erased when the segment is gone, so that whoever dies, and however,
+//!   the next sweep knows what to ask the kernel about. What is in it is ours; what is not is foreign.
+//! - two lock files, one for this user alone and one that segments open to others are locked through. A
+//!   [`NameLock`] is one byte of them. It excludes *look up and attach* from *detach and destroy* for one name.
+//!
+//! [`Lifetime`] ties them together for one process and user, and holds the protocol that creates and leaves a
+//! segment; a backend adds the [`Kernel`]'s word on who holds it. Nothing is kept per holder: a holder that dies leaves nothing of its own behind.
+
+mod fault;
+mod fork;
+mod home;
+mod huge;
+mod ledger;
+mod lifetime;
+mod lock;
+mod namespace;
+mod protocol;
+mod range;
+mod room;
+
+pub use fault::{Check, skips, step};
+pub use home::Home;
+pub use huge::ask_for_huge_pages;
+pub use ledger::{BackendId, Ledger, Record, RecordName, SlotId};
+pub use lifetime::Lifetime;
+pub use lock::{LockFile, NameLock, Patience};
+pub use namespace::Namespaces;
+pub use protocol::{Hold, Kernel, OUTLIVES};
+pub use range::AddressRange;
+pub use room::check_room;

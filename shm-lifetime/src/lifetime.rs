@@ -1,0 +1,124 @@
+//! The files of one user, as one process has them open.
+
+use crate::{
+    BackendId, Home, LockFile, NameLock, Namespaces, Patience, fork,
+    ledger::{self, Ledger},
+    lock::Locks,
+};
+use parking_lot::RwLock;
+use shm_api::OsError;
+use std::{
+    process,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+/// Ledger and locks of one user in one process. A fork or a change of user needs another one: a child shares
+/// its parent's open file descriptions, and with them its locks.
+#[derive(Debug)]
+pub struct Lifetime {
+    generation: u32,
+    pid: u32,
+    uid: u32,
+    home: Home,
+    locks: Locks,
+    ledger: OnceLock<Ledger>,
+    namespaces: Namespaces,
+    swept: [AtomicBool; 2],
+}
+
+impl Lifetime {
+    /// That of this process and its effective user; opened on first use.
+    ///
+    /// # Errors
+    ///
+    /// Where the user's folder cannot be made, or is not ours.
+    pub fn current() -> Result<Arc<Self>, OsError> {
+        static CURRENT: RwLock<Option<Arc<Lifetime>>> = RwLock::new(None);
+        let (generation, uid) = (fork::generation(), nix::unistd::geteuid().as_raw());
+        let fits = |lifetime: &&Arc<Self>| lifetime.generation == generation && lifetime.uid == uid;
+        if let Some(lifetime) = CURRENT.read().as_ref().filter(fits) {
+            return Ok(lifetime.clone());
+        }
+        let mut current = CURRENT.write();
+        if let Some(lifetime) = current.as_ref().filter(fits) {
+            return Ok(lifetime.clone());
+        }
+        let home = Home::of_this_user(uid)?;
+        let locks = Locks::open(&home)?;
+        let (ledger, namespaces) = (OnceLock::new(), Namespaces::ours());
+        let swept = [const { AtomicBool::new(false) }; 2];
+        let lifetime =
+            Arc::new(Self { generation, pid: process::id(), uid, home, locks, ledger, namespaces, swept });
+        Ok(current.insert(lifetime).clone())
+    }
+
+    /// Whether this process opened it, and did not inherit it through fork.
+    pub fn is_this_process(&self) -> bool {
+        self.generation == fork::generation()
+    }
+
+    /// This process, as records name it.
+    pub const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The user.
+    pub const fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// Our namespaces.
+    pub const fn namespaces(&self) -> Namespaces {
+        self.namespaces
+    }
+
+    /// The ledger, made where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` where there is no room for it, `ENOTSUP` where another version wrote it.
+    pub fn ledger(&self) -> Result<&Ledger, OsError> {
+        match self.ledger.get() {
+            Some(ledger) => Ok(ledger),
+            None => {
+                let ledger = Ledger::open(self.home.file(ledger::FILE, Some(0o600))?)?;
+                Ok(self.ledger.get_or_init(|| ledger))
+            }
+        }
+    }
+
+    /// The ledger where there is one; where there is none, or none we can read, nothing is on record.
+    pub fn existing_ledger(&self) -> Option<&Ledger> {
+        self.ledger.get().or_else(|| {
+            let ledger = Ledger::open(self.home.file(ledger::FILE, None).ok()?).ok()?;
+            Some(self.ledger.get_or_init(|| ledger))
+        })
+    }
+
+    /// The lock file for a segment of this owner.
+    pub const fn lock_file(&self, uid: u32, shared: bool) -> LockFile {
+        match shared {
+            _ if uid != self.uid => LockFile::OfUser { uid, shared },
+            true => LockFile::Shared,
+            false => LockFile::Own,
+        }
+    }
+
+    /// Locks a name, see [`RecordName::lock_byte`](crate::RecordName::lock_byte).
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` where somebody held it for as long as `patience` lasted.
+    pub fn lock(&self, file: LockFile, byte: u32, patience: Patience) -> Result<NameLock<'_>, OsError> {
+        self.locks.lock(file, byte, patience)
+    }
+
+    /// Whether a backend is used for the first time in this process, and so has to sweep.
+    pub(crate) fn is_first_use(&self, backend: BackendId) -> bool {
+        let swept = &self.swept[backend as usize - 1];
+        !swept.load(Relaxed) && !swept.swap(true, Relaxed)
+    }
+}

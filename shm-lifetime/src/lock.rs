@@ -1,0 +1,209 @@
+//! One lock per name, across threads and processes.
+//!
+//! Two locks in turn: a flag of this process, then an open file description lock on one byte of a lock file.
+//! fcntl(2): "open file description locks placed via the same open file description […] are compatible", so
+//! they do not exclude our own threads; the flag does. The kernel drops the byte lock of a process that dies.
+//!
+//! Both are polled. A mutex that queues its waiters would be no better (contention is rare, and a wait ends
+//! after a second), and its queue is not safe to touch in a signal handler.
+//!
+//! A thread holds one name at a time, so there is no order to keep, and two names that share a byte only wait
+//! for each other. Every wait has an end: a stopped process must not stall the others.
+
+use crate::{Check, Home, skips};
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, fcntl},
+};
+use shm_api::OsError;
+use std::{
+    array,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::atomic::{
+        AtomicBool,
+        Ordering::{Acquire, Relaxed, Release},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+const SHARDS: usize = 64;
+
+/// Which file the byte lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockFile {
+    /// `lock` in our own folder: segments that only this user may use.
+    Own,
+    /// `lock.shared` in our own folder: segments of ours that others may use.
+    Shared,
+    /// `lock.shared` in another user's folder, or `lock` where we (root) may open it.
+    OfUser {
+        /// The owner of the segment.
+        uid: u32,
+        /// Whether its mode lets others in.
+        shared: bool,
+    },
+}
+
+/// How long to wait for a lock.
+#[derive(Clone, Copy, Debug)]
+pub enum Patience {
+    /// A second: whoever holds it longer is stopped or stuck.
+    Bounded,
+    /// Not at all.
+    Try,
+    /// Until then.
+    Until(Instant),
+}
+
+impl Patience {
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Bounded => Some(Instant::now() + Duration::from_secs(1)),
+            Self::Try => None,
+            Self::Until(deadline) => Some(deadline),
+        }
+    }
+}
+
+/// The lock files of one user, with the flags that go before them.
+#[derive(Debug)]
+pub(crate) struct Locks {
+    own: OwnedFd,
+    shared: OwnedFd,
+    shards: [AtomicBool; SHARDS],
+}
+
+impl Locks {
+    pub(crate) fn open(home: &Home) -> Result<Self, OsError> {
+        let own = home.file("lock", Some(0o600))?;
+        let shared = home.file("lock.shared", Some(0o666))?;
+        Ok(Self { own, shared, shards: array::from_fn(|_| AtomicBool::new(false)) })
+    }
+
+    pub(crate) fn lock(
+        &self,
+        file: LockFile,
+        byte: u32,
+        patience: Patience,
+    ) -> Result<NameLock<'_>, OsError> {
+        if skips(Check::Lock) {
+            return Ok(NameLock { file: None, byte, _shard: None });
+        }
+        let file = match file {
+            LockFile::Own => Descriptor::Ours(self.own.as_fd()),
+            LockFile::Shared => Descriptor::Ours(self.shared.as_fd()),
+            LockFile::OfUser { uid, shared } => match of_user(uid, shared)? {
+                // A description of its own excludes our other threads as well.
+                Some(file) => Descriptor::Theirs(file),
+                None => return Ok(NameLock { file: None, byte, _shard: None }),
+            },
+        };
+        let deadline = patience.deadline();
+        let shard = match file {
+            Descriptor::Theirs(_) => None,
+            Descriptor::Ours(_) => {
+                let shard = &self.shards[byte as usize % SHARDS];
+                poll(deadline, || Ok(Shard::take(shard)))?;
+                Some(Shard(shard))
+            }
+        };
+        poll(deadline, || match set(file.as_fd(), byte, libc::F_WRLCK) {
+            Ok(()) => Ok(true),
+            // fcntl(2): "operation is prohibited by locks held by other processes", as EACCES or EAGAIN.
+            Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) => Ok(false),
+            Err(errno) => Err(OsError::new("fcntl(F_OFD_SETLK)", errno as i32)),
+        })?;
+        Ok(NameLock { file: Some(file), byte, _shard: shard })
+    }
+}
+
+/// The flag of one shard of the names, set; dropping it clears it.
+#[derive(Debug)]
+struct Shard<'a>(&'a AtomicBool);
+
+impl Shard<'_> {
+    fn take(flag: &AtomicBool) -> bool {
+        flag.compare_exchange(false, true, Acquire, Relaxed).is_ok()
+    }
+}
+
+impl Drop for Shard<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Release);
+    }
+}
+
+/// A name's lock; dropping it unlocks.
+#[derive(Debug)]
+pub struct NameLock<'a> {
+    file: Option<Descriptor<'a>>,
+    byte: u32,
+    _shard: Option<Shard<'a>>,
+}
+
+impl Drop for NameLock<'_> {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            // It cannot fail for a lock that we hold, and if it did, the process's end would unlock it.
+            let _ = set(file.as_fd(), self.byte, libc::F_UNLCK);
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Descriptor<'a> {
+    Ours(BorrowedFd<'a>),
+    Theirs(OwnedFd),
+}
+
+impl AsFd for Descriptor<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Ours(file) => *file,
+            Self::Theirs(file) => file.as_fd(),
+        }
+    }
+}
+
+fn of_user(uid: u32, shared: bool) -> Result<Option<OwnedFd>, OsError> {
+    let Some(home) = Home::of_other(uid)? else { return Ok(None) };
+    match home.file(if shared { "lock.shared" } else { "lock" }, None) {
+        Ok(file) => Ok(Some(file)),
+        // It is not ours to lock; the kernel's word alone then keeps the owner from taking it from us.
+        Err(error) if matches!(error.errno(), libc::ENOENT | libc::EACCES) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn set(file: BorrowedFd<'_>, byte: u32, kind: i32) -> nix::Result<()> {
+    let lock = libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: byte.into(),
+        l_len: 1,
+        l_pid: 0, // fcntl(2): "When placing open file description locks, l_pid must be 0."
+    };
+    fcntl(file, FcntlArg::F_OFD_SETLK(&lock)).map(drop)
+}
+
+/// Tries until it succeeds or the deadline is over.
+fn poll(
+    deadline: Option<Instant>,
+    mut attempt: impl FnMut() -> Result<bool, OsError>,
+) -> Result<(), OsError> {
+    let mut pause = Duration::from_micros(20);
+    while !attempt()? {
+        if deadline.is_none_or(|end| Instant::now() >= end) {
+            return Err(busy());
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+fn busy() -> OsError {
+    OsError::new("fcntl(F_OFD_SETLK)", libc::EBUSY)
+        .advise("Another process has held this segment's lock for a second (is it stopped?): try again.")
+}

@@ -1,0 +1,217 @@
+//! The protocol that both backends follow; the kernel's word is theirs to give.
+
+use crate::{
+    BackendId, Check, Ledger, Lifetime, LockFile, NameLock, Patience, Record, RecordName, SlotId, skips, step,
+};
+use shm_api::{Detached, OsError};
+use std::{num::NonZeroUsize, sync::Arc};
+
+/// What one backend's kernel interface says of a segment on record.
+pub trait Kernel {
+    /// Whose records it can read.
+    const BACKEND: BackendId;
+
+    /// Whether the kernel counts holders, so that it is worth asking even if we are not the last.
+    const COUNTS: bool;
+
+    /// Destroys the recorded segment if the kernel says that nobody holds it, and does nothing to any other.
+    /// Called under the name's lock, possibly in a signal handler: system calls only.
+    fn settle(lifetime: &Lifetime, record: &Record) -> Detached;
+}
+
+/// The answer where a segment stays and its holders cannot be counted.
+pub const OUTLIVES: Detached = Detached::Outlives(NonZeroUsize::MIN);
+
+impl Lifetime {
+    /// Settles one record, under its name's lock: a segment that is gone leaves the ledger.
+    pub fn settle<K: Kernel>(&self, ledger: &Ledger, slot: SlotId, record: &Record) -> Detached {
+        let detached = K::settle(self, record);
+        if !matches!(detached, Detached::Outlives(_)) {
+            step();
+            ledger.erase(slot);
+        }
+        detached
+    }
+
+    /// Destroys what nobody holds, erases what is gone; returns how many it destroyed. Names that are locked
+    /// are left for the next sweep. May be cut off by a crash at any point, and run anywhere at the same time.
+    pub fn sweep<K: Kernel>(&self) -> usize {
+        let Some(ledger) = self.existing_ledger() else { return 0 };
+        let mut destroyed = 0;
+        for (slot, byte, shared) in ledger.taken() {
+            let Ok(_lock) = self.lock(self.lock_file(self.uid(), shared), byte, Patience::Try) else {
+                continue;
+            };
+            // The slot may have changed hands before we had the lock.
+            if !ledger.taken_by(slot, byte, shared) {
+                continue;
+            }
+            match ledger.get(slot) {
+                Some(record) if record.name.backend() == K::BACKEND => {
+                    destroyed += usize::from(self.settle::<K>(ledger, slot, &record) == Detached::Destroyed);
+                }
+                Some(_) => {}
+                // Its writer died before it was whole, or it is damaged: it leads to no segment.
+                None => ledger.erase(slot),
+            }
+        }
+        destroyed
+    }
+
+    /// Sweeps when a backend is used for the first time in this process.
+    pub fn sweep_once<K: Kernel>(&self) {
+        if self.is_first_use(K::BACKEND) {
+            self.sweep::<K>();
+        }
+    }
+
+    /// Locks the name that a segment is about to be created under. `None`: the ledger has it, and it is held.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` where the name stays locked, or where the ledger cannot be had.
+    pub fn lock_to_create<K: Kernel>(
+        &self,
+        name: &RecordName,
+        shared: bool,
+    ) -> Result<Option<NameLock<'_>>, OsError> {
+        let ledger = self.ledger()?;
+        let byte = name.lock_byte();
+        loop {
+            let lock = self.lock(self.lock_file(self.uid(), shared), byte, Patience::Bounded)?;
+            let Some((slot, record)) = ledger.find(name) else { return Ok(Some(lock)) };
+            // An older segment of that name decides which lock counts.
+            drop(lock);
+            let _lock = self.lock(self.lock_file(self.uid(), record.shared), byte, Patience::Bounded)?;
+            if ledger.get(slot).as_ref() != Some(&record) {
+                continue;
+            }
+            if matches!(self.settle::<K>(ledger, slot, &record), Detached::Outlives(_)) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Creates a segment under the name's lock: the record goes before it, and stays unless `create` fails.
+    /// `create` returns the segment and its object id.
+    ///
+    /// # Errors
+    ///
+    /// As `create`, or `ENOSPC` where the ledger cannot grow.
+    pub fn record<T, E: From<OsError>>(
+        &self,
+        record: &Record,
+        create: impl FnOnce() -> Result<(T, u64), E>,
+    ) -> Result<(SlotId, T), E> {
+        let ledger = self.ledger()?;
+        if skips(Check::RecordFirst) {
+            let (created, object) = create()?;
+            step();
+            let slot = ledger.insert(record)?;
+            ledger.set_object(slot, object);
+            return Ok((slot, created));
+        }
+        let slot = ledger.insert(record)?;
+        step();
+        match create() {
+            Ok((created, object)) => {
+                step();
+                ledger.set_object(slot, object);
+                Ok((slot, created))
+            }
+            Err(error) => {
+                ledger.erase(slot);
+                Err(error)
+            }
+        }
+    }
+
+    /// Erases the record of a segment that was just destroyed by request, under its name's lock.
+    pub fn forget(&self, name: &RecordName, object: u64) {
+        if let Some(ledger) = self.existing_ledger()
+            && let Some((slot, _)) = ledger.find(name).filter(|(_, record)| record.object == Some(object))
+        {
+            ledger.erase(slot);
+        }
+    }
+
+    /// Where a name's record is and which lock file it asks for; `None` for a foreign segment.
+    pub fn recorded(&self, name: &RecordName) -> Option<(SlotId, Record)> {
+        self.existing_ledger()?.find(name)
+    }
+}
+
+/// What an attachment has to know to leave its segment.
+#[derive(Debug)]
+pub struct Hold {
+    /// The files of the user that attached it.
+    lifetime: Arc<Lifetime>,
+    /// The segment's record; `None` for a foreign segment.
+    slot: Option<SlotId>,
+    /// The lock that was held to attach it.
+    file: LockFile,
+    /// The name's lock byte.
+    byte: u32,
+    /// The System V id or the POSIX inode.
+    pub object: u64,
+    /// This process created it.
+    pub created_here: bool,
+}
+
+impl Hold {
+    /// An attachment that was just made, under the name's lock.
+    pub fn new(
+        lifetime: &Arc<Lifetime>,
+        slot: Option<SlotId>,
+        file: LockFile,
+        name: &RecordName,
+        object: u64,
+        created_here: bool,
+    ) -> Self {
+        if let (Some(slot), Some(ledger)) = (slot, lifetime.existing_ledger()) {
+            ledger.hold(slot, object);
+        }
+        Self { lifetime: lifetime.clone(), slot, file, byte: name.lock_byte(), object, created_here }
+    }
+
+    /// Leaves: lets go of the memory with `release` and, as the last holder, destroys the segment. One that is
+    /// not on record stays, and `look` says whether it still exists. Safe in a signal handler if both are.
+    pub fn leave<K: Kernel>(
+        &self,
+        patience: Patience,
+        release: impl FnOnce() -> bool,
+        look: impl FnOnce() -> Detached,
+    ) -> Detached {
+        // Only a segment of ours is ever destroyed here, so only such a one needs the lock.
+        let Some(slot) = self.slot else {
+            return if release() { look() } else { OUTLIVES };
+        };
+        let lifetime = &*self.lifetime;
+        let lock = lifetime.lock(self.file, self.byte, patience);
+        step();
+        let released = release();
+        step();
+        // A lock we did not get, or memory that would not go: the record stays, and a sweep looks again.
+        let (Ok(_lock), true) = (lock, released) else { return OUTLIVES };
+        let Some(ledger) = lifetime.existing_ledger() else { return look() };
+        let held_elsewhere = ledger.let_go(slot, self.object);
+        match ledger.get(slot).filter(|record| record.object == Some(self.object)) {
+            // This process asks when it leaves there.
+            Some(_) if held_elsewhere && !K::COUNTS && !skips(Check::RecordStays) => OUTLIVES,
+            Some(record) => {
+                let detached = lifetime.settle::<K>(ledger, slot, &record);
+                if skips(Check::RecordStays) {
+                    ledger.erase(slot);
+                }
+                detached
+            }
+            // Destroyed by request, and the slot has gone to another segment or to none.
+            None => look(),
+        }
+    }
+
+    /// Whether this process may use the locks: a child of a fork shares them with its parent.
+    pub fn is_this_process(&self) -> bool {
+        self.lifetime.is_this_process()
+    }
+}

@@ -1,0 +1,153 @@
+//! How much memory our control group and the machine have left.
+//!
+//! A reservation beyond the limit of a memory cgroup, or beyond the machine's memory where `/dev/shm` is as
+//! large as that, does not fail: the OOM killer ends the process. So a large one is compared with both first.
+//! The answer is advisory: others allocate meanwhile.
+
+use shm_api::OsError;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+/// Reservations below this are not worth reading files for.
+const SMALL: u64 = 1 << 20;
+
+/// Below this the machine itself is taken to have room: its table is slow to read.
+const LARGE: u64 = 64 << 20;
+
+/// Checks that `size` bytes fit into what the machine, our memory cgroup and its ancestors have free.
+///
+/// # Errors
+///
+/// `ENOMEM` where they do not. What cannot be read is taken to have room.
+pub fn check_room(call: &'static str, size: u64) -> Result<(), OsError> {
+    if size < SMALL {
+        return Ok(());
+    }
+    let refused = |advice| Err(OsError::new(call, libc::ENOMEM).advise(advice));
+    let machine = if size < LARGE { None } else { free_of_machine() };
+    match (machine, free_of_groups()) {
+        (Some(free), _) if free < size => refused(format!(
+            "Asked for {size} bytes, this machine has {free} left. Ask for less, or pass `reserve: false` to take \
+             pages as they are touched."
+        )),
+        (_, Some(free)) if free < size => refused(format!(
+            "Asked for {size} bytes, the memory cgroup of this process has {free} left. Ask for less, raise its \
+             limit, or pass `reserve: false` to take pages as they are touched."
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// proc(5), /proc/meminfo: MemAvailable is "an estimate of how much memory is available for starting new
+/// applications, without swapping".
+fn free_of_machine() -> Option<u64> {
+    let table = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = |name| {
+        table.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+    };
+    let (available, swap): (u64, u64) = (line("MemAvailable:")?, line("SwapFree:").unwrap_or(0));
+    Some((available + swap) << 10)
+}
+
+fn free_of_groups() -> Option<u64> {
+    static GROUPS: OnceLock<Vec<Group>> = OnceLock::new();
+    let groups = GROUPS.get_or_init(|| {
+        let lines = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        lines.lines().flat_map(groups_of_line).collect()
+    });
+    groups.iter().filter_map(Group::free).min()
+}
+
+/// One level of the hierarchy that this process is in, if it has a limit. That is read once: it hardly ever
+/// changes, and most processes have none.
+struct Group {
+    folder: PathBuf,
+    files: &'static Files,
+    limit: u64,
+}
+
+/// What a version of cgroups calls its numbers.
+struct Files {
+    root: &'static str,
+    limit: &'static str,
+    usage: &'static str,
+    /// Page cache that the kernel gives up before it kills, a line of `memory.stat`.
+    reclaimable: &'static str,
+}
+
+const V1: Files = Files {
+    root: "/sys/fs/cgroup/memory",
+    limit: "memory.limit_in_bytes",
+    usage: "memory.usage_in_bytes",
+    reclaimable: "total_inactive_file ",
+};
+const V2: Files = Files {
+    root: "/sys/fs/cgroup",
+    limit: "memory.max",
+    usage: "memory.current",
+    reclaimable: "inactive_file ",
+};
+
+/// The groups of one line of `/proc/self/cgroup` (cgroups(7)): `hierarchy-ID:controller-list:cgroup-path`.
+fn groups_of_line(line: &str) -> Vec<Group> {
+    let mut fields = line.splitn(3, ':');
+    let (Some(id), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
+        return Vec::new();
+    };
+    let files = match controllers {
+        "" if id == "0" => &V2,
+        _ if controllers.split(',').any(|controller| controller == "memory") => &V1,
+        _ => return Vec::new(),
+    };
+    // In a cgroup namespace the path may lie outside what is mounted; the mount's own root still counts.
+    let group = Path::new(files.root).join(path.trim_start_matches('/'));
+    let levels = group.ancestors().take_while(|folder| folder.starts_with(files.root));
+    levels
+        .filter_map(|folder| {
+            /// "No limit" is the largest number of pages in v1, and the word "max" in v2.
+            const NO_LIMIT: u64 = 1 << 62;
+            let limit = number(&folder.join(files.limit)).filter(|limit| *limit < NO_LIMIT)?;
+            Some(Group { folder: folder.to_owned(), files, limit })
+        })
+        .collect()
+}
+
+impl Group {
+    fn free(&self) -> Option<u64> {
+        let used = number(&self.folder.join(self.files.usage))?;
+        let stat = fs::read_to_string(self.folder.join("memory.stat")).unwrap_or_default();
+        let reclaimable = |line: &str| line.strip_prefix(self.files.reclaimable)?.parse().ok();
+        Some(self.limit.saturating_sub(used.saturating_sub(stat.lines().find_map(reclaimable).unwrap_or(0))))
+    }
+}
+
+fn number(file: &Path) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_reservation_is_never_refused() {
+        assert_eq!(check_room("fallocate", 4096), Ok(()));
+    }
+
+    #[test]
+    fn a_reservation_larger_than_the_machine_is_refused() {
+        let error = check_room("fallocate", 1 << 60).unwrap_err();
+        assert_eq!(error.errno(), libc::ENOMEM);
+        assert!(error.to_string().contains("this machine has"), "{error}");
+    }
+
+    #[test]
+    fn lines_of_other_controllers_say_nothing() {
+        for line in ["7:blkio:/", "4:cpu,cpuacct:/x", "nonsense", ""] {
+            assert!(groups_of_line(line).is_empty(), "{line}");
+        }
+    }
+}

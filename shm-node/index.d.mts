@@ -1,0 +1,4 @@
+import * as shm from './index.js';
+
+export * from './index.js';
+export default shm;

@@ -1,0 +1,287 @@
+/// <reference types="node" />
+
+/** The array types that a segment can be seen as, by name. */
+export interface Views {
+  Buffer: Buffer;
+  Int8Array: Int8Array;
+  Uint8Array: Uint8Array;
+  Uint8ClampedArray: Uint8ClampedArray;
+  Int16Array: Int16Array;
+  Uint16Array: Uint16Array;
+  Int32Array: Int32Array;
+  Uint32Array: Uint32Array;
+  Float32Array: Float32Array;
+  Float64Array: Float64Array;
+  BigInt64Array: BigInt64Array;
+  BigUint64Array: BigUint64Array;
+  /** Where the runtime has it: Node 24 and later. Its type is `never` where the TypeScript `lib` lacks it. */
+  Float16Array: typeof globalThis extends { Float16Array: { prototype: infer A } } ? A : never;
+}
+
+/** The number of each array type. */
+export const BufferType: {
+  readonly Buffer: 0;
+  readonly Int8Array: 1;
+  readonly Uint8Array: 2;
+  readonly Uint8ClampedArray: 3;
+  readonly Int16Array: 4;
+  readonly Uint16Array: 5;
+  readonly Int32Array: 6;
+  readonly Uint32Array: 7;
+  readonly Float32Array: 8;
+  readonly Float64Array: 9;
+  readonly BigInt64Array: 10;
+  readonly BigUint64Array: 11;
+  readonly Float16Array: 12;
+};
+
+export const SHMBT_BUFFER: 0;
+export const SHMBT_INT8: 1;
+export const SHMBT_UINT8: 2;
+export const SHMBT_UINT8CLAMPED: 3;
+export const SHMBT_INT16: 4;
+export const SHMBT_UINT16: 5;
+export const SHMBT_INT32: 6;
+export const SHMBT_UINT32: 7;
+export const SHMBT_FLOAT32: 8;
+export const SHMBT_FLOAT64: 9;
+export const SHMBT_BIGINT64: 10;
+export const SHMBT_BIGUINT64: 11;
+export const SHMBT_FLOAT16: 12;
+
+/** The largest size in bytes that `create(size, type)` takes: 0x7fffffff, or 0x3fffffff on 32-bit systems. */
+export const SizeMax: number;
+
+export type TypeName = keyof Views;
+export type TypeNumber = (typeof BufferType)[TypeName];
+export type TypeConstructor = { readonly prototype: Views[TypeName] };
+
+/** A `BufferType` number, the name of an array type, or its constructor. */
+export type Type = TypeName | TypeNumber | TypeConstructor;
+
+/** The array type that a `Type` stands for. */
+export type ViewOf<T extends Type> = T extends TypeName
+  ? Views[T]
+  : T extends TypeNumber
+    ? { [N in TypeName]: (typeof BufferType)[N] extends T ? Views[N] : never }[TypeName]
+    : T extends { readonly prototype: infer A }
+      ? A
+      : never;
+
+/** Which system interface holds a segment. */
+export type Backend = 'sysv' | 'posix';
+
+/**
+ * What a segment is called. An integer from 1 to 2^32 - 1 is a System V key, the same 32 bits that `shmget` takes.
+ * A string of at most 255 bytes is a POSIX name, without NUL and without a slash but the leading one, which may be
+ * left out.
+ */
+export type Key = number | string;
+
+/** The kind of key that a segment has: what it was asked for by, or a number if the library chose it. */
+export type KeyOf<K> = K extends string ? string : number;
+
+/**
+ * An array over a segment. Its memory is the segment's: what any process writes, all read. After a detach it is
+ * empty (`length` 0), and reading it is harmless.
+ */
+export type Shared<A, K = number> = A & {
+  /** The key, to be sent to another process. A POSIX name has its leading slash. */
+  readonly key: K;
+  /** Detaches the segment, so that `using view = …` does at the end of its block. */
+  [Symbol.dispose](): void;
+};
+
+/** An attached segment without a view, for `read` and `write`. */
+export interface Attachment<K = number> {
+  readonly key: K;
+  /** Bytes. */
+  readonly size: number;
+}
+
+type Held<T extends Type, K, V extends boolean> = V extends false
+  ? Attachment<KeyOf<K>>
+  : Shared<ViewOf<T>, KeyOf<K>>;
+
+type Extent =
+  | {
+      /** Bytes: at least 1, a multiple of the element's size, at most `buffer.constants.MAX_LENGTH`. */
+      size: number;
+      length?: undefined;
+    }
+  | {
+      /** Elements: at least 1. */
+      length: number;
+      size?: undefined;
+    };
+
+export type CreateOptions<
+  T extends Type = 'Buffer',
+  K extends Key | undefined = Key | undefined,
+  V extends boolean = boolean,
+> = object & Extent & {
+  /** What the view is. Default: `'Buffer'`. */
+  type?: T;
+  /** Default: a random integer that is free, 1 to 2^31 - 1. */
+  key?: K;
+  /** Permission bits, as a number from 0 to 0o777 or an octal string. Default: 0o600, whatever the umask. */
+  mode?: number | string;
+  /** Default: `'posix'` for a string key, else `'sysv'` where it is built in. */
+  backend?: Backend;
+  /** Keep the segment when nobody holds it, until it is destroyed. Default: false. */
+  persist?: boolean;
+  /** Have the kernel find room for all of it now, so that no later write can fail. Default: true. */
+  reserve?: boolean;
+  /** Ask for huge pages where the system allows them. Default: false. */
+  hugePages?: boolean;
+  /** false: attach without a view, and copy with `read` and `write`. Default: true. */
+  view?: V;
+};
+
+export interface GetOptions<T extends Type = 'Buffer', K extends Key = Key, V extends boolean = boolean> {
+  key: K;
+  /** What the view is. Default: `'Buffer'`. */
+  type?: T;
+  /** Default: `'posix'` for a string key, else `'sysv'` where it is built in. */
+  backend?: Backend;
+  /** POSIX only: writes to the view stay private to it and never reach the segment. Default: false. */
+  readOnly?: boolean;
+  /** false: attach without a view, and copy with `read` and `write`. Default: true. */
+  view?: V;
+}
+
+/** What names a segment: its key, a view of it, or a key with its backend. */
+export type Target = Key | ArrayBufferView | { readonly key: Key; readonly backend?: Backend };
+
+/**
+ * Creates a segment of `size` bytes under a random integer key, filled with zeros, and attaches it.
+ *
+ * @param size Bytes: 1 to `SizeMax`, a multiple of the element's size.
+ * @param type What the view is. Default: `BufferType.Buffer`.
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+ * @throws {RangeError} `ERR_OUT_OF_RANGE`
+ * @throws {Error} with `code`, `errno`, `syscall` and `key`: `ENOSPC` and `ENOMEM` (no room), `EACCES`, `EINVAL`
+ * (over the system's own limit), `EBUSY` (another process held the key's lock for a second)
+ */
+export function create<T extends Type = 'Buffer'>(size: number, type?: T): Shared<ViewOf<T>, number>;
+
+/**
+ * Creates a segment, filled with zeros, and attaches it.
+ *
+ * @returns The view, or `{ key, size }` with `view: false`; null if the key is taken.
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+ * @throws {RangeError} `ERR_OUT_OF_RANGE`
+ * @throws {Error} as above; `ERR_SHM_NO_EXTERNAL_BUFFERS` in a runtime where only `view: false` works (Electron)
+ */
+export function create<
+  T extends Type = 'Buffer',
+  K extends Key | undefined = undefined,
+  V extends boolean = true,
+>(options: CreateOptions<T, K, V>): Held<T, K, V> | ([K] extends [undefined] ? never : null);
+
+/**
+ * Attaches the segment of a key. A second `get` in the same thread gives another view of the same memory.
+ *
+ * @param target A key, or a view of the segment.
+ * @param type What the view is: as many whole elements as the segment holds. Default: `BufferType.Buffer`.
+ * @returns The view; null if there is no such segment.
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+ * @throws {RangeError} `ERR_OUT_OF_RANGE`: a bad key, or a segment larger than a buffer of this runtime can be
+ * @throws {Error} with `code`, `errno`, `syscall` and `key`: `EACCES`, `EAGAIN` (its creator has not sized it yet),
+ * `EBUSY` (another process held the key's lock for a second)
+ */
+export function get<K extends Key, T extends Type = 'Buffer'>(
+  target: K | (ArrayBufferView & { readonly key: K }),
+  type?: T,
+): Shared<ViewOf<T>, KeyOf<K>> | null;
+
+/**
+ * Attaches the segment of a key.
+ *
+ * @returns The view, or `{ key, size }` with `view: false`; null if there is no such segment.
+ * @throws as above; `ENOTSUP` for `readOnly` on System V
+ */
+export function get<K extends Key, T extends Type = 'Buffer', V extends boolean = true>(
+  options: GetOptions<T, K, V>,
+): Held<T, K, V> | null;
+
+/**
+ * Detaches a segment from this thread: every view of it here is empty from then on. Given a view, it detaches the
+ * attachment of that view. The last holder destroys a segment that this library created, unless it persists.
+ *
+ * @returns 0: the segment is gone. n > 0: it outlives us, with n holders (System V; on POSIX 1, a lower bound).
+ * -1: this thread did not hold it.
+ * @throws {TypeError | RangeError} a bad key, or a view that is not over a segment
+ */
+export function detach(target: Target): number;
+
+/**
+ * Detaches every segment that this thread holds. Runs by itself when the process or a worker thread ends.
+ *
+ * @returns How many segments that destroyed.
+ */
+export function detachAll(): number;
+
+/**
+ * Copies bytes of an attached segment into `target`, as many as fit in it and are there from `offset` on.
+ *
+ * @param offset Bytes from the start of the segment: 0 to 2^53 - 1.
+ * @returns How many bytes were copied; 0 at the end of the segment.
+ * @throws {Error} `ERR_SHM_NOT_ATTACHED`: `create` or `get` it first
+ */
+export function read(segment: Target, offset: number, target: ArrayBufferView | ArrayBuffer | SharedArrayBuffer): number;
+
+/**
+ * Copies `source` into an attached segment, from `offset` on, as far as the segment goes.
+ *
+ * @param offset Bytes from the start of the segment: 0 to 2^53 - 1.
+ * @returns How many bytes were copied; 0 at the end of the segment.
+ * @throws {Error} `ERR_SHM_NOT_ATTACHED`: `create` or `get` it first
+ * @throws {TypeError} `ERR_INVALID_ARG_VALUE`: it is attached read-only
+ */
+export function write(segment: Target, offset: number, source: ArrayBufferView | ArrayBuffer | SharedArrayBuffer): number;
+
+/**
+ * Removes a segment now, whoever holds it and whoever made it. Holders keep their memory; the key is free.
+ *
+ * @returns Whether there was one.
+ * @throws {Error} with `code` `EPERM` or `EACCES`: it belongs to another user
+ */
+export function destroy(target: Target): boolean;
+
+export interface SegmentInfo {
+  key: Key;
+  backend: Backend;
+  /** Bytes. */
+  size: number;
+  /** Permission bits. */
+  mode: number;
+  /** The user that owns it. */
+  uid: number;
+  /** The group that owns it. */
+  gid: number;
+  /** How many mappings of it there are; null on POSIX, where the system does not count them. */
+  holders: number | null;
+  /** The process that created it, where that is known. */
+  creator: number | null;
+  created: Date | null;
+  /**
+   * `'held'`: made by this user through this library, and held. `'orphan'`: the same, held by nobody: the next sweep
+   * frees it. `'persistent'`: made with `persist`. `'foreign'`: made by another program or another user.
+   */
+  state: 'held' | 'orphan' | 'persistent' | 'foreign';
+}
+
+/** Every segment that has a key, of all users and both backends. */
+export function list(): SegmentInfo[];
+
+/** What is known of a segment, without attaching it; null if there is none. */
+export function info(target: Target): SegmentInfo | null;
+
+/**
+ * Destroys what this user's processes created and nobody holds, as crashes leave it behind. Runs by itself on the
+ * first `create` or `get` of a process and when it ends.
+ *
+ * @returns How many segments it destroyed.
+ */
+export function sweep(): number;

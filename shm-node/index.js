@@ -1,0 +1,102 @@
+'use strict';
+
+// Shared memory between processes, as ordinary Buffers and typed arrays.
+// Arguments are checked here and in lib/; what they mean is decided in Rust (src/functions.rs).
+
+const parse = require('./lib/arguments.js');
+const { BufferType, constants } = require('./lib/types.js');
+const errors = require('./lib/errors.js');
+const native = require('./lib/native.js');
+const { attachments, toView } = require('./lib/views.js');
+const { prepare } = require('./lib/endings.js');
+
+const { PERSIST, RESERVE, HUGE_PAGES, VIEW, READ_ONLY } = parse.flags;
+
+function create(sizeOrOptions, type) {
+  const options =
+    typeof sizeOrOptions === 'object' && sizeOrOptions !== null
+      ? parse.createOptions(sizeOrOptions)
+      : parse.createArguments(sizeOrOptions, type);
+  prepare();
+  const { backend, key, size, mode, flags } = options;
+  return handOut(native.create(backend, key, size, mode, flags), options);
+}
+
+function get(target, type) {
+  const options = parse.getArguments(target, type);
+  prepare();
+  return handOut(native.attach(options.backend, options.key, options.flags), options);
+}
+
+function handOut(attached, { backend, type, flags }) {
+  if (attached === null) return null;
+  const [number, key, size, buffer] = attached;
+  if ((flags & VIEW) === 0) return Object.freeze({ key, size });
+  attachments.set(buffer, { number, backend, key });
+  return toView(buffer, size, type, key, detach);
+}
+
+function detach(target) {
+  if (ArrayBuffer.isView(target)) return native.detachNumber(parse.attachmentOf(target).number);
+  const { backend, key } = parse.target(target);
+  return native.detachKey(backend, key);
+}
+
+function detachAll() {
+  return native.detachAll();
+}
+
+function destroy(target) {
+  const { backend, key } = parse.target(target);
+  return native.destroy(backend, key);
+}
+
+function read(target, offset, bytes) {
+  return copy(native.read, target, offset, bytes, 'target');
+}
+
+function write(target, offset, bytes) {
+  return copy(native.write, target, offset, bytes, 'source');
+}
+
+function copy(move, target, offset, bytes, name) {
+  const { backend, key } = parse.target(target);
+  const moved = move(backend, key, parse.offset(offset), parse.bytes(name, bytes));
+  if (moved < 0) throw errors.notAttached(key);
+  return moved;
+}
+
+function list() {
+  return native.list().map(toInfo);
+}
+
+function info(target) {
+  const { backend, key } = parse.target(target);
+  const found = native.info(backend, key);
+  return found === null ? null : toInfo(found);
+}
+
+function toInfo({ key, backend, size, mode, uid, gid, holders = null, creator = null, created, state }) {
+  const when = created === undefined ? null : new Date(created);
+  return { key, backend, size, mode, uid, gid, holders, creator, created: when, state };
+}
+
+function sweep() {
+  return native.sweep();
+}
+
+module.exports = {
+  create,
+  get,
+  detach,
+  detachAll,
+  read,
+  write,
+  destroy,
+  list,
+  info,
+  sweep,
+  BufferType,
+  SizeMax: parse.SIZE_MAX,
+  ...constants,
+};

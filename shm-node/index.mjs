@@ -1,0 +1,19 @@
+import shm from './index.js';
+
+export default shm;
+export const { create, get, detach, detachAll, read, write, destroy, list, info, sweep, BufferType, SizeMax } = shm;
+export const {
+  SHMBT_BUFFER,
+  SHMBT_INT8,
+  SHMBT_UINT8,
+  SHMBT_UINT8CLAMPED,
+  SHMBT_INT16,
+  SHMBT_UINT16,
+  SHMBT_INT32,
+  SHMBT_UINT32,
+  SHMBT_FLOAT32,
+  SHMBT_FLOAT64,
+  SHMBT_BIGINT64,
+  SHMBT_BIGUINT64,
+  SHMBT_FLOAT16,
+} = shm;

@@ -1,0 +1,129 @@
+'use strict';
+
+// Arguments: the positional forms of the original contract and the options object, to plain values for Rust.
+
+const { MAX_LENGTH } = require('buffer').constants;
+const errors = require('./errors.js');
+const native = require('./native.js');
+const { attachments } = require('./views.js');
+const { typeOf } = require('./types.js');
+
+// As in src/functions.rs.
+const flags = Object.freeze({ PERSIST: 1, RESERVE: 2, HUGE_PAGES: 4, VIEW: 8, READ_ONLY: 16, SIZED: 32 });
+
+const is64Bit = !['arm', 'ia32', 'mips', 'mipsel', 'ppc', 's390'].includes(process.arch);
+const SIZE_MAX = is64Bit ? 0x7fffffff : 0x3fffffff;
+
+const BACKENDS = ['sysv', 'posix'];
+const built = native.backendNames();
+
+function integer(name, value, min, max) {
+  if (typeof value !== 'number') throw errors.wrongType(name, 'a number', value);
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw errors.outOfRange(name, `an integer from ${min} to ${max}`, value);
+  }
+  return value;
+}
+
+function flag(name, value, bit, fallback = false) {
+  if (value === undefined) value = fallback;
+  if (typeof value !== 'boolean') throw errors.wrongType(name, 'a boolean', value);
+  return value ? bit : 0;
+}
+
+function sizeOf(name, value, type, max) {
+  integer(name, value, 1, max);
+  if (value % type.bytes !== 0) throw errors.outOfRange(name, `a multiple of ${type.bytes}, as ${type.name} has`, value);
+  return value;
+}
+
+function createArguments(size, type) {
+  const parsed = typeOf(type);
+  sizeOf('size', size, parsed, SIZE_MAX);
+  return { backend: 0, key: undefined, size, type: parsed, mode: 0o600, flags: flags.RESERVE | flags.VIEW };
+}
+
+function createOptions(options) {
+  const { size, length, type, key, mode, backend, persist, reserve, hugePages, view } = options;
+  const parsed = typeOf(type);
+  const viewFlag = flag('view', view, flags.VIEW, true);
+  const max = viewFlag ? MAX_LENGTH : Number.MAX_SAFE_INTEGER;
+  if (size !== undefined && length !== undefined) throw errors.wrongValue('length', length, 'cannot go with "size"');
+  if (length !== undefined) integer('length', length, 1, Math.floor(max / parsed.bytes));
+  return {
+    backend: backendOf(backend, key),
+    key: key === undefined ? undefined : keyOf(key),
+    size: length === undefined ? sizeOf('size', size, parsed, max) : length * parsed.bytes,
+    type: parsed,
+    mode: modeOf(mode),
+    flags:
+      flag('persist', persist, flags.PERSIST) |
+      flag('reserve', reserve, flags.RESERVE, true) |
+      flag('hugePages', hugePages, flags.HUGE_PAGES) |
+      viewFlag,
+  };
+}
+
+function getArguments(first, second) {
+  const isOptions = typeof first === 'object' && first !== null && !ArrayBuffer.isView(first);
+  const { type, readOnly, view } = isOptions ? first : { type: second };
+  return {
+    ...target(first),
+    type: typeOf(type),
+    flags: flag('readOnly', readOnly, flags.READ_ONLY) | flag('view', view, flags.VIEW, true),
+  };
+}
+
+// What a segment is named by: a key, a view of it, or { key, backend }.
+function target(value) {
+  if (ArrayBuffer.isView(value)) return attachmentOf(value);
+  const named = typeof value === 'object' && value !== null ? value : { key: value };
+  return { key: keyOf(named.key), backend: backendOf(named.backend, named.key) };
+}
+
+function attachmentOf(view) {
+  const attachment = attachments.get(view.buffer);
+  if (attachment === undefined) throw errors.wrongValue('view', view, 'is not over a shared segment');
+  return attachment;
+}
+
+function keyOf(key) {
+  if (typeof key === 'number') return integer('key', key, 1, 0xffffffff);
+  if (typeof key !== 'string') throw errors.wrongType('key', 'an integer or a string', key);
+  // Half a character would reach Rust as another one.
+  if (/\p{Surrogate}/u.test(key)) throw errors.wrongValue('key', key, 'is not well-formed Unicode');
+  return key;
+}
+
+// The number of a backend: its place among those that are built in. Strings name POSIX objects, and integers
+// live on the first backend of the build.
+function backendOf(name, key) {
+  if (name === undefined) {
+    if (typeof key !== 'string') return 0;
+    if (!built.includes('posix')) throw errors.wrongValue('key', key, 'is a string, and this build has System V only');
+    return built.indexOf('posix');
+  }
+  if (typeof name !== 'string') throw errors.wrongType('backend', "'sysv' or 'posix'", name);
+  if (!BACKENDS.includes(name)) throw errors.wrongValue('backend', name, "is neither 'sysv' nor 'posix'");
+  if (!built.includes(name)) throw errors.wrongValue('backend', name, `is not in this build, which has ${built}`);
+  return built.indexOf(name);
+}
+
+function modeOf(mode = 0o600) {
+  if (typeof mode === 'number') return integer('mode', mode, 0, 0o777);
+  if (typeof mode !== 'string') throw errors.wrongType('mode', 'a number or an octal string', mode);
+  if (!/^(0o)?0?[0-7]{1,3}$/.test(mode)) throw errors.wrongValue('mode', mode, 'is no octal string from 0 to 777');
+  return Number.parseInt(mode.replace('0o', ''), 8);
+}
+
+function offset(value) {
+  return integer('offset', value, 0, Number.MAX_SAFE_INTEGER);
+}
+
+function bytes(name, value) {
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return new Uint8Array(value);
+  throw errors.wrongType(name, 'a Buffer, a typed array, a DataView or an ArrayBuffer', value);
+}
+
+module.exports = { SIZE_MAX, attachmentOf, bytes, createArguments, createOptions, flags, getArguments, offset, target };

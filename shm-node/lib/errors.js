@@ -1,0 +1,24 @@
+'use strict';
+
+// Errors of wrong arguments, with the classes and codes that Node gives them.
+
+const { inspect } = require('util');
+
+function coded(Class, code, message) {
+  const error = new Class(message);
+  Error.captureStackTrace?.(error, coded);
+  Object.defineProperty(error, 'code', { value: code, enumerable: true, writable: true, configurable: true });
+  return error;
+}
+
+const shown = (value) => inspect(value, { depth: 0, maxStringLength: 60, maxArrayLength: 3 });
+
+module.exports = {
+  wrongType: (name, wanted, value) =>
+    coded(TypeError, 'ERR_INVALID_ARG_TYPE', `"${name}" must be ${wanted}. Received ${shown(value)}`),
+  wrongValue: (name, value, why) => coded(TypeError, 'ERR_INVALID_ARG_VALUE', `"${name}" ${shown(value)} ${why}`),
+  outOfRange: (name, wanted, value) =>
+    coded(RangeError, 'ERR_OUT_OF_RANGE', `"${name}" must be ${wanted}. Received ${shown(value)}`),
+  notAttached: (key) =>
+    coded(Error, 'ERR_SHM_NOT_ATTACHED', `segment ${shown(key)} is not attached in this thread: create or get it first`),
+};

@@ -1,0 +1,31 @@
+'use strict';
+
+// The addon: one built from source here, or else the prebuilt one for this platform.
+
+const fs = require('fs');
+const path = require('path');
+const { platform } = require('./platform.js');
+
+const root = path.join(__dirname, '..');
+
+function load() {
+  const places = ['shm-node.node', path.join('prebuilds', platform, 'shm-node.node')];
+  const file = places.map((place) => path.join(root, place)).find((place) => fs.existsSync(place));
+  if (file === undefined) throw missing(`it has none for ${platform}`);
+  try {
+    return require(file);
+  } catch (error) {
+    throw missing(`the one for ${platform} does not load: ${error.message}`);
+  }
+}
+
+function missing(why) {
+  const inClone = fs.existsSync(path.join(root, '..', 'Cargo.toml'));
+  const how = inClone
+    ? 'run `npm run build` in the folder above it'
+    : 'run `npm run package` in a clone of its repository, and install the file that this makes';
+  const error = new Error(`shm-node needs a binary, and ${why}.\nTo build one, with Rust (https://rustup.rs), ${how}.`);
+  return Object.assign(error, { code: 'ERR_SHM_NO_BINARY' });
+}
+
+module.exports = load();

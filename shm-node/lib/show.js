@@ -1,0 +1,152 @@
+'use strict';
+
+// What the command line prints. Colours and redrawing only on a terminal.
+
+const fs = require('fs');
+
+const terminal = process.stdout.isTTY === true;
+const coloured = terminal && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+
+const paint = (code, text) => (coloured ? `\x1b[${code}m${text}\x1b[0m` : text);
+const STATES = { held: 32, orphan: 31, persistent: 33, foreign: 36 };
+
+// A name may hold what a terminal would obey.
+const key = (value) => String(value).replace(/[\p{Cc}\p{Cf}]/gu, (character) => JSON.stringify(character).slice(1, -1));
+
+/**
+ * Which processes have a POSIX object mapped, as far as this user may look: a function of its key. By inode, as a
+ * mapping keeps the name that its file was opened by, and a new object is published under its name afterwards.
+ */
+function mappings() {
+  const found = new Map();
+  const pids = process.platform === 'linux' ? fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name)) : [];
+  for (const pid of pids) {
+    let maps;
+    try {
+      maps = fs.readFileSync(`/proc/${pid}/maps`, 'utf8');
+    } catch {
+      continue; // another user's, or gone
+    }
+    for (const inode of new Set([...maps.matchAll(/ (\d+) +\/dev\/shm\/.*$/gm)].map(([, inode]) => inode))) {
+      found.set(inode, [...(found.get(inode) ?? []), Number(pid)]);
+    }
+  }
+  return ({ backend, key }) => {
+    if (backend !== 'posix') return [];
+    const name = typeof key === 'string' ? key : `/shm-node-${key.toString(16).padStart(8, '0')}`;
+    const stat = fs.lstatSync(`/dev/shm${name}`, { throwIfNoEntry: false });
+    return found.get(String(stat?.ino)) ?? [];
+  };
+}
+
+function users() {
+  try {
+    const lines = fs.readFileSync('/etc/passwd', 'utf8').split('\n');
+    return new Map(lines.map((line) => line.split(':')).map(([name, , uid]) => [Number(uid), name]));
+  } catch {
+    return new Map();
+  }
+}
+
+function processName(pid) {
+  if (pid === null) return '-';
+  try {
+    return `${pid} ${key(fs.readFileSync(`/proc/${pid}/comm`, 'utf8').trim())}`;
+  } catch {
+    return `${pid} (gone)`;
+  }
+}
+
+function age(created) {
+  if (created === null) return '-';
+  let amount = Math.max(0, (Date.now() - created.getTime()) / 1000);
+  for (const [unit, size] of [['s', 60], ['min', 60], ['h', 24]]) {
+    if (amount < size) return `${Math.floor(amount)} ${unit}`;
+    amount /= size;
+  }
+  return `${Math.floor(amount)} d`;
+}
+
+/** A line for each segment. */
+function table(all) {
+  const names = users();
+  const rows = all.map((info) => [
+    key(info.key),
+    info.backend,
+    String(info.size),
+    info.mode.toString(8).padStart(4, '0'),
+    names.get(info.uid) ?? String(info.uid),
+    String(info.holders ?? (info.mappedBy.length || '-')),
+    processName(info.creator),
+    age(info.created),
+    info.state,
+  ]);
+  const head = ['KEY', 'BACKEND', 'SIZE', 'MODE', 'OWNER', 'HOLDERS', 'CREATED BY', 'AGE', 'STATE'];
+  const widths = head.map((title, column) => Math.max(...[head, ...rows].map((row) => row[column].length)));
+  const right = [false, false, true, false, false, true, false, true, false];
+  const line = (row) =>
+    row.map((cell, column) => (right[column] ? cell.padStart(widths[column]) : cell.padEnd(widths[column])));
+  const body = rows.map((row, index) => {
+    const cells = line(row);
+    cells[8] = paint(STATES[all[index].state], cells[8].trimEnd());
+    return cells.join('  ');
+  });
+  return [paint(1, line(head).join('  ').trimEnd()), ...body].join('\n');
+}
+
+/** Bytes as elements of a type, each line with its offset; what differs from `before` is marked. */
+function dump(bytes, offset, { name, constructor }, before = null) {
+  const unit = constructor.BYTES_PER_ELEMENT;
+  const isBytes = unit === 1 && /^(Buffer|Uint8)/.test(name);
+  const perLine = Math.min(16, Math.max(4, 16 / unit)) / (isBytes || unit === 8 ? 1 : unit === 1 ? 2 : 1);
+  const array = new constructor(bytes.buffer, bytes.byteOffset, bytes.length / unit);
+  const old = before && new constructor(before.buffer, before.byteOffset, before.length / unit);
+  const texts = Array.from(array, (value) => (isBytes ? value.toString(16).padStart(2, '0') : number(value)));
+  const width = isBytes ? 2 : Math.max(...texts.map((text) => text.length), 1);
+  const lines = [];
+  let repeated = false;
+  for (let start = 0; start < array.length; start += perLine) {
+    const end = Math.min(start + perLine, array.length);
+    const changed = (index) => old !== null && !Object.is(old[index], array[index]);
+    const same = (index) => Object.is(array[index], array[index - perLine]);
+    const span = Array.from({ length: end - start }, (_, place) => start + place);
+    // As hexdump does: one * for lines that are all as the one before.
+    if (before === null && start > 0 && end < array.length && span.every(same)) {
+      if (!repeated) lines.push('*');
+      repeated = true;
+      continue;
+    }
+    repeated = false;
+    const cells = span.map((index) => {
+      const text = texts[index].padStart(width);
+      return changed(index) ? paint('1;33', `${text}*`) : before === null ? text : `${text} `;
+    });
+    const shown = cells.join(before === null || !isBytes ? ' ' : '');
+    const letters = isBytes
+      ? `  ${' '.repeat((perLine - span.length) * 3)}|${span.map((index) => letter(array[index])).join('')}|`
+      : '';
+    lines.push(`${paint(2, (offset + start * unit).toString(16).padStart(8, '0'))}  ${shown}${letters}`.trimEnd());
+  }
+  return lines.join('\n');
+}
+
+const letter = (byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.');
+
+// Seven digits are what a float32 has; shorter is better where it means the same.
+function number(value) {
+  if (typeof value === 'bigint' || Number.isInteger(value)) return Object.is(value, -0) ? '-0' : String(value);
+  return String(Number(value.toPrecision(7)));
+}
+
+/** A function that draws a text, on a terminal over the one before. */
+function canvas() {
+  let height = 0;
+  return (text) => {
+    if (terminal && height > 0) process.stdout.write(`\x1b[${height}A\x1b[J`);
+    else if (height > 0) process.stdout.write('\n');
+    process.stdout.write(`${text}\n`);
+    height = text.split('\n').length;
+  };
+}
+
+module.exports = { canvas, dump, key, mappings, table };

@@ -1,0 +1,79 @@
+'use strict';
+
+// Messages, as what is sent and what is given back.
+
+const errors = require('./errors.js');
+
+const POOL = 1 << 16;
+// Up to here a loop over words is faster than a view of the source.
+const SHORT = 256;
+
+// What a Buffer really is: its constructor has no detours.
+const FastBuffer = Buffer[Symbol.species];
+const isFast = FastBuffer?.prototype instanceof Uint8Array && FastBuffer !== Uint8Array;
+
+let pool;
+let poolWords;
+let used = POOL;
+
+/** A Buffer of its own with `length` bytes from `offset` on, a multiple of 8; `words` and `bytes` are the same memory. */
+function copyOut(words, bytes, offset, length) {
+  if (length > SHORT || !isFast) {
+    const copy = Buffer.allocUnsafeSlow(length);
+    copy.set(bytes.subarray(offset, offset + length));
+    return copy;
+  }
+  const size = (length + 7) & ~7;
+  if (used + size > POOL) {
+    pool = new ArrayBuffer(POOL);
+    poolWords = new Int32Array(pool);
+    used = 0;
+  }
+  const to = used >> 2;
+  const from = offset >> 2;
+  const count = (length + 3) >> 2;
+  const into = poolWords;
+  for (let i = 0; i < count; i++) into[to + i] = words[from + i];
+  const copy = new FastBuffer(pool, used, length);
+  used += size;
+  return copy;
+}
+
+/** Copies messages into an array of the caller's, mostly the same one. */
+class Into {
+  #target;
+  #words;
+
+  copy(words, bytes, offset, length, target) {
+    if (length > target.length) {
+      throw errors.outOfRange('target', `at least ${length} bytes long, as the message is`, target.length);
+    }
+    if (target !== this.#target) {
+      this.#target = target;
+      this.#words = target.byteOffset % 4 === 0 ? new Int32Array(target.buffer, target.byteOffset, target.length >> 2) : undefined;
+    }
+    if (length > SHORT || length % 4 !== 0 || this.#words === undefined) {
+      target.set(bytes.subarray(offset, offset + length));
+      return;
+    }
+    const from = offset >> 2;
+    const count = length >> 2;
+    const into = this.#words;
+    for (let i = 0; i < count; i++) into[i] = words[from + i];
+  }
+}
+
+function checkTarget(target) {
+  if (!(target instanceof Uint8Array)) throw errors.wrongType('target', 'a Buffer or a Uint8Array', target);
+  return target;
+}
+
+/** A message as bytes. */
+function toBytes(message) {
+  if (message instanceof Uint8Array) return message;
+  if (ArrayBuffer.isView(message)) return new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
+  if (message instanceof ArrayBuffer || message instanceof SharedArrayBuffer) return new Uint8Array(message);
+  throw errors.wrongType('message', 'a Buffer, a typed array, a DataView or an ArrayBuffer', message);
+}
+
+module.exports = { Into, checkTarget, copyOut, toBytes };

@@ -1,0 +1,443 @@
+'use strict';
+
+// Mutex, RwLock and Semaphore: what one holds until one lets go.
+
+const errors = require('./errors.js');
+const { Patience, Place, disposable, spin, whole } = require('./place.js');
+const {
+  DIED,
+  NO,
+  OWNER,
+  Queue,
+  SLOTS_MOST,
+  SlotQueue,
+  Slots,
+  WAITERS,
+  YES_FROM_THE_DEAD,
+  bury,
+  lockAttempt,
+  lockRelease,
+  lockReleaseOurs,
+  lockStep,
+} = require('./words.js');
+const waits = require('./waits.js');
+
+const END = Symbol('end');
+const RESUME = Symbol('resume');
+
+/** What is held, until it is let go. */
+class Guard {
+  #lock;
+  #slot;
+
+  constructor(lock, slot, ownerDied) {
+    this.#lock = lock;
+    this.#slot = slot;
+    /** Whether the owner before us died while holding it: what it protects may be half-changed. */
+    this.ownerDied = ownerDied;
+  }
+
+  /** Lets go of it. */
+  unlock() {
+    const lock = this.#lock;
+    if (lock === undefined) throw errors.notHeld();
+    this.#lock = undefined;
+    lock[END](this.#slot);
+  }
+
+  /** What it holds, for a condition; undefined when it was let go. */
+  static lockOf(guard) {
+    return guard.#lock;
+  }
+
+  static dispose() {
+    if (this.#lock !== undefined) this.unlock();
+  }
+}
+disposable(Guard, Guard.dispose);
+
+/** Runs `work` with a guard, and lets go of it when that is done, or when what it promises is. */
+function during(guard, work) {
+  let result;
+  try {
+    result = work(guard);
+  } catch (error) {
+    guard.unlock();
+    throw error;
+  }
+  if (typeof result?.then !== 'function') {
+    guard.unlock();
+    return result;
+  }
+  return Promise.resolve(result).finally(() => guard.unlock());
+}
+
+async function duringAsync(locking, work) {
+  const guard = await locking;
+  if (guard === false) throw errors.timedOut();
+  return during(guard, work);
+}
+
+const MUTEX = { name: 'mutex', letter: 'M', align: 4 };
+const WORD = 2;
+
+class Mutex {
+  #at;
+  #words;
+  #me;
+
+  static byteLength() {
+    return 16;
+  }
+
+  constructor(view, index) {
+    this.#at = new Place(MUTEX, view, index);
+    this.#at.open(Mutex.byteLength());
+    this.#words = this.#at.words;
+    this.#me = this.#at.me;
+  }
+
+  lock(timeout = Infinity) {
+    if (timeout !== Infinity) waits.checkTimeout(timeout);
+    if (this.#words.length === 0) throw errors.detached();
+    if (Atomics.compareExchange(this.#words, WORD, 0, this.#me) === 0) return new Guard(this, 0, false);
+    return this.#lockSlowly(timeout);
+  }
+
+  #lockSlowly(timeout) {
+    const words = this.#words;
+    const me = this.#me;
+    if ((Atomics.load(words, WORD) & OWNER) === me) throw errors.deadlock();
+    const free = () => Atomics.load(words, WORD) === 0 && Atomics.compareExchange(words, WORD, 0, me) === 0;
+    if (spin(free)) return new Guard(this, 0, false);
+    return this.#at.drive(this.#step(), timeout) ?? false;
+  }
+
+  #step() {
+    const queue = new Queue();
+    return () => {
+      const got = lockStep(this.#at, WORD, queue);
+      return got === NO ? undefined : new Guard(this, 0, got === YES_FROM_THE_DEAD);
+    };
+  }
+
+  tryLock() {
+    this.#at.check();
+    const got = lockAttempt(this.#at, WORD);
+    return got === NO ? false : new Guard(this, 0, got === YES_FROM_THE_DEAD);
+  }
+
+  async lockAsync(options) {
+    const checked = waits.checkOptions(options);
+    return (await this.#at.driveAsync(this.#step(), checked)) ?? false;
+  }
+
+  unlock() {
+    if (this.#words.length === 0) throw errors.detached();
+    if (Atomics.compareExchange(this.#words, WORD, this.#me, 0) !== this.#me) lockReleaseOurs(this.#at, WORD, 1);
+  }
+
+  withLock(work) {
+    return during(this.lock(), work);
+  }
+
+  withLockAsync(work, options) {
+    return duringAsync(this.lockAsync(options), work);
+  }
+
+  [END]() {
+    if (this.#words.length === 0) throw errors.detached();
+    if (Atomics.compareExchange(this.#words, WORD, this.#me, 0) !== this.#me) lockRelease(this.#at, WORD, this.#me, 1);
+  }
+
+  /** For a condition: how to let go, and to lock again; that tells whether the owner before us died. */
+  [RESUME]() {
+    const queue = new Queue();
+    const step = () => {
+      const got = lockStep(this.#at, WORD, queue);
+      return got === NO ? undefined : got === YES_FROM_THE_DEAD;
+    };
+    return {
+      unlock: () => this[END](),
+      lock: () => this.#at.drive(step, Infinity),
+      lockAsync: (ref) => this.#at.driveAsync(step, { timeout: Infinity, ref }),
+    };
+  }
+}
+
+const SEMAPHORE = { name: 'semaphore', letter: 'S', align: 4 };
+const COUNT = 2;
+const SEMAPHORE_QUEUE = 4;
+const SLOTS = 8;
+
+const bytesOfSlots = (count) => SLOTS * 4 + 4 * count;
+
+class Semaphore {
+  #at;
+  #slots;
+
+  static byteLength({ permits }) {
+    return bytesOfSlots(whole('permits', permits, 1, SLOTS_MOST));
+  }
+
+  constructor(view, index, options) {
+    const at = new Place(SEMAPHORE, view, index);
+    const permits = countOf(at, 'permits', options, SLOTS_MOST);
+    at.open(bytesOfSlots(permits), [['permits', COUNT, permits]]);
+    this.#at = at;
+    this.#slots = new Slots(at, SEMAPHORE_QUEUE, SLOTS, permits);
+  }
+
+  get permits() {
+    return this.#slots.count;
+  }
+
+  acquire(timeout) {
+    const limit = waits.checkTimeout(timeout);
+    this.#at.check();
+    const slot = this.#slots.claim();
+    if (slot >= 0) return new Guard(this, slot, false);
+    return this.#at.drive(this.#step(), limit) ?? false;
+  }
+
+  tryAcquire() {
+    this.#at.check();
+    const free = this.#slots.claim();
+    if (free >= 0) return new Guard(this, free, false);
+    const left = this.#slots.claimFromTheDead();
+    return left >= 0 ? new Guard(this, left, true) : false;
+  }
+
+  async acquireAsync(options) {
+    const checked = waits.checkOptions(options);
+    return (await this.#at.driveAsync(this.#step(), checked)) ?? false;
+  }
+
+  #step() {
+    const state = new SlotQueue();
+    return () => {
+      const slot = this.#slots.step(state);
+      return slot < 0 ? undefined : new Guard(this, slot, state.ownerDied);
+    };
+  }
+
+  withPermit(work) {
+    return during(this.acquire(), work);
+  }
+
+  withPermitAsync(work, options) {
+    return duringAsync(this.acquireAsync(options), work);
+  }
+
+  [END](slot) {
+    this.#at.check();
+    this.#slots.release(slot, this.#at.me);
+  }
+}
+
+/** The one option that says how many holders there can be; what the memory says, where it is left out. */
+function countOf(at, name, options, most) {
+  if (options !== undefined) return whole(name, options?.[name], 1, most);
+  const [found] = at.stamped(COUNT);
+  if (found < 1 || found > most) throw errors.damaged(at.kind.name, `its number of ${name} is impossible`);
+  return found;
+}
+
+const RW_LOCK = { name: 'read-write lock', letter: 'R', align: 4 };
+const WRITER = 4;
+const READERS_QUEUE = 5;
+const FOR_WRITING = -1;
+
+class RwLock {
+  #at;
+  #readers;
+
+  static byteLength({ readers }) {
+    return bytesOfSlots(whole('readers', readers, 1, SLOTS_MOST));
+  }
+
+  constructor(view, index, options) {
+    const at = new Place(RW_LOCK, view, index);
+    const readers = countOf(at, 'readers', options, SLOTS_MOST);
+    at.open(bytesOfSlots(readers), [['readers', COUNT, readers]]);
+    this.#at = at;
+    this.#readers = new Slots(at, READERS_QUEUE, SLOTS, readers);
+  }
+
+  get readers() {
+    return this.#readers.count;
+  }
+
+  #writer() {
+    return Atomics.load(this.#at.words, WRITER);
+  }
+
+  // The slot is taken first and then the writer looked for; a writer does it the other way round, so that one of the
+  // two sees the other.
+  #lookForWriter(slot) {
+    const seen = this.#writer();
+    if ((seen & OWNER) === 0) return new Guard(this, slot, (seen & DIED) !== 0);
+    this.#readers.release(slot, this.#at.me);
+    return undefined;
+  }
+
+  #tryRead() {
+    if ((this.#writer() & OWNER) !== 0) return undefined;
+    const slot = this.#readers.claim();
+    return slot < 0 ? undefined : this.#lookForWriter(slot);
+  }
+
+  #readStep() {
+    const state = new SlotQueue();
+    const patience = new Patience();
+    return () => {
+      const over = patience.isOver();
+      for (;;) {
+        const seen = this.#writer();
+        if ((seen & OWNER) === 0) {
+          const slot = this.#readers.step(state);
+          if (slot < 0) return undefined;
+          const guard = this.#lookForWriter(slot);
+          if (guard !== undefined) return guard;
+        } else if (over && !this.#at.isAlive(seen & OWNER)) {
+          bury(this.#at, WRITER, seen);
+        } else if (this.#markWaiting(WRITER, seen)) {
+          return undefined;
+        }
+      }
+    };
+  }
+
+  /** Says that we sleep on a word as it was seen; false if it changed. */
+  #markWaiting(word, seen) {
+    const expected = seen | WAITERS;
+    if (seen !== expected && Atomics.compareExchange(this.#at.words, word, seen, expected) !== seen) return false;
+    this.#at.pause(word, expected);
+    return true;
+  }
+
+  read(timeout) {
+    const limit = waits.checkTimeout(timeout);
+    this.#at.check();
+    const guard = this.#tryRead();
+    if (guard !== undefined) return guard;
+    const step = this.#readStep();
+    const checked = () => {
+      const writer = this.#writer() & OWNER;
+      if (writer === this.#at.me || (writer !== 0 && this.#readers.isHeldBy(this.#at.me))) throw errors.deadlock();
+      return step();
+    };
+    return this.#at.drive(checked, limit) ?? false;
+  }
+
+  tryRead() {
+    this.#at.check();
+    const guard = this.#tryRead();
+    if (guard !== undefined) return guard;
+    this.#buryTheDead();
+    return this.#tryRead() ?? false;
+  }
+
+  async readAsync(options) {
+    const checked = waits.checkOptions(options);
+    return (await this.#at.driveAsync(this.#readStep(), checked)) ?? false;
+  }
+
+  #writeStep(state) {
+    const queue = new Queue();
+    const patience = new Patience();
+    return () => {
+      if (state.got === NO) state.got = lockStep(this.#at, WRITER, queue);
+      if (state.got === NO) return undefined;
+      const over = patience.isOver();
+      for (let slot = 0; slot < this.#readers.count; slot++) if (this.#waitForReader(slot, over)) return undefined;
+      const { got } = state;
+      state.got = NO;
+      return new Guard(this, FOR_WRITING, got === YES_FROM_THE_DEAD);
+    };
+  }
+
+  #waitForReader(slot, over) {
+    const word = SLOTS + slot;
+    for (;;) {
+      const seen = Atomics.load(this.#at.words, word);
+      if ((seen & OWNER) === 0) return false;
+      if (over && !this.#at.isAlive(seen & OWNER)) this.#readers.replace(slot, seen, 0);
+      else if (this.#markWaiting(word, seen)) return true;
+    }
+  }
+
+  // It may have the word already, and wait for readers to leave. Nothing was written, so whoever died before us is
+  // still to be told of.
+  #giveUp(state) {
+    if (state.got === NO || this.#at.words.length === 0) return;
+    lockRelease(this.#at, WRITER, this.#at.me, 0x7fffffff, state.got === YES_FROM_THE_DEAD ? DIED : 0);
+    state.got = NO;
+  }
+
+  write(timeout) {
+    const limit = waits.checkTimeout(timeout);
+    this.#at.check();
+    if ((this.#writer() & OWNER) === this.#at.me || this.#readers.isHeldBy(this.#at.me)) throw errors.deadlock();
+    const state = { got: NO };
+    try {
+      return this.#at.drive(this.#writeStep(state), limit) ?? false;
+    } finally {
+      this.#giveUp(state);
+    }
+  }
+
+  tryWrite() {
+    this.#at.check();
+    this.#buryTheDead();
+    const got = lockAttempt(this.#at, WRITER);
+    if (got === NO) return false;
+    if (this.#readers.isEmpty()) return new Guard(this, FOR_WRITING, got === YES_FROM_THE_DEAD);
+    this.#giveUp({ got });
+    return false;
+  }
+
+  async writeAsync(options) {
+    const checked = waits.checkOptions(options);
+    const state = { got: NO };
+    try {
+      return (await this.#at.driveAsync(this.#writeStep(state), checked)) ?? false;
+    } finally {
+      this.#giveUp(state);
+    }
+  }
+
+  // Who only ever tries would otherwise never find out about them.
+  #buryTheDead() {
+    const seen = this.#writer();
+    if ((seen & OWNER) !== 0 && !this.#at.isAlive(seen & OWNER)) bury(this.#at, WRITER, seen);
+    for (let slot = 0; slot < this.#readers.count; slot++) {
+      const reader = Atomics.load(this.#at.words, SLOTS + slot);
+      if ((reader & OWNER) !== 0 && !this.#at.isAlive(reader & OWNER)) this.#readers.replace(slot, reader, 0);
+    }
+  }
+
+  withRead(work) {
+    return during(this.read(), work);
+  }
+
+  withReadAsync(work, options) {
+    return duringAsync(this.readAsync(options), work);
+  }
+
+  withWrite(work) {
+    return during(this.write(), work);
+  }
+
+  withWriteAsync(work, options) {
+    return duringAsync(this.writeAsync(options), work);
+  }
+
+  [END](slot) {
+    this.#at.check();
+    if (slot === FOR_WRITING) lockRelease(this.#at, WRITER, this.#at.me, 0x7fffffff);
+    else this.#readers.release(slot, this.#at.me);
+  }
+}
+
+module.exports = { Guard, Mutex, RESUME, RwLock, Semaphore, bytesOfSlots, countOf };

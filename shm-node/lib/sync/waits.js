@@ -1,0 +1,140 @@
+'use strict';
+
+// Wait and notify, after the shape of `Atomics`, but across processes.
+
+const native = require('../native.js');
+const { attachments } = require('../views.js');
+const errors = require('./errors.js');
+
+const OUTCOMES = ['ok', 'not-equal', 'timed-out'];
+const CANCELLED = 3;
+
+// Between two slices, V8 can end this thread where a worker is terminated.
+const SLICE = 100;
+
+/** The number of a view's attachment, once the view is known to be one that can be waited on. */
+function attachmentOf(view) {
+  if (!(view instanceof Int32Array)) throw errors.wrongType('view', 'an Int32Array over a segment', view);
+  const attachment = attachments.get(view.buffer);
+  if (attachment === undefined) throw errors.wrongValue('view', view, 'is not over a shared segment');
+  if (view.length === 0) throw errors.detached();
+  return attachment.number;
+}
+
+function checkIndex(view, index) {
+  if (typeof index !== 'number') throw errors.wrongType('index', 'a number', index);
+  if (!Number.isInteger(index) || index < 0 || index >= view.length) {
+    throw errors.outOfRange('index', `an integer from 0 to ${view.length - 1}`, index);
+  }
+}
+
+function checkTimeout(timeout) {
+  if (timeout === undefined) return Infinity;
+  if (typeof timeout !== 'number') throw errors.wrongType('timeout', 'a number', timeout);
+  if (!(timeout >= 0)) throw errors.outOfRange('timeout', 'a number of milliseconds, 0 or more', timeout);
+  return timeout;
+}
+
+/** `{ timeout, signal, ref }`, checked. */
+function checkOptions(options = {}) {
+  if (typeof options !== 'object' || options === null) throw errors.wrongType('options', 'an object', options);
+  const { timeout, signal, ref = true } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw errors.wrongType('signal', 'an AbortSignal', signal);
+  if (typeof ref !== 'boolean') throw errors.wrongType('ref', 'a boolean', ref);
+  return { timeout: checkTimeout(timeout), signal, ref };
+}
+
+function checkValue(value) {
+  if (typeof value !== 'number') throw errors.wrongType('value', 'a number', value);
+  return value | 0;
+}
+
+function wait(view, index, value, timeout) {
+  const number = attachmentOf(view);
+  checkIndex(view, index);
+  const expected = checkValue(value);
+  const limit = checkTimeout(timeout);
+  const offset = view.byteOffset + index * 4;
+  const deadline = performance.now() + limit;
+  for (let first = true; ; first = false) {
+    const left = deadline - performance.now();
+    const outcome = native.sleepOn(number, offset, expected, Math.max(0, Math.min(left, SLICE)));
+    // The word was changed, and its notification may have come, between two slices.
+    if (outcome === 1 && !first) return 'ok';
+    if (outcome !== 2 || left <= SLICE) return OUTCOMES[outcome];
+  }
+}
+
+function notify(view, index, count = Infinity) {
+  const number = attachmentOf(view);
+  checkIndex(view, index);
+  if (typeof count !== 'number') throw errors.wrongType('count', 'a number', count);
+  if (!(count >= 0) || (count !== Infinity && !Number.isInteger(count))) {
+    throw errors.outOfRange('count', 'an integer, 0 or more, or Infinity', count);
+  }
+  return native.wake(number, view.byteOffset + index * 4, Math.min(count, 0x7fffffff));
+}
+
+function waitAsync(view, index, value, options) {
+  return new Promise((resolve, reject) => {
+    const number = attachmentOf(view);
+    checkIndex(view, index);
+    const expected = checkValue(value);
+    const { timeout, signal, ref } = checkOptions(options);
+    begin(number, view.byteOffset + index * 4, expected, timeout, signal, ref, resolve, reject);
+  });
+}
+
+// Slots of waits. The addon tells by slot how a wait ended.
+const pending = [];
+const free = [];
+let refs = 0;
+let prepared = false;
+
+function begin(number, offset, expected, timeout, signal, ref, resolve, reject) {
+  if (signal?.aborted) return reject(signal.reason);
+  if (!prepared) {
+    native.prepareWaits(ended);
+    prepared = true;
+  }
+  const slot = free.pop() ?? pending.push(undefined) - 1;
+  let token;
+  try {
+    token = native.beginWait(number, offset, expected, timeout, slot);
+  } catch (error) {
+    free.push(slot);
+    return reject(error);
+  }
+  const wait = { resolve, reject, ref, signal, abort: undefined };
+  pending[slot] = wait;
+  if (ref && refs++ === 0) native.keepAlive(true);
+  if (signal !== undefined) {
+    wait.abort = () => {
+      native.cancelWait(token);
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', wait.abort, { once: true });
+  }
+}
+
+function ended(slot, how) {
+  const wait = pending[slot];
+  pending[slot] = undefined;
+  free.push(slot);
+  if (wait.ref && --refs === 0) native.keepAlive(false);
+  if (wait.abort !== undefined) wait.signal.removeEventListener('abort', wait.abort);
+  const outcome = how & 7;
+  if (outcome < CANCELLED) wait.resolve(OUTCOMES[outcome]);
+  else if (outcome === CANCELLED) wait.reject(errors.detached());
+  else wait.reject(refused(how >> 3));
+}
+
+function refused(errno) {
+  const [code, text] = require('util').getSystemErrorMap().get(-errno) ?? ['UNKNOWN', 'unknown error'];
+  return Object.assign(new Error(`${code}: ${text}, futex`), { code, errno: -errno, syscall: 'futex' });
+}
+
+/** How many waits of this thread are pending. */
+const pendingWaits = () => pending.length - free.length;
+
+module.exports = { attachmentOf, begin, checkIndex, checkOptions, checkTimeout, notify, pendingWaits, wait, waitAsync };

@@ -1,0 +1,80 @@
+/// <reference types="node" />
+
+// The API of shm-typed-array 0.1.1.
+
+export type Shm<T> = T & {
+  /** System V only: the key, to be sent to another process. */
+  key?: number;
+};
+
+export type ShmMap = {
+  Buffer: Shm<Buffer>;
+  Int8Array: Shm<Int8Array>;
+  Uint8Array: Shm<Uint8Array>;
+  Uint8ClampedArray: Shm<Uint8ClampedArray>;
+  Int16Array: Shm<Int16Array>;
+  Uint16Array: Shm<Uint16Array>;
+  Int32Array: Shm<Int32Array>;
+  Uint32Array: Shm<Uint32Array>;
+  Float32Array: Shm<Float32Array>;
+  Float64Array: Shm<Float64Array>;
+};
+
+/**
+ * Creates a System V segment (integer key, or none: a random one) or a POSIX object (string key).
+ *
+ * @param count Elements, not bytes: 1 to `LengthMax`.
+ * @param typeKey Default: `'Buffer'`.
+ * @param key 1 to 2^32 - 2, or a POSIX name.
+ * @param perm Permissions in octal. Default: `'660'`.
+ * @returns null if the key is taken.
+ */
+export function create<K extends keyof ShmMap = 'Buffer'>(
+  count: number,
+  typeKey?: K,
+  key?: number | string | null,
+  perm?: string,
+): ShmMap[K] | null;
+
+/** As `create` with a string key. The object stays until it is destroyed. */
+export function createPosix<K extends keyof ShmMap = 'Buffer'>(
+  name: string,
+  count: number,
+  typeKey?: K,
+  perm?: string,
+): ShmMap[K] | null;
+
+/** Attaches a segment or an object; null if there is none. */
+export function get<K extends keyof ShmMap = 'Buffer'>(key: number | string, typeKey?: K): ShmMap[K] | null;
+
+/** As `get` with a string key. */
+export function getPosix<K extends keyof ShmMap = 'Buffer'>(name: string, typeKey?: K): ShmMap[K] | null;
+
+/**
+ * Detaches a segment or an object. A System V segment is destroyed when nobody holds it any more, a POSIX object only
+ * with `forceDestroy`.
+ *
+ * @returns 0: destroyed. n > 0: detached, with n holders left (System V; always 1 on POSIX). -1: there was none.
+ */
+export function detach(key: number | string, forceDestroy?: boolean): number;
+
+/** As `detach` with a string key. */
+export function detachPosix(name: string, forceDestroy?: boolean): number;
+
+/** As `detach(key, true)`: whether a segment or an object was destroyed. */
+export function destroy(key: number | string): boolean;
+
+/** Detaches everything; returns how many System V segments that destroyed. Runs by itself when the process ends. */
+export function detachAll(): number;
+
+/** Bytes of shared memory that are attached now. */
+export function getTotalSize(): number;
+
+/** Bytes of shared memory that were created here and not destroyed since. */
+export function getTotalCreatedSize(): number;
+
+/** The most elements that a segment can have. */
+export const LengthMax: number;
+
+/** The number of each array type. */
+export const BufferType: { readonly [K in keyof ShmMap]: number };

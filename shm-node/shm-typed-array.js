@@ -1,0 +1,201 @@
+'use strict';
+
+// The API of the npm package shm-typed-array 0.1.1, with its memory layout: System V segments are data only, and in
+// POSIX objects 8 bytes that hold the data's size come first. Crashes and leaks are not part of it.
+
+const { isMainThread } = require('worker_threads');
+const { MAX_LENGTH } = require('buffer').constants;
+const { flags } = require('./lib/arguments.js');
+const { prepare } = require('./lib/endings.js');
+const errors = require('./lib/errors.js');
+const native = require('./lib/native.js');
+const { BufferType: allTypes, typeOf } = require('./lib/types.js');
+const { attachments, toArray } = require('./lib/views.js');
+
+const KEY_MAX = 0xfffffffe;
+const INTEGERS = 0;
+const POSIX = native.backendNames().indexOf('posix');
+
+const BufferType = Object.freeze(Object.fromEntries(Object.entries(allTypes).filter(([, number]) => number <= 9)));
+
+// What this thread holds or held: key -> { size, number, buffer, created }. After a detach that left others
+// holding, `buffer` is null, and a further detach may yet find that the last of them is gone.
+const segments = new Map();
+
+function typeFor(name = 'Buffer') {
+  if (!Object.hasOwn(BufferType, name)) throw new Error(`Unknown type key ${String(name)}`);
+  return typeOf(name);
+}
+
+function sizeFor(count, { bytes }) {
+  if (!Number.isSafeInteger(count) || count < 1 || count * bytes > MAX_LENGTH) {
+    throw new RangeError(`Count should be 1 .. ${Math.floor(MAX_LENGTH / bytes)}`);
+  }
+  return count * bytes;
+}
+
+function checkKey(key) {
+  if (!Number.isSafeInteger(key) || key < 1 || key > KEY_MAX) {
+    throw new RangeError(`Shm key should be 1 .. ${KEY_MAX}`);
+  }
+}
+
+function checkName(name) {
+  if (typeof name !== 'string') throw errors.wrongType('name', 'a string', name);
+  if (POSIX < 0) throw errors.wrongValue('name', name, 'is a string, and this build has System V only');
+}
+
+function modeFor(permissions) {
+  const mode = Number.parseInt(permissions, 8);
+  return Number.isNaN(mode) ? 0o660 : mode & 0o777;
+}
+
+function create(count, typeKey, key = null, permissions) {
+  if (typeof key === 'string') return createPosix(key, count, typeKey, permissions);
+  const type = typeFor(typeKey);
+  if (key !== null) checkKey(key);
+  const size = sizeFor(count, type);
+  prepare();
+  const bits = flags.RESERVE | flags.VIEW;
+  const attached = native.create(INTEGERS, key ?? undefined, size, modeFor(permissions), bits);
+  return handOut(attached, INTEGERS, type, true);
+}
+
+function createPosix(name, count, typeKey, permissions) {
+  checkName(name);
+  const type = typeFor(typeKey);
+  const size = sizeFor(count, type);
+  prepare();
+  const bits = flags.RESERVE | flags.VIEW | flags.SIZED | flags.PERSIST;
+  return handOut(native.create(POSIX, name, size, modeFor(permissions), bits), POSIX, type, true);
+}
+
+function get(key, typeKey) {
+  if (typeof key === 'string') return getPosix(key, typeKey);
+  const type = typeFor(typeKey);
+  checkKey(key);
+  prepare();
+  return handOut(native.attach(INTEGERS, key, flags.VIEW), INTEGERS, type, false);
+}
+
+function getPosix(name, typeKey) {
+  checkName(name);
+  const type = typeFor(typeKey);
+  prepare();
+  return handOut(native.attach(POSIX, name, flags.VIEW | flags.SIZED), POSIX, type, false);
+}
+
+const isPosix = (key) => typeof key === 'string';
+
+function handOut(attached, backend, type, created) {
+  if (attached === null) return null;
+  const [number, key, size, buffer] = attached;
+  attachments.set(buffer, { number, backend, key });
+  const known = segments.get(key);
+  const same = known?.number === number;
+  segments.set(key, { size: size + (isPosix(key) ? 8 : 0), number, buffer, created: created || (same && known.created) });
+  const view = toArray(buffer, size, type);
+  if (!isPosix(key)) view.key = key;
+  return view;
+}
+
+function detach(key, forceDestroy = false) {
+  if (isPosix(key)) return detachPosix(key, forceDestroy);
+  checkKey(key);
+  const known = segments.get(key);
+  if (known === undefined) return forceDestroy && native.destroy(INTEGERS, key) ? 0 : -1;
+  const existed = native.info(INTEGERS, key) !== null;
+  const holders = known.buffer === null ? -1 : native.detachNumber(known.number);
+  return settle(key, known, holders, forceDestroy, existed);
+}
+
+// A System V segment after its detach. One that nobody holds is destroyed, whoever made it, as in the original.
+function settle(key, known, holders, forceDestroy, existed) {
+  known.buffer = null;
+  const left = existed && holders !== 0 ? native.info(INTEGERS, key) : null;
+  if (left === null) {
+    segments.delete(key);
+    return existed ? 0 : -1;
+  }
+  if (!forceDestroy && (left.holders !== 0 || left.state !== 'foreign')) return left.holders || 1;
+  segments.delete(key);
+  native.destroy(INTEGERS, key);
+  return 0;
+}
+
+function detachPosix(name, forceDestroy = false) {
+  checkName(name);
+  const key = name.startsWith('/') ? name : `/${name}`;
+  const held = segments.get(key)?.buffer ?? null;
+  if (held !== null) {
+    native.detachNumber(segments.get(key).number);
+    segments.get(key).buffer = null;
+  }
+  if (forceDestroy) {
+    segments.delete(key);
+    return native.destroy(POSIX, name) ? 0 : -1;
+  }
+  return held === null ? -1 : 1;
+}
+
+function destroy(key) {
+  return detach(key, true) === 0;
+}
+
+function detachAll() {
+  return leaveAll((numbers) => numbers.map((number) => native.detachNumber(number)));
+}
+
+function leaveAll(leave) {
+  const held = [...segments].filter(([, { buffer }]) => buffer !== null);
+  const left = leave(held.map(([, { number }]) => number));
+  let destroyed = 0;
+  for (const [place, [key, known]] of held.entries()) {
+    if (isPosix(key)) known.buffer = null;
+    else if (wasDestroyed(key, known, left[place])) destroyed += 1;
+  }
+  return destroyed;
+}
+
+function wasDestroyed(key, known, holders) {
+  try {
+    return settle(key, known, holders, false, true) === 0;
+  } catch {
+    return false; // another user's
+  }
+}
+
+function total(condition) {
+  return [...segments.values()].filter(condition).reduce((sum, { size }) => sum + size, 0);
+}
+
+function getTotalSize() {
+  return total(({ buffer }) => buffer !== null && buffer.byteLength > 0);
+}
+
+function getTotalCreatedSize() {
+  return total(({ created }) => created);
+}
+
+// Where the original does it: exit listeners that came before still see their views, later ones empty arrays.
+process.on('exit', () => {
+  const destroyed = leaveAll(isMainThread ? native.detachNumbersAtExit : (numbers) => numbers.map(native.detachNumber));
+  if (isMainThread && destroyed > 0 && process.env.SHM_NODE_QUIET !== '1') {
+    console.info('shm segments destroyed:', destroyed);
+  }
+});
+
+module.exports = {
+  create,
+  createPosix,
+  get,
+  getPosix,
+  detach,
+  detachPosix,
+  destroy,
+  detachAll,
+  getTotalSize,
+  getTotalCreatedSize,
+  BufferType,
+  LengthMax: MAX_LENGTH,
+};

@@ -1,0 +1,121 @@
+//! Memory as an `ArrayBuffer`, and when its addresses may go.
+//!
+//! Detaching lets go of the segment in place: the addresses stay, now private memory. They may be unmapped only
+//! when two finalizers have run. The one of the external memory alone is too early, for libuv may still read
+//! or write through a `Buffer` that JavaScript has dropped; the one of the `ArrayBuffer` object alone is too
+//! early too, for `ArrayBuffer.prototype.transfer` moves the memory to another object. Each holds a share of
+//! the [`Addresses`], and so does the attachment; the last to go unmaps them. They are those of the whole segment,
+//! whatever part of it the buffer spans.
+
+use crate::failure::{Failure, check};
+use napi::{Env, Status, sys};
+use shm_lifetime::AddressRange;
+use std::{
+    ffi::c_void,
+    ptr::{self, NonNull},
+    sync::{Arc, OnceLock},
+};
+
+/// The bare addresses of a segment, once it is let go.
+pub(crate) type Addresses = Arc<OnceLock<AddressRange>>;
+
+/// An `ArrayBuffer` over a segment, held strongly: a view that is collected must not take away a segment whose
+/// key was just sent to another process.
+#[derive(Debug)]
+pub(crate) struct SharedBuffer {
+    reference: sys::napi_ref,
+    addresses: Addresses,
+}
+
+impl SharedBuffer {
+    /// # Safety
+    ///
+    /// `size` bytes from `start` on lie in an attached segment, and it is let go in place only, into
+    /// [`Self::detach`] or [`Self::abandon`].
+    pub(crate) unsafe fn new(env: Env, start: NonNull<u8>, size: usize) -> Result<Self, Failure> {
+        let addresses = Addresses::default();
+        let (external, object) = (share(&addresses), share(&addresses));
+        let mut buffer = ptr::null_mut();
+        // SAFETY: the memory is mapped until both finalizers have run, by the caller's promise and `Addresses`.
+        let status = unsafe {
+            sys::napi_create_external_arraybuffer(
+                env.raw(),
+                start.as_ptr().cast(),
+                size,
+                Some(finalize_external),
+                external,
+                &raw mut buffer,
+            )
+        };
+        if Status::from(status) == Status::NoExternalBuffersAllowed {
+            for unused in [external, object] {
+                // SAFETY: `share` made it, and N-API took neither.
+                drop(unsafe { Addresses::from_raw(unused.cast()) });
+            }
+            return Err(Failure::Ours(
+                "ERR_SHM_NO_EXTERNAL_BUFFERS",
+                "This runtime does not let a buffer share memory (Electron does not): pass `view: false`, and copy \
+                 with `read(key, offset, target)` and `write(key, offset, source)`"
+                    .into(),
+            ));
+        }
+        check(status)?;
+        // SAFETY: `buffer` is the ArrayBuffer just made; the finalizer owns its share.
+        check(unsafe {
+            sys::napi_add_finalizer(
+                env.raw(),
+                buffer,
+                object,
+                Some(finalize_object),
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        })?;
+        let mut reference = ptr::null_mut();
+        // SAFETY: as above; the reference is deleted in `detach`, or with the environment.
+        check(unsafe { sys::napi_create_reference(env.raw(), buffer, 1, &raw mut reference) })?;
+        Ok(Self { reference, addresses })
+    }
+
+    /// The `ArrayBuffer`.
+    pub(crate) fn value(&self, env: Env) -> Result<sys::napi_value, Failure> {
+        let mut value = ptr::null_mut();
+        // SAFETY: the reference lives until `detach`.
+        check(unsafe { sys::napi_get_reference_value(env.raw(), self.reference, &raw mut value) })?;
+        Ok(value)
+    }
+
+    /// Makes every view of it empty. The segment was let go into `range`.
+    pub(crate) fn detach(self, env: Env, range: AddressRange) -> Result<(), Failure> {
+        let _ = self.addresses.set(range); // set once, as this takes `self`
+        let value = self.value(env)?;
+        // `transfer()` may have emptied it already; then this changes nothing.
+        // SAFETY: an ArrayBuffer of this environment.
+        let detached = unsafe { sys::napi_detach_arraybuffer(env.raw(), value) };
+        // SAFETY: made in `new`, and deleted here only.
+        check(unsafe { sys::napi_delete_reference(env.raw(), self.reference) })?;
+        match Status::from(detached) {
+            Status::Ok | Status::DetachableArraybufferExpected | Status::InvalidArg => Ok(()),
+            status => Err(Failure::internal(&format!("napi_detach_arraybuffer said {status}"))),
+        }
+    }
+
+    /// Lets go of it where the environment ends: no JavaScript will look at it again.
+    pub(crate) fn abandon(self, range: AddressRange) {
+        let _ = self.addresses.set(range);
+    }
+}
+
+fn share(addresses: &Addresses) -> *mut c_void {
+    Addresses::into_raw(addresses.clone()).cast_mut().cast()
+}
+
+extern "C" fn finalize_external(_env: sys::napi_env, _memory: *mut c_void, share: *mut c_void) {
+    // SAFETY: `share` made it, and this finalizer runs once.
+    drop(unsafe { Addresses::from_raw(share.cast()) });
+}
+
+extern "C" fn finalize_object(_env: sys::napi_env, share: *mut c_void, _hint: *mut c_void) {
+    // SAFETY: `share` made it, and this finalizer runs once.
+    drop(unsafe { Addresses::from_raw(share.cast()) });
+}

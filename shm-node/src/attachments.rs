@@ -1,0 +1,244 @@
+//! What this thread has attached: one attachment, and one `ArrayBuffer`, per segment and access.
+
+use crate::{
+    array_buffer::SharedBuffer,
+    backends::{AnySegment, Kind},
+    failure::Failure,
+    layout::{Data, Layout},
+    table::{self, Held},
+};
+#[cfg(target_os = "linux")]
+use crate::{coordination::Role, waits};
+use napi::{Env, sys};
+use shm_api::{Access, Detached, Key};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+#[cfg(target_os = "linux")]
+use std::{ptr::NonNull, sync::atomic::AtomicU32};
+
+thread_local! {
+    static ATTACHMENTS: RefCell<Attachments> = RefCell::default();
+}
+
+/// A number that JavaScript knows an attachment by.
+pub(crate) type Number = u32;
+
+type Name = (Kind, Key, Access, Layout);
+
+#[derive(Debug, Default)]
+struct Attachments {
+    by_number: HashMap<Number, Attachment>,
+    /// The attachment that a key leads to; a segment that was replaced under its key is in `by_number` only.
+    by_name: HashMap<Name, Number>,
+    last: Number,
+}
+
+#[derive(Debug)]
+struct Attachment {
+    name: Name,
+    held: Held,
+    data: Data,
+    buffer: Option<SharedBuffer>,
+    #[cfg(target_os = "linux")]
+    roles: Vec<Role>,
+}
+
+impl Attachment {
+    fn new(name: Name, segment: AnySegment, data: Data) -> Self {
+        Self {
+            name,
+            held: table::hold(segment),
+            data,
+            buffer: None,
+            #[cfg(target_os = "linux")]
+            roles: Vec::new(),
+        }
+    }
+
+    /// Nobody waits here any more, and nobody else waits for us: before the segment is let go.
+    #[cfg(target_os = "linux")]
+    fn end_coordination(&mut self) {
+        for role in self.roles.drain(..) {
+            // SAFETY: the segment is let go after this.
+            unsafe { role.end() };
+        }
+        let segment = self.held.segment();
+        let start = segment.as_ptr().addr().get();
+        waits::leave(start..start + segment.size());
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn end_coordination(&mut self) {}
+}
+
+fn with<T>(work: impl FnOnce(&mut Attachments) -> T) -> T {
+    ATTACHMENTS.with_borrow_mut(work)
+}
+
+/// Adds a segment that was just created or attached; `data` is what its buffer spans.
+pub(crate) fn add(kind: Kind, segment: AnySegment, layout: Layout, data: Data) -> Number {
+    let name = (kind, segment.key().clone(), segment.access(), layout);
+    with(|all| {
+        let mut number = all.last;
+        loop {
+            number = number.wrapping_add(1);
+            if number != 0 && !all.by_number.contains_key(&number) {
+                break;
+            }
+        }
+        all.last = number;
+        all.by_name.insert(name.clone(), number);
+        all.by_number.insert(number, Attachment::new(name, segment, data));
+        number
+    })
+}
+
+/// The attachment of a key, if the key still names the segment that is attached.
+pub(crate) fn find_current(kind: Kind, key: &Key, access: Access, layout: Layout) -> Option<Number> {
+    with(|all| {
+        let name = (kind, key.clone(), access, layout);
+        let number = *all.by_name.get(&name)?;
+        let current = all.by_number.get(&number)?.held.segment().is_current();
+        if !current {
+            all.by_name.remove(&name);
+        }
+        current.then_some(number)
+    })
+}
+
+/// The attachments of a key, of whole segments.
+pub(crate) fn of_key(kind: Kind, key: &Key) -> Vec<Number> {
+    with(|all| {
+        let number = |access| all.by_name.get(&(kind, key.clone(), access, Layout::Whole)).copied();
+        [Access::ReadWrite, Access::ReadOnly].into_iter().filter_map(number).collect()
+    })
+}
+
+/// Every attachment of this thread.
+pub(crate) fn all() -> Vec<Number> {
+    with(|all| all.by_number.keys().copied().collect())
+}
+
+/// What this thread's attachments are called.
+pub(crate) fn names() -> Vec<(Kind, Key)> {
+    with(|all| {
+        all.by_number.values().map(|Attachment { name: (kind, key, ..), .. }| (*kind, key.clone())).collect()
+    })
+}
+
+/// Runs `work` with an attached segment.
+pub(crate) fn with_segment<T>(number: Number, work: impl FnOnce(&AnySegment) -> T) -> Option<T> {
+    with(|all| all.by_number.get(&number).map(|attachment| work(attachment.held.segment())))
+}
+
+/// The key of an attachment, and how much data it has.
+pub(crate) fn describe(number: Number) -> Option<(Key, usize)> {
+    with(|all| all.by_number.get(&number).map(|attachment| (attachment.name.1.clone(), attachment.data.size)))
+}
+
+/// The `ArrayBuffer` over an attachment's data, made when it is first asked for.
+pub(crate) fn buffer(env: Env, number: Number) -> Result<sys::napi_value, Failure> {
+    with(|all| {
+        let missing = || Failure::internal("no such attachment");
+        let attachment = all.by_number.get_mut(&number).ok_or_else(missing)?;
+        if attachment.buffer.is_none() {
+            let segment = attachment.held.segment();
+            // SAFETY: the data lies inside the segment.
+            let start = unsafe { segment.as_ptr().add(attachment.data.offset) };
+            // SAFETY: `detach` and `abandon` below let the segment go in place, into the buffer.
+            attachment.buffer = Some(unsafe { SharedBuffer::new(env, start, attachment.data.size) }?);
+        }
+        attachment.buffer.as_ref().expect("just made").value(env)
+    })
+}
+
+/// What an attachment is named by.
+#[cfg(target_os = "linux")]
+pub(crate) fn name(number: Number) -> Option<(Kind, Key)> {
+    with(|all| all.by_number.get(&number).map(|attachment| (attachment.name.0, attachment.name.1.clone())))
+}
+
+/// Where an attachment's data is, how much, and whether it can be written.
+#[cfg(target_os = "linux")]
+pub(crate) fn data(number: Number) -> Option<(NonNull<u8>, usize, Access)> {
+    with(|all| {
+        let Attachment { held, data, .. } = all.by_number.get(&number)?;
+        // SAFETY: the data lies inside the segment.
+        let start = unsafe { held.segment().as_ptr().add(data.offset) };
+        Some((start, data.size, held.segment().access()))
+    })
+}
+
+/// Keeps a role until it is removed, or the attachment ends.
+#[cfg(target_os = "linux")]
+pub(crate) fn add_role(number: Number, role: Role) {
+    with(|all| all.by_number.get_mut(&number).map(|attachment| attachment.roles.push(role)));
+}
+
+/// Ends a role.
+#[cfg(target_os = "linux")]
+pub(crate) fn remove_role(number: Number, word: NonNull<AtomicU32>) {
+    with(|all| {
+        let Some(Attachment { roles, .. }) = all.by_number.get_mut(&number) else { return };
+        if let Some(place) = roles.iter().position(|role| role.word == word) {
+            // SAFETY: the segment is attached.
+            unsafe { roles.swap_remove(place).end() };
+        }
+    });
+}
+
+fn remove(number: Number) -> Option<Attachment> {
+    with(|all| {
+        let mut attachment = all.by_number.remove(&number)?;
+        attachment.end_coordination();
+        // The key may lead to a newer attachment by now.
+        if all.by_name.get(&attachment.name) == Some(&number) {
+            all.by_name.remove(&attachment.name);
+        }
+        Some(attachment)
+    })
+}
+
+/// Ends an attachment: all its views are empty from then on. `None` if there is none of that number.
+pub(crate) fn detach(env: Env, number: Number, until: Instant) -> Result<Option<Detached>, Failure> {
+    let Some(Attachment { held, buffer, .. }) = remove(number) else { return Ok(None) };
+    let patience = patience(held.segment(), until);
+    // Taken by a handler that ends the process: whatever we answer, nobody will hear it.
+    let Some(segment) = held.take() else { return Ok(None) };
+    let Some(buffer) = buffer else {
+        // Nobody was ever given its addresses, so they need not stay.
+        return Ok(Some(if patience.is_zero() {
+            segment.detach()
+        } else {
+            segment.let_go_in_place(patience).0
+        }));
+    };
+    let (detached, range) = segment.let_go_in_place(patience);
+    buffer.detach(env, range)?;
+    Ok(Some(detached))
+}
+
+/// How long to wait for other holders to leave first: not at all where we hold it more than once ourselves.
+fn patience(segment: &AnySegment, until: Instant) -> Duration {
+    let patience = until.saturating_duration_since(Instant::now());
+    let same = |other: &AnySegment| other.key() == segment.key();
+    if patience.is_zero() || table::count(same) > 1 { Duration::ZERO } else { patience }
+}
+
+/// Ends every attachment where the environment ends; returns how many segments that destroyed.
+pub(crate) fn abandon_all() -> usize {
+    let mut destroyed = 0;
+    for number in all() {
+        let Some(Attachment { held, buffer, .. }) = remove(number) else { continue };
+        let Some(segment) = held.take() else { continue };
+        let (detached, range) = segment.let_go_in_place(Duration::ZERO);
+        destroyed += usize::from(detached == Detached::Destroyed);
+        if let Some(buffer) = buffer {
+            buffer.abandon(range);
+        }
+    }
+    destroyed
+}

@@ -1,0 +1,195 @@
+//! The backends that are built in, as one type.
+
+use crate::failure::Failure;
+use shm_api::{
+    Access, AttachError, Backend, CreateError, CreateOptions, Detached, Key, LeaveInSignal, List, OsError,
+    Segment, SegmentInfo, Sweep,
+};
+use shm_lifetime::AddressRange;
+use std::{
+    ptr::NonNull,
+    sync::atomic::AtomicU64,
+    time::{Duration, Instant},
+};
+
+/// Which backend a call is for, by the numbers that JavaScript uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    #[cfg(feature = "sysv")]
+    SysV,
+    #[cfg(feature = "posix")]
+    Posix,
+}
+
+impl Kind {
+    /// All that are built in. The first is the default for integer keys.
+    pub(crate) const ALL: &[Self] = &[
+        #[cfg(feature = "sysv")]
+        Self::SysV,
+        #[cfg(feature = "posix")]
+        Self::Posix,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "sysv")]
+            Self::SysV => shm_sysv::SysV::NAME,
+            #[cfg(feature = "posix")]
+            Self::Posix => shm_posix::Posix::NAME,
+        }
+    }
+
+    /// The backend at an index of [`Kind::ALL`].
+    pub(crate) fn from_index(index: u32) -> Result<Self, Failure> {
+        Self::ALL.get(index as usize).copied().ok_or_else(|| Failure::internal("no such backend"))
+    }
+}
+
+/// Runs an expression with the backend of a [`Kind`].
+macro_rules! with_backend {
+    ($kind:expr, $backend:ident => $body:expr) => {
+        match $kind {
+            #[cfg(feature = "sysv")]
+            Kind::SysV => {
+                let $backend = shm_sysv::SysV::new();
+                $body
+            }
+            #[cfg(feature = "posix")]
+            Kind::Posix => {
+                let $backend = shm_posix::Posix::new();
+                $body
+            }
+        }
+    };
+}
+
+/// Runs an expression with the segment inside an [`AnySegment`].
+macro_rules! with_segment {
+    ($any:expr, $segment:ident => $body:expr) => {
+        match $any {
+            #[cfg(feature = "sysv")]
+            AnySegment::SysV($segment) => $body,
+            #[cfg(feature = "posix")]
+            AnySegment::Posix($segment) => $body,
+        }
+    };
+}
+
+/// A segment of any backend.
+#[derive(Debug)]
+#[cfg_attr(
+    all(feature = "sysv", feature = "posix"),
+    expect(clippy::large_enum_variant, reason = "the table boxes it")
+)]
+pub(crate) enum AnySegment {
+    #[cfg(feature = "sysv")]
+    SysV(shm_sysv::SysVSegment),
+    #[cfg(feature = "posix")]
+    Posix(shm_posix::PosixSegment),
+}
+
+#[cfg(feature = "sysv")]
+impl From<shm_sysv::SysVSegment> for AnySegment {
+    fn from(segment: shm_sysv::SysVSegment) -> Self {
+        Self::SysV(segment)
+    }
+}
+
+#[cfg(feature = "posix")]
+impl From<shm_posix::PosixSegment> for AnySegment {
+    fn from(segment: shm_posix::PosixSegment) -> Self {
+        Self::Posix(segment)
+    }
+}
+
+impl AnySegment {
+    pub(crate) fn key(&self) -> &Key {
+        with_segment!(self, segment => segment.key())
+    }
+
+    pub(crate) fn as_ptr(&self) -> NonNull<u8> {
+        with_segment!(self, segment => segment.as_ptr())
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        with_segment!(self, segment => segment.size().get())
+    }
+
+    pub(crate) fn atomic_u64(&self, offset: usize) -> Option<&AtomicU64> {
+        with_segment!(self, segment => segment.atomic(offset))
+    }
+
+    pub(crate) fn access(&self) -> Access {
+        with_segment!(self, segment => segment.access())
+    }
+
+    pub(crate) fn is_current(&self) -> bool {
+        with_segment!(self, segment => segment.is_current())
+    }
+
+    pub(crate) fn detach(self) -> Detached {
+        with_segment!(self, segment => segment.detach())
+    }
+
+    pub(crate) fn let_go_in_place(self, patience: Duration) -> (Detached, AddressRange) {
+        with_segment!(self, segment => segment.let_go_in_place(patience))
+    }
+
+    /// # Safety
+    ///
+    /// As [`LeaveInSignal::leave_in_signal`].
+    pub(crate) unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {
+        // SAFETY: the caller's promise is the callee's.
+        with_segment!(self, segment => unsafe { segment.leave_in_signal(deadline) })
+    }
+}
+
+pub(crate) fn create(
+    kind: Kind,
+    key: Option<&Key>,
+    options: &CreateOptions,
+) -> Result<AnySegment, CreateError> {
+    with_backend!(kind, backend => match key {
+        Some(key) => backend.create(key, options).map(AnySegment::from),
+        None => backend.create_anywhere(options).map(AnySegment::from),
+    })
+}
+
+pub(crate) fn attach(kind: Kind, key: &Key, access: Access) -> Result<AnySegment, Failure> {
+    match access {
+        Access::ReadWrite => Ok(with_backend!(kind, backend => backend.attach(key).map(AnySegment::from)?)),
+        Access::ReadOnly => attach_read_only(kind, key),
+    }
+}
+
+fn attach_read_only(kind: Kind, key: &Key) -> Result<AnySegment, Failure> {
+    match kind {
+        #[cfg(feature = "sysv")]
+        Kind::SysV => Err(Failure::unsupported(
+            "System V has no read-only view that survives a stray write: leave `readOnly` out, or put the segment \
+             on the POSIX backend",
+            key,
+        )),
+        #[cfg(feature = "posix")]
+        Kind::Posix => {
+            use shm_api::AttachReadOnly;
+            Ok(shm_posix::Posix::new().attach_read_only(key).map(AnySegment::from)?)
+        }
+    }
+}
+
+pub(crate) fn info(kind: Kind, key: &Key) -> Result<SegmentInfo, AttachError> {
+    with_backend!(kind, backend => backend.info(key))
+}
+
+pub(crate) fn destroy(kind: Kind, key: &Key) -> Result<(), shm_api::DestroyError> {
+    with_backend!(kind, backend => backend.destroy(key))
+}
+
+pub(crate) fn list(kind: Kind) -> Result<Vec<SegmentInfo>, OsError> {
+    with_backend!(kind, backend => backend.list())
+}
+
+pub(crate) fn sweep(kind: Kind) -> Result<usize, OsError> {
+    with_backend!(kind, backend => backend.sweep())
+}

@@ -1,0 +1,265 @@
+//! What `lib/sync` calls where JavaScript alone cannot go on: to sleep, to wake, and to ask who is alive.
+
+use crate::{
+    attachments::{self, Number},
+    backends,
+    failure::Failure,
+    functions::plain,
+    waits,
+};
+use napi::{
+    Env, JsValue,
+    bindgen_prelude::{Result, Unknown},
+};
+use napi_derive::napi;
+use shm_api::Access;
+use shm_sync::{Live, Outcome, Owner, notify};
+use std::{
+    cell::RefCell,
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicU32,
+        Ordering::{Relaxed, SeqCst},
+    },
+    time::Duration,
+};
+
+const READ_ONLY: u32 = 64;
+
+const OWNER: u32 = Owner::MAX;
+
+thread_local! {
+    /// The live files that this environment uses, and who it is there.
+    static LIVES: RefCell<Vec<(&'static Live, Owner)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn detached() -> Failure {
+    Failure::Ours("ERR_SHM_DETACHED", "the segment is detached: create or get it anew".into())
+}
+
+/// Runs `work` with a word that can be waited on.
+fn with_word<T>(
+    number: Number,
+    offset: f64,
+    work: impl FnOnce(&AtomicU32) -> std::result::Result<T, Failure>,
+) -> std::result::Result<T, Failure> {
+    let word = word(number, offset)?;
+    // SAFETY: it lies in an attachment of this thread, which is busy here and so detaches nothing.
+    work(unsafe { word.as_ref() })
+}
+
+fn word(number: Number, offset: f64) -> std::result::Result<NonNull<AtomicU32>, Failure> {
+    let (start, size, access) = attachments::data(number).ok_or_else(detached)?;
+    if access == Access::ReadOnly {
+        let why = "a read-only segment can neither wait nor lock: get it without `readOnly`, or poll";
+        return Err(Failure::Value(why.into()));
+    }
+    let offset = offset as usize;
+    if offset.checked_add(size_of::<AtomicU32>()).is_none_or(|end| end > size) {
+        return Err(Failure::internal("a word outside the segment"));
+    }
+    // SAFETY: inside the data.
+    let word: NonNull<AtomicU32> = unsafe { start.add(offset) }.cast();
+    if word.is_aligned() { Ok(word) } else { Err(Failure::internal("a word that is not aligned")) }
+}
+
+fn duration(milliseconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(milliseconds / 1000.0).ok()
+}
+
+/// Where an attachment's data begins, modulo 64; 64 more where it is read-only.
+#[napi]
+pub fn place(env: Env, number: Number) -> Result<u32> {
+    plain(env, || {
+        let (start, _, access) = attachments::data(number).ok_or_else(detached)?;
+        let read_only = if access == Access::ReadOnly { READ_ONLY } else { 0 };
+        Ok((start.addr().get() % 64) as u32 | read_only)
+    })
+}
+
+/// Blocks the thread while a word holds a value: 0 woken, 1 it does not hold it, 2 time is up.
+#[napi]
+pub fn sleep_on(env: Env, number: Number, offset: f64, expected: i32, milliseconds: f64) -> Result<u32> {
+    plain(env, || {
+        with_word(number, offset, |word| {
+            Ok(match shm_sync::wait(word, expected.cast_unsigned(), duration(milliseconds))? {
+                Outcome::Woken => 0,
+                Outcome::NotEqual => 1,
+                Outcome::TimedOut => 2,
+            })
+        })
+    })
+}
+
+/// Wakes at most `count` of those who wait on a word; returns how many.
+#[napi]
+pub fn wake(env: Env, number: Number, offset: f64, count: u32) -> Result<u32> {
+    plain(env, || with_word(number, offset, |word| Ok(notify(word, count) as u32)))
+}
+
+/// Prepares this environment for waits: `callback(slot, how)` is called for each that ended.
+#[napi]
+pub fn prepare_waits(env: Env, callback: Unknown<'_>) -> Result<()> {
+    waits::prepare(&env, callback.raw())
+}
+
+/// Whether pending waits keep this environment alive.
+#[napi]
+pub fn keep_alive(env: Env, wanted: bool) -> Result<()> {
+    waits::keep_alive(&env, wanted)
+}
+
+/// Begins a wait that blocks nobody; returns what to cancel it by.
+#[napi]
+pub fn begin_wait(
+    env: Env,
+    number: Number,
+    offset: f64,
+    expected: i32,
+    milliseconds: f64,
+    slot: u32,
+) -> Result<f64> {
+    plain(env, || {
+        let word = word(number, offset)?;
+        // SAFETY: attachments end through `attachments`, which calls `waits::leave`.
+        let token = unsafe { waits::begin(word, expected.cast_unsigned(), duration(milliseconds), slot) }?;
+        Ok(token as f64)
+    })
+}
+
+/// Asks for the end of a wait.
+#[napi]
+pub fn cancel_wait(token: f64) -> bool {
+    waits::cancel(token as u64)
+}
+
+/// How waits are done in this process.
+#[napi]
+pub fn way_to_wait(env: Env) -> Result<&'static str> {
+    plain(env, || Ok(waits::engine()?.name()))
+}
+
+/// The live file for what lies in an attachment: its number here, its id, and who this environment is.
+/// Where a structure is there already, `wanted` is the id that it carries.
+#[napi]
+pub fn live(env: Env, number: Number, wanted: u32) -> Result<Vec<u32>> {
+    plain(env, || {
+        let live = live_for(number, wanted)?;
+        let known =
+            LIVES.with_borrow(|all| all.iter().position(|(known, _)| known.file_id() == live.file_id()));
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let owner = live.new_owner()?;
+                LIVES.with_borrow_mut(|all| all.push((live, owner)));
+                // What this environment held is then up for others.
+                env.add_env_cleanup_hook((), move |()| live.retire(owner))?;
+                LIVES.with_borrow(Vec::len) - 1
+            }
+        };
+        with_live(index as u32, |live, owner| Ok(vec![index as u32, live.file_id(), owner.get()]))
+    })
+}
+
+fn live_for(number: Number, wanted: u32) -> std::result::Result<&'static Live, Failure> {
+    let (kind, key) = attachments::name(number).ok_or_else(detached)?;
+    // A segment that was destroyed under its holders tells nothing.
+    let info = backends::info(kind, &key).ok();
+    let own = || Live::own().map_err(Failure::from);
+    let Some(info) = info else { return own() };
+    // SAFETY: it cannot fail.
+    let us = unsafe { libc::geteuid() };
+    let shared = info.mode.bits() & 0o077 != 0 || info.uid != us;
+    let live = if shared { Live::shared(info.uid)? } else { own()? };
+    if wanted == 0 || live.file_id() == wanted {
+        return Ok(live);
+    }
+    // The mode may have been another one when the structure was made.
+    let other = if shared { own() } else { Live::shared(info.uid).map_err(Failure::from) };
+    Ok(other.ok().filter(|other| other.file_id() == wanted).unwrap_or(live))
+}
+
+fn with_live<T>(
+    index: u32,
+    work: impl FnOnce(&'static Live, Owner) -> std::result::Result<T, Failure>,
+) -> std::result::Result<T, Failure> {
+    let live = LIVES.with_borrow(|all| all.get(index as usize).copied());
+    let (live, owner) = live.ok_or_else(|| Failure::internal("no such live file"))?;
+    work(live, owner)
+}
+
+/// Whether an owner may still be at work.
+#[napi]
+pub fn is_alive(env: Env, live: u32, word: u32) -> Result<bool> {
+    plain(env, || with_live(live, |live, _| Ok(live.is_alive(Owner::from_word(word)))))
+}
+
+/// Whether an owner is of this process.
+#[napi]
+pub fn is_ours(env: Env, live: u32, word: u32) -> Result<bool> {
+    plain(env, || with_live(live, |live, _| Ok(live.is_ours(Owner::from_word(word)))))
+}
+
+/// Makes this environment the only producer or consumer by an owner word; returns 0, or who is it already. It ends
+/// with the attachment.
+#[napi]
+pub fn take_role(env: Env, number: Number, offset: f64, live: u32) -> Result<u32> {
+    plain(env, || {
+        with_live(live, |live, us| {
+            let at = word(number, offset)?;
+            with_word(number, offset, |word| {
+                let mut seen = word.load(Relaxed);
+                loop {
+                    let holder = Owner::from_word(seen);
+                    if holder.get() != 0 && live.is_alive(holder) {
+                        return Ok(holder.get());
+                    }
+                    match word.compare_exchange(seen, us.get(), SeqCst, Relaxed) {
+                        Ok(_) => break,
+                        Err(found) => seen = found,
+                    }
+                }
+                attachments::add_role(number, Role { word: at, owner: us.get() });
+                Ok(0)
+            })
+        })
+    })
+}
+
+/// Ends what `takeRole` began.
+#[napi]
+pub fn end_role(env: Env, number: Number, offset: f64) -> Result<()> {
+    plain(env, || {
+        let word = word(number, offset)?;
+        attachments::remove_role(number, word);
+        Ok(())
+    })
+}
+
+/// Orders what stands before it and what stands after it, where the processor would not.
+#[napi]
+pub fn fence() {
+    std::sync::atomic::fence(SeqCst);
+}
+
+/// Being the only producer or consumer of something in a segment.
+#[derive(Debug)]
+pub(crate) struct Role {
+    pub(crate) word: NonNull<AtomicU32>,
+    owner: u32,
+}
+
+impl Role {
+    /// # Safety
+    ///
+    /// Its segment is still attached.
+    pub(crate) unsafe fn end(self) {
+        // SAFETY: by the caller's promise.
+        let word = unsafe { self.word.as_ref() };
+        let held = |seen: u32| (seen & OWNER == self.owner).then_some(0);
+        // Whoever wrote something else there has taken it.
+        if word.fetch_update(SeqCst, Relaxed, held).is_ok_and(|seen| seen != self.owner) {
+            notify(word, u32::MAX);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Leaving everything when a thread or the process ends.
+//!
+//! | ending | who cleans up |
+//! |---|---|
+//! | `process.exit`, an uncaught throw, the normal end | JavaScript's `exit` listener, by [`detach_all`] |
+//! | the same, where other `exit` listeners came later | when they have run: the environment's clean-up hook or the C library's exit handler |
+//! | a worker's end, `terminate()` | the environment's clean-up hook, silently |
+//! | a signal | `signals` |
+//! | `SIGKILL`, `abort` | the next process's sweep |
+
+use crate::{attachments, backends, backends::Kind, failure::Failure, table};
+use napi::Env;
+use shm_api::{Detached, Key};
+use std::{
+    fs,
+    io::Write,
+    sync::{
+        Once,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long the end of the main thread waits for other processes to leave first.
+pub(crate) const EXIT_PATIENCE: Duration = Duration::from_millis(50);
+
+/// Whether the C library's exit handler tells how many segments were destroyed.
+static TELL: AtomicBool = AtomicBool::new(false);
+
+/// How many the main thread's clean-up hook destroyed.
+static DESTROYED: AtomicUsize = AtomicUsize::new(0);
+
+/// Prepares for the end of this environment's thread, and of the process.
+pub(crate) fn prepare(env: &Env, main_thread: bool) -> napi::Result<()> {
+    env.add_env_cleanup_hook((), move |()| {
+        let destroyed = attachments::abandon_all();
+        if main_thread {
+            DESTROYED.fetch_add(destroyed, Relaxed);
+        }
+    })?;
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the handler may run at any exit; the library is linked `nodelete`, so it is still there.
+        unsafe { libc::atexit(at_exit) };
+    });
+    Ok(())
+}
+
+/// Detaches everything that this thread holds; returns how many segments that destroyed.
+pub(crate) fn detach_all(env: Env, patient: bool) -> Result<usize, Failure> {
+    #[cfg(target_os = "linux")]
+    if patient {
+        crate::waits::shut();
+    }
+    let until = Instant::now() + if patient { EXIT_PATIENCE } else { Duration::ZERO };
+    let mut destroyed = 0;
+    for number in attachments::all() {
+        destroyed += usize::from(attachments::detach(env, number, until)? == Some(Detached::Destroyed));
+    }
+    Ok(destroyed)
+}
+
+/// The main thread's end: as [`detach_all`], but waits a little for others to leave first, and sweeps.
+pub(crate) fn detach_at_exit(env: Env) -> Result<usize, Failure> {
+    let until = Instant::now() + EXIT_PATIENCE;
+    let held = attachments::names();
+    let destroyed = detach_all(env, true);
+    // A cluster whose primary is killed: its workers hear of it before the kernel has let go of its mappings.
+    let others_leave = || held.iter().any(|(kind, key)| is_left_by_the_dying(*kind, key));
+    // Asked before each sweep, so that the last one comes after their end.
+    while others_leave() && Instant::now() < until {
+        sweep();
+        thread::sleep(Duration::from_micros(500));
+    }
+    sweep();
+    destroyed
+}
+
+/// Whether a segment is still there while its creator is on the way out.
+fn is_left_by_the_dying(kind: Kind, key: &Key) -> bool {
+    backends::info(kind, key).ok().and_then(|info| info.creator).is_some_and(is_dying)
+}
+
+/// proc(5), /proc/pid/stat: the state, Z for a zombie (other threads of it may still be at work), and among the
+/// flags PF_EXITING, 4.
+fn is_dying(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    fields.next() == Some("Z")
+        || fields.nth(5).and_then(|flags| flags.parse().ok()).is_some_and(|flags: u32| flags & 4 != 0)
+}
+
+/// Sweeps on the way out: a segment that someone else was killed over need not wait for the next process.
+fn sweep() {
+    for kind in Kind::ALL {
+        let _ = backends::sweep(*kind); // on the way out there is nobody to tell
+    }
+}
+
+/// Leaves the clean-up to the end of the process, when all of JavaScript's listeners have run.
+pub(crate) fn leave_to_process_exit(tell: bool) {
+    TELL.store(tell, Relaxed);
+    #[cfg(target_os = "linux")]
+    crate::waits::shut();
+}
+
+/// Leaves what other threads still hold, in a runtime that runs no exit handlers of the C library. They may still run
+/// for a moment, and find private memory in place of their segments.
+pub(crate) fn leave_the_rest() {
+    // SAFETY: the process ends; JavaScript's other threads do not detach any more, and what they touch stays mapped.
+    unsafe { table::leave_all(Instant::now() + EXIT_PATIENCE) };
+}
+
+extern "C" fn at_exit() {
+    // SAFETY: the process ends; JavaScript's threads have stopped.
+    let left = unsafe { table::leave_all(Instant::now() + EXIT_PATIENCE) };
+    let destroyed = left + DESTROYED.load(Relaxed);
+    if destroyed > 0 && TELL.load(Relaxed) {
+        let _ = writeln!(std::io::stdout(), "shm segments destroyed: {destroyed}");
+    }
+}

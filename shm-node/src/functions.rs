@@ -1,0 +1,412 @@
+//! What JavaScript calls. `index.js` has checked types and ranges; what the values mean is decided here.
+
+use crate::{
+    attachments::{self, Number},
+    backends::{self, Kind},
+    endings,
+    failure::{Failure, check},
+    layout::Layout,
+    signals,
+};
+use napi::{
+    Env,
+    bindgen_prelude::{Either, Object, Result, ToNapiValue},
+    sys,
+};
+use napi_derive::napi;
+use shm_api::{Access, CreateOptions, Detached, Key, Mode, State};
+use std::{
+    cell::Cell,
+    num::NonZeroUsize,
+    ptr,
+    time::{Instant, UNIX_EPOCH},
+};
+
+/// A key as JavaScript has it.
+type JsKey = Either<u32, String>;
+
+const PERSIST: u32 = 1;
+const RESERVE: u32 = 2;
+const HUGE_PAGES: u32 = 4;
+const VIEW: u32 = 8;
+const READ_ONLY: u32 = 16;
+const SIZED: u32 = 32;
+
+const fn layout_of(flags: u32) -> Layout {
+    if flags & SIZED != 0 { Layout::Sized } else { Layout::Whole }
+}
+
+thread_local! {
+    /// `buffer.constants.MAX_LENGTH` of this thread's runtime.
+    static MAX_LENGTH: Cell<f64> = const { Cell::new(0.0) };
+}
+
+/// The names of the backends that are built in; their places are their numbers.
+#[napi]
+pub fn backend_names() -> Vec<&'static str> {
+    Kind::ALL.iter().map(|kind| kind.name()).collect()
+}
+
+/// Prepares this thread for holding segments.
+#[napi]
+pub fn prepare(env: Env, max_length: f64, main_thread: bool, handle_signals: bool) -> Result<()> {
+    MAX_LENGTH.set(max_length);
+    if !handle_signals {
+        signals::do_without();
+    }
+    endings::prepare(&env, main_thread)
+}
+
+/// Installs the signal handlers where nobody listens.
+#[napi]
+pub fn arm_signals() {
+    signals::arm();
+}
+
+/// Creates a segment of `size` bytes of data and attaches it. `None`: that key is taken.
+#[napi(ts_return_type = "Attached | null")]
+pub fn create(
+    env: Env,
+    backend: u32,
+    key: Option<JsKey>,
+    size: f64,
+    mode: u32,
+    flags: u32,
+) -> Result<Option<Attached>> {
+    answer(env, || {
+        let kind = Kind::from_index(backend)?;
+        let key = key.map(to_key).transpose()?;
+        let layout = layout_of(flags);
+        let size = usize::try_from(size as u64).ok().and_then(|size| size.checked_add(layout.header()));
+        let size = size.and_then(NonZeroUsize::new);
+        let size = size.ok_or_else(|| Failure::Range("size does not fit this system's addresses".into()))?;
+        let mode = Mode::new(mode).ok_or_else(|| Failure::Range("mode has other bits than 0777".into()))?;
+        let options = CreateOptions::new(size)
+            .mode(mode)
+            .persist(flags & PERSIST != 0)
+            .reserve(flags & RESERVE != 0)
+            .huge_pages(flags & HUGE_PAGES != 0);
+        let segment = backends::create(kind, key.as_ref(), &options)?;
+        let data = layout.begin(&segment);
+        let number = attachments::add(kind, segment, layout, data);
+        signals::arm_again();
+        hand_out(env, number, flags)
+    })
+}
+
+/// Attaches a segment, or finds this thread's attachment of it. `None`: there is no such segment.
+#[napi(ts_return_type = "Attached | null")]
+pub fn attach(env: Env, backend: u32, key: JsKey, flags: u32) -> Result<Option<Attached>> {
+    answer(env, || {
+        let kind = Kind::from_index(backend)?;
+        let key = to_key(key)?;
+        let access = if flags & READ_ONLY != 0 { Access::ReadOnly } else { Access::ReadWrite };
+        let layout = layout_of(flags);
+        let number = match attachments::find_current(kind, &key, access, layout) {
+            Some(number) => number,
+            None => {
+                let segment = backends::attach(kind, &key, access)?;
+                let data = layout.read(&segment)?;
+                if flags & VIEW != 0 && data.size as f64 > MAX_LENGTH.get() {
+                    return Err(Failure::Range(format!(
+                        "segment {key} has {} bytes, a buffer of this runtime at most {}: pass `view: false`",
+                        data.size,
+                        MAX_LENGTH.get()
+                    )));
+                }
+                let number = attachments::add(kind, segment, layout, data);
+                signals::arm_again();
+                number
+            }
+        };
+        hand_out(env, number, flags)
+    })
+}
+
+/// An attachment that cannot be handed out ends at once.
+fn hand_out(env: Env, number: Number, flags: u32) -> std::result::Result<Attached, Failure> {
+    let buffer = if flags & VIEW != 0 {
+        let buffer = attachments::buffer(env, number);
+        Some(buffer.inspect_err(|_| {
+            let _ = attachments::detach(env, number, Instant::now());
+        })?)
+    } else {
+        None
+    };
+    let (key, size) = attachments::describe(number).ok_or_else(|| Failure::internal("no such attachment"))?;
+    Ok(Attached { number, key: from_key(&key), size: size as f64, buffer })
+}
+
+/// Ends this thread's attachments of a key: 0 the segment is gone, n it outlives us, -1 it was not attached.
+#[napi]
+pub fn detach_key(env: Env, backend: u32, key: JsKey) -> Result<f64> {
+    plain(env, || {
+        let key = to_key(key)?;
+        let numbers = attachments::of_key(Kind::from_index(backend)?, &key);
+        numbers.into_iter().try_fold(-1.0, |_, number| detach(env, number))
+    })
+}
+
+/// Ends one attachment, answering as `detachKey` does.
+#[napi]
+pub fn detach_number(env: Env, number: Number) -> Result<f64> {
+    plain(env, || detach(env, number))
+}
+
+/// Ends these attachments as the main thread ends: waits a little for other processes to leave first.
+#[napi]
+pub fn detach_numbers_at_exit(env: Env, numbers: Vec<Number>) -> Result<Vec<f64>> {
+    let until = Instant::now() + endings::EXIT_PATIENCE;
+    plain(env, || numbers.into_iter().map(|number| detach_until(env, number, until)).collect())
+}
+
+fn detach(env: Env, number: Number) -> std::result::Result<f64, Failure> {
+    detach_until(env, number, Instant::now())
+}
+
+fn detach_until(env: Env, number: Number, until: Instant) -> std::result::Result<f64, Failure> {
+    Ok(match attachments::detach(env, number, until)? {
+        None => -1.0,
+        Some(Detached::Destroyed | Detached::Gone) => 0.0,
+        Some(Detached::Outlives(holders)) => holders.get() as f64,
+    })
+}
+
+/// Ends all of this thread's attachments; returns how many segments that destroyed.
+#[napi]
+pub fn detach_all(env: Env) -> Result<u32> {
+    plain(env, || endings::detach_all(env, false).map(|count| count as u32))
+}
+
+/// The main thread's end: as `detachAll`, but waits a little for other processes to leave first, and sweeps.
+#[napi]
+pub fn detach_at_exit(env: Env) -> Result<u32> {
+    plain(env, || endings::detach_at_exit(env).map(|count| count as u32))
+}
+
+/// The process's end, where the C library's exit handlers do not run.
+#[napi]
+pub fn leave_the_rest() {
+    endings::leave_the_rest();
+}
+
+/// The main thread's end, where other listeners are still to run.
+#[napi]
+pub fn leave_to_process_exit(tell: bool) {
+    endings::leave_to_process_exit(tell);
+}
+
+/// Destroys a segment, whoever holds it; false: there is none.
+#[napi]
+pub fn destroy(env: Env, backend: u32, key: JsKey) -> Result<bool> {
+    plain(env, || match backends::destroy(Kind::from_index(backend)?, &to_key(key)?).map_err(Failure::from) {
+        Ok(()) => Ok(true),
+        Err(Failure::NotFound) => Ok(false),
+        Err(failure) => Err(failure),
+    })
+}
+
+/// Tells of one segment. `None`: there is none.
+#[napi(ts_return_type = "Info | null")]
+pub fn info(env: Env, backend: u32, key: JsKey) -> Result<Option<Info>> {
+    answer(env, || {
+        let kind = Kind::from_index(backend)?;
+        Ok(Info::new(kind, backends::info(kind, &to_key(key)?)?))
+    })
+}
+
+/// Tells of every segment of the built-in backends.
+#[napi]
+pub fn list(env: Env) -> Result<Vec<Info>> {
+    plain(env, || {
+        let mut all = Vec::new();
+        for kind in Kind::ALL {
+            all.extend(backends::list(*kind)?.into_iter().map(|info| Info::new(*kind, info)));
+        }
+        Ok(all)
+    })
+}
+
+/// Frees what crashes left behind; returns how many segments.
+#[napi]
+pub fn sweep(env: Env) -> Result<u32> {
+    plain(env, || Kind::ALL.iter().try_fold(0, |sum, kind| Ok(sum + backends::sweep(*kind)? as u32)))
+}
+
+/// Copies from an attached segment into `target`; returns how many bytes. -1: it is not attached.
+#[napi]
+pub fn read(env: Env, backend: u32, key: JsKey, offset: f64, target: Object<'_>) -> Result<f64> {
+    plain(env, || copy(env, backend, key, offset, &target, Direction::FromSegment))
+}
+
+/// Copies `source` into an attached segment; returns how many bytes. -1: it is not attached.
+#[napi]
+pub fn write(env: Env, backend: u32, key: JsKey, offset: f64, source: Object<'_>) -> Result<f64> {
+    plain(env, || copy(env, backend, key, offset, &source, Direction::IntoSegment))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    FromSegment,
+    IntoSegment,
+}
+
+/// `bytes` is a `Uint8Array`, which may itself be a view of the same segment.
+fn copy(
+    env: Env,
+    backend: u32,
+    key: JsKey,
+    offset: f64,
+    bytes: &Object<'_>,
+    direction: Direction,
+) -> std::result::Result<f64, Failure> {
+    use napi::JsValue;
+    let key = to_key(key)?;
+    let numbers = attachments::of_key(Kind::from_index(backend)?, &key);
+    let Some(number) = numbers.first().copied() else { return Ok(-1.0) };
+    let (mut len, mut start) = (0, ptr::null_mut());
+    // SAFETY: the pointers are ours to write to; what we do not ask for is null.
+    check(unsafe {
+        sys::napi_get_typedarray_info(
+            env.raw(),
+            bytes.raw(),
+            ptr::null_mut(),
+            &raw mut len,
+            &raw mut start,
+            ptr::null_mut(),
+            ptr::null_mut(),
+        )
+    })?;
+    let copied = attachments::with_segment(number, |segment| {
+        if direction == Direction::IntoSegment && segment.access() == Access::ReadOnly {
+            return Err(Failure::Value(format!(
+                "segment {key} is attached read-only: get it without `readOnly`"
+            )));
+        }
+        let offset = offset as usize;
+        let count = len.min(segment.size().saturating_sub(offset));
+        if count > 0 {
+            // SAFETY: offset < size, so this stays inside the segment.
+            let inside = unsafe { segment.as_ptr().as_ptr().add(offset) };
+            let (from, to) = match direction {
+                Direction::FromSegment => (inside, start.cast()),
+                Direction::IntoSegment => (start.cast(), inside),
+            };
+            // SAFETY: `count` bytes are valid on both sides; they may overlap, which copy allows. No reference
+            // to either exists in Rust, and JavaScript, whose array it is, waits for us.
+            unsafe { ptr::copy(from, to, count) };
+        }
+        Ok(count as f64)
+    });
+    copied.unwrap_or(Ok(-1.0))
+}
+
+/// An attached segment, to JavaScript an array: number, key, size and, where there is a view, its `ArrayBuffer`.
+#[derive(Debug)]
+pub struct Attached {
+    number: Number,
+    key: JsKey,
+    size: f64,
+    buffer: Option<sys::napi_value>,
+}
+
+impl ToNapiValue for Attached {
+    unsafe fn to_napi_value(env: sys::napi_env, attached: Self) -> Result<sys::napi_value> {
+        // SAFETY: the caller passes an environment whose scope is open.
+        let number = unsafe { u32::to_napi_value(env, attached.number) }?;
+        // SAFETY: as above.
+        let key = unsafe { JsKey::to_napi_value(env, attached.key) }?;
+        // SAFETY: as above.
+        let size = unsafe { f64::to_napi_value(env, attached.size) }?;
+        let mut array = ptr::null_mut();
+        // SAFETY: as above, and the pointer is ours to write to.
+        check(unsafe { sys::napi_create_array_with_length(env, 4, &raw mut array) })?;
+        for (index, value) in
+            [Some(number), Some(key), Some(size), attached.buffer].into_iter().flatten().enumerate()
+        {
+            // SAFETY: values of this scope. An index is much cheaper here than a property's name.
+            check(unsafe { sys::napi_set_element(env, array, index as u32, value) })?;
+        }
+        Ok(array)
+    }
+}
+
+/// What is known of a segment, for JavaScript.
+#[napi(object, object_from_js = false)]
+#[derive(Debug)]
+pub struct Info {
+    /// An integer or a name.
+    pub key: JsKey,
+    /// The backend's name.
+    pub backend: &'static str,
+    /// Bytes.
+    pub size: f64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Mappings, where the kernel counts them.
+    pub holders: Option<f64>,
+    /// The creating process.
+    pub creator: Option<u32>,
+    /// Milliseconds since 1970.
+    pub created: Option<f64>,
+    /// `held`, `orphan`, `persistent` or `foreign`.
+    pub state: &'static str,
+}
+
+impl Info {
+    fn new(kind: Kind, info: shm_api::SegmentInfo) -> Self {
+        Self {
+            key: from_key(&info.key),
+            backend: kind.name(),
+            size: info.size as f64,
+            mode: info.mode.bits(),
+            uid: info.uid,
+            gid: info.gid,
+            holders: info.holders.map(|holders| holders as f64),
+            creator: info.creator,
+            created: info
+                .created
+                .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+                .map(|since| (since.as_micros() as f64 / 1000.0).floor()),
+            state: match info.state {
+                State::Held => "held",
+                State::Orphan => "orphan",
+                State::Persistent => "persistent",
+                _ => "foreign",
+            },
+        }
+    }
+}
+
+fn to_key(key: JsKey) -> std::result::Result<Key, Failure> {
+    match key {
+        Either::A(id) => Key::id(id).ok_or_else(|| Failure::Range("an integer key is 1 to 2^32 - 1".into())),
+        Either::B(name) => {
+            Key::name(&name).map_err(|error| Failure::Value(format!("{name:?} is no key: {error}")))
+        }
+    }
+}
+
+fn from_key(key: &Key) -> JsKey {
+    match key {
+        Key::Id(id) => Either::A(id.get()),
+        Key::Name(name) => Either::B(name.as_str().into()),
+    }
+}
+
+/// A missing segment and a taken key are answers, all else is thrown.
+fn answer<T>(env: Env, work: impl FnOnce() -> std::result::Result<T, Failure>) -> Result<Option<T>> {
+    match work() {
+        Ok(value) => Ok(Some(value)),
+        Err(Failure::NotFound | Failure::Exists) => Ok(None),
+        Err(failure) => Err(failure.throw(&env)),
+    }
+}
+
+pub(crate) fn plain<T>(env: Env, work: impl FnOnce() -> std::result::Result<T, Failure>) -> Result<T> {
+    work().map_err(|failure| failure.throw(&env))
+}

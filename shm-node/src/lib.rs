@@ -1,0 +1,34 @@
+//! The Node binding: a thin shell over the backends.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `functions` | what JavaScript calls |
+//! | `backends` | the backends that are built in, as one type |
+//! | `attachments` | what this thread has attached, by key and by number |
+//! | `layout` | which bytes of a segment are its data |
+//! | `table` | what the whole process has attached, for the handlers that end it |
+//! | `coordination` | what JavaScript's locks and rings call to sleep, to wake, and to ask who is alive |
+//! | `waits` | waiting without blocking JavaScript |
+//! | `array_buffer` | memory as an `ArrayBuffer`, and when its addresses may go |
+//! | `endings` | leaving everything when a thread or the process ends |
+//! | `signals` | leaving everything when a signal ends the process |
+//! | `failure` | errors, as JavaScript sees them |
+
+#[cfg(not(any(feature = "sysv", feature = "posix")))]
+compile_error!(
+    "shm-node needs a backend: build it with `--features sysv`, `--features posix`, or both (the default)"
+);
+
+mod array_buffer;
+mod attachments;
+mod backends;
+#[cfg(target_os = "linux")]
+pub mod coordination;
+mod endings;
+mod failure;
+pub mod functions;
+mod layout;
+mod signals;
+mod table;
+#[cfg(target_os = "linux")]
+mod waits;

@@ -1,0 +1,144 @@
+//! What the whole process has attached, in a form that a signal handler can walk.
+//!
+//! A segment sits in a slot. Whoever turns the slot from `HELD` to `TAKEN` by compare-and-swap owns it from
+//! then on: the thread that detaches it, or the handler that ends the process. Slots live in blocks that are
+//! never freed, so a walk needs no lock; their number is bounded by the most that was ever held at once.
+
+use crate::backends::AnySegment;
+use shm_api::Detached;
+use std::{
+    ptr,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicPtr, AtomicU8,
+            Ordering::{AcqRel, Acquire, Relaxed, Release},
+        },
+    },
+    time::Instant,
+};
+
+const FREE: u8 = 0;
+const HELD: u8 = 1;
+const TAKEN: u8 = 2;
+
+const BLOCK: usize = 64;
+
+struct Slot {
+    state: AtomicU8,
+    segment: AtomicPtr<AnySegment>,
+}
+
+struct Block {
+    slots: [Slot; BLOCK],
+    next: AtomicPtr<Block>,
+}
+
+impl Block {
+    const fn new() -> Self {
+        Self {
+            slots: [const { Slot { state: AtomicU8::new(FREE), segment: AtomicPtr::new(ptr::null_mut()) } };
+                BLOCK],
+            next: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+}
+
+static FIRST: Block = Block::new();
+
+/// The slots that may be free, for threads; the handler does not need it.
+static SPARE: Mutex<Option<Vec<&'static Slot>>> = Mutex::new(None);
+
+fn spare() -> MutexGuard<'static, Option<Vec<&'static Slot>>> {
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn blocks() -> impl Iterator<Item = &'static Block> {
+    std::iter::successors(Some(&FIRST), |block| {
+        // SAFETY: null, or a block that `hold` leaked.
+        unsafe { block.next.load(Acquire).as_ref() }
+    })
+}
+
+fn unused_slot() -> &'static Slot {
+    let mut spare = spare();
+    let spare = spare.get_or_insert_with(|| FIRST.slots.iter().rev().collect());
+    if let Some(slot) = spare.pop() {
+        return slot;
+    }
+    let block: &'static Block = Box::leak(Box::new(Block::new()));
+    let last = blocks().last().expect("there is a first block");
+    last.next.store(ptr::from_ref(block).cast_mut(), Release);
+    spare.extend(block.slots[1..].iter().rev());
+    &block.slots[0]
+}
+
+/// The right to one slot of the table.
+#[derive(Debug)]
+pub(crate) struct Held(&'static Slot);
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slot").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// Puts a segment into the table.
+pub(crate) fn hold(segment: AnySegment) -> Held {
+    let slot = unused_slot();
+    slot.segment.store(Box::into_raw(Box::new(segment)), Relaxed);
+    slot.state.store(HELD, Release);
+    Held(slot)
+}
+
+impl Held {
+    /// The segment. A handler may be leaving it, but frees nothing.
+    pub(crate) fn segment(&self) -> &AnySegment {
+        // SAFETY: `hold` made it, and only `take` frees it, which needs this `Held` by value.
+        unsafe { &*self.0.segment.load(Relaxed) }
+    }
+
+    /// Takes the segment out; `None` if a handler that ends the process is at it.
+    pub(crate) fn take(self) -> Option<AnySegment> {
+        self.0.state.compare_exchange(HELD, TAKEN, AcqRel, Relaxed).ok()?;
+        let segment = self.0.segment.swap(ptr::null_mut(), Relaxed);
+        self.0.state.store(FREE, Release);
+        if let Some(spare) = spare().as_mut() {
+            spare.push(self.0);
+        }
+        // SAFETY: `hold` made it, and the swap gave it to us alone.
+        Some(*unsafe { Box::from_raw(segment) })
+    }
+}
+
+/// How many attachments of the process satisfy a condition.
+pub(crate) fn count(condition: impl Fn(&AnySegment) -> bool) -> usize {
+    // Nobody can free a segment while we look: `take` gives its slot back under this lock, and frees after.
+    let _spare = spare();
+    let held = blocks().flat_map(|block| &block.slots).filter(|slot| slot.state.load(Acquire) == HELD);
+    held.filter(|slot| {
+        // SAFETY: see above.
+        unsafe { slot.segment.load(Relaxed).as_ref() }.is_some_and(&condition)
+    })
+    .count()
+}
+
+/// Leaves every segment that is still held, with system calls only; returns how many it destroyed.
+///
+/// # Safety
+///
+/// The process is about to end: those segments are never touched again.
+pub(crate) unsafe fn leave_all(deadline: Instant) -> usize {
+    let mut destroyed = 0;
+    for slot in blocks().flat_map(|block| &block.slots) {
+        if slot.state.compare_exchange(HELD, TAKEN, AcqRel, Relaxed).is_ok() {
+            let segment = slot.segment.load(Relaxed);
+            // SAFETY: the exchange gave it to us alone, and it was not null while HELD.
+            let segment = unsafe { &*segment };
+            // SAFETY: it stays TAKEN, so nobody uses or drops it again.
+            let detached = unsafe { segment.leave_in_signal(deadline) };
+            destroyed += usize::from(detached == Detached::Destroyed);
+        }
+    }
+    destroyed
+}

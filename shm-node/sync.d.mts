@@ -1,0 +1,4 @@
+import * as sync from './sync.js';
+
+export * from './sync.js';
+export default sync;

@@ -1,0 +1,318 @@
+/// <reference types="node" />
+
+/** Coordination between processes over any segment. Linux only so far. */
+
+export type WaitOutcome = 'ok' | 'not-equal' | 'timed-out';
+
+export interface WaitOptions {
+  /** Milliseconds. Default: Infinity. */
+  timeout?: number;
+  /** Ends the wait: the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** false: the wait does not keep the event loop alive. Default: true. */
+  ref?: boolean;
+}
+
+/**
+ * Blocks this thread while `view[index]` is `value`, until somebody notifies or time is up. Change the word before you
+ * notify: then no wake-up is ever lost.
+ *
+ * @param view Over a segment of this library, not read-only; so too everywhere below.
+ * @param timeout Milliseconds. Default: Infinity.
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+ * @throws {RangeError} `ERR_OUT_OF_RANGE`
+ * @throws {Error} `ERR_SHM_DETACHED`; so too everywhere below
+ */
+export function wait(view: Int32Array, index: number, value: number, timeout?: number): WaitOutcome;
+
+/** The same without blocking; thousands can be pending. A detach of the segment rejects it with `ERR_SHM_DETACHED`. */
+export function waitAsync(view: Int32Array, index: number, value: number, options?: WaitOptions): Promise<WaitOutcome>;
+
+/**
+ * Wakes those who wait on `view[index]`, in every process.
+ *
+ * @param count At most so many. Default: all.
+ * @returns How many were woken.
+ */
+export function notify(view: Int32Array, index: number, count?: number): number;
+
+/** What is held, until it is let go. */
+export interface Guard {
+  /** The owner before us died while holding it: what it protects may be half-changed. */
+  readonly ownerDied: boolean;
+  /** @throws {Error} `ERR_SHM_NOT_HELD` the second time */
+  unlock(): void;
+  /** Lets go, unless that was done. */
+  [Symbol.dispose](): void;
+}
+
+/**
+ * A mutex in shared memory. All-zero bytes are a fresh one. The owner is a thread; any thread of its process may
+ * unlock. If it is killed, one of those who wait gets the mutex within some 20 ms, and is told by `ownerDied`. Not
+ * fair: who comes first does not always get it first.
+ */
+export class Mutex {
+  /** How many bytes it takes; they begin at any index. */
+  static byteLength(): number;
+  /** @throws {Error} `ERR_SHM_FOREIGN`, `ERR_SHM_VERSION`, `ERR_SHM_LIVE_FILE` where something else is there */
+  constructor(view: Int32Array, index: number);
+  /**
+   * Locks it, and waits for as long as that takes.
+   *
+   * @throws {Error} `ERR_SHM_DEADLOCK`: this thread holds it already
+   */
+  lock(): Guard;
+  /** Locks it; false when `timeout` milliseconds are over. */
+  lock(timeout: number): Guard | false;
+  /** Locks it if it is free, or its owner is dead. */
+  tryLock(): Guard | false;
+  /** Locks it without blocking; queues where this thread holds it already. */
+  lockAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Guard>;
+  /** Locks it without blocking; false when time is up. */
+  lockAsync(options: WaitOptions): Promise<Guard | false>;
+  /** @throws {Error} `ERR_SHM_NOT_HELD`: it is free. `ERR_SHM_NOT_OWNER`: another process holds it */
+  unlock(): void;
+  /** Runs `work` while holding it: until `work` returns, or what it promises is settled. */
+  withLock<T>(work: (guard: Guard) => T): T;
+  /** The same without blocking. @throws {Error} `ERR_SHM_TIMED_OUT` */
+  withLockAsync<T>(work: (guard: Guard) => T, options?: WaitOptions): Promise<Awaited<T>>;
+}
+
+/** Permits, their number set when it is made. Those of a killed process come back. */
+export class Semaphore {
+  static byteLength(options: { permits: number }): number;
+  /** @param options Left out: as it was made. `permits`: 1 to 65536. */
+  constructor(view: Int32Array, index: number, options?: { permits: number });
+  readonly permits: number;
+  /** Takes a permit. A thread may take several. */
+  acquire(): Guard;
+  acquire(timeout: number): Guard | false;
+  tryAcquire(): Guard | false;
+  acquireAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Guard>;
+  acquireAsync(options: WaitOptions): Promise<Guard | false>;
+  withPermit<T>(work: (permit: Guard) => T): T;
+  withPermitAsync<T>(work: (permit: Guard) => T, options?: WaitOptions): Promise<Awaited<T>>;
+}
+
+/**
+ * Many readers, or one writer. A writer that waits keeps new readers out. After a killed writer, all are told by
+ * `ownerDied`, until the next writer has been there.
+ */
+export class RwLock {
+  static byteLength(options: { readers: number }): number;
+  /** @param options Left out: as it was made. `readers`: how many can read at a time, 1 to 65536. */
+  constructor(view: Int32Array, index: number, options?: { readers: number });
+  readonly readers: number;
+  /** @throws {Error} `ERR_SHM_DEADLOCK`: this thread writes, or reads already while a writer waits for it */
+  read(): Guard;
+  read(timeout: number): Guard | false;
+  tryRead(): Guard | false;
+  readAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Guard>;
+  readAsync(options: WaitOptions): Promise<Guard | false>;
+  /** @throws {Error} `ERR_SHM_DEADLOCK`: this thread has it already */
+  write(): Guard;
+  write(timeout: number): Guard | false;
+  tryWrite(): Guard | false;
+  writeAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Guard>;
+  writeAsync(options: WaitOptions): Promise<Guard | false>;
+  withRead<T>(work: (guard: Guard) => T): T;
+  withReadAsync<T>(work: (guard: Guard) => T, options?: WaitOptions): Promise<Awaited<T>>;
+  withWrite<T>(work: (guard: Guard) => T): T;
+  withWriteAsync<T>(work: (guard: Guard) => T, options?: WaitOptions): Promise<Awaited<T>>;
+}
+
+/** Waiting for what a mutex protects to change. A wait may end though nobody notified: look again in a loop. */
+export class Condition {
+  static byteLength(): number;
+  constructor(view: Int32Array, index: number);
+  /** Unlocks the mutex of the guard, waits, and locks it again. Tells whether it ended before time was up. */
+  wait(guard: Guard, timeout?: number): boolean;
+  /** The same without blocking. Where it rejects by its signal, the mutex is locked again too. */
+  waitAsync(guard: Guard, options?: WaitOptions): Promise<boolean>;
+  /** Wakes one of those who wait; tells whether one slept. */
+  notifyOne(): boolean;
+  /** Wakes all who wait; returns how many slept. */
+  notifyAll(): number;
+}
+
+/** One of those who wait for each other. */
+export interface Party {
+  /**
+   * Waits until all parties have arrived: true for the one who came last.
+   *
+   * @throws {Error} `ERR_SHM_BROKEN`: a party was killed
+   */
+  wait(): boolean;
+  /** null: time was up, and it has not arrived. */
+  wait(timeout: number): boolean | null;
+  waitAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<boolean>;
+  waitAsync(options: WaitOptions): Promise<boolean | null>;
+  leave(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Nobody goes on until all parties have arrived, again and again. */
+export class Barrier {
+  static byteLength(options: { parties: number }): number;
+  /** @param options Left out: as it was made. `parties`: 1 to 65535. */
+  constructor(view: Int32Array, index: number, options?: { parties: number });
+  readonly parties: number;
+  /** @throws {Error} `ERR_SHM_FULL` */
+  join(): Party;
+}
+
+/** Something that is done once, by whichever process comes first. */
+export class Once {
+  static byteLength(): number;
+  constructor(view: Int32Array, index: number);
+  readonly done: boolean;
+  /** Does it, unless it has been done; waits while another does it. If `work` throws, it is the next one's turn. */
+  call(work: (turn: { readonly ownerDied: boolean }) => void): void;
+  callAsync(work: (turn: { readonly ownerDied: boolean }) => unknown, options?: WaitOptions): Promise<void>;
+}
+
+export type Bytes = ArrayBufferView | ArrayBuffer | SharedArrayBuffer;
+
+export interface ChannelOptions {
+  /** The ring's size in bytes: a power of two, 64 to 2^30. A message takes at most half of it, less 8 bytes. */
+  capacity: number;
+  /** How many may send at the same time. Default: `'one'`, which is cheaper. */
+  producers?: 'one' | 'many';
+}
+
+/** Room for a message, ours until it is committed. */
+export interface Reservation {
+  readonly view: Uint8Array;
+  /** Sends the message. */
+  commit(): void;
+  /** Sends nothing. */
+  abandon(): void;
+  [Symbol.dispose](): void;
+}
+
+/** A message in place. Unless released, it is there again the next time. */
+export interface PeekedMessage {
+  readonly view: Uint8Array;
+  release(): void;
+  [Symbol.dispose](): void;
+}
+
+/**
+ * Messages from one or many producers to one consumer, in the order in which their room was reserved. Whoever sends
+ * first is a producer, and whoever receives first the consumer, until it closes or its thread ends. A killed producer
+ * loses only what it had not committed, a killed consumer nothing that it had not released.
+ */
+export class Channel {
+  static byteLength(options: ChannelOptions): number;
+  /** @param index A place at a multiple of 64 bytes. @param options Left out: as it was made. */
+  constructor(view: Int32Array, index: number, options?: ChannelOptions);
+  readonly capacity: number;
+  readonly producers: 'one' | 'many';
+  /** The longest message, in bytes. */
+  readonly maxMessage: number;
+  /** How many messages this consumer found that their producers had been killed in the middle of. */
+  readonly lost: number;
+  /**
+   * Sends a message, and waits for room for as long as that takes, or for `timeout` milliseconds.
+   *
+   * @returns Whether it was sent.
+   * @throws {RangeError} it is longer than `maxMessage`
+   * @throws {Error} `ERR_SHM_TAKEN`: another is the only producer. `ERR_SHM_DAMAGED`
+   */
+  send(message: Bytes, timeout?: number): boolean;
+  trySend(message: Bytes): boolean;
+  sendAsync(message: Bytes, options?: WaitOptions): Promise<boolean>;
+  /** Room for a message of `length` bytes, to be filled in place. */
+  reserve(length: number): Reservation;
+  reserve(length: number, timeout: number): Reservation | null;
+  tryReserve(length: number): Reservation | null;
+  reserveAsync(length: number, options?: WaitOptions): Promise<Reservation | null>;
+  /** The next message, as a copy; null when time is up. */
+  receive(): Buffer;
+  receive(timeout: number): Buffer | null;
+  tryReceive(): Buffer | null;
+  receiveAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Buffer>;
+  receiveAsync(options: WaitOptions): Promise<Buffer | null>;
+  /** Copies the next message to the start of `target`; returns its length, or -1 when time is up. The fastest way. */
+  receiveInto(target: Uint8Array, timeout?: number): number;
+  tryReceiveInto(target: Uint8Array): number;
+  /** The next message, in place. */
+  peek(): PeekedMessage;
+  peek(timeout: number): PeekedMessage | null;
+  tryPeek(): PeekedMessage | null;
+  peekAsync(options?: WaitOptions): Promise<PeekedMessage | null>;
+  /** The messages to come; ends when none comes within `timeout`. */
+  messages(options?: WaitOptions): AsyncGenerator<Buffer, void, undefined>;
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined>;
+  /** Is no producer and no consumer any more. A detach does that too. */
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+export interface BroadcastOptions {
+  /** How many messages there is room for: a power of two, at least 2. A reader that is further behind misses some. */
+  slots: number;
+  /** The longest message in bytes, at least 1. */
+  maxMessage: number;
+}
+
+export interface Received {
+  /** The message's number; the first of all had 0. */
+  readonly number: number;
+  /** How many were missed since the last one that this reader got. */
+  readonly missed: number;
+  readonly message: Buffer;
+}
+
+/** A message being written. */
+export interface Draft {
+  readonly view: Uint8Array;
+  /** Sends it, and returns its number. */
+  commit(): number;
+  abandon(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Reads at its own pace and leaves no trace. On a read-only view it polls, every millisecond at most. */
+export interface BroadcastReader {
+  /** The number of the message that it wants next. */
+  readonly next: number;
+  tryReceive(): Received | null;
+  receive(): Received;
+  receive(timeout: number): Received | null;
+  receiveAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Received>;
+  receiveAsync(options: WaitOptions): Promise<Received | null>;
+  /** As `tryReceive`, but copied to the start of `target`, of which `message` is a part. */
+  tryReceiveInto(target: Uint8Array): (Omit<Received, 'message'> & { readonly message: Uint8Array }) | null;
+  /** The next message in place. What was read of it counts only if `finish` gives something. */
+  tryPeek(): {
+    readonly view: Uint8Array;
+    finish(): (Omit<Received, 'message'> & { readonly message: Uint8Array }) | null;
+  } | null;
+  [Symbol.asyncIterator](): AsyncGenerator<Received, void, undefined>;
+}
+
+/** Messages from one producer to many readers. The producer never waits: the oldest message goes. */
+export class Broadcast {
+  static byteLength(options: BroadcastOptions): number;
+  /** @param index A place at a multiple of 64 bytes. @param options Left out, or on a read-only view: as it was made. */
+  constructor(view: Int32Array, index: number, options?: BroadcastOptions);
+  readonly slots: number;
+  readonly maxMessage: number;
+  /** For the producer: the number of the next message. */
+  readonly next: number;
+  /**
+   * Sends a message, and returns its number.
+   *
+   * @throws {RangeError} it is longer than `maxMessage`
+   * @throws {Error} `ERR_SHM_TAKEN`: another is the producer
+   */
+  send(message: Bytes): number;
+  /** Room for a message of `length` bytes, to be filled in place. */
+  draft(length: number): Draft;
+  /** A reader of the messages to come; with `rewind`, of those that are still there too. */
+  reader(options?: { rewind?: boolean }): BroadcastReader;
+  /** Is not the producer any more. A detach does that too. */
+  close(): void;
+  [Symbol.dispose](): void;
+}

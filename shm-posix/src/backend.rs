@@ -1,0 +1,349 @@
+//! Creating, finding and destroying objects.
+
+use crate::{
+    PosixSegment,
+    kernel::{PosixKernel, is_ours_alone, open_anyhow, stat_of},
+    list, mapping, name,
+    object::{self, FOLDER},
+};
+use nix::{errno::Errno, fcntl::OFlag, sys::stat::SFlag, sys::statvfs::statvfs};
+use shm_api::{
+    Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, Key, List, Mode,
+    OsError, SegmentInfo, State, Sweep,
+};
+use shm_lifetime::{AddressRange, Hold, Lifetime, Patience, Record, RecordName, check_room, step};
+use std::{
+    ffi::CStr,
+    io,
+    num::NonZeroUsize,
+    os::fd::OwnedFd,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant, UNIX_EPOCH},
+};
+
+/// The POSIX backend.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Posix(());
+
+impl Posix {
+    /// The backend's name.
+    pub const NAME: &'static str = "posix";
+
+    /// The backend; it opens nothing until it is used.
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
+// SAFETY: an object gets its size, all zero, before it gets its name; a name is removed by `PosixKernel` when nobody
+// holds the object and it is on record as ours, and by `destroy`. After shm_unlink holders keep their mapping.
+unsafe impl Backend for Posix {
+    type Segment = PosixSegment;
+
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn create(&self, key: &Key, options: &CreateOptions) -> Result<PosixSegment, CreateError> {
+        let name = name::of_key(key)?;
+        let mode = options.permissions();
+        if mode.bits() & 0o400 == 0 {
+            return Err(CreateError::Unreadable { key: key.clone(), mode });
+        }
+        if options.reserves() {
+            let size = options.size().get() as u64;
+            check_room("fallocate", size).map_err(|error| error.on(key))?;
+        }
+        let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
+        lifetime.sweep_once::<PosixKernel>();
+        match create(&lifetime, key, &name, options) {
+            // Orphans may hold what is missing.
+            Err(CreateError::Os(error))
+                if error.errno() == libc::ENOSPC && lifetime.sweep::<PosixKernel>() > 0 =>
+            {
+                create(&lifetime, key, &name, options)
+            }
+            created => created,
+        }
+    }
+
+    fn attach(&self, key: &Key) -> Result<PosixSegment, AttachError> {
+        attach(key, Access::ReadWrite)
+    }
+
+    fn info(&self, key: &Key) -> Result<SegmentInfo, AttachError> {
+        name::of_key(key)?;
+        describe(key).ok_or_else(|| AttachError::NotFound { key: key.clone() })
+    }
+
+    fn destroy(&self, key: &Key) -> Result<(), DestroyError> {
+        let name = name::of_key(key)?;
+        let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
+        let shared = lifetime.recorded(&name).is_some_and(|(_, record)| record.shared);
+        let _lock = lifetime
+            .lock(lifetime.lock_file(lifetime.uid(), shared), name.lock_byte(), Patience::Bounded)
+            .map_err(|error| error.on(key))?;
+        let stat = stat_of(name.as_c_str());
+        match object::unlink(name.as_c_str()) {
+            Ok(()) => {
+                step();
+                if let Some(stat) = stat {
+                    lifetime.forget(&name, stat.st_ino);
+                }
+                Ok(())
+            }
+            Err(Errno::ENOENT) => Err(DestroyError::NotFound { key: key.clone() }),
+            Err(errno) => Err(failed("shm_unlink", errno, key).into()),
+        }
+    }
+}
+
+impl AttachReadOnly for Posix {
+    fn attach_read_only(&self, key: &Key) -> Result<PosixSegment, AttachError> {
+        attach(key, Access::ReadOnly)
+    }
+}
+
+impl List for Posix {
+    fn list(&self) -> Result<Vec<SegmentInfo>, OsError> {
+        list::list()
+    }
+}
+
+impl Sweep for Posix {
+    fn sweep(&self) -> Result<usize, OsError> {
+        Ok(Lifetime::current()?.sweep::<PosixKernel>())
+    }
+}
+
+/// An object that has its size and its room, and is mapped; dropping it frees it, unless it got a name.
+struct Made {
+    file: OwnedFd,
+    stat: object::Stat,
+    range: AddressRange,
+}
+
+impl Made {
+    fn of(
+        (file, stat): (OwnedFd, object::Stat),
+        key: &Key,
+        options: &CreateOptions,
+    ) -> Result<Self, CreateError> {
+        let size = options.size();
+        if options.reserves() && options.wants_huge_pages() {
+            object::check_free(&file, size.get() as u64).map_err(|errno| refused(errno, key, size))?;
+        }
+        let start = mapping::map(&file, size, Access::ReadWrite).map_err(|error| map_failed(&error, key))?;
+        // SAFETY: the mapping was left to us just now.
+        let range = unsafe { AddressRange::new(start, size) };
+        if options.wants_huge_pages() {
+            // SAFETY: it was just mapped with that size.
+            unsafe { shm_lifetime::ask_for_huge_pages(start, size) };
+            if options.reserves() {
+                // What the huge pages did not cover.
+                object::reserve(&file, size.get() as u64).map_err(|errno| refused(errno, key, size))?;
+            }
+        }
+        Ok(Self { file, stat, range })
+    }
+}
+
+fn create(
+    lifetime: &Arc<Lifetime>,
+    key: &Key,
+    name: &RecordName,
+    options: &CreateOptions,
+) -> Result<PosixSegment, CreateError> {
+    let (size, shared) = (options.size(), options.permissions().is_shared());
+    let (bytes, mode) = (size.get() as u64, options.permissions().bits());
+    // fallocate pins small pages, so huge ones are asked for first.
+    let reserve = options.reserves() && !options.wants_huge_pages();
+    let taken = || CreateError::Exists { key: key.clone() };
+    let no_room = |errno| CreateError::from(refused(errno, key, size));
+    let lock = || lifetime.lock_to_create::<PosixKernel>(name, shared).map_err(|error| error.on(key));
+
+    // Finding room may take long, so it is done without the lock, but not for a name that is taken.
+    let slow = bytes >= 1 << 20;
+    if slow && stat_of(name.as_c_str()).is_some() && (lock()?.is_none() || stat_of(name.as_c_str()).is_some())
+    {
+        return Err(taken());
+    }
+    let unnamed = object::make_unnamed(bytes, mode, reserve).map_err(no_room)?;
+    let unnamed = unnamed.map(|made| Made::of(made, key, options)).transpose()?;
+
+    let Some(_lock) = lock()? else { return Err(taken()) };
+    let device = match &unnamed {
+        Some(made) => made.stat.device(),
+        None => nix::sys::stat::stat(FOLDER).map_or(0, |stat| stat.st_dev),
+    };
+    let mut record = Record::of_this_process(*name, lifetime, options, device);
+    record.object = unnamed.as_ref().map(|made| made.stat.inode());
+    let (slot, made) = lifetime.record(&record, || {
+        let failed = |errno| if errno == Errno::EEXIST { taken() } else { no_room(errno) };
+        let named = |made: Made| object::publish(&made.file, name.as_c_str()).map(|()| made);
+        let made = match unnamed.map(named) {
+            Some(Ok(made)) => made,
+            // The system has no unnamed objects, or no /proc to name them through.
+            None | Some(Err(Errno::ENOENT)) => {
+                let made = object::make_named(name.as_c_str(), bytes, mode, reserve).map_err(failed)?;
+                Made::of(made, key, options).inspect_err(|_| {
+                    let _ = object::unlink(name.as_c_str());
+                })?
+            }
+            Some(Err(errno)) => return Err(failed(errno)),
+        };
+        let inode = made.stat.inode();
+        Ok((made, inode))
+    })?;
+    let file = lifetime.lock_file(lifetime.uid(), shared);
+    let hold = Hold::new(lifetime, Some(slot), file, name, made.stat.inode(), true);
+    let start = made.range.into_start();
+    Ok(PosixSegment { key: key.clone(), name: *name, start, size, access: Access::ReadWrite, hold })
+}
+
+fn attach(key: &Key, access: Access) -> Result<PosixSegment, AttachError> {
+    let name = name::of_key(key)?;
+    let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
+    lifetime.sweep_once::<PosixKernel>();
+    loop {
+        if let Some(segment) = attach_once(&lifetime, key, &name, access)? {
+            return Ok(segment);
+        }
+    }
+}
+
+/// `None`: what was looked up changed before it was locked; look again.
+fn attach_once(
+    lifetime: &Arc<Lifetime>,
+    key: &Key,
+    name: &RecordName,
+    access: Access,
+) -> Result<Option<PosixSegment>, AttachError> {
+    let recorded = lifetime.recorded(name);
+    let file = match &recorded {
+        Some((_, record)) => lifetime.lock_file(lifetime.uid(), record.shared),
+        None => match stat_of(name.as_c_str()) {
+            Some(stat) => lifetime.lock_file(stat.st_uid, stat.st_mode & 0o077 != 0),
+            None => return Err(AttachError::NotFound { key: key.clone() }),
+        },
+    };
+    let _lock = lifetime.lock(file, name.lock_byte(), Patience::Bounded).map_err(|error| error.on(key))?;
+    if lifetime.recorded(name) != recorded {
+        return Ok(None);
+    }
+    let (file_of_object, stat) = open(key, name.as_c_str(), access)?;
+    if stat.is_unlinked() {
+        return Ok(None);
+    }
+    let Some(size) = usize::try_from(stat.size()).ok().and_then(NonZeroUsize::new) else {
+        return Err(failed("fstat", Errno::EAGAIN, key)
+            .advise("It has no size yet: its creator is not done, so try again.")
+            .into());
+    };
+    let slot = recorded.filter(|(_, record)| record.object == Some(stat.inode())).map(|(slot, _)| slot);
+    step();
+    let start = mapping::map(&file_of_object, size, access).map_err(|error| map_failed(&error, key))?;
+    let hold = Hold::new(lifetime, slot, file, name, stat.inode(), false);
+    Ok(Some(PosixSegment { key: key.clone(), name: *name, start, size, access, hold }))
+}
+
+fn open(key: &Key, name: &CStr, access: Access) -> Result<(OwnedFd, object::Stat), AttachError> {
+    let flags = match access {
+        Access::ReadWrite => OFlag::O_RDWR,
+        Access::ReadOnly => OFlag::O_RDONLY,
+    };
+    let deadline = Instant::now() + Duration::from_secs(1);
+    loop {
+        return match object::open(name, flags) {
+            Err(Errno::ENOENT) => Err(AttachError::NotFound { key: key.clone() }),
+            // Someone is asking the kernel about it (a lease): a matter of microseconds.
+            Err(Errno::EWOULDBLOCK) if Instant::now() < deadline => {
+                thread::sleep(Duration::from_micros(20));
+                continue;
+            }
+            Err(errno) => Err(open_failed(errno, key).into()),
+            Ok(opened) => Ok(opened),
+        };
+    }
+}
+
+/// `None` where there is no such object, or no regular file.
+pub(crate) fn describe(key: &Key) -> Option<SegmentInfo> {
+    let name = name::of_key(key).ok()?;
+    let stat = stat_of(name.as_c_str())?;
+    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+        return None;
+    }
+    let mode = Mode::new(stat.st_mode & 0o777)?;
+    let mut info = SegmentInfo::new(key.clone(), stat.st_size as u64, mode, stat.st_uid, stat.st_gid);
+    info.created =
+        u64::try_from(stat.st_ctime).ok().and_then(|s| UNIX_EPOCH.checked_add(Duration::from_secs(s)));
+    let lifetime = Lifetime::current().ok()?;
+    if let Some((_, record)) =
+        lifetime.recorded(&name).filter(|(_, record)| record.object == Some(stat.st_ino))
+    {
+        info.creator = Some(record.pid);
+        info.created = UNIX_EPOCH.checked_add(Duration::from_nanos(record.created));
+        info.state = state(&lifetime, &name, &record);
+    }
+    Some(info)
+}
+
+fn state(lifetime: &Lifetime, name: &RecordName, record: &Record) -> State {
+    if record.persist {
+        return State::Persistent;
+    }
+    // Asking takes the lease for a moment, so it waits for its turn like a detach.
+    let file = lifetime.lock_file(lifetime.uid(), record.shared);
+    let Ok(_lock) = lifetime.lock(file, name.lock_byte(), Patience::Bounded) else { return State::Held };
+    match open_anyhow(name.as_c_str()) {
+        Ok((file, stat)) if record.object == Some(stat.inode()) && is_ours_alone(&file) => State::Orphan,
+        _ => State::Held,
+    }
+}
+
+fn refused(errno: Errno, key: &Key, size: NonZeroUsize) -> OsError {
+    let advice = match errno {
+        Errno::ENOSPC => {
+            let free = statvfs(FOLDER).map_or(0, |stat| stat.blocks_available() * stat.fragment_size());
+            format!(
+                "Asked for {size} bytes, {FOLDER} has {free} free: ask for less, free some (see `list()`), or make \
+                 it larger (Docker: `--shm-size`)."
+            )
+        }
+        Errno::EMFILE | Errno::ENFILE => {
+            "Too many open files (`ulimit -n`): close some, or raise the limit.".into()
+        }
+        Errno::EACCES => format!("{FOLDER} cannot be written by this user."),
+        Errno::ENOMEM => format!("Asked for {size} bytes: the system has not that much memory left."),
+        _ => String::new(),
+    };
+    failed("fallocate", errno, key).advise(advice)
+}
+
+fn open_failed(errno: Errno, key: &Key) -> OsError {
+    let advice = match errno {
+        Errno::EACCES => "Its owner's mode does not let this user in.",
+        Errno::EPERM => "What stands there is no shared memory object: remove it, or choose another name.",
+        Errno::EMFILE | Errno::ENFILE => "Too many open files (`ulimit -n`): close some, or raise the limit.",
+        _ => "",
+    };
+    failed("shm_open", errno, key).advise(advice)
+}
+
+fn map_failed(error: &io::Error, key: &Key) -> OsError {
+    let errno = error.raw_os_error().map_or(Errno::ENOMEM, Errno::from_raw);
+    let advice = match errno {
+        Errno::ENOMEM => {
+            "No address range was free for it, or this process has as many mappings as vm.max_map_count allows: \
+             detach segments, or raise the limit."
+        }
+        _ => "",
+    };
+    failed("mmap", errno, key).advise(advice)
+}
+
+fn failed(call: &'static str, errno: Errno, key: &Key) -> OsError {
+    OsError::new(call, errno as i32).on(key)
+}

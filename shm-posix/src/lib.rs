@@ -1,0 +1,32 @@
+//! POSIX shared memory: `shm_open` and `mmap`, behind the contract of [`shm_api`].
+//!
+//! A string key is the object's name, a file in `/dev/shm` on Linux. An integer key stands for the name
+//! `/shm-node-%08x`. The kernel counts nobody here, but tells whether anybody is left: see the `kernel` module.
+//!
+//! ```
+//! use shm_api::{AttachReadOnly, Backend, CreateOptions, Detached, Key, Segment};
+//! use std::num::NonZeroUsize;
+//!
+//! let backend = shm_posix::Posix::new();
+//! let key = Key::name(&format!("/doc-{}", std::process::id()))?;
+//! let writer = backend.create(&key, &CreateOptions::new(NonZeroUsize::new(4096).unwrap()))?;
+//! let reader = backend.attach_read_only(&key)?;
+//! writer.write(0, b"hello");
+//! let mut bytes = [0; 5];
+//! reader.read(0, &mut bytes);
+//! assert_eq!(&bytes, b"hello");
+//! drop(reader);
+//! assert_eq!(writer.detach(), Detached::Destroyed);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod backend;
+mod kernel;
+mod list;
+mod mapping;
+mod name;
+mod object;
+mod segment;
+
+pub use backend::Posix;
+pub use segment::PosixSegment;

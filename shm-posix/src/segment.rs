@@ -1,0 +1,127 @@
+//! One attachment.
+
+use crate::kernel::{PosixKernel, inode_of, is_ours_alone, look, open_anyhow};
+use shm_api::{Access, Detached, Key, LeaveInSignal, Segment};
+use shm_lifetime::{AddressRange, Hold, OUTLIVES, Patience, RecordName};
+use std::{
+    mem::ManuallyDrop,
+    num::NonZeroUsize,
+    ptr::NonNull,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A POSIX object, mapped whole.
+#[derive(Debug)]
+pub struct PosixSegment {
+    pub(crate) key: Key,
+    pub(crate) name: RecordName,
+    pub(crate) start: NonNull<u8>,
+    pub(crate) size: NonZeroUsize,
+    pub(crate) access: Access,
+    pub(crate) hold: Hold,
+}
+
+// SAFETY: a mapping is the process's, not a thread's, and the pointer is only ever handed out.
+unsafe impl Send for PosixSegment {}
+// SAFETY: as above; what others may write is reached through pointers, atomics and copies.
+unsafe impl Sync for PosixSegment {}
+
+impl PosixSegment {
+    fn leave(&self, patience: Patience, release: impl FnOnce() -> bool) -> Detached {
+        let look = || look(self.name.as_c_str(), self.hold.object);
+        if !self.hold.is_this_process() {
+            // A child of a fork: it let go of its copy, and its parent still has its own.
+            return if release() { look() } else { OUTLIVES };
+        }
+        self.hold.leave::<PosixKernel>(patience, release, look)
+    }
+
+    fn unmap(&self) -> Detached {
+        self.leave(Patience::Bounded, || {
+            drop(self.range());
+            true
+        })
+    }
+
+    fn range(&self) -> AddressRange {
+        // SAFETY: `map` left the mapping to us, and from here on the range is what unmaps it.
+        unsafe { AddressRange::new(self.start, self.size) }
+    }
+
+    /// Lets go with `release`, then waits until nobody else has the object open or mapped: a lease would count our
+    /// own mapping. The descriptor, opened before, keeps the others from being the last meanwhile.
+    fn let_go_and_wait(&self, release: impl FnOnce() -> bool, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let opened = open_anyhow(self.name.as_c_str());
+        let released = release();
+        let Ok((file, stat)) = opened else { return released };
+        while stat.inode() == self.hold.object && !is_ours_alone(&file) && Instant::now() < deadline {
+            thread::sleep(Duration::from_micros(200));
+        }
+        released
+    }
+}
+
+impl Drop for PosixSegment {
+    fn drop(&mut self) {
+        self.unmap();
+    }
+}
+
+// SAFETY: the mapping spans the object's size as fstat gave it, at a page boundary. A peer that may write can
+// still shrink the object, which no mapping survives; `SECURITY.md` says so. The overlay keeps the addresses.
+unsafe impl Segment for PosixSegment {
+    type Range = AddressRange;
+
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn as_ptr(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    fn size(&self) -> NonZeroUsize {
+        self.size
+    }
+
+    fn access(&self) -> Access {
+        self.access
+    }
+
+    fn is_current(&self) -> bool {
+        inode_of(self.name.as_c_str()) == Some(self.hold.object)
+    }
+
+    fn detach(self) -> Detached {
+        let detached = self.unmap();
+        forget(self);
+        detached
+    }
+
+    fn let_go_in_place(self, patience: Duration) -> (Detached, AddressRange) {
+        let range = self.range();
+        let patient = self.hold.created_here && !patience.is_zero();
+        let let_go = patient && self.let_go_and_wait(|| range.overlay().is_ok(), patience);
+        let detached = self.leave(Patience::Bounded, || let_go || range.overlay().is_ok());
+        forget(self);
+        (detached, range)
+    }
+}
+
+impl LeaveInSignal for PosixSegment {
+    unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {
+        let range = ManuallyDrop::new(self.range()); // the process ends, and its addresses with it
+        self.leave(Patience::Until(deadline), || range.overlay().is_ok())
+    }
+}
+
+/// Frees what a segment owns besides its mapping.
+fn forget(segment: PosixSegment) {
+    let mut segment = ManuallyDrop::new(segment);
+    // SAFETY: `drop` will not run, and nothing uses the fields again.
+    unsafe { std::ptr::drop_in_place(&raw mut segment.key) };
+    // SAFETY: as above.
+    unsafe { std::ptr::drop_in_place(&raw mut segment.hold) };
+}

@@ -1,0 +1,130 @@
+//! Messages from one producer to many readers, each at its own pace.
+
+mod producer;
+mod reader;
+
+use crate::protocol::cell::{Ordering, Words};
+use crate::protocol::latest::{Latest, layout::*};
+use crate::{Live, Region, SyncError};
+pub use producer::{Draft, Producer};
+pub use reader::{Frame, Reader, Received};
+
+/// What a broadcast is made with. All who open it give the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BroadcastOptions {
+    /// How many messages there is room for: a power of two, at least 2. A reader that is further behind
+    /// misses some.
+    pub slots: u32,
+    /// The longest message, at least 1.
+    pub max_message: u32,
+}
+
+/// A broadcast in shared memory: one producer, any number of readers.
+///
+/// Readers leave no trace in it, so a slow or killed one never holds the producer up; it is told how many
+/// messages it missed. A producer that is killed leaves nothing half written for readers to see, and the next
+/// one goes on with the next number.
+#[derive(Clone, Copy, Debug)]
+pub struct Broadcast<'a> {
+    region: Region<'a>,
+    slots: Latest<Region<'a>>,
+    max_message: u32,
+}
+
+impl<'a> Broadcast<'a> {
+    /// How many bytes it takes; they begin at a multiple of 64.
+    pub const fn byte_len(options: &BroadcastOptions) -> usize {
+        let size = (options.slots as u64).saturating_mul(stride(options.max_message));
+        // More than there can be, where it does not fit into a usize.
+        let size = size.saturating_add(DATA as u64);
+        if size > usize::MAX as u64 { usize::MAX } else { size as usize }
+    }
+
+    /// The broadcast at `offset`. All-zero bytes become one.
+    ///
+    /// # Errors
+    ///
+    /// Where an option or the place is no good, or something else is there.
+    pub fn open(
+        region: Region<'a>,
+        offset: usize,
+        options: &BroadcastOptions,
+        live: &'static Live,
+    ) -> Result<Self, SyncError> {
+        region.writable()?;
+        let broadcast = Self::over(region, offset, options)?;
+        let words = [
+            ("a number of slots,", SLOTS, options.slots),
+            ("a longest message,", MAX_MESSAGE, options.max_message),
+        ];
+        KIND.stamp(broadcast.region, live.file_id(), &words)?;
+        Ok(broadcast)
+    }
+
+    fn over(region: Region<'a>, offset: usize, options: &BroadcastOptions) -> Result<Self, SyncError> {
+        let refuse =
+            |option, value: u32, must| Err(SyncError::OutOfRange { option, value: value.into(), must });
+        let BroadcastOptions { slots, max_message } = *options;
+        if !slots.is_power_of_two() || slots < SLOTS_MIN {
+            return refuse("the number of slots", slots, "a power of two, 2 or more");
+        }
+        if max_message == 0 {
+            return refuse("the longest message", max_message, "at least 1");
+        }
+        let size = u64::from(slots).saturating_mul(stride(max_message));
+        let Some(stride) = u32::try_from(stride(max_message)).ok().filter(|_| size <= SIZE_MAX) else {
+            return refuse("the longest message", max_message, "so that all slots take at most 2 GiB");
+        };
+        let region = region.at(offset, Self::byte_len(options))?;
+        region.aligned(KIND.name, ALIGN)?;
+        Ok(Self { region, slots: Latest::new(region, slots, stride), max_message })
+    }
+
+    /// The broadcast that someone has made at `offset`, with whatever options. A read-only region will do:
+    /// its readers poll.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Fresh`] where nobody has; otherwise as [`open`](Self::open).
+    pub fn attach(region: Region<'a>, offset: usize) -> Result<Self, SyncError> {
+        let header = region.from(offset, DATA as usize)?;
+        header.aligned(KIND.name, ALIGN)?;
+        if !KIND.is_stamped(header)? {
+            return Err(SyncError::Fresh { what: KIND.name });
+        }
+        let word = |offset| header.word(offset).load(Ordering::Relaxed);
+        let options = BroadcastOptions { slots: word(SLOTS), max_message: word(MAX_MESSAGE) };
+        Self::over(region, offset, &options).map_err(|error| match error {
+            SyncError::OutOfRange { .. } => {
+                SyncError::Damaged { what: KIND.name, how: "its options are impossible" }
+            }
+            error => error,
+        })
+    }
+
+    /// What it was made with.
+    pub const fn options(&self) -> BroadcastOptions {
+        BroadcastOptions { slots: self.slots.count(), max_message: self.max_message }
+    }
+
+    /// The producer's end.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Taken`] where there is one, and it lives.
+    pub fn producer(&self, live: &'static Live) -> Result<Producer<'a>, SyncError> {
+        Producer::new(*self, live)
+    }
+
+    /// A reader of the messages to come.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Damaged`] where the bytes make no sense.
+    pub fn reader(&self) -> Result<Reader<'a>, SyncError> {
+        Reader::new(*self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! The producer's end of a broadcast.
+
+use super::Broadcast;
+use crate::protocol::latest::layout::{KIND, MESSAGE, PRODUCER};
+use crate::protocol::{cell::Ordering, lock_word::LockWord};
+use crate::{Live, Owner, SyncError, live, racy_copy::racy_copy};
+use std::ptr::NonNull;
+
+/// Sends messages to whoever reads.
+#[derive(Debug)]
+pub struct Producer<'a> {
+    broadcast: Broadcast<'a>,
+    owner: Owner,
+    era: u32,
+    next: u64,
+}
+
+impl<'a> Producer<'a> {
+    pub(super) fn new(broadcast: Broadcast<'a>, live: &'static Live) -> Result<Self, SyncError> {
+        broadcast.region.writable()?;
+        KIND.check(broadcast.region, live.file_id())?;
+        let owner = live.this_thread()?;
+        let word = broadcast.slots.word(PRODUCER);
+        LockWord(word)
+            .attempt(owner, |owner| live.is_alive(owner))
+            .ok_or_else(|| SyncError::taken("producer", word))?;
+        Ok(Self { broadcast, owner, era: live::era(), next: broadcast.slots.repair_head() })
+    }
+
+    /// Sends a message, and returns its number. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::TooLong`] beyond what the broadcast was made for.
+    #[inline]
+    pub fn send(&mut self, message: &[u8]) -> Result<u64, SyncError> {
+        let mut draft = self.draft(message.len())?;
+        draft.write(0, message);
+        Ok(draft.commit())
+    }
+
+    /// Room for a message of `length` bytes, to be filled in place. The oldest message goes.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[inline]
+    pub fn draft(&mut self, length: usize) -> Result<Draft<'_, 'a>, SyncError> {
+        if self.era != live::era() {
+            return Err(SyncError::NotHeld); // by this child of a fork
+        }
+        let most = self.broadcast.max_message as usize;
+        let Some(short) = u32::try_from(length).ok().filter(|_| length <= most) else {
+            return Err(SyncError::TooLong { length, most });
+        };
+        self.broadcast.slots.begin(self.next);
+        self.broadcast.slots.length(self.next).store(short, Ordering::Relaxed);
+        Ok(Draft { producer: self, length: short })
+    }
+
+    /// The number of the next message: how many there have been.
+    pub const fn next(&self) -> u64 {
+        self.next
+    }
+}
+
+impl Drop for Producer<'_> {
+    fn drop(&mut self) {
+        if self.era == live::era() {
+            // An error means that the bytes were overwritten; then there is nothing of ours to end.
+            drop(LockWord(self.broadcast.slots.word(PRODUCER)).release(self.owner, 1));
+        }
+    }
+}
+
+/// A message being written. Dropping it sends nothing.
+#[derive(Debug)]
+#[must_use = "a message is sent by commit()"]
+pub struct Draft<'p, 'a> {
+    producer: &'p mut Producer<'a>,
+    length: u32,
+}
+
+impl Draft<'_, '_> {
+    /// The message's length.
+    #[expect(clippy::len_without_is_empty, reason = "the length that was asked for, not a container's")]
+    pub const fn len(&self) -> usize {
+        self.length as usize
+    }
+
+    /// Where the message goes, aligned to 8 bytes. Readers may look on: they find out afterwards.
+    #[inline]
+    pub fn as_ptr(&self) -> NonNull<u8> {
+        self.producer.broadcast.region.byte(self.at())
+    }
+
+    /// Byte offset of the message, counted from the broadcast's first byte.
+    pub fn offset(&self) -> usize {
+        self.at() as usize
+    }
+
+    #[inline]
+    const fn at(&self) -> u32 {
+        self.producer.broadcast.slots.offset(self.producer.next) + MESSAGE
+    }
+
+    /// Copies bytes into the message, from `offset` on; what does not fit is left out. Returns how many fit.
+    #[inline]
+    pub fn write(&mut self, offset: usize, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(self.len().saturating_sub(offset));
+        if count > 0 {
+            // SAFETY: `offset` is inside the message.
+            let target = unsafe { self.as_ptr().add(offset) };
+            // SAFETY: `count` bytes fit on both sides; a `&` of ours never overlaps shared memory.
+            unsafe { racy_copy(NonNull::from(bytes).cast(), target, count) };
+        }
+        count
+    }
+
+    /// Sends the message, and returns its number.
+    #[inline]
+    pub fn commit(self) -> u64 {
+        let producer = self.producer;
+        let number = producer.next;
+        producer.broadcast.slots.publish(number);
+        producer.next = number.wrapping_add(1);
+        number
+    }
+}

@@ -1,0 +1,139 @@
+//! Messages of any size from one process to another, through a ring of bytes.
+
+mod receiver;
+mod sender;
+
+use crate::protocol::cell::{Ordering, Words};
+use crate::protocol::ring::{Ring, layout::*};
+use crate::{Live, Region, SyncError};
+pub use receiver::{Message, Receiver};
+pub use sender::{Reservation, Reserving, Sender};
+
+/// How many may send at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Producers {
+    /// One, which makes sending cheaper.
+    One,
+    /// Any number.
+    Many,
+}
+
+impl Producers {
+    const fn word(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Many => 2,
+        }
+    }
+}
+
+/// What a channel is made with. All who open it give the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelOptions {
+    /// The ring's size in bytes: a power of two, 64 to 2^30. A message may take up to half of it.
+    pub capacity: u32,
+    /// How many may send.
+    pub producers: Producers,
+}
+
+/// A channel in shared memory: one consumer, and one or many producers.
+///
+/// A producer that is killed loses only the message that it had not committed. A consumer that is killed
+/// loses none that it had not released: the next one goes on from there.
+#[derive(Clone, Copy, Debug)]
+pub struct Channel<'a> {
+    region: Region<'a>,
+    ring: Ring<Region<'a>>,
+    producers: Producers,
+    live: &'static Live,
+}
+
+impl<'a> Channel<'a> {
+    /// How many bytes it takes; they begin at a multiple of 64.
+    pub const fn byte_len(options: &ChannelOptions) -> usize {
+        DATA as usize + options.capacity as usize
+    }
+
+    /// The channel at `offset`. All-zero bytes become one.
+    ///
+    /// # Errors
+    ///
+    /// Where an option or the place is no good, or something else is there.
+    pub fn open(
+        region: Region<'a>,
+        offset: usize,
+        options: &ChannelOptions,
+        live: &'static Live,
+    ) -> Result<Self, SyncError> {
+        region.writable()?;
+        let capacity = check_capacity(options.capacity)?;
+        let region = region.at(offset, Self::byte_len(options))?;
+        region.aligned(KIND.name, ALIGN)?;
+        let words = [
+            ("the capacity", CAPACITY, capacity),
+            ("the number of producers (1 one, 2 many)", PRODUCERS, options.producers.word()),
+        ];
+        KIND.stamp(region, live.file_id(), &words)?;
+        Ok(Self { region, ring: Ring::new(region, capacity), producers: options.producers, live })
+    }
+
+    /// The channel that someone has made at `offset`, with whatever options.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Fresh`] where nobody has; otherwise as [`open`](Self::open).
+    pub fn attach(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
+        region.writable()?;
+        let header = region.from(offset, DATA as usize)?;
+        header.aligned(KIND.name, ALIGN)?;
+        KIND.check(header, live.file_id())?;
+        let damaged = |how| SyncError::Damaged { what: KIND.name, how };
+        let capacity = check_capacity(header.word(CAPACITY).load(Ordering::Relaxed))
+            .map_err(|_| damaged("its capacity is impossible"))?;
+        let producers = match header.word(PRODUCERS).load(Ordering::Relaxed) {
+            1 => Producers::One,
+            2 => Producers::Many,
+            _ => return Err(damaged("its number of producers is impossible")),
+        };
+        Self::open(region, offset, &ChannelOptions { capacity, producers }, live)
+    }
+
+    /// What it was made with.
+    pub const fn options(&self) -> ChannelOptions {
+        ChannelOptions { capacity: self.ring.capacity(), producers: self.producers }
+    }
+
+    /// The longest message that it carries.
+    pub const fn max_message(&self) -> usize {
+        (self.ring.capacity() / 2 - RECORD) as usize
+    }
+
+    /// A producer's end.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Taken`] where the channel has one producer, and it lives.
+    pub fn sender(&self) -> Result<Sender<'a>, SyncError> {
+        Sender::new(*self)
+    }
+
+    /// The consumer's end.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Taken`] where there is one, and it lives.
+    pub fn receiver(&self) -> Result<Receiver<'a>, SyncError> {
+        Receiver::new(*self)
+    }
+}
+
+fn check_capacity(capacity: u32) -> Result<u32, SyncError> {
+    if capacity.is_power_of_two() && (CAPACITY_MIN..=CAPACITY_MAX).contains(&capacity) {
+        return Ok(capacity);
+    }
+    let must = "a power of two, 64 to 2^30";
+    Err(SyncError::OutOfRange { option: "the capacity", value: capacity.into(), must })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+use super::*;
+use crate::testing::{Memory, live};
+use std::{sync::atomic::Ordering, time::Duration};
+
+fn options(capacity: u32, producers: Producers) -> ChannelOptions {
+    ChannelOptions { capacity, producers }
+}
+
+fn memory(capacity: u32) -> Memory {
+    Memory::new(DATA as usize + capacity as usize)
+}
+
+const BOTH: [Producers; 2] = [Producers::One, Producers::Many];
+
+#[test]
+fn messages_of_every_length_arrive_in_order_and_whole() {
+    for producers in BOTH {
+        let memory = memory(1024);
+        let channel = Channel::open(memory.region(), 0, &options(1024, producers), live()).unwrap();
+        let (mut sender, mut receiver) = (channel.sender().unwrap(), channel.receiver().unwrap());
+        let mut received = Vec::new();
+        for length in (0..=channel.max_message()).chain((0..=channel.max_message()).rev()) {
+            let message: Vec<u8> = (0..length).map(|at| (at + length) as u8).collect();
+            sender.send(&message).unwrap();
+            received.clear();
+            receiver.receive(&mut received).unwrap();
+            assert_eq!(received, message);
+        }
+        assert!(!receiver.try_receive(&mut received).unwrap());
+    }
+}
+
+#[test]
+fn a_message_beyond_half_the_ring_is_an_error() {
+    for producers in BOTH {
+        let memory = memory(64);
+        let channel = Channel::open(memory.region(), 0, &options(64, producers), live()).unwrap();
+        let mut sender = channel.sender().unwrap();
+        assert_eq!(sender.send(&[0; 25]), Err(SyncError::TooLong { length: 25, most: 24 }));
+        sender.send(&[0; 24]).unwrap();
+        assert!(sender.try_reserve(usize::MAX).is_err());
+    }
+}
+
+#[test]
+fn a_full_channel_holds_the_producer_back() {
+    for producers in BOTH {
+        let memory = memory(64);
+        let channel = Channel::open(memory.region(), 0, &options(64, producers), live()).unwrap();
+        let (mut sender, mut receiver) = (channel.sender().unwrap(), channel.receiver().unwrap());
+        for _ in 0..4 {
+            assert!(sender.try_send(b"8 bytes.").unwrap());
+        }
+        assert!(!sender.try_send(b"").unwrap());
+        assert!(!sender.send_timeout(b"", Duration::from_millis(5)).unwrap());
+        let mut received = Vec::new();
+        receiver.receive(&mut received).unwrap();
+        assert!(sender.try_send(b"8 bytes.").unwrap());
+    }
+}
+
+#[test]
+fn what_was_peeked_and_not_released_comes_again() {
+    for producers in BOTH {
+        let memory = memory(64);
+        let channel = Channel::open(memory.region(), 0, &options(64, producers), live()).unwrap();
+        channel.sender().unwrap().send(b"hello").unwrap();
+        let mut receiver = channel.receiver().unwrap();
+        for _ in 0..2 {
+            let message = receiver.peek().unwrap();
+            let mut part = [0; 8];
+            assert_eq!(message.read(1, &mut part), 4);
+            assert_eq!(&part[..4], b"ello");
+        }
+        drop(receiver);
+        let mut receiver = channel.receiver().unwrap();
+        receiver.peek().unwrap().release();
+        assert!(receiver.try_peek().unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_reservation_that_is_given_up_sends_nothing() {
+    for producers in BOTH {
+        let memory = memory(64);
+        let channel = Channel::open(memory.region(), 0, &options(64, producers), live()).unwrap();
+        let (mut sender, mut receiver) = (channel.sender().unwrap(), channel.receiver().unwrap());
+        for _ in 0..100 {
+            drop(sender.reserve(20).unwrap());
+            sender.send(b"sent").unwrap();
+            let mut received = Vec::new();
+            receiver.receive(&mut received).unwrap();
+            assert_eq!(received, b"sent");
+            assert!(!receiver.try_receive(&mut received).unwrap());
+        }
+    }
+}
+
+#[test]
+fn positions_wrap_around() {
+    for producers in BOTH {
+        let memory = memory(64);
+        let channel = Channel::open(memory.region(), 0, &options(64, producers), live()).unwrap();
+        for offset in [HEAD, TAIL_SEEN, TAIL] {
+            memory.region().cell(offset as usize).unwrap().store(u32::MAX - 39, Ordering::Relaxed);
+        }
+        let (mut sender, mut receiver) = (channel.sender().unwrap(), channel.receiver().unwrap());
+        for number in 0..100u32 {
+            sender.send(&number.to_le_bytes()).unwrap();
+            sender.send(&[7; 9]).unwrap();
+            let mut received = Vec::new();
+            receiver.receive(&mut received).unwrap();
+            assert_eq!(received, number.to_le_bytes());
+            receiver.receive(&mut received).unwrap();
+        }
+    }
+}
+
+#[test]
+fn there_is_one_consumer_and_one_producer_unless_there_are_many() {
+    let memory = memory(64);
+    let channel = Channel::open(memory.region(), 0, &options(64, Producers::One), live()).unwrap();
+    let (sender, receiver) = (channel.sender().unwrap(), channel.receiver().unwrap());
+    assert!(matches!(channel.sender(), Err(SyncError::Taken("producer", _))));
+    assert!(matches!(channel.receiver(), Err(SyncError::Taken("consumer", _))));
+    drop((sender, receiver));
+    assert!(channel.sender().is_ok() && channel.receiver().is_ok());
+}
+
+#[test]
+fn a_record_that_a_dead_producer_left_is_skipped() {
+    let memory = memory(256);
+    let channel = Channel::open(memory.region(), 0, &options(256, Producers::Many), live()).unwrap();
+    let (mut sender, mut receiver) = (channel.sender().unwrap(), channel.receiver().unwrap());
+    let reservation = sender.reserve(8).unwrap();
+    let owner = reservation.offset() - 4;
+    std::mem::forget(reservation);
+    sender.send(b"after").unwrap();
+    let mut received = Vec::new();
+    assert!(!receiver.receive_timeout(&mut received, Duration::from_millis(30)).unwrap(), "alive");
+    memory.region().cell(owner).unwrap().store(crate::Owner::MAX, Ordering::Relaxed);
+    receiver.receive(&mut received).unwrap();
+    assert_eq!((received.as_slice(), receiver.lost()), (&b"after"[..], 1));
+}
+
+#[test]
+fn options_are_checked_and_remembered() {
+    let memory = memory(1024);
+    for capacity in [0, 32, 63, 96, u32::MAX, 1 << 31] {
+        let error = Channel::open(memory.region(), 0, &options(capacity, Producers::One), live());
+        assert!(matches!(error, Err(SyncError::OutOfRange { .. })), "{capacity}");
+    }
+    assert!(matches!(Channel::attach(memory.region(), 0, live()), Err(SyncError::Fresh { what: "channel" })));
+    Channel::open(memory.region(), 0, &options(1024, Producers::Many), live()).unwrap();
+    let attached = Channel::attach(memory.region(), 0, live()).unwrap();
+    assert_eq!(attached.options(), options(1024, Producers::Many));
+    let other = Channel::open(memory.region(), 0, &options(512, Producers::Many), live());
+    assert!(matches!(other, Err(SyncError::Options { found: 1024, wanted: 512, .. })));
+    let small = Channel::open(memory.region(), 64, &options(1024, Producers::Many), live());
+    assert!(matches!(small, Err(SyncError::TooSmall { .. })));
+}
+
+#[test]
+fn many_threads_send_and_nothing_is_lost() {
+    let memory = memory(4096);
+    let rounds = 5000u32;
+    let open = || Channel::open(memory.region(), 0, &options(4096, Producers::Many), live()).unwrap();
+    std::thread::scope(|scope| {
+        for from in 0..3u32 {
+            scope.spawn(move || {
+                let mut sender = open().sender().unwrap();
+                for number in 0..rounds {
+                    let mut message = vec![from as u8; 8 + (number % 90) as usize];
+                    message[..4].copy_from_slice(&from.to_le_bytes());
+                    message[4..8].copy_from_slice(&number.to_le_bytes());
+                    sender.send(&message).unwrap();
+                }
+            });
+        }
+        let mut receiver = open().receiver().unwrap();
+        let mut next = [0; 3];
+        let mut received = Vec::new();
+        for _ in 0..3 * rounds {
+            received.clear();
+            receiver.receive(&mut received).unwrap();
+            let from = received[0] as usize;
+            let number = u32::from_le_bytes(received[4..8].try_into().unwrap());
+            assert_eq!(number, next[from]);
+            next[from] += 1;
+            assert!(received[8..].iter().all(|&byte| byte == from as u8));
+        }
+    });
+}
+
+#[test]
+fn a_record_beyond_the_head_or_the_rings_end_is_damage() {
+    let memory = memory(64);
+    let channel = Channel::open(memory.region(), 0, &options(64, Producers::One), live()).unwrap();
+    let set = |offset: u32, value: u32| {
+        memory.region().cell(offset as usize).unwrap().store(value, Ordering::Relaxed);
+    };
+    // Head, tail, and the header of the record at the tail.
+    for (head, tail, header) in [
+        (32, 0, 25),
+        (64, 0, LENGTH),
+        (80, 48, 20),
+        (112, 48, 56),
+        (80, 48, 20 | SKIP),
+        (80, 48, 20 | BUSY),
+        (4, 0, 0),
+        (64, 68, 0),
+        (72, 0, 0),
+        (0, 8, 0),
+    ] {
+        set(HEAD, head);
+        set(TAIL, tail);
+        set(DATA + tail % 64, header);
+        let mut received = Vec::new();
+        let result = channel.receiver().unwrap().try_receive(&mut received);
+        assert!(matches!(result, Err(SyncError::Damaged { .. })), "{head} {tail} {header:#x}: {result:?}");
+    }
+}

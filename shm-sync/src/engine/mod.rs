@@ -1,0 +1,128 @@
+//! Many waits at once, without a blocked thread of the caller's: what an event loop needs.
+//!
+//! Three ways, best first: [`Uring`] (Linux 6.7, where `io_uring` is not forbidden: one thread for all
+//! waits), [`ThreadsWaitv`] (Linux 5.16: a thread for each wait), [`ThreadsSliced`] (everywhere: a thread for
+//! each wait that wakes up every 10 ms to see whether it was cancelled). [`choose`] takes the first that
+//! works here.
+
+mod pending;
+mod sliced;
+mod threads;
+mod uring;
+mod waitv;
+
+use crate::SyncError;
+use shm_api::OsError;
+pub use sliced::Sliced;
+use std::{fmt, ops::Range, sync::atomic::AtomicU32, time::Duration};
+pub use threads::{Threads, Way};
+pub use uring::Uring;
+pub use waitv::Waitv;
+
+/// A thread for each wait, in a two-entry `futex_waitv`.
+pub type ThreadsWaitv = Threads<Waitv>;
+/// A thread for each wait, which looks every 10 ms whether it was cancelled.
+pub type ThreadsSliced = Threads<Sliced>;
+
+/// The most waits that one engine has pending.
+pub const MOST_PENDING: usize = 1 << 16;
+
+/// How a submitted wait ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Someone notified. Also where it was cancelled in the same moment: a wake-up is never lost.
+    Woken,
+    /// The cell did not hold the expected value.
+    NotEqual,
+    /// Time is up.
+    TimedOut,
+    /// It was cancelled.
+    Cancelled,
+    /// The system refused.
+    Failed(OsError),
+}
+
+/// Called once, from a thread of the engine's, which it must not block.
+pub type Completion = Box<dyn FnOnce(Ended) + Send>;
+
+/// A wait to be.
+pub struct Request {
+    /// The word to wait on.
+    pub cell: *const AtomicU32,
+    /// The value while which to wait.
+    pub expected: u32,
+    /// How long, if not for ever.
+    pub timeout: Option<Duration>,
+    /// The caller's name for it, below 2^63 and unlike those of all pending waits.
+    pub token: u64,
+    /// What to do when it has ended.
+    pub completion: Completion,
+}
+
+// SAFETY: the pointer is only handed to the kernel, whichever thread does it; see `Engine::submit`.
+unsafe impl Send for Request {}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("cell", &self.cell)
+            .field("expected", &self.expected)
+            .field("timeout", &self.timeout)
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A way to have many waits pending. Dropping it cancels them all and waits for their completions.
+pub trait Engine: fmt::Debug + Send + Sync {
+    /// Its name, for messages.
+    fn name(&self) -> &'static str;
+
+    /// Begins a wait. If the cell is changed before those who wait are notified, no wake-up is ever lost.
+    /// (A notification without a change can come before a thread of the engine sleeps; with `io_uring` the
+    /// wait is in place when this returns.)
+    ///
+    /// # Errors
+    ///
+    /// Where the token is in use, or there is no room, or no thread for it. The completion is not called then.
+    ///
+    /// # Safety
+    ///
+    /// The cell stays mapped until the completion was called. So before detaching: [`cancel_in`], then
+    /// [`settle`].
+    ///
+    /// [`cancel_in`]: Self::cancel_in
+    /// [`settle`]: Self::settle
+    unsafe fn submit(&self, request: Request) -> Result<(), SyncError>;
+
+    /// Asks for the end of a wait; its completion tells how it ended. `false` where no such wait is pending.
+    fn cancel(&self, token: u64) -> bool;
+
+    /// Cancels all waits on cells in a range of addresses, and returns how many.
+    fn cancel_in(&self, addresses: Range<usize>) -> usize;
+
+    /// Blocks until no wait on a cell in the range is pending and their completions have been called, or
+    /// `timeout` is over; tells which. Not from within a completion.
+    fn settle(&self, addresses: Range<usize>, timeout: Duration) -> bool;
+
+    /// How many waits are pending.
+    fn pending(&self) -> usize;
+}
+
+/// The best engine that works here.
+///
+/// # Errors
+///
+/// None so far: the last way works everywhere.
+pub fn choose() -> Result<Box<dyn Engine>, SyncError> {
+    if let Ok(uring) = Uring::new() {
+        return Ok(Box::new(uring));
+    }
+    match ThreadsWaitv::new() {
+        Ok(threads) => Ok(Box::new(threads)),
+        Err(_) => Ok(Box::new(ThreadsSliced::new()?)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! Waiting in slices, and looking between them whether the wait was cancelled.
+
+use super::{Ended, Way};
+use crate::protocol::{
+    futex::{self, Waited},
+    step::PATIENCE,
+};
+use shm_api::OsError;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Instant,
+};
+
+/// `FUTEX_WAIT` for 10 ms at a time.
+#[derive(Debug)]
+pub struct Sliced;
+
+impl Way for Sliced {
+    const NAME: &'static str = "a thread for each wait, in slices";
+
+    fn check() -> Result<(), OsError> {
+        Ok(())
+    }
+
+    fn wait(cell: &AtomicU32, expected: u32, deadline: Option<Instant>, cancelled: &AtomicU32) -> Ended {
+        let mut first = true;
+        loop {
+            if cancelled.load(Ordering::Acquire) != 0 {
+                return Ended::Cancelled;
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let slice = left.map_or(PATIENCE, |left| left.min(PATIENCE));
+            match futex::wait(cell, expected, Some(slice)) {
+                Ok(Waited::Woken) => return Ended::Woken,
+                // The cell was changed, and its notification may have come, between two slices.
+                Ok(Waited::NotEqual) if first => return Ended::NotEqual,
+                Ok(Waited::NotEqual) => return Ended::Woken,
+                Ok(Waited::TimedOut) if left.is_some_and(|left| left <= slice) => return Ended::TimedOut,
+                Ok(Waited::TimedOut | Waited::Interrupted) => first = false,
+                Err(error) => return Ended::Failed(error),
+            }
+        }
+    }
+
+    fn cancel(cancelled: &AtomicU32) {
+        cancelled.store(1, Ordering::Release);
+    }
+}

@@ -1,0 +1,258 @@
+use super::*;
+use crate::testing::Memory;
+use std::{
+    sync::{
+        atomic::Ordering,
+        mpsc::{self, Receiver, Sender},
+    },
+    time::Instant,
+};
+
+const GENEROUS: Duration = Duration::from_secs(10);
+const EVERYWHERE: Range<usize> = 0..usize::MAX;
+
+/// Every way that works here. The tests run each.
+fn engines() -> Vec<Box<dyn Engine>> {
+    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(ThreadsSliced::new().unwrap())];
+    match ThreadsWaitv::new() {
+        Ok(engine) => engines.push(Box::new(engine)),
+        Err(error) => eprintln!("not tested: {error}"),
+    }
+    match Uring::new() {
+        Ok(engine) => engines.push(Box::new(engine)),
+        Err(error) => eprintln!("not tested: {error}"),
+    }
+    engines
+}
+
+struct Waits {
+    send: Sender<(u64, Ended)>,
+    ended: Receiver<(u64, Ended)>,
+}
+
+impl Waits {
+    fn new() -> Self {
+        let (send, ended) = mpsc::channel();
+        Self { send, ended }
+    }
+
+    fn request(&self, cell: &AtomicU32, timeout: Option<Duration>, token: u64) -> Request {
+        let send = self.send.clone();
+        let completion = Box::new(move |ended| send.send((token, ended)).unwrap());
+        Request { cell, expected: 0, timeout, token, completion }
+    }
+
+    fn submit(
+        &self,
+        engine: &dyn Engine,
+        cell: &AtomicU32,
+        timeout: Option<Duration>,
+        token: u64,
+    ) -> Result<(), SyncError> {
+        // SAFETY: the tests keep their memory until their engine is gone.
+        unsafe { engine.submit(self.request(cell, timeout, token)) }
+    }
+
+    fn next(&self) -> (u64, Ended) {
+        self.ended.recv_timeout(GENEROUS).unwrap()
+    }
+}
+
+fn wake_one(cell: &AtomicU32) {
+    let start = Instant::now();
+    while crate::notify(cell, 1) == 0 {
+        assert!(start.elapsed() < GENEROUS);
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_wait_ends_by_notify_by_value_by_time_or_by_cancel() {
+    let memory = Memory::new(4096);
+    for engine in engines() {
+        let waits = Waits::new();
+        let cell = memory.region().cell(0).unwrap();
+        cell.store(0, Ordering::SeqCst);
+        waits.submit(&*engine, cell, None, 1).unwrap();
+        wake_one(cell);
+        assert_eq!(waits.next(), (1, Ended::Woken), "{engine:?}");
+        waits.submit(&*engine, cell, Some(Duration::from_millis(25)), 2).unwrap();
+        assert_eq!(waits.next(), (2, Ended::TimedOut), "{engine:?}");
+        waits.submit(&*engine, cell, Some(Duration::ZERO), 3).unwrap();
+        assert_eq!(waits.next(), (3, Ended::TimedOut), "{engine:?}");
+        waits.submit(&*engine, cell, Some(Duration::MAX), 4).unwrap();
+        assert!(engine.cancel(4));
+        assert_eq!(waits.next(), (4, Ended::Cancelled), "{engine:?}");
+        waits.submit(&*engine, cell, Some(GENEROUS), 5).unwrap();
+        wake_one(cell);
+        assert_eq!(waits.next(), (5, Ended::Woken), "{engine:?}");
+        cell.store(1, Ordering::SeqCst);
+        waits.submit(&*engine, cell, None, 6).unwrap();
+        assert_eq!(waits.next(), (6, Ended::NotEqual), "{engine:?}");
+        assert!(!engine.cancel(6), "it is over");
+        assert_eq!(engine.pending(), 0);
+    }
+}
+
+#[test]
+fn thousands_can_be_pending_and_each_is_woken() {
+    let memory = Memory::new(1 << 16);
+    for engine in engines() {
+        let count = if engine.name() == "io_uring" { 10_000 } else { 2000 };
+        let waits = Waits::new();
+        let cells: Vec<_> = (0..count).map(|at| memory.region().cell(at * 4).unwrap()).collect();
+        for (token, cell) in cells.iter().enumerate() {
+            cell.store(0, Ordering::SeqCst);
+            waits.submit(&*engine, cell, None, token as u64).unwrap();
+        }
+        assert_eq!(engine.pending(), count);
+        for cell in &cells {
+            cell.store(1, Ordering::SeqCst);
+            crate::notify(*cell, 1);
+        }
+        let mut tokens: Vec<_> = (0..count)
+            .map(|_| {
+                let (token, ended) = waits.next();
+                // A thread may not have slept yet when the value changed.
+                assert!(matches!(ended, Ended::Woken | Ended::NotEqual), "{ended:?}");
+                token
+            })
+            .collect();
+        tokens.sort_unstable();
+        assert!(tokens.into_iter().eq(0..count as u64));
+    }
+}
+
+#[test]
+fn waits_on_memory_that_is_about_to_go_are_cancelled_and_settled() {
+    for engine in engines() {
+        let (stays, goes) = (Memory::new(4096), Memory::new(4096));
+        let waits = Waits::new();
+        waits.submit(&*engine, stays.region().cell(0).unwrap(), None, 0).unwrap();
+        for token in 1..=50 {
+            let cell = goes.region().cell(token as usize * 8).unwrap();
+            waits.submit(&*engine, cell, None, token).unwrap();
+        }
+        let start = goes.region().as_ptr().addr().get();
+        assert_eq!(engine.cancel_in(start..start + 4096), 50);
+        assert!(engine.settle(start..start + 4096, GENEROUS));
+        drop(goes);
+        for _ in 0..50 {
+            let (token, ended) = waits.next();
+            assert!(token > 0 && ended == Ended::Cancelled);
+        }
+        assert_eq!(engine.pending(), 1);
+        assert!(!engine.settle(EVERYWHERE, Duration::from_millis(5)));
+    }
+}
+
+#[test]
+fn dropping_the_engine_ends_all_its_waits() {
+    let memory = Memory::new(4096);
+    for engine in engines() {
+        let waits = Waits::new();
+        for token in 0..20 {
+            waits.submit(&*engine, memory.region().cell(0).unwrap(), None, token).unwrap();
+        }
+        drop(engine);
+        assert_eq!(waits.ended.try_iter().filter(|ended| ended.1 == Ended::Cancelled).count(), 20);
+    }
+}
+
+#[test]
+fn a_token_names_one_wait_at_a_time() {
+    let memory = Memory::new(4096);
+    for engine in engines() {
+        let waits = Waits::new();
+        let cell = memory.region().cell(0).unwrap();
+        waits.submit(&*engine, cell, None, 7).unwrap();
+        assert_eq!(waits.submit(&*engine, cell, None, 7), Err(SyncError::TokenInUse(7)));
+        let refused = waits.submit(&*engine, cell, None, 1 << 63);
+        assert!(matches!(refused, Err(SyncError::OutOfRange { .. })));
+        assert!(engine.cancel(7));
+        waits.next();
+        waits.submit(&*engine, cell, None, 7).unwrap();
+    }
+}
+
+#[test]
+fn a_wait_outlives_the_thread_that_began_it() {
+    let memory = Memory::new(4096);
+    for engine in engines() {
+        let waits = Waits::new();
+        let cell = memory.region().cell(0).unwrap();
+        for timeout in [None, Some(GENEROUS)] {
+            cell.store(0, Ordering::SeqCst);
+            std::thread::scope(|scope| {
+                let request = waits.request(cell, timeout, 1);
+                // SAFETY: the memory outlives the engine.
+                scope.spawn(|| unsafe { engine.submit(request) }.unwrap());
+            });
+            assert!(waits.ended.recv_timeout(Duration::from_millis(40)).is_err(), "{engine:?}");
+            cell.store(1, Ordering::SeqCst);
+            crate::notify(cell, 1);
+            assert!(matches!(waits.next(), (1, Ended::Woken | Ended::NotEqual)));
+        }
+    }
+}
+
+#[test]
+fn a_wake_up_that_meets_a_cancellation_is_not_lost() {
+    let memory = Memory::new(4096);
+    for engine in engines() {
+        let waits = Waits::new();
+        let cell = memory.region().cell(0).unwrap();
+        for round in 0..200 {
+            waits.submit(&*engine, cell, None, round).unwrap();
+            let woken = std::thread::scope(|scope| {
+                let waker = scope.spawn(|| crate::notify(cell, 1));
+                engine.cancel(round);
+                waker.join().unwrap()
+            });
+            let (_, ended) = waits.next();
+            assert_eq!(ended == Ended::Woken, woken == 1, "{engine:?}: {ended:?}, {woken} woken");
+        }
+    }
+}
+
+#[test]
+fn a_panic_in_a_completion_ends_no_other_wait() {
+    let memory = Memory::new(4096);
+    for engine in engines() {
+        let waits = Waits::new();
+        let cell = memory.region().cell(0).unwrap();
+        let completion = Box::new(|_| std::panic::resume_unwind(Box::new("as a test")));
+        let request = Request { completion, ..waits.request(cell, Some(Duration::ZERO), 1) };
+        // SAFETY: the memory outlives the engine.
+        unsafe { engine.submit(request) }.unwrap();
+        waits.submit(&*engine, cell, Some(Duration::from_millis(20)), 2).unwrap();
+        assert_eq!(waits.next(), (2, Ended::TimedOut));
+    }
+}
+
+#[test]
+fn too_many_waits_are_an_error() {
+    let memory = Memory::new(4096);
+    let Ok(engine) = Uring::new() else { return };
+    let waits = Waits::new();
+    let cell = memory.region().cell(0).unwrap();
+    for token in 0..MOST_PENDING as u64 {
+        waits.submit(&engine, cell, None, token).unwrap();
+    }
+    let refused = waits.submit(&engine, cell, None, u64::MAX >> 1);
+    assert_eq!(refused, Err(SyncError::TooManyWaits { pending: MOST_PENDING }));
+    // More completions at once than the queue holds.
+    assert_eq!(crate::notify(cell, u32::MAX), MOST_PENDING);
+    for _ in 0..MOST_PENDING {
+        assert_eq!(waits.next().1, Ended::Woken);
+    }
+}
+
+#[test]
+fn the_chooser_finds_one_that_works() {
+    let engine = choose().unwrap();
+    let memory = Memory::new(4096);
+    let waits = Waits::new();
+    waits.submit(&*engine, memory.region().cell(0).unwrap(), Some(Duration::ZERO), 1).unwrap();
+    assert_eq!(waits.next(), (1, Ended::TimedOut));
+}

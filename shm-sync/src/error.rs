@@ -1,0 +1,155 @@
+//! What can go wrong. Every error says what to do; one that came from the system keeps the errno.
+
+use crate::Owner;
+use shm_api::OsError;
+
+/// Why an operation on a structure in shared memory failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// The place ends before the structure does.
+    #[error("{needed} bytes are needed at offset {offset}, but the memory ends at {size}: make it larger")]
+    TooSmall {
+        /// Where it was to be.
+        offset: usize,
+        /// How many bytes it takes.
+        needed: usize,
+        /// How many there are in all.
+        size: usize,
+    },
+    /// The place is not aligned.
+    #[error("a {what} lies at a multiple of {align} bytes: choose another offset")]
+    Misaligned {
+        /// The structure.
+        what: &'static str,
+        /// Its alignment.
+        align: usize,
+    },
+    /// The memory was attached read-only.
+    #[error("a read-only segment can neither wait nor lock: attach it for writing, or poll")]
+    ReadOnly,
+    /// Nobody has made a structure here yet.
+    #[error("there is no {what} here yet: open it with its options first")]
+    Fresh {
+        /// The structure that was looked for.
+        what: &'static str,
+    },
+    /// The bytes are those of something else.
+    #[error("the bytes here are no {what} (they begin with {found:#010x}): wrong offset?")]
+    Foreign {
+        /// The structure that was looked for.
+        what: &'static str,
+        /// The first word.
+        found: u32,
+    },
+    /// It was made by another version of this library.
+    #[error("this {what} has layout version {found}, we know {known}: use one version everywhere")]
+    Version {
+        /// The structure.
+        what: &'static str,
+        /// The version found.
+        found: u8,
+        /// The version that this library knows.
+        known: u8,
+    },
+    /// It was made with other options.
+    #[error("this {what} has {option} {found}, not {wanted}: open it with the options it was made with")]
+    Options {
+        /// The structure.
+        what: &'static str,
+        /// The option.
+        option: &'static str,
+        /// What it was made with.
+        found: u32,
+        /// What was asked now.
+        wanted: u32,
+    },
+    /// An option is out of its range.
+    #[error("{option} is {value}, but must be {must}")]
+    OutOfRange {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        value: u64,
+        /// What it has to be.
+        must: &'static str,
+    },
+    /// Its users find each other through another live file.
+    #[error(
+        "this {what} is used with another live file, so nobody here could tell who of its users lives: \
+         use the one its first user chose (the shared one, if several users share the segment)"
+    )]
+    OtherLiveFile {
+        /// The structure.
+        what: &'static str,
+    },
+    /// The bytes contradict each other.
+    #[error("the {what} is damaged ({how}): fill its bytes with zeros once nobody uses it")]
+    Damaged {
+        /// The structure.
+        what: &'static str,
+        /// What is wrong.
+        how: &'static str,
+    },
+    /// This thread would wait for itself.
+    #[error("this thread holds it already, and would wait for itself: release it first")]
+    Deadlock,
+    /// Nobody holds what was to be released.
+    #[error("nobody holds it: release only what you hold")]
+    NotHeld,
+    /// Another process holds what was to be released.
+    #[error("{0}, of another process, holds it: release only what you hold")]
+    NotOwner(Owner),
+    /// Someone else is the only producer, or the only consumer.
+    #[error("{1} is the {0} already: there can be only one, let it end first")]
+    Taken(&'static str, Owner),
+    /// A party of a barrier was killed.
+    #[error("a party was killed, so the others would wait for ever: begin the phase again")]
+    Broken,
+    /// All parties of a barrier are there.
+    #[error("all {parties} parties have joined: make the barrier for more")]
+    Full {
+        /// How many it was made for.
+        parties: u32,
+    },
+    /// A message is longer than the structure can carry.
+    #[error("a message of {length} bytes is too long, at most {most} fit: split it, or make more room")]
+    TooLong {
+        /// Its length.
+        length: usize,
+        /// The most that fits.
+        most: usize,
+    },
+    /// All owner ids have been used.
+    #[error("no owner ids are left: end the programs that use the live file, and remove it")]
+    NoIds,
+    /// The live file cannot be used.
+    #[error("the live file is not usable ({0}): remove it once no program uses it")]
+    LiveFile(&'static str),
+    /// A wait under this token is pending.
+    #[error("a wait under token {0} is pending: give each wait a token of its own")]
+    TokenInUse(u64),
+    /// There is no room for one more wait.
+    #[error("{pending} waits are pending, and there is no room for more: try again once some are done")]
+    TooManyWaits {
+        /// How many there are.
+        pending: usize,
+    },
+    /// The system refused.
+    #[error(transparent)]
+    Os(#[from] OsError),
+}
+
+impl SyncError {
+    pub(crate) fn taken(role: &'static str, word: &crate::protocol::cell::AtomicU32) -> Self {
+        Self::Taken(role, Owner::from_bits(word.load(crate::protocol::cell::Ordering::Relaxed)))
+    }
+
+    /// The error number, where a system call failed.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Os(error) => Some(error.errno()),
+            _ => None,
+        }
+    }
+}

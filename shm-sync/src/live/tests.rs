@@ -1,0 +1,92 @@
+use super::*;
+use std::os::fd::AsFd;
+
+fn memfd() -> OwnedFd {
+    crate::testing::memfd(0)
+}
+
+fn again(file: &OwnedFd) -> OwnedFd {
+    forks::description_of_its_own(file.as_fd()).unwrap()
+}
+
+#[test]
+fn ids_are_never_used_twice() {
+    let file = memfd();
+    let live = Live::over(again(&file)).unwrap();
+    let ids: Vec<_> = (0..5000).map(|_| live.new_owner().unwrap()).collect();
+    let mut distinct = ids.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), ids.len());
+    assert!(ids.iter().all(|&id| live.is_ours(id) && live.is_alive(id)));
+}
+
+#[test]
+fn the_same_file_is_opened_once() {
+    let file = memfd();
+    let first = Live::over(again(&file)).unwrap();
+    assert!(ptr::eq(first, Live::over(again(&file)).unwrap()));
+    assert_ne!(first.file_id(), Live::over(memfd()).unwrap().file_id());
+}
+
+#[test]
+fn a_thread_keeps_its_id_and_shares_it_with_nobody() {
+    let (one, other) = (Live::over(memfd()).unwrap(), Live::over(memfd()).unwrap());
+    let mine = one.this_thread().unwrap();
+    other.this_thread().unwrap();
+    assert_eq!(one.this_thread().unwrap(), mine);
+    let theirs = std::thread::spawn(|| one.this_thread().unwrap()).join().unwrap();
+    assert_ne!(mine, theirs);
+    assert!(one.is_alive(theirs), "its process lives");
+}
+
+#[test]
+fn a_retired_owner_is_dead_to_all() {
+    let file = memfd();
+    let live = Live::over(again(&file)).unwrap();
+    let owner = live.new_owner().unwrap();
+    let asked = || {
+        let mut asked = span(libc::F_WRLCK, owner.get(), 1);
+        fcntl(again(&file), FcntlArg::F_OFD_GETLK(&mut asked)).unwrap();
+        i32::from(asked.l_type)
+    };
+    assert_eq!(asked(), libc::F_WRLCK);
+    live.retire(owner);
+    assert!(!live.is_alive(owner) && !live.is_ours(owner));
+    assert_eq!(asked(), libc::F_UNLCK);
+}
+
+#[test]
+fn an_id_that_nobody_drew_is_dead() {
+    let live = Live::over(memfd()).unwrap();
+    assert!(!live.is_alive(Owner::from_bits(0)));
+    assert!(!live.is_alive(Owner::from_bits(Owner::MAX)));
+}
+
+#[test]
+fn used_up_ids_are_an_error() {
+    let file = memfd();
+    let live = Live::over(again(&file)).unwrap();
+    Counter(&file).advance(Owner::MAX).unwrap();
+    assert_eq!(live.new_owner(), Err(SyncError::NoIds));
+}
+
+#[test]
+fn another_file_is_refused() {
+    let file = std::fs::File::from(memfd());
+    std::os::unix::fs::FileExt::write_all_at(&file, b"something else", 0).unwrap();
+    assert!(matches!(Live::over(file.into()), Err(SyncError::LiveFile(_))));
+}
+
+#[test]
+fn a_planted_link_or_fifo_is_refused() {
+    let folder = crate::testing::Folder::new();
+    let live = folder.path().join("live");
+    std::os::unix::fs::symlink("/etc/passwd", &live).unwrap();
+    assert_eq!(Live::in_folder(folder.path()).unwrap_err().errno(), Some(libc::ELOOP));
+    std::fs::remove_file(&live).unwrap();
+    nix::unistd::mkfifo(&live, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    assert!(matches!(Live::in_folder(folder.path()), Err(SyncError::LiveFile(_))));
+    std::fs::remove_file(&live).unwrap();
+    assert!(Live::in_folder(folder.path()).is_ok());
+}

@@ -1,0 +1,313 @@
+//! Mutual exclusion between threads of any process.
+
+use crate::protocol::{
+    cell::Words,
+    lock_word::{Acquired, LockWord, Queue},
+    stamp::Kind,
+    step::{Deadline, drive},
+};
+use crate::{Live, Owner, Region, Step, SyncError, live};
+use std::time::Duration;
+
+const KIND: Kind = Kind { name: "mutex", letter: b'M' };
+const WORD: u32 = 8;
+const BYTE_LEN: usize = 16;
+
+/// A mutex in shared memory.
+///
+/// The owner is a thread; any thread of its process may unlock. If the owner's process is killed, one of
+/// those who wait takes the mutex over within 20 ms, and its guard says so
+/// ([`owner_died`](MutexGuard::owner_died)), so that it can mend what the mutex protects.
+///
+/// It is not fair: who comes first does not always get it first, and in exchange nobody waits for a sleeper
+/// to wake up while the mutex is free.
+#[derive(Clone, Copy, Debug)]
+pub struct Mutex<'a> {
+    region: Region<'a>,
+    live: &'static Live,
+}
+
+impl<'a> Mutex<'a> {
+    /// How many bytes it takes; they begin at a multiple of 4.
+    pub const fn byte_len() -> usize {
+        BYTE_LEN
+    }
+
+    /// The mutex at `offset`. All-zero bytes become one.
+    ///
+    /// # Errors
+    ///
+    /// Where the place is no good, or something else is there.
+    pub fn open(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
+        region.writable()?;
+        let region = region.at(offset, BYTE_LEN)?;
+        region.aligned(KIND.name, 4)?;
+        KIND.stamp(region, live.file_id(), &[])?;
+        Ok(Self { region, live })
+    }
+
+    #[inline]
+    fn word(&self) -> LockWord<'a> {
+        LockWord(self.region.word(WORD))
+    }
+
+    /// Locks it, and waits for as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Deadlock`] where this thread holds it already.
+    #[inline]
+    pub fn lock(&self) -> Result<MutexGuard<'a>, SyncError> {
+        let owner = self.live.this_thread()?;
+        if self.word().try_acquire(owner) {
+            return Ok(self.guard(owner, Acquired { owner_died: false }));
+        }
+        self.lock_slowly(owner, Deadline::Never)?.ok_or(SyncError::NotHeld)
+    }
+
+    /// Locks it, or gives up (`None`) when `timeout` is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock).
+    pub fn lock_timeout(&self, timeout: Duration) -> Result<Option<MutexGuard<'a>>, SyncError> {
+        let owner = self.live.this_thread()?;
+        if self.word().try_acquire(owner) {
+            return Ok(Some(self.guard(owner, Acquired { owner_died: false })));
+        }
+        self.lock_slowly(owner, Deadline::after(timeout))
+    }
+
+    /// Locks it if nobody holds it, this thread included.
+    ///
+    /// # Errors
+    ///
+    /// Where this thread has no owner id yet, and none can be had.
+    pub fn try_lock(&self) -> Result<Option<MutexGuard<'a>>, SyncError> {
+        let owner = self.live.this_thread()?;
+        let acquired = self.word().attempt(owner, |owner| self.live.is_alive(owner));
+        Ok(acquired.map(|acquired| self.guard(owner, acquired)))
+    }
+
+    #[cold]
+    fn lock_slowly(&self, owner: Owner, deadline: Deadline) -> Result<Option<MutexGuard<'a>>, SyncError> {
+        let word = self.word();
+        if word.owner() == owner {
+            return Err(SyncError::Deadlock);
+        }
+        if crate::protocol::cell::spin(|| word.try_acquire_if_free(owner)) {
+            return Ok(Some(self.guard(owner, Acquired { owner_died: false })));
+        }
+        let mut locking = self.locking(owner);
+        drive(deadline, || locking.step())
+    }
+
+    /// Locking in steps, for an event loop, on behalf of any owner of this process. Where that owner holds
+    /// the mutex already, it queues.
+    pub fn locking(&self, owner: Owner) -> Locking<'a> {
+        Locking { mutex: *self, owner, queue: Queue::default() }
+    }
+
+    /// Unlocks it on behalf of whoever of this process locked it, its guard having been
+    /// [kept](MutexGuard::keep).
+    ///
+    /// # Errors
+    ///
+    /// Where nobody holds it, or another process.
+    pub fn unlock(&self) -> Result<(), SyncError> {
+        self.word().release_ours(self.live, 1)
+    }
+
+    #[inline]
+    fn guard(&self, owner: Owner, acquired: Acquired) -> MutexGuard<'a> {
+        MutexGuard::new(self.word(), owner, acquired)
+    }
+}
+
+/// A lock in the making: see [`Mutex::locking`]. Dropping it leaves the queue.
+#[derive(Debug)]
+pub struct Locking<'a> {
+    mutex: Mutex<'a>,
+    owner: Owner,
+    queue: Queue,
+}
+
+impl<'a> Locking<'a> {
+    /// The next step.
+    ///
+    /// # Errors
+    ///
+    /// None so far.
+    pub fn step(&mut self) -> Result<Step<'a, MutexGuard<'a>>, SyncError> {
+        let mutex = self.mutex;
+        let step = mutex.word().step(self.owner, &mut self.queue, |owner| mutex.live.is_alive(owner));
+        Ok(step.map(|acquired| mutex.guard(self.owner, acquired)))
+    }
+}
+
+/// The mutex is ours until this is dropped, in whichever thread.
+#[derive(Debug)]
+#[must_use = "dropping it unlocks the mutex"]
+pub struct MutexGuard<'a> {
+    word: LockWord<'a>,
+    owner: Owner,
+    era: u32,
+    owner_died: bool,
+}
+
+impl<'a> MutexGuard<'a> {
+    /// Whether the owner before us died while it held the mutex: what it protects may be half-changed.
+    pub const fn owner_died(&self) -> bool {
+        self.owner_died
+    }
+
+    /// Keeps the mutex locked until [`Mutex::unlock`].
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
+
+    #[inline]
+    pub(crate) fn new(word: LockWord<'a>, owner: Owner, acquired: Acquired) -> Self {
+        Self { word, owner, era: live::era(), owner_died: acquired.owner_died }
+    }
+
+    /// The word that is locked, and for whom; nothing in a fork's child.
+    pub(crate) fn parts(&self) -> Option<(LockWord<'a>, Owner)> {
+        (self.era == live::era()).then_some((self.word, self.owner))
+    }
+}
+
+impl Drop for MutexGuard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // A fork's child has a copy of its parent's guard, but not the lock.
+        if self.era == live::era() {
+            // An error means that the bytes were overwritten; then there is nothing of ours to unlock.
+            drop(self.word.release(self.owner, 1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Memory, live};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn all_zero_bytes_are_a_fresh_mutex_and_other_bytes_are_an_error() {
+        let memory = Memory::new(64);
+        Mutex::open(memory.region(), 0, live()).unwrap();
+        Mutex::open(memory.region(), 0, live()).unwrap();
+        memory.region().cell(16).unwrap().store(0xdead_beef, Ordering::Relaxed);
+        let foreign = Mutex::open(memory.region(), 16, live()).unwrap_err();
+        assert_eq!(foreign, SyncError::Foreign { what: "mutex", found: 0xdead_beef });
+        memory.region().cell(16).unwrap().store(u32::from_le_bytes(*b"syM\x07"), Ordering::Relaxed);
+        let version = Mutex::open(memory.region(), 16, live()).unwrap_err();
+        assert_eq!(version, SyncError::Version { what: "mutex", found: 7, known: 1 });
+        let small = Mutex::open(memory.region(), 56, live()).unwrap_err();
+        assert_eq!(small, SyncError::TooSmall { offset: 56, needed: 16, size: 64 });
+        let skewed = Mutex::open(memory.region(), 2, live()).unwrap_err();
+        assert_eq!(skewed, SyncError::Misaligned { what: "mutex", align: 4 });
+        assert_eq!(Mutex::open(memory.read_only(), 0, live()).unwrap_err(), SyncError::ReadOnly);
+    }
+
+    #[test]
+    fn users_of_another_live_file_are_refused() {
+        let memory = Memory::new(64);
+        Mutex::open(memory.region(), 0, live()).unwrap();
+        let other = Live::over(crate::testing::memfd(0)).unwrap();
+        let refused = Mutex::open(memory.region(), 0, other).unwrap_err();
+        assert_eq!(refused, SyncError::OtherLiveFile { what: "mutex" });
+    }
+
+    #[test]
+    fn the_same_thread_gets_an_error_and_not_a_deadlock() {
+        let memory = Memory::new(64);
+        let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
+        let guard = mutex.lock().unwrap();
+        assert_eq!(mutex.lock().unwrap_err(), SyncError::Deadlock);
+        assert_eq!(mutex.lock_timeout(Duration::ZERO).unwrap_err(), SyncError::Deadlock);
+        assert!(mutex.try_lock().unwrap().is_none());
+        drop(guard);
+        assert!(mutex.try_lock().unwrap().is_some());
+    }
+
+    #[test]
+    fn any_thread_of_the_process_may_unlock() {
+        let memory = Memory::new(64);
+        let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
+        mutex.lock().unwrap().keep();
+        std::thread::scope(|scope| scope.spawn(|| mutex.unlock().unwrap()).join().unwrap());
+        let guard = mutex.lock().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| drop(guard));
+        });
+        assert!(mutex.try_lock().unwrap().is_some());
+    }
+
+    #[test]
+    fn unlocking_what_is_free_or_of_another_process_is_an_error() {
+        let memory = Memory::new(64);
+        let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
+        assert_eq!(mutex.unlock(), Err(SyncError::NotHeld));
+        let stranger = Owner::from_bits(Owner::MAX);
+        memory.region().cell(8).unwrap().store(stranger.get(), Ordering::Relaxed);
+        assert_eq!(mutex.unlock(), Err(SyncError::NotOwner(stranger)));
+    }
+
+    #[test]
+    fn the_lock_of_an_owner_that_is_no_more_is_taken_over_and_told() {
+        let memory = Memory::new(64);
+        let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
+        let word = memory.region().cell(8).unwrap();
+        word.store(Owner::MAX - 1, Ordering::Relaxed);
+        assert!(mutex.lock().unwrap().owner_died());
+        assert!(!mutex.lock().unwrap().owner_died(), "told once");
+        word.store(Owner::MAX - 1, Ordering::Relaxed);
+        assert!(mutex.try_lock().unwrap().unwrap().owner_died());
+    }
+
+    #[test]
+    fn a_retired_owner_lets_go_of_what_it_held() {
+        let memory = Memory::new(64);
+        let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
+        let environment = live().new_owner().unwrap();
+        let Step::Ready(guard) = mutex.locking(environment).step().unwrap() else { panic!("it is free") };
+        guard.keep();
+        assert!(mutex.lock_timeout(Duration::from_millis(30)).unwrap().is_none());
+        live().retire(environment);
+        assert!(mutex.lock().unwrap().owner_died());
+    }
+
+    #[test]
+    fn threads_exclude_each_other() {
+        let memory = Memory::new(64);
+        let (count, rounds) = (AtomicU32::new(0), 20_000);
+        let add = || {
+            // Another attachment of the same memory, as another process would have it.
+            let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
+            for _ in 0..rounds {
+                let guard = mutex.lock().unwrap();
+                assert!(!guard.owner_died());
+                count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(add);
+            }
+        });
+        assert_eq!(count.into_inner(), 4 * rounds);
+    }
+
+    #[test]
+    fn a_lock_that_stays_taken_times_out() {
+        let memory = Memory::new(64);
+        let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
+        let _guard = mutex.lock().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert!(mutex.lock_timeout(Duration::from_millis(25)).unwrap().is_none()));
+        });
+    }
+}

@@ -1,0 +1,39 @@
+//! The 32-bit words that everything here is made of, and how an algorithm reaches them.
+//!
+//! Algorithms are written over [`Words`], so that a model checker can run them on words of its own.
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{AtomicU32, Ordering, fence};
+
+/// Words that are reached by their byte offset. The offset is a multiple of four and in bounds: whoever
+/// makes an algorithm checks that once, for all the offsets that it can come to.
+pub(crate) trait Words<'a>: Copy {
+    /// The word at `offset`.
+    fn word(self, offset: u32) -> &'a AtomicU32;
+}
+
+/// Stands between a sequentially consistent write and a sequentially consistent read of another word. The
+/// language orders those two already; loom takes such accesses for acquire and release only.
+#[inline]
+pub(crate) fn between_write_and_read() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
+/// Looks at `done` a few times, as a peer on another core is often about to do what we wait for.
+#[inline]
+pub(crate) fn spin(mut done: impl FnMut() -> bool) -> bool {
+    #[cfg(not(loom))]
+    for _ in 0..SPINS {
+        if done() {
+            return true;
+        }
+        std::hint::spin_loop();
+    }
+    done()
+}
+
+#[cfg(not(loom))]
+const SPINS: u32 = 200;

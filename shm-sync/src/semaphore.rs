@@ -1,0 +1,233 @@
+//! A number of permits for threads of any process.
+
+use crate::protocol::{
+    slots::{self, Claimed, Slots, Waiting},
+    stamp::Kind,
+    step::{Deadline, drive},
+};
+use crate::{Live, Owner, Region, Step, SyncError, live};
+use std::time::Duration;
+
+const KIND: Kind = Kind { name: "semaphore", letter: b'S' };
+const PERMITS: u32 = 8;
+const QUEUE: u32 = 16;
+const SLOTS: u32 = 32;
+
+/// A semaphore in shared memory: a number of permits, set when it is made.
+///
+/// Each permit that is out tells who has it, so those of a killed process come back within 20 ms once
+/// somebody waits, and whoever gets one of them is told ([`Permit::owner_died`]). Not fair, as the mutex.
+#[derive(Clone, Copy, Debug)]
+pub struct Semaphore<'a> {
+    slots: Slots<Region<'a>>,
+    live: &'static Live,
+}
+
+impl<'a> Semaphore<'a> {
+    /// How many bytes it takes; they begin at a multiple of 4.
+    pub const fn byte_len(permits: u32) -> usize {
+        SLOTS as usize + 4 * permits as usize
+    }
+
+    /// The semaphore at `offset`. All-zero bytes become one.
+    ///
+    /// # Errors
+    ///
+    /// Where the place or the number of permits (1 to 65536) is no good, or something else is there.
+    pub fn open(
+        region: Region<'a>,
+        offset: usize,
+        permits: u32,
+        live: &'static Live,
+    ) -> Result<Self, SyncError> {
+        region.writable()?;
+        slots::check("the number of permits", permits)?;
+        let region = region.at(offset, Self::byte_len(permits))?;
+        region.aligned(KIND.name, 4)?;
+        KIND.stamp(region, live.file_id(), &[("a number of permits,", PERMITS, permits)])?;
+        Ok(Self { slots: Slots::new(region, QUEUE, SLOTS, permits), live })
+    }
+
+    /// Takes a permit, and waits for one as long as that takes. A thread may take several.
+    ///
+    /// # Errors
+    ///
+    /// Where this thread has no owner id yet, and none can be had.
+    #[inline]
+    pub fn acquire(&self) -> Result<Permit<'a>, SyncError> {
+        let owner = self.live.this_thread()?;
+        if let Some(slot) = self.slots.claim(owner) {
+            return Ok(self.permit(owner, Claimed { slot, owner_died: false }));
+        }
+        let mut acquiring = self.acquiring(owner);
+        drive(Deadline::Never, || acquiring.step())?.ok_or(SyncError::NotHeld)
+    }
+
+    /// Takes a permit, or gives up (`None`) when `timeout` is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_timeout(&self, timeout: Duration) -> Result<Option<Permit<'a>>, SyncError> {
+        let mut acquiring = self.acquiring(self.live.this_thread()?);
+        drive(Deadline::after(timeout), || acquiring.step())
+    }
+
+    /// Takes a permit if there is one, one that a dead owner had included.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub fn try_acquire(&self) -> Result<Option<Permit<'a>>, SyncError> {
+        let owner = self.live.this_thread()?;
+        let free = self.slots.claim(owner).map(|slot| Claimed { slot, owner_died: false });
+        let claimed = free.or_else(|| {
+            let slot = self.slots.claim_from_the_dead(owner, |owner| self.live.is_alive(owner))?;
+            Some(Claimed { slot, owner_died: true })
+        });
+        Ok(claimed.map(|claimed| self.permit(owner, claimed)))
+    }
+
+    /// Acquiring in steps, for an event loop, on behalf of any owner of this process.
+    pub fn acquiring(&self, owner: Owner) -> Acquiring<'a> {
+        Acquiring { semaphore: *self, owner, waiting: Waiting::default() }
+    }
+
+    /// Gives back a permit of this process that was [kept](Permit::keep).
+    ///
+    /// # Errors
+    ///
+    /// Where nobody has it, or another process.
+    pub fn release(&self, slot: u32) -> Result<(), SyncError> {
+        slots::release_ours(&self.slots, slot, self.live)
+    }
+
+    #[inline]
+    fn permit(&self, owner: Owner, claimed: Claimed) -> Permit<'a> {
+        Permit { slots: self.slots, owner, era: live::era(), claimed }
+    }
+}
+
+/// A permit in the making: see [`Semaphore::acquiring`]. Dropping it leaves the queue.
+#[derive(Debug)]
+pub struct Acquiring<'a> {
+    semaphore: Semaphore<'a>,
+    owner: Owner,
+    waiting: Waiting,
+}
+
+impl<'a> Acquiring<'a> {
+    /// The next step.
+    ///
+    /// # Errors
+    ///
+    /// None so far.
+    pub fn step(&mut self) -> Result<Step<'a, Permit<'a>>, SyncError> {
+        let Semaphore { slots, live } = self.semaphore;
+        let step = slots.step(self.owner, &mut self.waiting, |owner| live.is_alive(owner));
+        Ok(step.map(|claimed| self.semaphore.permit(self.owner, claimed)))
+    }
+}
+
+/// A permit, ours until this is dropped, in whichever thread.
+#[derive(Debug)]
+#[must_use = "dropping it gives the permit back"]
+pub struct Permit<'a> {
+    slots: Slots<Region<'a>>,
+    owner: Owner,
+    era: u32,
+    claimed: Claimed,
+}
+
+impl Permit<'_> {
+    /// Whether the one who had it before died with it.
+    pub const fn owner_died(&self) -> bool {
+        self.claimed.owner_died
+    }
+
+    /// Keeps it until [`Semaphore::release`] of the number returned.
+    pub fn keep(self) -> u32 {
+        let slot = self.claimed.slot;
+        std::mem::forget(self);
+        slot
+    }
+}
+
+impl Drop for Permit<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // A fork's child has a copy of its parent's permit, but not the permit.
+        if self.era == live::era() {
+            // An error means that the bytes were overwritten; then there is nothing of ours to give back.
+            drop(self.slots.release(self.claimed.slot, self.owner));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Memory, live};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn there_are_as_many_permits_as_it_was_made_with() {
+        let memory = Memory::new(256);
+        let semaphore = Semaphore::open(memory.region(), 0, 3, live()).unwrap();
+        let permits: Vec<_> = (0..3).map(|_| semaphore.acquire().unwrap()).collect();
+        assert!(semaphore.try_acquire().unwrap().is_none());
+        assert!(semaphore.acquire_timeout(Duration::from_millis(15)).unwrap().is_none());
+        drop(permits);
+        assert!(semaphore.try_acquire().unwrap().is_some());
+        assert!(matches!(
+            Semaphore::open(memory.region(), 0, 4, live()),
+            Err(SyncError::Options { found: 3, wanted: 4, .. })
+        ));
+        for permits in [0, 65537, u32::MAX] {
+            let refused = Semaphore::open(memory.region(), 0, permits, live());
+            assert!(matches!(refused, Err(SyncError::OutOfRange { .. })));
+        }
+    }
+
+    #[test]
+    fn no_more_threads_than_permits_are_inside() {
+        let memory = Memory::new(256);
+        let (inside, most) = (AtomicU32::new(0), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..5 {
+                scope.spawn(|| {
+                    let semaphore = Semaphore::open(memory.region(), 0, 2, live()).unwrap();
+                    for _ in 0..3000 {
+                        let _permit = semaphore.acquire().unwrap();
+                        most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert!(most.into_inner() <= 2);
+    }
+
+    #[test]
+    fn a_permit_of_the_dead_comes_back_and_tells() {
+        let memory = Memory::new(256);
+        let semaphore = Semaphore::open(memory.region(), 0, 1, live()).unwrap();
+        let slot = memory.region().cell(SLOTS as usize).unwrap();
+        slot.store(Owner::MAX, Ordering::Relaxed);
+        assert_eq!(semaphore.release(0), Err(SyncError::NotOwner(Owner::from_bits(Owner::MAX))));
+        assert!(semaphore.acquire().unwrap().owner_died());
+        slot.store(Owner::MAX, Ordering::Relaxed);
+        assert!(semaphore.try_acquire().unwrap().unwrap().owner_died());
+        assert!(!semaphore.acquire().unwrap().owner_died());
+    }
+
+    #[test]
+    fn giving_back_what_nobody_has_is_an_error() {
+        let memory = Memory::new(256);
+        let semaphore = Semaphore::open(memory.region(), 0, 1, live()).unwrap();
+        let slot = semaphore.acquire().unwrap().keep();
+        semaphore.release(slot).unwrap();
+        assert_eq!(semaphore.release(slot), Err(SyncError::NotHeld));
+        assert_eq!(semaphore.release(1), Err(SyncError::NotHeld));
+    }
+}

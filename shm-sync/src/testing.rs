@@ -1,0 +1,92 @@
+//! What the unit tests share.
+
+use crate::{Live, Region};
+use shm_api::Access;
+use std::{
+    alloc::Layout,
+    ffi::CString,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    ptr::NonNull,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+/// Zeroed memory, aligned as a segment is. (Mapped memory is what the tests with processes use.)
+pub(crate) struct Memory {
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: it is reached through regions only.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    pub(crate) fn new(size: usize) -> Self {
+        let layout = Layout::from_size_align(size, 4096).unwrap();
+        // SAFETY: no test asks for nothing.
+        let start = unsafe { std::alloc::alloc_zeroed(layout) };
+        Self { start: NonNull::new(start).unwrap(), layout }
+    }
+
+    pub(crate) fn region(&self) -> Region<'_> {
+        // SAFETY: the memory lives as long as `self`.
+        unsafe { Region::from_raw(self.start, self.layout.size(), Access::ReadWrite) }
+    }
+
+    pub(crate) fn read_only(&self) -> Region<'_> {
+        // SAFETY: the memory lives as long as `self`.
+        unsafe { Region::from_raw(self.start, self.layout.size(), Access::ReadOnly) }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { std::alloc::dealloc(self.start.as_ptr(), self.layout) };
+    }
+}
+
+/// A live file of the test's own process.
+pub(crate) fn live() -> &'static Live {
+    static LIVE: OnceLock<&'static Live> = OnceLock::new();
+    LIVE.get_or_init(|| Live::over(memfd(0)).unwrap())
+}
+
+pub(crate) fn memfd(size: u64) -> OwnedFd {
+    use std::os::fd::FromRawFd;
+    let name = CString::new("shm-sync-test").unwrap();
+    // SAFETY: the name is a string.
+    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
+    assert!(fd >= 0);
+    // SAFETY: just opened, and nobody else has it.
+    let file = unsafe { OwnedFd::from_raw_fd(fd) };
+    let file = std::fs::File::from(file);
+    file.set_len(size).unwrap();
+    file.into()
+}
+
+/// A folder that is gone when the test is.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = Path::new("/dev/shm").join(format!(".shm-sync-test-{}-{count}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}

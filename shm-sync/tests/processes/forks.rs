@@ -1,0 +1,84 @@
+//! What a fork's child may do. (The child process of these tests has one thread, so it may fork.)
+
+use crate::shared::{GENEROUS, Shared};
+use shm_sync::{Channel, ChannelOptions, Mutex, Producers, Semaphore, SyncError};
+use std::{sync::atomic::Ordering, time::Duration};
+
+fn fork(child: impl FnOnce()) -> libc::pid_t {
+    // SAFETY: this process has, but for the test harness that waits, one thread.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+        // SAFETY: it only ends the process.
+        unsafe { libc::_exit(outcome.is_err().into()) };
+    }
+    // What the closure holds stays held here.
+    std::mem::forget(child);
+    pid
+}
+
+fn join(pid: libc::pid_t) {
+    let mut status = 0;
+    // SAFETY: the status stands on our stack.
+    unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    assert_eq!(status, 0, "the fork's child failed");
+}
+
+pub(crate) fn fork_while_holding(shared: &Shared) {
+    let options = ChannelOptions { capacity: 1024, producers: Producers::One };
+    let mutex = Mutex::open(shared.region(), 0, shared.live()).unwrap();
+    let semaphore = Semaphore::open(shared.region(), 64, 1, shared.live()).unwrap();
+    let channel = Channel::open(shared.region(), 1024, &options, shared.live()).unwrap();
+    let ours = shared.live().this_thread().unwrap();
+    let (guard, permit) = (mutex.lock().unwrap(), semaphore.acquire().unwrap());
+    let mut sender = channel.sender().unwrap();
+    join(fork(|| {
+        assert_ne!(shared.live().this_thread().unwrap(), ours, "an id of its own");
+        assert!(!shared.live().is_ours(ours) && shared.live().is_alive(ours), "the parent's");
+        assert!(mutex.try_lock().unwrap().is_none());
+        assert!(semaphore.try_acquire().unwrap().is_none());
+        assert!(matches!(mutex.unlock(), Err(SyncError::NotOwner(owner)) if owner == ours));
+        assert_eq!(sender.try_send(b"").unwrap_err(), SyncError::NotHeld);
+        // Copies of what the parent holds: dropping them gives nothing back.
+        drop((guard, permit, sender));
+        assert!(mutex.try_lock().unwrap().is_none());
+        assert!(semaphore.try_acquire().unwrap().is_none());
+        assert!(channel.sender().is_err());
+    }));
+    // It is all still ours.
+    assert!(matches!(mutex.lock(), Err(SyncError::Deadlock)));
+}
+
+pub(crate) fn leave_a_child_behind(shared: &Shared) {
+    let mutex = Mutex::open(shared.region(), 0, shared.live()).unwrap();
+    let _guard = mutex.lock().unwrap();
+    fork(|| {
+        shared.word(1).store(std::process::id(), Ordering::SeqCst);
+        std::thread::sleep(4 * GENEROUS);
+    });
+    shared.until(1, |pid| pid != 0);
+    shared.word(0).store(1, Ordering::SeqCst);
+    std::thread::sleep(4 * GENEROUS);
+}
+
+#[test]
+fn a_forks_child_holds_nothing_and_gives_nothing_back() {
+    let shared = Shared::new(4096);
+    assert!(shared.spawn("fork while holding", 0).join().success());
+}
+
+#[test]
+fn a_child_that_lives_does_not_keep_its_killed_parent_alive() {
+    let shared = Shared::new(64);
+    let parent = shared.spawn("leave a child behind", 0);
+    shared.until(0, |forked| forked == 1);
+    parent.kill();
+    let mutex = Mutex::open(shared.region(), 0, shared.live()).unwrap();
+    let guard = mutex.lock_timeout(GENEROUS).unwrap();
+    let child = shared.word(1).load(Ordering::SeqCst);
+    // SAFETY: it is the grandchild that this test started.
+    unsafe { libc::kill(child.cast_signed(), libc::SIGKILL) };
+    assert!(guard.expect("the child holds the parent's id").owner_died());
+    std::thread::sleep(Duration::from_millis(1));
+}

@@ -1,0 +1,46 @@
+//! Real processes, some of them killed. A test starts its own executable again; see [`child`].
+#![cfg(target_os = "linux")]
+
+mod broadcasts;
+mod channels;
+mod forks;
+mod holders;
+mod mutexes;
+mod shared;
+#[cfg(shm_storm)]
+mod storms;
+mod waits;
+
+#[test]
+#[ignore = "this is what the other tests start as a child"]
+fn child() {
+    let Some((role, argument)) = shared::role() else { return };
+    let shared = shared::Shared::of_parent();
+    let role = role.as_str();
+    #[cfg(shm_storm)]
+    let role = role.strip_prefix("storm ").inspect(|_| shared::arm()).unwrap_or(role);
+    match role {
+        "notify" => waits::notify(&shared),
+        "wait" => waits::wait(&shared),
+        "hold" => mutexes::hold(&shared),
+        "count" => mutexes::count(&shared, argument),
+        "send" => channels::send(&shared, argument),
+        "send for ever" => channels::send_for_ever(&shared, argument),
+        "reserve and stop" => channels::reserve_and_stop(&shared),
+        "receive for ever" => channels::receive_for_ever(&shared),
+        "peek and stop" => channels::peek_and_stop(&shared),
+        "read and stay" => holders::read_and_stay(&shared),
+        "write and stay" => holders::write_and_stay(&shared),
+        "hold a permit" => holders::hold_a_permit(&shared),
+        "join and stay" => holders::join_and_stay(&shared),
+        "begin and stay" => holders::begin_and_stay(&shared),
+        "wait for condition" => holders::wait_for_condition(&shared),
+        "read and write for ever" => holders::read_and_write_for_ever(&shared, argument),
+        "take permits for ever" => holders::take_permits_for_ever(&shared, argument),
+        "produce for ever" => broadcasts::produce_for_ever(&shared),
+        "read for ever" => broadcasts::read_for_ever(&shared, argument),
+        "fork while holding" => forks::fork_while_holding(&shared),
+        "leave a child behind" => forks::leave_a_child_behind(&shared),
+        role => panic!("no role {role}"),
+    }
+}

@@ -1,0 +1,27 @@
+//! Sudden death at every step of the algorithms themselves:
+//! `RUSTFLAGS="--cfg shm_storm" cargo test -p shm-sync --test processes`
+
+use crate::{broadcasts, channels};
+use shm_sync::Producers;
+
+#[test]
+fn producers_that_die_at_any_step_lose_nothing_that_they_committed() {
+    for producers in [Producers::One, Producers::Many] {
+        channels::kill_producers(producers, "storm send for ever", 150);
+    }
+}
+
+#[test]
+fn consumers_that_die_at_any_step_lose_nothing() {
+    channels::kill_consumers("storm receive for ever", 60);
+}
+
+#[test]
+fn broadcasters_that_die_at_any_step_leave_nothing_torn() {
+    broadcasts::kill_producers("storm produce for ever", 60);
+}
+
+#[test]
+fn lock_holders_that_die_at_any_step_hold_nobody_up() {
+    crate::mutexes::kill_counters("storm count", 60);
+}

@@ -1,0 +1,278 @@
+//! Creating, finding and destroying segments.
+
+use crate::{SysVSegment, kernel::SysVKernel, list, sys};
+use nix::errno::Errno;
+use shm_api::{
+    AttachError, Backend, CreateError, CreateOptions, DestroyError, Detached, InvalidKey, Key, List, Mode,
+    OsError, SegmentInfo, State, Sweep,
+};
+use shm_lifetime::{Hold, Lifetime, Patience, Record, RecordName, step};
+use std::{
+    fs,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// The System V backend.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SysV(());
+
+impl SysV {
+    /// The backend's name.
+    pub const NAME: &'static str = "sysv";
+
+    /// The backend; it opens nothing until it is used.
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
+// SAFETY: shmget(2) gives the size asked, all zero; a segment is removed by `SysVKernel` when nobody holds it and
+// it is on record as ours, and by `destroy`. After IPC_RMID holders keep their memory, and the key is free.
+unsafe impl Backend for SysV {
+    type Segment = SysVSegment;
+
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn create(&self, key: &Key, options: &CreateOptions) -> Result<SysVSegment, CreateError> {
+        let id = integer(key)?;
+        let mode = options.permissions();
+        if mode.bits() & 0o400 == 0 {
+            return Err(CreateError::Unreadable { key: key.clone(), mode });
+        }
+        let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
+        lifetime.sweep_once::<SysVKernel>();
+        match create(&lifetime, key, id, options) {
+            // Orphans may hold what is missing.
+            Err(CreateError::Os(error))
+                if error.errno() == libc::ENOSPC && lifetime.sweep::<SysVKernel>() > 0 =>
+            {
+                create(&lifetime, key, id, options)
+            }
+            created => created,
+        }
+    }
+
+    fn attach(&self, key: &Key) -> Result<SysVSegment, AttachError> {
+        let id = integer(key)?;
+        let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
+        lifetime.sweep_once::<SysVKernel>();
+        loop {
+            if let Some(segment) = attach(&lifetime, key, id)? {
+                return Ok(segment);
+            }
+        }
+    }
+
+    fn info(&self, key: &Key) -> Result<SegmentInfo, AttachError> {
+        let id = integer(key)?;
+        let found = find(key, id)?;
+        match sys::stat(found) {
+            Ok(stat) => Ok(describe(id, found, &stat)),
+            Err(Errno::EINVAL | Errno::EIDRM) => Err(AttachError::NotFound { key: key.clone() }),
+            Err(errno) => Err(failed("shmctl", errno, key).into()),
+        }
+    }
+
+    fn destroy(&self, key: &Key) -> Result<(), DestroyError> {
+        let id = integer(key)?;
+        let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
+        let not_found = || DestroyError::NotFound { key: key.clone() };
+        let name = RecordName::Key(id.get());
+        let shared = lifetime.recorded(&name).is_some_and(|(_, record)| record.shared);
+        let _lock = lifetime
+            .lock(lifetime.lock_file(lifetime.uid(), shared), name.lock_byte(), Patience::Bounded)
+            .map_err(|error| error.on(key))?;
+        let found = sys::find(id).map_err(|errno| match errno {
+            Errno::ENOENT => not_found(),
+            errno => failed("shmget", errno, key).into(),
+        })?;
+        match sys::remove(found) {
+            Ok(()) => {
+                step();
+                lifetime.forget(&name, found.0 as u64);
+                Ok(())
+            }
+            Err(Errno::EINVAL | Errno::EIDRM) => Err(not_found()),
+            Err(errno) => Err(failed("shmctl", errno, key).into()),
+        }
+    }
+}
+
+impl List for SysV {
+    fn list(&self) -> Result<Vec<SegmentInfo>, OsError> {
+        list::list()
+    }
+}
+
+impl Sweep for SysV {
+    fn sweep(&self) -> Result<usize, OsError> {
+        Ok(Lifetime::current()?.sweep::<SysVKernel>())
+    }
+}
+
+fn integer(key: &Key) -> Result<NonZeroU32, InvalidKey> {
+    match key {
+        Key::Id(id) => Ok(*id),
+        Key::Name(_) => Err(InvalidKey::NotAnInteger { backend: SysV::NAME, key: key.clone() }),
+    }
+}
+
+fn create(
+    lifetime: &Arc<Lifetime>,
+    key: &Key,
+    id: NonZeroU32,
+    options: &CreateOptions,
+) -> Result<SysVSegment, CreateError> {
+    let (size, mode) = (options.size(), options.permissions());
+    let name = RecordName::Key(id.get());
+    let taken = || CreateError::Exists { key: key.clone() };
+    let lock =
+        lifetime.lock_to_create::<SysVKernel>(&name, mode.is_shared()).map_err(|error| error.on(key))?;
+    let Some(lock) = lock else { return Err(taken()) };
+    let record = Record::of_this_process(name, lifetime, options, lifetime.namespaces().ipc);
+    let (slot, (found, start)) = lifetime.record(&record, || {
+        let found = sys::create(id, size.get(), mode.bits()).map_err(|errno| match errno {
+            Errno::EEXIST => taken(),
+            errno => refused(errno, key, size).into(),
+        })?;
+        step();
+        let start = sys::attach(found).map_err(|errno| {
+            let _ = sys::remove(found);
+            attach_failed(errno, key)
+        })?;
+        Ok::<_, CreateError>(((found, start), found.0 as u64))
+    })?;
+    let file = lifetime.lock_file(lifetime.uid(), mode.is_shared());
+    let hold = Hold::new(lifetime, Some(slot), file, &name, found.0 as u64, true);
+    drop(lock); // taking pages may be slow
+    if options.wants_huge_pages() {
+        // SAFETY: it was just attached with that size.
+        unsafe { shm_lifetime::ask_for_huge_pages(start, size) };
+    }
+    Ok(SysVSegment { key: key.clone(), id, start, size, hold })
+}
+
+/// `None`: what was looked up changed before it was locked; look again.
+fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<SysVSegment>, AttachError> {
+    let name = RecordName::Key(id.get());
+    let recorded = lifetime.recorded(&name);
+    let file = match &recorded {
+        Some((_, record)) => lifetime.lock_file(lifetime.uid(), record.shared),
+        None => match sys::stat(find(key, id)?) {
+            Ok(stat) => lifetime.lock_file(stat.uid(), stat.mode() & 0o077 != 0),
+            Err(_) => return Ok(None),
+        },
+    };
+    let _lock = lifetime.lock(file, name.lock_byte(), Patience::Bounded).map_err(|error| error.on(key))?;
+    if lifetime.recorded(&name) != recorded {
+        return Ok(None);
+    }
+    let found = find(key, id)?;
+    let Ok(stat) = sys::stat(found) else { return Ok(None) };
+    let slot = match recorded {
+        Some((slot, record)) if record.object == Some(found.0 as u64) => {
+            // Mode 0 under the name's lock: whoever set it to ask the kernel has died of something.
+            if stat.mode() == 0 && record.mode != 0 {
+                let ledger = lifetime.ledger().map_err(|error| error.on(key))?;
+                if !matches!(lifetime.settle::<SysVKernel>(ledger, slot, &record), Detached::Outlives(_)) {
+                    return Ok(None);
+                }
+            }
+            Some(slot)
+        }
+        // Its creator died before it noted the id; a pid means something only in its own namespace.
+        Some((slot, record)) if record.object.is_none() && is_ours(record.pid_namespace, lifetime) => {
+            match stat.creator() == record.pid {
+                true => lifetime.ledger().map_err(|error| error.on(key))?.set_object(slot, found.0 as u64),
+                false => lifetime.ledger().map_err(|error| error.on(key))?.erase(slot),
+            }
+            return Ok(None);
+        }
+        _ => None,
+    };
+    let Some(size) = NonZeroUsize::new(stat.size()) else { return Ok(None) };
+    step();
+    let start = match sys::attach(found) {
+        Ok(start) => start,
+        Err(Errno::EIDRM | Errno::EINVAL) => return Ok(None),
+        Err(errno) => return Err(attach_failed(errno, key).into()),
+    };
+    let hold = Hold::new(lifetime, slot, file, &name, found.0 as u64, false);
+    Ok(Some(SysVSegment { key: key.clone(), id, start, size, hold }))
+}
+
+fn is_ours(pid_namespace: u64, lifetime: &Lifetime) -> bool {
+    pid_namespace != 0 && pid_namespace == lifetime.namespaces().pid
+}
+
+fn find(key: &Key, id: NonZeroU32) -> Result<sys::Id, AttachError> {
+    sys::find(id).map_err(|errno| match errno {
+        Errno::ENOENT => AttachError::NotFound { key: key.clone() },
+        errno => failed("shmget", errno, key).into(),
+    })
+}
+
+pub(crate) fn describe(key: NonZeroU32, found: sys::Id, stat: &sys::Stat) -> SegmentInfo {
+    let mode = Mode::new(stat.mode()).expect("stat() masks the nine bits");
+    let mut info = SegmentInfo::new(Key::Id(key), stat.size() as u64, mode, stat.uid(), stat.gid());
+    info.holders = Some(stat.holders());
+    info.creator = Some(stat.creator()).filter(|pid| *pid != 0); // 0: a process of another pid namespace
+    info.created =
+        u64::try_from(stat.changed()).ok().and_then(|s| UNIX_EPOCH.checked_add(Duration::from_secs(s)));
+    let recorded =
+        Lifetime::current().ok().and_then(|lifetime| lifetime.recorded(&RecordName::Key(key.get())));
+    if let Some((_, record)) = recorded.filter(|(_, record)| record.object == Some(found.0 as u64)) {
+        info.created = created(&record);
+        info.state = match stat.holders() {
+            _ if record.persist => State::Persistent,
+            0 => State::Orphan,
+            _ => State::Held,
+        };
+    }
+    info
+}
+
+fn created(record: &Record) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_nanos(record.created))
+}
+
+fn refused(errno: Errno, key: &Key, size: NonZeroUsize) -> OsError {
+    let limit = |name: &str| {
+        fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default().trim().to_owned()
+    };
+    let advice = match errno {
+        Errno::ENOSPC => format!(
+            "Asked for {size} bytes. The system allows {} segments (kernel.shmmni) and {} pages (kernel.shmall) in \
+             all: destroy segments that nobody needs (see `ipcs -m`), or raise the limit.",
+            limit("shmmni"),
+            limit("shmall")
+        ),
+        Errno::EINVAL => format!(
+            "Asked for {size} bytes; the system allows {} (kernel.shmmax): ask for less, or raise the limit.",
+            limit("shmmax")
+        ),
+        Errno::ENOMEM => format!("Asked for {size} bytes: the system has not that much memory left."),
+        _ => String::new(),
+    };
+    failed("shmget", errno, key).advise(advice)
+}
+
+fn attach_failed(errno: Errno, key: &Key) -> OsError {
+    let advice = match errno {
+        Errno::EACCES => "Its owner's mode does not let this user read and write it.",
+        Errno::ENOMEM => {
+            "No address range was free for it, or this process has as many mappings as vm.max_map_count allows: \
+             detach segments, or raise the limit."
+        }
+        _ => "",
+    };
+    failed("shmat", errno, key).advise(advice)
+}
+
+fn failed(call: &'static str, errno: Errno, key: &Key) -> OsError {
+    OsError::new(call, errno as i32).on(key)
+}

@@ -1,0 +1,110 @@
+//! The kernel's word on a recorded segment.
+
+use crate::sys::{self, Id, Stat};
+use nix::errno::Errno;
+use shm_api::Detached;
+use shm_lifetime::{BackendId, Check, Kernel, Lifetime, OUTLIVES, Record, RecordName, skips, step};
+use std::num::{NonZeroU32, NonZeroUsize};
+
+/// System V counts attachments in `shm_nattch`. Only zero means something: fork and mprotect raise it too.
+#[derive(Debug)]
+pub(crate) struct SysVKernel;
+
+impl Kernel for SysVKernel {
+    const BACKEND: BackendId = BackendId::SysV;
+    const COUNTS: bool = true;
+
+    fn settle(lifetime: &Lifetime, record: &Record) -> Detached {
+        let ours = lifetime.namespaces();
+        if record.namespace != ours.ipc {
+            return OUTLIVES; // the id means something, but not to us
+        }
+        let (id, stat) = match identify(record, ours.pid) {
+            Identity::Gone => return Detached::Gone,
+            Identity::Unknown => return OUTLIVES,
+            Identity::Is(id, stat) => (id, stat),
+        };
+        // A crash of ours in the guard below may have left the mode at 0.
+        let mode = if stat.mode() == 0 { record.mode } else { stat.mode() };
+        let stays = |stat: &Stat, guarded: bool| {
+            if guarded {
+                let _ = sys::set_mode(id, stat, mode);
+            }
+            held(stat)
+        };
+        let free = |stat: &Stat| stat.holders() == 0 || skips(Check::Holders);
+        if record.persist || !free(&stat) {
+            return stays(&stat, stat.mode() != mode);
+        }
+        if !skips(Check::ModeGuard) {
+            // A program that knows nothing of our locks may attach between the question and the removal. With
+            // mode 0 it is refused (shmat(2): EACCES), and whoever came before is counted when we ask again.
+            if sys::set_mode(id, &stat, 0).is_err() {
+                return OUTLIVES;
+            }
+            step();
+            match sys::stat(id) {
+                Ok(stat) if free(&stat) => {}
+                Ok(stat) => return stays(&stat, true),
+                Err(Errno::EINVAL | Errno::EIDRM) => return Detached::Gone,
+                // Before Linux 4.17 mode 0 keeps the owner from asking too: no answer is a no.
+                Err(_) => return stays(&stat, true),
+            }
+        } else {
+            std::thread::yield_now();
+        }
+        step();
+        match sys::remove(id) {
+            Ok(()) => Detached::Destroyed,
+            Err(Errno::EINVAL | Errno::EIDRM) => Detached::Gone,
+            Err(_) => stays(&stat, true),
+        }
+    }
+}
+
+enum Identity {
+    Is(Id, Stat),
+    Gone,
+    Unknown,
+}
+
+/// Finds the segment that a record stands for.
+fn identify(record: &Record, pid_namespace: u64) -> Identity {
+    let RecordName::Key(key) = record.name else { return Identity::Unknown };
+    let Some(key) = NonZeroU32::new(key) else { return Identity::Gone };
+    let id = match record.object {
+        Some(id) => Id(id as i32),
+        // The creator died between shmget and noting the id. What has the key now is its segment if its process
+        // made it, and a pid means something only in its own namespace.
+        None => match sys::find(key) {
+            Ok(id) => id,
+            Err(Errno::ENOENT) => return Identity::Gone,
+            Err(_) => return Identity::Unknown,
+        },
+    };
+    match sys::stat(id) {
+        Ok(stat) if stat.destroyed() || stat.key() != key.get() => Identity::Gone,
+        Ok(_) if record.object.is_none() && (pid_namespace == 0 || pid_namespace != record.pid_namespace) => {
+            Identity::Unknown
+        }
+        Ok(stat) if record.object.is_none() && stat.creator() != record.pid => Identity::Gone,
+        Ok(stat) => Identity::Is(id, stat),
+        Err(Errno::EINVAL | Errno::EIDRM) => Identity::Gone,
+        Err(_) => Identity::Unknown,
+    }
+}
+
+/// A segment that stays, for the holders that the kernel counts.
+pub(crate) fn held(stat: &Stat) -> Detached {
+    NonZeroUsize::new(stat.holders() as usize).map_or(OUTLIVES, Detached::Outlives)
+}
+
+/// What became of a segment that is not ours to destroy.
+pub(crate) fn look(id: Id, key: u32) -> Detached {
+    match sys::stat(id) {
+        Ok(stat) if stat.destroyed() || stat.key() != key => Detached::Gone,
+        Ok(stat) => held(&stat),
+        Err(Errno::EINVAL | Errno::EIDRM) => Detached::Gone,
+        Err(_) => OUTLIVES,
+    }
+}

@@ -1,0 +1,28 @@
+//! System V shared memory: `shmget`, `shmat`, `shmctl`, behind the contract of [`shm_api`].
+//!
+//! Keys are integers, the same 32 bits that C gives to `shmget` and `ipcs -m` shows. The kernel counts the
+//! attachments of each segment, so [`SegmentInfo::holders`](shm_api::SegmentInfo::holders) is a number here.
+//!
+//! ```
+//! use shm_api::{Backend, CreateOptions, Detached, Segment};
+//! use std::num::NonZeroUsize;
+//!
+//! let backend = shm_sysv::SysV::new();
+//! let segment = backend.create_anywhere(&CreateOptions::new(NonZeroUsize::new(4096).unwrap()))?;
+//! segment.write(0, b"hello");
+//! assert_eq!(backend.info(segment.key())?.holders, Some(1));
+//! assert_eq!(segment.detach(), Detached::Destroyed);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What to know of it: a read-only attachment (`SHM_RDONLY`) ends the process on a write, so there is none
+//! here; keys are integers only; room cannot be reserved, as the kernel has no call for it.
+
+mod backend;
+mod kernel;
+mod list;
+mod segment;
+mod sys;
+
+pub use backend::SysV;
+pub use segment::SysVSegment;

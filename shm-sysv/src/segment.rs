@@ -1,0 +1,129 @@
+//! One attachment.
+
+use crate::{
+    kernel::{SysVKernel, look},
+    sys::{self, Id},
+};
+use shm_api::{Access, Detached, Key, LeaveInSignal, Segment};
+use shm_lifetime::{AddressRange, Hold, OUTLIVES, Patience};
+use std::{
+    mem::ManuallyDrop,
+    num::{NonZeroU32, NonZeroUsize},
+    ptr::NonNull,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A System V segment, attached.
+#[derive(Debug)]
+pub struct SysVSegment {
+    pub(crate) key: Key,
+    pub(crate) id: NonZeroU32,
+    pub(crate) start: NonNull<u8>,
+    pub(crate) size: NonZeroUsize,
+    pub(crate) hold: Hold,
+}
+
+// SAFETY: a mapping is the process's, not a thread's, and the pointer is only ever handed out.
+unsafe impl Send for SysVSegment {}
+// SAFETY: as above; what others may write is reached through pointers, atomics and copies.
+unsafe impl Sync for SysVSegment {}
+
+impl SysVSegment {
+    fn object(&self) -> Id {
+        Id(self.hold.object as i32)
+    }
+
+    fn leave(&self, patience: Patience, release: impl FnOnce() -> bool) -> Detached {
+        let look = || look(self.object(), self.id.get());
+        if !self.hold.is_this_process() {
+            // A child of a fork: it let go of its copy, and its parent's attachment is counted.
+            return if release() { look() } else { OUTLIVES };
+        }
+        self.hold.leave::<SysVKernel>(patience, release, look)
+    }
+
+    fn unmap(&self) -> Detached {
+        self.leave(Patience::Bounded, || {
+            // SAFETY: called by `detach` and `drop` only, which end the segment.
+            unsafe { sys::detach(self.start) }.is_ok()
+        })
+    }
+
+    fn range(&self) -> AddressRange {
+        // SAFETY: shmat mapped it for us, and from here on the range is what unmaps it.
+        unsafe { AddressRange::new(self.start, self.size) }
+    }
+
+    /// Waits until ours is the only attachment.
+    fn wait_for_others(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while sys::stat(self.object()).is_ok_and(|stat| stat.holders() > 1) && Instant::now() < deadline {
+            thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+impl Drop for SysVSegment {
+    fn drop(&mut self) {
+        self.unmap();
+    }
+}
+
+// SAFETY: shmat(2) maps the whole segment, readable and writable, at a page boundary; a System V segment cannot
+// shrink. The overlay keeps the same addresses.
+unsafe impl Segment for SysVSegment {
+    type Range = AddressRange;
+
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn as_ptr(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    fn size(&self) -> NonZeroUsize {
+        self.size
+    }
+
+    fn access(&self) -> Access {
+        Access::ReadWrite
+    }
+
+    fn is_current(&self) -> bool {
+        sys::find(self.id) == Ok(self.object())
+    }
+
+    fn detach(self) -> Detached {
+        let detached = self.unmap();
+        forget(self);
+        detached
+    }
+
+    fn let_go_in_place(self, patience: Duration) -> (Detached, AddressRange) {
+        if self.hold.created_here && !patience.is_zero() {
+            self.wait_for_others(patience);
+        }
+        let range = self.range();
+        let detached = self.leave(Patience::Bounded, || range.overlay().is_ok());
+        forget(self);
+        (detached, range)
+    }
+}
+
+impl LeaveInSignal for SysVSegment {
+    unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {
+        let range = ManuallyDrop::new(self.range()); // the process ends, and its addresses with it
+        self.leave(Patience::Until(deadline), || range.overlay().is_ok())
+    }
+}
+
+/// Frees what a segment owns besides its attachment.
+fn forget(segment: SysVSegment) {
+    let mut segment = ManuallyDrop::new(segment);
+    // SAFETY: `drop` will not run, and nothing uses the fields again.
+    unsafe { std::ptr::drop_in_place(&raw mut segment.key) };
+    // SAFETY: as above.
+    unsafe { std::ptr::drop_in_place(&raw mut segment.hold) };
+}

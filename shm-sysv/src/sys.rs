@@ -1,0 +1,149 @@
+//! The four system calls, as safe as they can be made. nix has none of them.
+
+use libc::{c_int, key_t};
+use nix::errno::Errno;
+use std::{mem::MaybeUninit, num::NonZeroU32, ptr::NonNull};
+
+/// A segment's id, as `shmget` returns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Id(pub(crate) c_int);
+
+/// What the kernel tells of a segment.
+#[derive(Clone, Copy)]
+pub(crate) struct Stat(libc::shmid_ds);
+
+impl Stat {
+    pub(crate) const fn key(&self) -> u32 {
+        key_of(&self.0) as u32
+    }
+
+    pub(crate) const fn uid(&self) -> u32 {
+        self.0.shm_perm.uid
+    }
+
+    pub(crate) const fn gid(&self) -> u32 {
+        self.0.shm_perm.gid
+    }
+
+    pub(crate) const fn mode(&self) -> u32 {
+        self.0.shm_perm.mode as u32 & 0o777
+    }
+
+    pub(crate) const fn size(&self) -> usize {
+        self.0.shm_segsz
+    }
+
+    pub(crate) const fn holders(&self) -> u64 {
+        self.0.shm_nattch
+    }
+
+    pub(crate) const fn creator(&self) -> u32 {
+        self.0.shm_cpid as u32
+    }
+
+    /// When it was created or its mode last changed, in seconds since 1970.
+    pub(crate) const fn changed(&self) -> i64 {
+        self.0.shm_ctime
+    }
+
+    /// `IPC_RMID` was called: it goes with its last attachment, and its key is free already.
+    pub(crate) const fn destroyed(&self) -> bool {
+        self.0.shm_perm.mode as u32 & SHM_DEST != 0
+    }
+}
+
+/// Looks a segment up. shmget(2) checks the permissions that its flags ask for: with none, it asks for none.
+pub(crate) fn find(key: NonZeroU32) -> Result<Id, Errno> {
+    // SAFETY: shmget takes no pointers.
+    Errno::result(unsafe { libc::shmget(key.get() as key_t, 0, 0) }).map(Id)
+}
+
+/// Creates a segment; `EEXIST` where the key is taken. The umask does not apply.
+pub(crate) fn create(key: NonZeroU32, size: usize, mode: u32) -> Result<Id, Errno> {
+    let flags = libc::IPC_CREAT | libc::IPC_EXCL | mode as c_int;
+    // SAFETY: shmget takes no pointers.
+    Errno::result(unsafe { libc::shmget(key.get() as key_t, size, flags) }).map(Id)
+}
+
+/// Attaches for reading and writing, where the kernel likes.
+pub(crate) fn attach(id: Id) -> Result<NonNull<u8>, Errno> {
+    // SAFETY: without an address of ours, shmat(2) chooses "a suitable (unused) page-aligned address".
+    let start = unsafe { libc::shmat(id.0, std::ptr::null(), 0) };
+    // shmat(2): "on error, (void *) -1 is returned".
+    if start.addr() == usize::MAX {
+        return Err(Errno::last());
+    }
+    NonNull::new(start.cast()).ok_or(Errno::EINVAL)
+}
+
+/// Detaches what [`attach`] returned.
+///
+/// # Safety
+///
+/// Nobody uses that memory afterwards.
+pub(crate) unsafe fn detach(start: NonNull<u8>) -> Result<(), Errno> {
+    // SAFETY: by the caller's promise.
+    Errno::result(unsafe { libc::shmdt(start.as_ptr().cast()) }).map(drop)
+}
+
+/// Tells of a segment, whoever may read it; `EINVAL` or `EIDRM` where it is gone.
+pub(crate) fn stat(id: Id) -> Result<Stat, Errno> {
+    // shmctl(2), SHM_STAT_ANY (Linux 4.17): "Return a shmid_ds structure as for SHM_STAT. However,
+    // shm_perm.mode is not checked for read access" — which matters while the mode is 0. It finds by the id's
+    // index alone and returns the id of what is there.
+    #[cfg(target_os = "linux")]
+    match control(id, SHM_STAT_ANY) {
+        Ok((found, stat)) if found == id.0 => return Ok(stat),
+        Ok(_) => return Err(Errno::EIDRM),
+        Err(_) => {} // an older kernel
+    }
+    control(id, libc::IPC_STAT).map(|(_, stat)| stat)
+}
+
+fn control(id: Id, command: c_int) -> Result<(c_int, Stat), Errno> {
+    let mut raw = MaybeUninit::uninit();
+    // SAFETY: these commands write the whole structure on success.
+    let result = Errno::result(unsafe { libc::shmctl(id.0, command, raw.as_mut_ptr()) })?;
+    // SAFETY: it succeeded.
+    Ok((result, Stat(unsafe { raw.assume_init() })))
+}
+
+/// Changes the permission bits; the owner stays what `stat` says.
+pub(crate) fn set_mode(id: Id, stat: &Stat, mode: u32) -> Result<(), Errno> {
+    let mut raw = stat.0;
+    raw.shm_perm.mode = mode as _;
+    // SAFETY: the structure is filled in and lives through the call.
+    Errno::result(unsafe { libc::shmctl(id.0, libc::IPC_SET, &raw mut raw) }).map(drop)
+}
+
+/// Marks a segment to go with its last attachment.
+pub(crate) fn remove(id: Id) -> Result<(), Errno> {
+    // SAFETY: IPC_RMID ignores the pointer.
+    Errno::result(unsafe { libc::shmctl(id.0, libc::IPC_RMID, std::ptr::null_mut()) }).map(drop)
+}
+
+// sys/shm.h; the libc crate does not have them.
+const SHM_DEST: u32 = 0o1000;
+#[cfg(target_os = "linux")]
+const SHM_STAT_ANY: c_int = 15;
+
+cfg_if::cfg_if! {
+    if #[cfg(all(target_os = "linux", target_env = "musl"))] {
+        #[expect(deprecated, reason = "its next name is behind a feature of the libc crate")]
+        const fn key_of(raw: &libc::shmid_ds) -> key_t {
+            raw.shm_perm.__ipc_perm_key
+        }
+    } else if #[cfg(target_os = "linux")] {
+        const fn key_of(raw: &libc::shmid_ds) -> key_t {
+            raw.shm_perm.__key
+        }
+    } else if #[cfg(target_os = "macos")] {
+        const fn key_of(raw: &libc::shmid_ds) -> key_t {
+            raw.shm_perm._key
+        }
+    } else {
+        const fn key_of(raw: &libc::shmid_ds) -> key_t {
+            raw.shm_perm.key
+        }
+    }
+}

@@ -1,0 +1,244 @@
+'use strict';
+
+// The command line: what each command prints, does, refuses, and its exit codes.
+
+const assert = require('node:assert/strict');
+const { spawn, spawnSync } = require('node:child_process');
+const { randomInt } = require('node:crypto');
+const { once: event } = require('node:events');
+const { readFileSync, writeFileSync } = require('node:fs');
+const path = require('node:path');
+const { describe, test } = require('node:test');
+const { built, packageFolder, run, runtime } = require('./support/packaging.js');
+
+const shm = require(packageFolder);
+const command = path.join(packageFolder, 'cli.js');
+const cli = (...args) => spawnSync(process.execPath, [command, ...args], { encoding: 'utf8' });
+const good = (...args) => run(process.execPath, [command, ...args]).stdout;
+
+const posix = { skip: !built.includes('posix') && 'this build has no POSIX' };
+const sysv = { skip: !built.includes('sysv') && 'this build has no System V' };
+const foreign = { skip: posix.skip || (process.platform !== 'linux' && 'POSIX objects are files on Linux only') };
+
+const newName = () => `/cli-${process.pid}-${randomInt(2 ** 40)}`;
+const newKey = () => randomInt(1, 2 ** 31);
+
+function fails(status, message, ...args) {
+  const result = cli(...args);
+  assert.equal(result.status, status, result.stdout + result.stderr);
+  assert.match(result.stderr, message);
+  assert.equal(result.stdout, '');
+}
+
+test('--help names every command and the exit codes', () => {
+  const help = good('--help');
+  for (const name of ['ls', 'inspect', 'watch', 'create', 'rm', 'sweep']) assert.match(help, new RegExp(`^  ${name}\\b`, 'm'));
+  assert.match(help, /exit code/);
+  assert.equal(good('ls', '--help'), help);
+  const { version } = JSON.parse(readFileSync(path.join(packageFolder, 'package.json'), 'utf8'));
+  assert.equal(good('--version'), `${version}\n`);
+  assert.equal(cli().status, 2);
+});
+
+test('wrong usage is exit code 2, and says what is wrong', () => {
+  fails(2, /no such command: lss/, 'lss');
+  fails(2, /no such command: toString/, 'toString');
+  fails(2, /--jason/, 'ls', '--jason');
+  fails(2, /which KEY/, 'inspect');
+  fails(2, /too many keys/, 'ls', '7');
+  fails(2, /--type float33/, 'inspect', '7', '--type', 'float33');
+  fails(2, /multiple of 4/, 'inspect', '7', '--type', 'float32', '--offset', '2');
+  fails(2, /--bytes/, 'inspect', '7', '--bytes', '0');
+  fails(2, /--size or --length/, 'create');
+  fails(2, /--size or --length/, 'create', '--size', '4', '--length', '4');
+  fails(2, /--size is an integer/, 'create', '--size', '1.5');
+  fails(2, /--backend/, 'ls', '--backend', 'other');
+});
+
+test('what the library refuses is exit code 1, with its message', () => {
+  fails(1, /"key"/, 'create', '0', '--size', '4');
+  fails(1, /multiple of 8/, 'create', '--size', '10', '--type', 'float64');
+  fails(1, /"mode"/, 'create', '--size', '10', '--mode', '999');
+});
+
+test('create makes a segment that stays, and rm removes it', () => {
+  const key = Number(good('create', '--size', '100'));
+  const info = shm.info(key);
+  assert.equal(info.size, 100);
+  assert.equal(info.state, 'persistent');
+  assert.equal(info.mode, 0o600);
+  fails(1, /that key is taken/, 'create', `0x${key.toString(16)}`, '--size', '4');
+  assert.equal(good('rm', String(key)), '');
+  assert.equal(shm.info(key), null);
+  fails(1, /no such segment/, 'rm', String(key));
+});
+
+test('create takes elements, a mode, a name', posix, () => {
+  const name = newName();
+  assert.equal(good('create', name.slice(1), '--length', '5', '--type', 'float64', '--mode', '640'), `${name}\n`);
+  assert.deepEqual([shm.info(name).size, shm.info(name).mode], [40, 0o640]);
+  good('rm', name);
+});
+
+test('--backend puts an integer key on POSIX', posix, () => {
+  const key = newKey();
+  good('create', String(key), '--size', '4', '--backend', 'posix');
+  assert.equal(shm.info({ key, backend: 'posix' }).size, 4);
+  good('rm', String(key), '--backend', 'posix');
+  assert.equal(shm.info({ key, backend: 'posix' }), null);
+});
+
+test('ls shows each segment, for people and as JSON', () => {
+  const view = shm.create({ size: 123, mode: 0o640 });
+  const lines = good('ls').split('\n');
+  assert.match(lines[0], /^KEY +BACKEND +SIZE +MODE +OWNER +HOLDERS +CREATED BY +AGE +STATE$/);
+  const line = lines.find((line) => line.split(/\s+/).includes(String(view.key)));
+  assert.match(line, new RegExp(`${view.key} +${built[0]} +123 +0640 +\\S+ +1 +${process.pid} .* +held$`));
+  const info = JSON.parse(good('ls', '--json')).find(({ key }) => key === view.key);
+  assert.equal(info.creator, process.pid);
+  assert.equal(info.mode, 0o640);
+  if (built[0] === 'posix') assert.deepEqual(info.mappedBy, [process.pid]);
+  else assert.equal(info.holders, 1);
+  shm.detach(view);
+});
+
+test('ls does not let a name speak to the terminal', foreign, () => {
+  const name = `${newName()}\x1b[31m`;
+  writeFileSync(`/dev/shm${name}`, 'x');
+  const shown = good('ls');
+  good('rm', name);
+  assert.ok(!shown.includes('\x1b'));
+  assert.match(shown, /\\u001b\[31m/);
+});
+
+test('inspect shows bytes, and elements by type', () => {
+  const view = shm.create({ size: 64, type: 'Uint8Array' });
+  view.set(Buffer.from('hello, world'), 4);
+  shm.get(view.key, 'Float32Array')[8] = 1.1;
+  const key = String(view.key);
+  assert.equal(
+    good('inspect', key),
+    [
+      '00000000  00 00 00 00 68 65 6c 6c 6f 2c 20 77 6f 72 6c 64  |....hello, world|',
+      '00000010  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  |................|',
+      '00000020  cd cc 8c 3f 00 00 00 00 00 00 00 00 00 00 00 00  |...?............|',
+      '00000030  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  |................|',
+      '',
+    ].join('\n'),
+  );
+  const floats = good('inspect', key, '--type', 'float32', '--offset', '32');
+  assert.equal(floats, '00000020  1.1   0   0   0\n00000030    0   0   0   0\n');
+  assert.match(good('inspect', key, '--bytes', '5'), /^00000000 {2}00 00 00 00 68 +\|\.\.\.\.h\|\n… 59 more bytes/);
+  assert.match(good('inspect', key, '--type', 'BigInt64Array', '--bytes', '8'), /^00000000 {2}\d{19}\n/);
+  fails(1, /has 64 bytes/, 'inspect', key, '--offset', '64');
+  assert.equal(shm.info(view.key).state, 'held', 'it left nothing, and took nothing');
+  shm.detach(view);
+  fails(1, /no such segment/, 'inspect', key);
+});
+
+test('lines that repeat are one *', () => {
+  const view = shm.create(160);
+  const lines = good('inspect', String(view.key)).trim().split('\n');
+  assert.equal(lines.length, 3);
+  assert.equal(lines[1], '*');
+  assert.match(lines[2], /^00000090/);
+  shm.detach(view);
+});
+
+test('inspect reads what it may not write', foreign, () => {
+  const name = newName();
+  writeFileSync(`/dev/shm${name}`, 'of another program', { mode: 0o400 });
+  assert.match(good('inspect', name), /of another progr/);
+  assert.match(good('inspect', name, '--type', 'int16'), /^00000000 {2}\d+/);
+  good('rm', name);
+});
+
+test('watch shows what changed, and ends with the segment', async () => {
+  const view = shm.create({ length: 4, type: 'Int32Array' });
+  view[0] = 7;
+  const child = spawn(process.execPath, [command, 'watch', String(view.key), '--type', 'int32', '--every', '20']);
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    output += text;
+    if (/ 7 +0 +0 +0\n/.test(output)) view[2] = 42;
+    if (/ 42\*/.test(output)) shm.destroy(view);
+  });
+  const [code] = await event(child, 'close');
+  assert.equal(code, 0);
+  assert.match(output, / 7 +0 +42\* +0\n/);
+  assert.match(output, /gone\n$/);
+  assert.ok(!output.includes('\x1b'), 'no colours but on a terminal');
+  shm.detach(view);
+});
+
+test('watch takes a number of times', () => {
+  const view = shm.create(4);
+  const shown = good('watch', String(view.key), '--times', '2', '--every', '10');
+  assert.equal(shown.match(/^00000000/gm).length, 2);
+  shm.detach(view);
+});
+
+test('on a terminal watch draws in place, with colours', (t) => {
+  if (spawnSync('script', ['--version']).error) return t.skip('script is missing');
+  const view = shm.create(4);
+  const line = `${runtime} "${command}" watch ${view.key} --times 2 --every 10`;
+  const env = { ...process.env, TERM: 'xterm', NO_COLOR: '' };
+  const { stdout } = run('script', ['-qec', line, '/dev/null'], { env });
+  assert.match(stdout, /\x1b\[1A\x1b\[J/);
+  assert.match(stdout, /\x1b\[2m00000000\x1b\[0m/);
+  const plain = run('script', ['-qec', line, '/dev/null'], { env: { ...env, NO_COLOR: '1' } }).stdout;
+  assert.ok(!plain.includes('\x1b[2m'));
+  shm.detach(view);
+});
+
+describe('rm refuses what someone holds, unless forced', () => {
+  for (const [backend, reason] of [['sysv', sysv], ['posix', posix]]) {
+    test(backend, reason, () => {
+      const view = shm.create({ size: 4, backend });
+      const other = shm.create({ size: 4, backend, persist: true });
+      shm.detach(other);
+      const keys = [String(view.key), String(other.key), '--backend', backend];
+      fails(1, /held by 1: --force removes it/, 'rm', ...keys);
+      assert.equal(shm.info({ key: view.key, backend }).state, 'held');
+      assert.equal(shm.info({ key: other.key, backend }), null, 'the rest is removed');
+      view[0] = 1;
+      assert.equal(good('rm', String(view.key), '--force', '--backend', backend), '');
+      assert.equal(shm.info({ key: view.key, backend }), null);
+      assert.equal(view[0], 1, 'a holder keeps its memory');
+      shm.detach(view);
+    });
+  }
+
+  test('what another program made', foreign, () => {
+    const name = newName();
+    writeFileSync(`/dev/shm${name}`, 'x');
+    const view = shm.get(name);
+    fails(1, /held by 1/, 'rm', name);
+    shm.detach(view);
+    good('rm', name);
+    assert.equal(shm.info(name), null);
+  });
+});
+
+test('sweep says what it frees, and with --dry-run what it would', () => {
+  const child = `const shm = require(${JSON.stringify(packageFolder)});
+    console.log(shm.create(4321).key); process.kill(process.pid, 'SIGKILL');`;
+  const key = run(process.execPath, ['-e', child], { status: null }).stdout.trim();
+  const line = `${key} (${built[0]}, 4321 bytes)`;
+  const found = good('sweep', '--dry-run');
+  // Another process on this machine may have swept it by now.
+  if (shm.info(Number(key)) !== null) {
+    assert.ok(found.includes(`would free ${line}`), found);
+    fails(1, /held by nobody/, 'inspect', key);
+    const freed = good('sweep');
+    assert.ok(freed.includes(`freed ${line}`) || freed === 'nothing to free\n', freed);
+  }
+  assert.equal(shm.info(Number(key)), null);
+});
+
+test('a reader that has seen enough is no error', () => {
+  const view = shm.create(4);
+  const { status, stderr } = spawnSync('sh', ['-c', `${runtime} "${command}" ls | head -n 1`], { encoding: 'utf8' });
+  assert.deepEqual([status, stderr], [0, '']);
+  shm.detach(view);
+});

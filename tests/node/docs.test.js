@@ -1,0 +1,86 @@
+'use strict';
+
+// Every code block of the README and the guides, run as it is printed. A `text` block that follows one is its output.
+
+const assert = require('node:assert/strict');
+const { spawnSync } = require('node:child_process');
+const { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } = require('node:fs');
+const path = require('node:path');
+const { after, describe, test } = require('node:test');
+const { once, packageFolder, root, run, temporary } = require('./support/packaging.js');
+
+const project = temporary();
+mkdirSync(path.join(project, 'node_modules'));
+symlinkSync(packageFolder, path.join(project, 'node_modules', 'shm-node'));
+after(() => rmSync(project, { recursive: true, force: true }));
+
+const guides = path.join('docs', 'guides');
+const files = ['README.md', path.join('docs', 'api.md'), path.join('docs', 'architecture.md')];
+if (existsSync(path.join(root, guides))) files.push(...readdirSync(path.join(root, guides)).map((file) => path.join(guides, file)));
+
+function blocksOf(text) {
+  const blocks = [];
+  for (const [all, language, code] of text.matchAll(/^```(\w*)\n(.*?)^```$/gms)) {
+    const line = text.slice(0, text.indexOf(all)).split('\n').length;
+    if (language === 'text') blocks.at(-1).output = code;
+    else blocks.push({ language, code, line });
+  }
+  return blocks;
+}
+
+const env = { ...process.env, SHM_NODE_QUIET: '0', NODE_OPTIONS: '' };
+const python = process.env.PYTHON ?? 'python3';
+const has = (command) => spawnSync(command, ['--version']).error === undefined;
+
+const runners = {
+  js(file, { code, output }) {
+    writeFileSync(`${file}.cjs`, code);
+    check(run(process.execPath, [`${file}.cjs`], { cwd: project, env }), output);
+  },
+  python(file, { code, output }, t) {
+    if (!has(python)) return t.skip('python3 is missing');
+    if (code.includes('import numpy') && spawnSync(python, ['-c', 'import numpy']).status !== 0) {
+      return t.skip('numpy is missing');
+    }
+    writeFileSync(`${file}.py`, code);
+    check(run(python, [`${file}.py`], { cwd: project, env }), output);
+  },
+  sh(file, { code }) {
+    const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+    for (const line of code.trim().split('\n')) {
+      const [command, first, second] = line.split(' ');
+      if (line === 'npm install shm-node') continue; // package.test.js does it, with the tarball
+      else if (command === 'npm') assert.ok(scripts[first === 'run' ? second : first], line);
+      else run('bash', ['-c', line.replace('npx shm-node', '"$NODE" "$CLI"')], {
+        cwd: project,
+        env: { ...env, NODE: process.execPath, CLI: path.join(packageFolder, 'cli.js') },
+      });
+    }
+  },
+  mermaid() {},
+};
+
+function check({ stdout }, output) {
+  if (output !== undefined) assert.equal(stdout, output);
+}
+
+for (const file of files.filter((file) => existsSync(path.join(root, file)))) {
+  describe(file, once, () => {
+    const text = readFileSync(path.join(root, file), 'utf8');
+    for (const block of blocksOf(text)) {
+      test(`line ${block.line}, ${block.language}`, (t) => {
+        const name = `${path.basename(file, '.md')}-${block.line}`;
+        return runners[block.language](path.join(project, name), block, t);
+      });
+    }
+
+    test('its links lead somewhere', () => {
+      const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading);
+      const anchors = headings.map((heading) => heading.toLowerCase().replace(/[^\w -]/g, '').replaceAll(' ', '-'));
+      for (const [, link] of text.matchAll(/\]\(([^)]+)\)/g)) {
+        if (link.startsWith('#')) assert.ok(anchors.includes(link.slice(1)), link);
+        else if (!link.startsWith('https:')) assert.ok(existsSync(path.join(root, path.dirname(file), link)), link);
+      }
+    });
+  });
+}

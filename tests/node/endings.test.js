@@ -1,0 +1,300 @@
+'use strict';
+
+// Every way for a process to end, seen from outside: what it held is gone, its exit code or signal is unchanged,
+// and one line is printed, by the main thread, where JavaScript may still print. Signals: signals.test.js.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const { describe, it } = require('node:test');
+const { ask, built, existing, newKey, newKeys, needsRoot, privately, run, start, until } = require('./support.js');
+
+const TOLD = `shm segments destroyed: ${built.length}\n`;
+const SILENT = '';
+
+const noCore = ['sh', '-c', 'ulimit -c 0; exec "$@"', 'sh'];
+
+/** Ways to end that JavaScript or the C library sees: all is freed before the process is gone. */
+const clean = {
+  'the normal end': [() => {}, 0, TOLD],
+  'the normal end with process.exitCode': [() => (process.exitCode = 4), 4, TOLD],
+  'process.exit() in the same tick as create': [() => process.exit(), 0, TOLD],
+  'process.exit(5) later': [() => setTimeout(() => process.exit(5), 5), 5, TOLD],
+  'process.exit() from a promise': [() => Promise.resolve().then(() => process.exit(6)), 6, TOLD],
+  'process.reallyExit()': [() => process.reallyExit(7), 7, SILENT],
+  'an uncaught throw': [() => { throw new Error('on purpose'); }, 1, TOLD],
+  'an uncaught throw later': [() => setImmediate(() => { throw new Error('on purpose'); }), 1, TOLD],
+  'an unhandled rejection': [() => void Promise.reject(new Error('on purpose')), 1, TOLD],
+  'a throw that the program catches': [() => { process.on('uncaughtException', () => {}); throw new Error(); }, 0, TOLD],
+};
+
+describe('at', { concurrency: 4 }, () => {
+  for (const [claim, [end, code, stdout]] of Object.entries(clean)) {
+    it(`${claim} all is freed, and the exit code is ${code}`, async () => {
+      const keys = newKeys();
+      const ended = await run(`(shm, keys) => { hold(keys); (${end})(); }`, [keys]);
+      assert.deepEqual([ended.code, ended.signal, ended.stdout], [code, null, stdout], ended.stderr);
+      assert.equal(/on purpose/.test(ended.stderr), /on purpose/.test(end), 'the error is shown as ever');
+      assert.deepEqual(existing(keys), []);
+    });
+  }
+
+  it('the end of a program that detached everything itself nothing is printed', async () => {
+    const { stdout, code } = await run((shm, keys) => {
+      hold(keys);
+      shm.detachAll();
+    }, [newKeys()]);
+    assert.deepEqual([stdout, code], ['', 0]);
+  });
+
+  it('the end of a program that only got its segments nothing is printed, and they stay', async () => {
+    const keys = newKeys();
+    const holder = start((shm, keys) => { hold(keys); ready(); process.stdin.resume(); }, [keys], { stdin: 'pipe' });
+    await holder.ready;
+    const { stdout, code } = await run((shm, keys) => keys.forEach((key) => shm.get(key)), [keys]);
+    assert.deepEqual([stdout, code], ['', 0]);
+    assert.deepEqual(existing(keys), keys);
+    holder.child.stdin.end();
+    assert.equal((await holder.ended).stdout, TOLD);
+    assert.deepEqual(existing(keys), []);
+  });
+
+  for (const end of [() => {}, () => process.on('exit', () => {})]) {
+    it(`any end nothing is printed with SHM_NODE_QUIET=1, ${end}`, async () => {
+      const keys = newKeys();
+      const { stdout } = await run(`(shm, keys) => { hold(keys); (${end})() }`, [keys], { env: { SHM_NODE_QUIET: '1' } });
+      assert.equal(stdout, '');
+      assert.deepEqual(existing(keys), []);
+    });
+  }
+
+  it('an end with standard output closed all is freed', async () => {
+    const keys = newKeys();
+    const { code } = await run((shm, keys) => { require('fs').closeSync(1); hold(keys); process.exit(3); }, [keys]);
+    assert.equal(code, 3);
+    assert.deepEqual(existing(keys), []);
+  });
+});
+
+describe("a user's exit listener", { concurrency: 4 }, () => {
+  const listener = "(code) => console.log('listener', code, views.map((view) => view[0]).join())";
+  const LISTENED = (code) => `listener ${code} ${built.map(() => 42).join()}\n`;
+
+  for (const [claim, program] of Object.entries({
+    'registered before create': `process.on('exit', ${listener}); fill();`,
+    'registered after create': `fill(); process.on('exit', ${listener});`,
+    'registered after create, followed by process.exit() in the same tick': `fill(); process.on('exit', ${listener}); process.exit();`,
+    'registered before create, followed by process.exit() in the same tick': `process.on('exit', ${listener}); fill(); process.exit();`,
+    'registered by an exit listener': `fill(); process.on('exit', () => process.on('exit', ${listener})); process.emit('exit', 0); process.removeAllListeners('exit'); process.on('exit', ${listener});`,
+    'on beforeExit': `fill(); process.once('beforeExit', ${listener});`,
+  })) {
+    it(`${claim} still reads its views`, async () => {
+      const keys = newKeys();
+      const body = `(shm, keys) => {
+        let views = [];
+        const fill = () => { views = hold(keys); views.forEach((view) => view[0] = 42); };
+        ${program}
+      }`;
+      const { stdout, stderr, code } = await run(body, [keys]);
+      assert.ok(stdout.startsWith(LISTENED(0)), `${stdout}\n${stderr}`);
+      assert.deepEqual([code, stderr], [0, '']);
+      assert.deepEqual(existing(keys), []);
+      if (claim.startsWith('registered before') || claim.startsWith('registered after') || claim.startsWith('on')) {
+        assert.equal(stdout, LISTENED(0) + TOLD, 'the line comes last, once');
+      }
+    });
+  }
+
+  it('may be many, before and after, and all run before the line', async () => {
+    const keys = newKeys();
+    const { stdout } = await run((shm, keys) => {
+      const say = (what) => process.on('exit', () => console.log(what, views[0][0]));
+      let views;
+      say('one');
+      views = hold(keys);
+      say('two');
+      say('three');
+      process.exit();
+    }, [keys]);
+    assert.equal(stdout, `one 0\ntwo 0\nthree 0\n${TOLD}`);
+    assert.deepEqual(existing(keys), []);
+  });
+
+  it('decides on the exit code', async () => {
+    const keys = newKeys();
+    const { code, stdout } = await run((shm, keys) => {
+      hold(keys);
+      process.on('exit', () => (process.exitCode = 9));
+    }, [keys]);
+    assert.deepEqual([code, stdout], [9, TOLD]);
+    assert.deepEqual(existing(keys), []);
+  });
+
+  it('may detach what it likes', async () => {
+    const keys = newKeys();
+    const { stdout } = await run((shm, keys) => {
+      hold(keys);
+      process.on('exit', () => console.log(shm.detach(keys[0])));
+      process.on('exit', () => shm.create(64));
+    }, [keys]);
+    assert.equal(stdout, `0\n${TOLD}`, 'one less, one more');
+    assert.deepEqual(existing(keys), []);
+  });
+
+  it('may call process.exit() or throw', async () => {
+    // 1 or 7, as this version of Node has it.
+    const thrown = (await run("() => process.on('exit', () => { throw new Error() })", [])).code;
+    for (const [end, expected] of [
+      ["process.on('exit', () => process.exit(3)); hold(keys)", 3],
+      ["hold(keys); process.on('exit', () => process.exit(3))", 3],
+      ["hold(keys); process.on('exit', () => { throw new Error() })", thrown],
+    ]) {
+      const keys = newKeys();
+      const { code, signal } = await run(`(shm, keys) => { ${end} }`, [keys]);
+      assert.deepEqual([code, signal], [expected, null], end);
+      assert.deepEqual(existing(keys), [], end);
+    }
+  });
+});
+
+describe('worker threads that hold segments', { concurrency: 4 }, () => {
+  const WORKER = `
+    const { Worker, isMainThread, workerData } = require('worker_threads');
+    const inWorker = (keys, then = '') => new Promise((resolve) => new Worker(
+      \`const shm = require(process.env.SHM_NODE_PACKAGE);
+       for (const key of require('worker_threads').workerData) shm.create({ ...key, size: 4096 });
+       require('worker_threads').parentPort.postMessage(1);
+       \${then || 'setInterval(() => {}, 1000)'}\`,
+      { eval: true, workerData: keys },
+    ).once('message', resolve));`;
+
+  for (const [claim, end, code, then] of [
+    ['process.exit()', 'process.exit(2)', 2],
+    ['process.exit() while they spin', 'process.exit(2)', 2, 'for (;;);'],
+    ['an uncaught throw', "setImmediate(() => { throw new Error('on purpose') })", 1],
+    ['their own normal end', '', 0, 'void 0'],
+  ]) {
+    it(`are freed at ${claim}, and print nothing`, async () => {
+      const [keys, others] = [newKeys(), newKeys()];
+      const body = `async (shm, keys, others) => {
+        ${WORKER}
+        hold(keys);
+        await inWorker(others, ${JSON.stringify(then)});
+        ${end}
+      }`;
+      const ended = await run(body, [keys, others]);
+      assert.deepEqual([ended.code, ended.signal, ended.stdout], [code, null, TOLD], ended.stderr);
+      assert.deepEqual(existing([...keys, ...others]), []);
+    });
+  }
+
+  it('print nothing either where the main thread holds none', async () => {
+    const keys = newKeys();
+    const ended = await run(`async (shm, keys) => { ${WORKER} await inWorker(keys); process.exit(); }`, [keys]);
+    assert.deepEqual([ended.code, ended.stdout], [0, '']);
+    assert.deepEqual(existing(keys), []);
+  });
+});
+
+describe('what runs none of our code', { concurrency: 4 }, () => {
+  for (const [claim, end, signal] of [
+    ['SIGKILL', () => process.kill(process.pid, 'SIGKILL'), 'SIGKILL'],
+    ['abort()', () => process.abort(), 'SIGABRT'],
+    ['a segmentation fault', () => process.kill(process.pid, 'SIGSEGV'), 'SIGSEGV'],
+  ]) {
+    for (const [how, call] of [
+      ['first create', (shm) => built.map((backend) => shm.create({ size: 64, backend })).length],
+      ['first get', (shm, built, key) => built.map((backend) => shm.get({ key, backend })).length],
+      ['sweep()', (shm) => shm.sweep()],
+    ]) {
+      it(`${claim}: all is freed by the next process's ${how}`, async () => {
+        const keys = newKeys();
+        const ended = await run(`(shm, keys) => { hold(keys).forEach((view) => view.fill(1)); (${end})(); }`, [keys], { under: noCore });
+        assert.deepEqual([ended.code, ended.signal, ended.stdout], [null, signal, '']);
+        const next = `(shm, built, key) => { (${call})(shm, built, key); ready(); process.kill(process.pid, 'SIGKILL') }`;
+        await run(next, [built, newKey()]);
+        assert.deepEqual(existing(keys), []);
+      });
+    }
+  }
+
+  it('leaves them until then, and sweep() says how many it freed', needsRoot(), async () => {
+    const seen = await ask(
+      async (shm, support, keys) => {
+        const { existing, run } = require(support);
+        await run((shm, keys) => { hold(keys); process.kill(process.pid, 'SIGKILL'); }, [keys]);
+        const states = keys.map((key) => shm.info(key).state);
+        const before = existing(keys).length;
+        ready([states, before, shm.sweep(), existing(keys).length, shm.sweep()]);
+      },
+      [require.resolve('./support.js'), newKeys()],
+      { under: privately() },
+    );
+    assert.deepEqual(seen, [built.map(() => 'orphan'), built.length, built.length, 0, 0]);
+  });
+
+  it('never takes what another process still holds', async () => {
+    const keys = newKeys();
+    const holder = start((shm, keys) => {
+      hold(keys);
+      ready();
+      process.stdin.resume();
+    }, [keys], { stdin: 'pipe' });
+    await holder.ready;
+    await run((shm, keys) => { keys.forEach((key) => shm.get(key)); process.kill(process.pid, 'SIGKILL'); }, [keys]);
+    await run((shm) => shm.sweep());
+    assert.deepEqual(existing(keys), keys);
+    holder.child.stdin.end();
+    assert.equal((await holder.ended).stdout, TOLD);
+    assert.deepEqual(existing(keys), []);
+  });
+
+  it('and takes a cluster\'s primary: its workers go, and the last of them frees', async () => {
+    const keys = newKeys();
+    const primary = start((shm, keys) => {
+      const cluster = require('cluster');
+      if (cluster.isPrimary) {
+        hold(keys);
+        const workers = [cluster.fork(), cluster.fork()];
+        let attached = 0;
+        cluster.on('message', () => ++attached === workers.length && ready(workers.map(({ process }) => process.pid)));
+      } else {
+        keys.forEach((key) => shm.get(key));
+        process.send('attached');
+      }
+    }, [keys]);
+    const workers = await primary.ready;
+    primary.child.kill('SIGKILL');
+    // Gone, or waiting to be reaped by whoever inherits it.
+    const gone = (pid) => !fs.existsSync(`/proc/${pid}/stat`) || fs.readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
+    assert.ok(await until(() => workers.every(gone)), 'a worker outlived its primary');
+    assert.deepEqual(existing(keys), []);
+    assert.equal((await primary.ended).signal, 'SIGKILL');
+  });
+});
+
+describe('as pid 1 of a container', { ...needsRoot(), concurrency: 4 }, () => {
+  const asFirst = ['unshare', '--pid', '--fork', '--mount-proc'];
+
+  for (const [claim, end, code] of [
+    ['the normal end', () => {}, 0],
+    ['process.exit(5)', () => process.exit(5), 5],
+    ['an uncaught throw', () => { throw new Error('on purpose'); }, 1],
+  ]) {
+    it(`${claim} frees all`, async () => {
+      const keys = newKeys();
+      const ended = await run(`(shm, keys) => { hold(keys); if (process.pid === 1) (${end})(); }`, [keys], { under: asFirst });
+      assert.deepEqual([ended.code, ended.stdout], [code, TOLD], ended.stderr);
+      assert.deepEqual(existing(keys), []);
+    });
+  }
+
+  it('SIGKILL leaves it to the next process', async () => {
+    const keys = newKeys();
+    const first = start((shm, keys) => { hold(keys); ready(process.pid); setInterval(() => {}, 1000); }, [keys], { under: [...asFirst.slice(0, 1), '--kill-child', ...asFirst.slice(1)] });
+    assert.equal(await first.ready, 1);
+    first.child.kill('SIGKILL');
+    await first.ended;
+    await run((shm) => shm.sweep());
+    assert.deepEqual(existing(keys), []);
+  });
+});

@@ -1,0 +1,115 @@
+'use strict';
+
+// Our example, and the specification's own as it stands there: both print what the specification shows.
+
+const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { folder, shm, systemV } = require('./support.js');
+
+const root = path.join(__dirname, '..', '..');
+const specification = path.join(root, '..', 'shared', 'spec', 'spec.md');
+const RUNS = Number(process.env.SHM_NODE_EXAMPLE_RUNS ?? 2);
+
+const OUTPUT = `
+[Master] Typeof buf: Buffer Typeof arr: Float32Array
+[Worker] Typeof buf: Buffer Typeof arr: Float32Array
+0 [Master] Set buf[0]= 2  arr[0]= 5
+0 [Worker] Get buf[0]= 2  arr[0]= 5
+1 [Master] Set buf[0]= 3  arr[0]= 2.5
+1 [Worker] Get buf[0]= 3  arr[0]= 2.5
+2 [Master] Set buf[0]= 4  arr[0]= 1.25
+2 [Worker] Get buf[0]= 4  arr[0]= null
+3 [Master] Set buf[0]= 5  arr[0]= 0.625
+3 [Worker] Get buf[0]= 5  arr[0]= null
+4 [Master] Set buf[0]= 6  arr[0]= 0.3125
+shm segments destroyed: 2
+`.trim().split('\n');
+
+/** Runs a program in a folder of its own, whose `index.js` and `shm-node` are the package under test. */
+async function example(program, env = {}) {
+  const place = fs.mkdtempSync(path.join(os.tmpdir(), 'shm-node-example-'));
+  try {
+    fs.mkdirSync(path.join(place, 'shm-node'));
+    fs.mkdirSync(path.join(place, 'examples'));
+    for (const index of ['index.js', 'shm-node/index.js']) {
+      fs.writeFileSync(path.join(place, index), `module.exports = require(${JSON.stringify(folder)});`);
+    }
+    const file = path.join(place, program.in ?? '', 'example.js');
+    fs.writeFileSync(file, program.text);
+    const child = spawn(process.execPath, [file], { cwd: place, env: { ...process.env, ...env } });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text));
+    const [code, signal] = await new Promise((resolve) => child.on('close', (...end) => resolve(end)));
+    const left = [
+      ...[...systemV().values()].filter(({ cpid }) => cpid === child.pid),
+      ...shm.list().filter(({ creator }) => creator === child.pid),
+    ];
+    return { lines: stdout.trim().split('\n'), stderr, code, signal, left };
+  } finally {
+    fs.rmSync(place, { recursive: true });
+  }
+}
+
+const own = (lines, who) => lines.filter((line) => line.includes(who));
+
+/**
+ * Both examples have two processes with a clock of 500 ms each, and nothing that keeps them in step: on a busy machine
+ * the worker may look before the primary writes, with any shared memory. So the worker's lines may have another try;
+ * all else has to hold every time.
+ */
+async function check(program, context) {
+  for (let attempt = 1; ; attempt++) {
+    const { lines, stderr, code, signal, left } = await example(program);
+    assert.equal(stderr, '');
+    assert.deepEqual([code, signal], [0, null]);
+    assert.deepEqual(own(lines, '[Master]'), own(OUTPUT, '[Master]'));
+    assert.equal(lines.at(-1), OUTPUT.at(-1));
+    assert.deepEqual(left, []);
+    try {
+      assert.deepEqual(own(lines, '[Worker]'), own(OUTPUT, '[Worker]'));
+      assert.equal(lines.length, OUTPUT.length, lines.join('\n'));
+      return;
+    } catch (error) {
+      if (attempt === 3) throw error;
+      context.diagnostic(`the worker's clock slipped in attempt ${attempt}: ${own(lines, '[Worker]').join('; ')}`);
+    }
+  }
+}
+
+const ours = { in: 'examples', text: fs.readFileSync(path.join(root, 'examples', 'cluster.js'), 'utf8') };
+
+describe('our example', () => {
+  it("prints the specification's output, and leaves nothing", async (context) => {
+    await check(ours, context);
+  });
+
+  it('prints no last line with SHM_NODE_QUIET=1', async () => {
+    const { lines, left } = await example(ours, { SHM_NODE_QUIET: '1' });
+    assert.deepEqual(lines.filter((line) => line.startsWith('shm')), []);
+    assert.ok(lines.includes(OUTPUT.at(-2)));
+    assert.deepEqual(left, []);
+  });
+});
+
+const skip = fs.existsSync(specification) ? false : `there is no ${specification} here`;
+
+describe("the specification's example, as it stands", { skip }, () => {
+  const text = skip ? '' : fs.readFileSync(specification, 'utf8');
+  const program = { text: /```\s*js\n(.*?)```/s.exec(text)?.[1] };
+
+  it('shows the output that we expect', () => {
+    assert.deepEqual(/<b>Output:<\/b>\s*<pre>\n(.*?)\n<\/pre>/s.exec(text)[1].split('\n'), OUTPUT);
+  });
+
+  for (let run = 1; run <= RUNS; run++) {
+    it(`prints its output, and leaves nothing (run ${run} of ${RUNS})`, async (context) => {
+      await check(program, context);
+    });
+  }
+});

@@ -1,0 +1,176 @@
+'use strict';
+
+// Another user: kept out of what is ours, let into what is shared, and unable to plant anything that we would trust.
+
+const assert = require('node:assert/strict');
+const { describe, it } = require('node:test');
+const { ask, built, needsRoot, privately } = require('./support.js');
+
+const support = require.resolve('./support.js');
+const alone = { under: privately(), env: { SHM_NODE_QUIET: '1' } };
+
+describe('a second user', needsRoot(), () => {
+  it('gets EACCES on 0600, and neither reads nor destroys it', async () => {
+    const seen = await ask(
+      async (shm, support, built) => {
+        const { ask, asNobody, existing } = require(support);
+        const keys = built.map((backend) => ({ key: shm.create({ size: 64, backend }).key, backend }));
+        const answers = await ask(
+          (shm, keys) => {
+            const caught = (call) => {
+              try {
+                return call();
+              } catch ({ name, code, key, message }) {
+                return [name, code, typeof key, message.length > 30];
+              }
+            };
+            ready(keys.map((key) => [caught(() => shm.get(key)), caught(() => shm.destroy(key))]));
+          },
+          [keys],
+          { under: asNobody },
+        );
+        ready([answers.map(([got]) => got), answers.map(([, destroyed]) => destroyed[0]), existing(keys).length]);
+      },
+      [support, built],
+      alone,
+    );
+    assert.deepEqual(seen, [built.map(() => ['Error', 'EACCES', 'number', true]), built.map(() => 'Error'), built.length]);
+  });
+
+  it('shares a 0666 segment, leaves last, and the owner\'s next call frees it', async () => {
+    const seen = await ask(
+      async (shm, support, built) => {
+        const { asNobody, existing, run, start } = require(support);
+        const keys = built.map((backend) => ({ key: shm.create({ size: 64, backend, mode: 0o666 }).key, backend }));
+        const other = start(
+          (shm, keys) => {
+            const views = keys.map((key) => shm.get(key));
+            views.forEach((view) => (view[0] = 42));
+            ready();
+            process.stdin.once('data', () => {
+              keys.forEach((key) => shm.detach(key));
+              shm.sweep();
+              console.log(views.map((view) => view.length).join());
+            });
+          },
+          [keys],
+          { under: asNobody, stdin: 'pipe' },
+        );
+        await other.ready;
+        const values = keys.map((key) => shm.get(key)[0]);
+        const left = keys.map((key) => shm.detach(key));
+        shm.sweep();
+        const held = existing(keys).length;
+        other.child.stdin.end('go');
+        const { code, stdout, stderr } = await other.ended;
+        const after = existing(keys).length;
+        await run((shm) => shm.get(1));
+        await run((shm) => shm.sweep());
+        ready([values, left, held, code, stdout + stderr, after, existing(keys).length]);
+      },
+      [support, built],
+      alone,
+    );
+    const all = (value) => built.map(() => value);
+    assert.deepEqual(seen, [all(42), all(1), built.length, 0, `${all(0)}\n`, built.length, 0]);
+  });
+
+  it('has its own segments, which our sweep and detachAll never touch', async () => {
+    const seen = await ask(
+      async (shm, support, built) => {
+        const { asNobody, existing, newKeys, run } = require(support);
+        const keys = newKeys();
+        await run((shm, keys) => { hold(keys); process.kill(process.pid, 'SIGKILL'); }, [keys], { under: asNobody });
+        keys.forEach((key) => shm.get(key));
+        shm.detachAll();
+        shm.sweep();
+        const kept = existing(keys).length;
+        await run((shm) => shm.sweep(), [], { under: asNobody });
+        ready([kept, existing(keys).length]);
+      },
+      [support, built],
+      alone,
+    );
+    assert.deepEqual(seen, [built.length, 0]);
+  });
+});
+
+describe('in the place of our folder', needsRoot(), () => {
+  const planted = {
+    'a folder of another user': "fs.mkdirSync(home, 0o777); fs.chownSync(home, 65534, 65534)",
+    'a symlink to a folder': "fs.mkdirSync('/dev/shm/trap'); fs.symlinkSync('/dev/shm/trap', home)",
+    'a file': "fs.writeFileSync(home, '')",
+    'a FIFO': "require('child_process').execFileSync('mkfifo', [home])",
+    'our folder, writable for all': "fs.mkdirSync(home); fs.chmodSync(home, 0o777)",
+  };
+  for (const [claim, plant] of Object.entries(planted)) {
+    it(`${claim} has no effect but a clear error`, async () => {
+      const body = `(shm, built) => {
+        const fs = require('fs');
+        const home = '/dev/shm/.shm-node-0';
+        ${plant};
+        ready(built.map((backend) => {
+          try {
+            return shm.create({ size: 64, backend }).length;
+          } catch ({ name, code, message }) {
+            return [name, code, message.includes('remove it'), fs.existsSync('/dev/shm/trap') && fs.readdirSync('/dev/shm/trap').length];
+          }
+        }));
+      }`;
+      assert.deepEqual(await ask(body, [built], alone), built.map(() => ['Error', 'EPERM', true, claim.includes('symlink') ? 0 : false]));
+    });
+  }
+
+  for (const [claim, plant, code] of [
+    ['a ledger of noise', "fs.writeFileSync(ledger, require('crypto').randomBytes(1 << 16))", 'ENOTSUP'],
+    ['a symlink for a ledger', "fs.writeFileSync('/dev/shm/target', 'mine'); fs.symlinkSync('/dev/shm/target', ledger)", 'EPERM'],
+    ['a FIFO for a ledger', "require('child_process').execFileSync('mkfifo', [ledger])", 'EPERM'],
+    ["a ledger of another user", "fs.writeFileSync(ledger, ''); fs.chownSync(ledger, 65534, 65534)", 'EPERM'],
+  ]) {
+    it(`${claim} is not believed: create is ${code}, and all else works`, async () => {
+      const body = `async (shm, built) => {
+        const fs = require('fs');
+        const home = '/dev/shm/.shm-node-0';
+        const ledger = home + '/ledger.1';
+        fs.mkdirSync(home, 0o711);
+        ${plant};
+        const codes = built.map((backend) => { try { return shm.create({ size: 64, backend }).length } catch ({ code }) { return code } });
+        ready([codes, shm.get(123), shm.list().every(({ key }) => key === '/target'), shm.sweep(), fs.existsSync('/dev/shm/target') ? fs.readFileSync('/dev/shm/target', 'latin1') : 'mine']);
+      }`;
+      assert.deepEqual(await ask(body, [built], alone), [built.map(() => code), null, true, 0, 'mine']);
+    });
+  }
+
+  it('a ledger whose records are noise has nothing destroyed and nothing crash', async () => {
+    const seen = await ask(
+      async (shm, support, built) => {
+        const fs = require('fs');
+        const { execFileSync } = require('child_process');
+        const { run } = require(support);
+        fs.writeFileSync('/dev/shm/foreign', 'x');
+        execFileSync('ipcmk', ['--shmem', '64']);
+        shm.detach(shm.create(64));
+        const file = fs.openSync('/dev/shm/.shm-node-0/ledger.1', 'r+');
+        for (let round = 0; round < 20; round++) {
+          const noise = require('crypto').randomBytes(127 * 512);
+          for (let slot = 0; slot < 127; slot++) {
+            noise[slot * 512] = 2; // recorded
+            noise.writeUInt8((slot % 2) + 1, slot * 512 + 8);
+          }
+          fs.writeSync(file, noise, 0, noise.length, 512);
+          const { code, signal, stderr } = await run((shm, built) => {
+            shm.sweep();
+            shm.list();
+            for (const backend of built) shm.detach(shm.create({ size: 64, backend }));
+          }, [built]);
+          if (code !== 0) return ready([code, signal, stderr]);
+        }
+        const foreign = shm.list().map(({ state }) => state);
+        ready([fs.readFileSync('/dev/shm/foreign', 'latin1'), foreign]);
+      },
+      [support, built],
+      alone,
+    );
+    assert.deepEqual(seen, ['x', built.map(() => 'foreign')]);
+  });
+});

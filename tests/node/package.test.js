@@ -1,0 +1,112 @@
+'use strict';
+
+// The package as it is published: what is in it, how it is loaded, and what it says where it cannot be.
+
+const assert = require('node:assert/strict');
+const { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
+const path = require('node:path');
+const { after, before, describe, test } = require('node:test');
+const { pathToFileURL } = require('node:url');
+const { installed, once, packageFolder, run, temporary } = require('./support/packaging.js');
+
+const shm = require(packageFolder);
+
+test('import gives what require gives', async () => {
+  const { default: whole, ...named } = await import(pathToFileURL(path.join(packageFolder, 'index.mjs')));
+  assert.equal(whole, shm);
+  assert.deepEqual(Object.keys(named).sort(), Object.keys(shm).sort());
+  for (const [name, value] of Object.entries(named)) assert.equal(value, shm[name], name);
+});
+
+test('the declarations have every name, and no other', () => {
+  const text = readFileSync(path.join(packageFolder, 'index.d.ts'), 'utf8');
+  const declared = new Set([...text.matchAll(/^export (?:const|function) (\w+)/gm)].map(([, name]) => name));
+  assert.deepEqual([...declared].sort(), Object.keys(shm).sort());
+});
+
+describe('installed offline, without scripts', once, () => {
+  let project;
+  let remove = () => {};
+  before(() => ({ project, remove } = installed()));
+  after(() => remove());
+
+  test('the package has no scripts, no dependencies, and every file that it names', () => {
+    const folder = path.join(project, 'node_modules', 'shm-node');
+    const manifest = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+    assert.equal(manifest.scripts, undefined);
+    assert.equal(manifest.dependencies, undefined);
+    const named = [];
+    JSON.stringify([manifest.exports, manifest.bin ?? [], manifest.main, manifest.types], (_, value) => {
+      if (typeof value === 'string') named.push(value);
+      return value;
+    });
+    for (const file of [...named, 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE']) readFileSync(path.join(folder, file));
+  });
+
+  for (const [how, flags, code] of [
+    ['require', [], "const shm = require('shm-node');"],
+    ['import', ['--input-type=module'], "import shm from 'shm-node';"],
+    ['import of names', ['--input-type=module'], "import * as shm from 'shm-node';"],
+  ]) {
+    test(`it works with ${how}`, () => {
+      const use = `const a = shm.create({ length: 2, type: 'Float32Array' });
+        a[1] = 1.5;
+        console.log(shm.get(a.key, 'Float32Array')[1], shm.detach(a));`;
+      assert.equal(run(process.execPath, [...flags, '-e', code + use], { cwd: project }).stdout, '1.5 0\n');
+    });
+  }
+});
+
+describe('the loader', () => {
+  const folder = temporary();
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  const { platform } = require(path.join(packageFolder, 'lib', 'platform.js'));
+  const binary = path.join(packageFolder, 'shm-node.node');
+  const copy = (name) => {
+    const place = path.join(folder, name);
+    mkdirSync(path.join(place, 'prebuilds', platform), { recursive: true });
+    cpSync(path.join(packageFolder, 'lib'), path.join(place, 'lib'), { recursive: true });
+    return place;
+  };
+  const load = (place, status) =>
+    run(process.execPath, ['-e', `console.log(require(${JSON.stringify(place)} + '/lib/native.js').backendNames)`], {
+      status,
+    });
+
+  test('takes the prebuilt binary of this platform', () => {
+    const place = copy('prebuilt');
+    cpSync(binary, path.join(place, 'prebuilds', platform, 'shm-node.node'));
+    assert.match(load(place).stdout, /Function/);
+  });
+
+  test('prefers what was built here', () => {
+    const place = copy('built');
+    cpSync(binary, path.join(place, 'shm-node.node'));
+    writeFileSync(path.join(place, 'prebuilds', platform, 'shm-node.node'), 'not a binary');
+    assert.match(load(place).stdout, /Function/);
+  });
+
+  test('says which platform it looked for, and the one command that builds it', () => {
+    const { stderr } = load(copy('empty'), 1);
+    assert.ok(stderr.includes(`it has none for ${platform}`), stderr);
+    assert.match(stderr, /run `npm run package`/);
+    assert.match(stderr, /ERR_SHM_NO_BINARY/);
+  });
+
+  test('says why a binary does not load', () => {
+    const place = copy('broken');
+    writeFileSync(path.join(place, 'prebuilds', platform, 'shm-node.node'), 'not a binary');
+    const { stderr } = load(place, 1);
+    assert.ok(stderr.includes(`the one for ${platform} does not load`), stderr);
+  });
+
+  test('in a clone, names the command of the clone', () => {
+    writeFileSync(path.join(folder, 'Cargo.toml'), '');
+    try {
+      assert.match(load(copy('clone'), 1).stderr, /run `npm run build`/);
+    } finally {
+      rmSync(path.join(folder, 'Cargo.toml'));
+    }
+  });
+});

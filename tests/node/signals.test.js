@@ -1,0 +1,219 @@
+'use strict';
+
+// SIGTERM, SIGINT and SIGHUP: all is freed, and the process still dies of that signal, unless the user listens.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const { describe, it } = require('node:test');
+const { built, existing, newKeys, needsRoot, run, shm, start } = require('./support.js');
+
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'];
+const TOLD = `shm segments destroyed: ${built.length}\n`;
+
+/** Runs a body until it is ready, sends it a signal (to `pid` if it told one), and sees how it ends. */
+async function killed(body, signal, args = [], options = {}) {
+  const { child, ready, ended } = start(body, [signal, ...args], options);
+  const told = await ready;
+  process.kill(typeof told === 'number' ? told : child.pid, signal);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
+  const end = await ended;
+  clearTimeout(timer);
+  return { ...end, pid: child.pid };
+}
+
+/** How programs listen: what they run, and how they then end. `null`: by the signal itself, printing nothing. */
+const ways = {
+  'nobody listens': ['hold(keys);', null],
+  'a listener was there and went before create': ['const l = () => {}; process.on(signal, l); process.off(signal, l); hold(keys);', null],
+  'a listener came and went after create': ['hold(keys); const l = () => {}; process.on(signal, l); process.off(signal, l);', null],
+  'two listeners came and went': [
+    'hold(keys); const [l, m] = [() => {}, () => {}]; process.on(signal, l); process.on(signal, m); process.off(signal, l); process.off(signal, m);',
+    null,
+  ],
+  'all listeners were removed': ['hold(keys); process.on(signal, () => {}); process.removeAllListeners(signal);', null],
+  'a listener came and went, then another create': [
+    'hold(keys.slice(1)); const l = () => {}; process.on(signal, l); process.off(signal, l); hold(keys.slice(0, 1));',
+    null,
+  ],
+  'once, and the signal is sent again': [
+    "hold(keys); process.once(signal, () => { console.log('once'); process.kill(process.pid, signal); });",
+    { signal: true, stdout: 'once\n' },
+  ],
+  'as signal-exit does': [
+    "hold(keys); const l = () => { process.off(signal, l); console.log('before'); process.kill(process.pid, signal); }; process.on(signal, l);",
+    { signal: true, stdout: 'before\n' },
+  ],
+  'a listener after create calls process.exit(7)': [
+    'const views = hold(keys); process.on(signal, () => { console.log(views.length); process.exit(7); });',
+    { code: 7, stdout: `${built.length}\n${TOLD}` },
+  ],
+  'a listener before create calls process.exit(7)': [
+    'process.on(signal, () => process.exit(7)); hold(keys);',
+    { code: 7, stdout: TOLD },
+  ],
+  'a listener lets the program end later': [
+    'const views = hold(keys); process.on(signal, () => setTimeout(() => { console.log(views[0][0]); clearInterval(timer); }, 30));',
+    { code: 0, stdout: `0\n${TOLD}` },
+  ],
+  'a busy loop never lets go': ['hold(keys); setTimeout(() => { ready(); for (;;); }, 1);', null, 'ready by itself'],
+  'standard output is closed': ["require('fs').closeSync(1); hold(keys);", null],
+};
+
+for (const signal of SIGNALS) {
+  describe(signal, { concurrency: 4 }, () => {
+    for (const [claim, [program, expected, ready]] of Object.entries(ways)) {
+      it(`${claim}: ${expected?.code === undefined ? 'it dies of the signal' : 'the listener decides'}, and all is freed`, async () => {
+        const keys = newKeys();
+        const body = `(shm, signal, keys) => { const timer = setInterval(() => {}, 1000); ${program} ${ready ? '' : 'ready();'} }`;
+        const end = await killed(body, signal, [keys]);
+        const { code = null, stdout = '' } = expected ?? {};
+        assert.deepEqual([end.code, end.signal, end.stdout, end.stderr], [code, code === null ? signal : null, stdout, '']);
+        assert.deepEqual(existing(keys), []);
+      });
+    }
+
+    it('frees what worker threads hold, busy ones too', async () => {
+      const [keys, others] = [newKeys(), newKeys()];
+      const end = await killed(
+        (shm, signal, keys, others) => {
+          const { Worker } = require('worker_threads');
+          const code = `const { workerData, parentPort } = require('worker_threads');
+            const shm = require(process.env.SHM_NODE_PACKAGE);
+            for (const key of workerData) shm.create({ ...key, size: 64 }) ?? shm.get(key);
+            parentPort.postMessage(0);
+            for (;;);`;
+          hold(keys);
+          let attached = 0;
+          for (let i = 0; i < 2; i++) {
+            new Worker(code, { eval: true, workerData: [...keys, ...others] }).once('message', () => ++attached === 2 && ready());
+          }
+        },
+        signal,
+        [keys, others],
+      );
+      assert.deepEqual([end.code, end.signal, end.stdout], [null, signal, '']);
+      assert.deepEqual(existing([...keys, ...others]), []);
+    });
+
+    it('leaves what another process holds, and its last holder frees it', async () => {
+      const keys = newKeys();
+      const other = start((shm, keys) => { hold(keys); ready(); process.stdin.resume(); }, [keys], { stdin: 'pipe' });
+      await other.ready;
+      const end = await killed((shm, signal, keys) => {
+        keys.forEach((key) => shm.get(key));
+        ready();
+        setInterval(() => {}, 1000);
+      }, signal, [keys]);
+      assert.equal(end.signal, signal);
+      assert.deepEqual(existing(keys), keys);
+      other.child.stdin.end();
+      assert.equal((await other.ended).stdout, TOLD);
+      assert.deepEqual(existing(keys), []);
+    });
+
+    it('during creates and detaches, at any moment', async () => {
+      const rounds = Array.from({ length: 3 }, () =>
+        killed(
+          (shm, signal, built) => {
+            ready();
+            for (;;) for (const backend of built) {
+              shm.create({ size: 4096, backend });
+              if (Math.random() < 0.2) shm.detachAll();
+            }
+          },
+          signal,
+          [built],
+        ),
+      );
+      const ended = await Promise.all(rounds);
+      assert.deepEqual(ended.map(({ code, signal, stdout }) => [code, signal, stdout]), rounds.map(() => [null, signal, '']));
+      shm.sweep(); // what the handler could not lock
+      assert.deepEqual(shm.list().filter(({ creator }) => ended.some(({ pid }) => pid === creator)), []);
+    });
+  });
+}
+
+describe('a persistent segment', () => {
+  it('stays at a signal', async () => {
+    const keys = newKeys();
+    const end = await killed((shm, signal, keys) => {
+      keys.forEach((key) => shm.create({ ...key, size: 64, persist: true }));
+      ready();
+      setInterval(() => {}, 1000);
+    }, 'SIGTERM', [keys]);
+    assert.equal(end.signal, 'SIGTERM');
+    assert.deepEqual(existing(keys), keys);
+    await run((shm, keys) => keys.forEach((key) => shm.destroy(key)), [keys]);
+    assert.deepEqual(existing(keys), []);
+  });
+});
+
+describe('signals that are not ours', { concurrency: 4 }, () => {
+  for (const signal of ['SIGQUIT', 'SIGUSR2', 'SIGPIPE']) {
+    it(`${signal} does what it does without us`, async () => {
+      const body = (shm, signal, keys) => { hold(keys); ready(); setTimeout(() => process.exit(3), 200); };
+      const keys = newKeys();
+      const ours = await killed(body, signal, [keys], { under: ['sh', '-c', 'ulimit -c 0; exec "$@"', 'sh'] });
+      const plain = await killed((shm, signal) => { ready(); setTimeout(() => process.exit(3), 200); }, signal, [], { under: ['sh', '-c', 'ulimit -c 0; exec "$@"', 'sh'] });
+      assert.deepEqual([ours.code, ours.signal], [plain.code, plain.signal]);
+      await run((shm) => shm.sweep());
+      assert.deepEqual(existing(keys), []);
+    });
+  }
+
+  it('under nohup it ends as it does without us', async () => {
+    const body = (shm, signal, keys) => {
+      hold(keys);
+      ready();
+      setTimeout(() => process.exit(3), 300);
+    };
+    const under = ['sh', '-c', 'trap "" HUP; exec "$@"', 'sh'];
+    const keys = newKeys();
+    const [ours, plain] = await Promise.all([keys, []].map((keys) => killed(body, 'SIGHUP', [keys], { under })));
+    assert.deepEqual([ours.code, ours.signal], [plain.code, plain.signal]);
+    assert.deepEqual(existing(keys), []);
+  });
+});
+
+describe('pid 1 of a container', { ...needsRoot(), concurrency: 4 }, () => {
+  const asFirst = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  const nodeBelow = (pid) => Number(fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
+
+  for (const signal of SIGNALS) {
+    it(`with a ${signal} listener ends as it says, and all is freed`, async () => {
+      const keys = newKeys();
+      const { child, ready, ended } = start((shm, signal, keys) => {
+        process.on(signal, () => process.exit(7));
+        hold(keys);
+        ready(process.pid);
+        setInterval(() => {}, 1000);
+      }, [signal, keys], { under: asFirst });
+      assert.equal(await ready, 1);
+      process.kill(nodeBelow(child.pid), signal);
+      const { code, stdout } = await ended;
+      assert.deepEqual([code, stdout], [7, TOLD]);
+      assert.deepEqual(existing(keys), []);
+    });
+
+    it(`without one, ${signal} does what it does without us, and nothing is lost on the way`, async () => {
+      const keys = newKeys();
+      const body = (shm, signal, keys) => {
+        const views = hold(keys);
+        ready(process.pid);
+        setTimeout(() => { console.log(views.map((view) => view.length).join()); process.exit(3); }, 300);
+      };
+      const end = async (keys) => {
+        const { child, ready, ended } = start(body, [signal, keys], { under: asFirst });
+        assert.equal(await ready, 1);
+        process.kill(nodeBelow(child.pid), signal);
+        return ended;
+      };
+      const [ours, plain] = [await end(keys), await end([])];
+      assert.deepEqual([ours.code, ours.signal], [plain.code, plain.signal]);
+      if (ours.code === 3) assert.equal(ours.stdout, `${built.map(() => 4096)}\n${TOLD}`, 'it lives on, with its segments');
+      await run((shm) => shm.sweep());
+      assert.deepEqual(existing(keys), []);
+    });
+  }
+});
+

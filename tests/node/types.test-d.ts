@@ -1,0 +1,178 @@
+// Compiled by types.test.js, never run: what must be accepted, and after @ts-expect-error what must not.
+
+import * as shm from 'shm-node';
+import defaultExport, { create, get, BufferType } from 'shm-node';
+import * as old from 'shm-node/shm-typed-array';
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function same<A, B>(_: Equal<A, B>): void {}
+function is<A>(_: A): void {}
+
+// The type of the view follows `type`: nothing, a number constant, a name, a constructor.
+is<Buffer & { readonly key: number }>(create(4096));
+is<Float32Array & { readonly key: number }>(create(4096, BufferType.Float32Array));
+is<Float64Array & { readonly key: number }>(create(4096, shm.SHMBT_FLOAT64));
+is<Int16Array & { readonly key: number }>(create(4096, 'Int16Array'));
+is<BigInt64Array & { readonly key: number }>(create(4096, BigInt64Array));
+is<Buffer & { readonly key: number }>(create(4096, Buffer));
+is<Float32Array & { readonly key: number }>(create({ length: 4, type: 'Float32Array' }));
+is<Uint8ClampedArray & { readonly key: number }>(create({ size: 4, type: Uint8ClampedArray }));
+is<BigUint64Array & { readonly key: number }>(create({ size: 8, type: BufferType.BigUint64Array }));
+same<ReturnType<typeof create<'Float32Array'>>, shm.Shared<Float32Array, number>>(true);
+
+// A wide type gives any of the views.
+declare const someName: shm.TypeName;
+is<{ readonly length: number; readonly key: number }>(create(8, someName));
+
+// A string key gives a string, an integer a number; with a key, null where it is taken.
+same<NonNullable<ReturnType<typeof named>>['key'], string>(true);
+function named() {
+  return create({ size: 1, key: 'frames' });
+}
+const byNumber = create({ size: 1, key: 7 });
+is<(Buffer & { readonly key: number }) | null>(byNumber);
+// @ts-expect-error the key may be taken
+byNumber.length;
+// @ts-expect-error the name may be taken
+named().length;
+create({ size: 1 }).length;
+declare const anyKey: number | string;
+same<NonNullable<ReturnType<typeof anywhere>>['key'], number | string>(true);
+function anywhere() {
+  return create({ size: 1, key: anyKey });
+}
+declare const maybeKey: number | undefined;
+// @ts-expect-error a key that may be there may be taken
+create({ size: 1, key: maybeKey }).length;
+
+const found = get('frames', 'Uint16Array');
+is<(Uint16Array & { readonly key: string }) | null>(found);
+// @ts-expect-error there may be none
+found.length;
+is<(Float32Array & { readonly key: number }) | null>(get(7, Float32Array));
+is<(Float32Array & { readonly key: number }) | null>(get({ key: 7, type: 'Float32Array', backend: 'posix' }));
+is<(Buffer & { readonly key: string }) | null>(get({ key: 'frames', readOnly: true }));
+is<(Int8Array & { readonly key: number }) | null>(get(create(16), 'Int8Array'));
+
+// Without a view.
+is<{ readonly key: number; readonly size: number }>(create({ size: 1, view: false }));
+is<{ readonly key: string; readonly size: number } | null>(create({ size: 1, view: false, key: 'a' }));
+is<{ readonly key: string; readonly size: number } | null>(get({ key: 'a', view: false }));
+// @ts-expect-error no view, no elements
+create({ size: 1, view: false })[0];
+// @ts-expect-error a view has no size
+create({ size: 1 }).size;
+
+// Read-only, all of it.
+const view = create(8, 'Float64Array');
+view[0] = 1.5;
+// @ts-expect-error the key is not ours to change
+view.key = 1;
+// @ts-expect-error a float, not a bigint
+view[0] = 1n;
+// @ts-expect-error constants are constant
+shm.BufferType.Buffer = 1;
+
+// Wrong arguments.
+// @ts-expect-error no size
+create();
+// @ts-expect-error no size in the options
+create({ type: 'Float32Array' });
+// @ts-expect-error both
+create({ size: 4, length: 4 });
+// @ts-expect-error no such option
+create({ size: 4, lenght: 4 });
+// @ts-expect-error no such type
+create(4, 'Float33Array');
+// @ts-expect-error no such number
+create(4, 99);
+// @ts-expect-error not an array type
+create(4, Map);
+// @ts-expect-error a DataView is no array
+create(4, DataView);
+// @ts-expect-error a size is a number
+create('4096');
+// @ts-expect-error no such backend
+create({ size: 4, backend: 'sysv4' });
+// @ts-expect-error mode is a number or a string
+create({ size: 4, mode: true });
+// @ts-expect-error a key is a number or a string
+get(7n);
+// @ts-expect-error no key
+get({ type: 'Float32Array' });
+// @ts-expect-error size is for create
+get({ key: 7, size: 4 });
+
+// All else.
+same<ReturnType<typeof shm.detach>, number>(true);
+shm.detach(view);
+shm.detach('frames');
+shm.detach({ key: 7, backend: 'posix' });
+// @ts-expect-error nothing named
+shm.detach();
+// @ts-expect-error null is no segment
+shm.detach(get(7));
+is<number>(shm.read('frames', 0, new Float32Array(4)));
+is<number>(shm.write(7, 0, Buffer.from('hello')));
+// @ts-expect-error strings are not bytes
+shm.write(7, 0, 'hello');
+is<boolean>(shm.destroy(view));
+is<number>(shm.sweep() + shm.detachAll() + shm.SizeMax);
+const first = shm.list()[0]!;
+is<number | null>(first.holders);
+is<Date | null>(first.created);
+if (first.state === 'orphan') is<'sysv' | 'posix'>(first.backend);
+// @ts-expect-error no such state
+if (first.state === 'lost') shm.sweep();
+// @ts-expect-error there may be none
+shm.info(7).size;
+is<typeof create>(defaultExport.create);
+{
+  using scoped = create(16);
+  is<Buffer>(scoped);
+}
+
+// The drop-in.
+is<(Buffer & { key?: number }) | null>(old.create(10));
+is<(Float32Array & { key?: number }) | null>(old.create(10, 'Float32Array', '/name', '600'));
+is<(Float64Array & { key?: number }) | null>(old.get(7, 'Float64Array'));
+is<(Buffer & { key?: number }) | null>(old.createPosix('/name', 4));
+is<(Int8Array & { key?: number }) | null>(old.getPosix('/name', 'Int8Array'));
+is<number>(old.detach(7) + old.detach('/name', true) + old.detachPosix('/name') + old.detachAll());
+is<boolean>(old.destroy('/name'));
+is<number>(old.getTotalSize() + old.getTotalCreatedSize() + old.LengthMax + old.BufferType.Float64Array);
+// @ts-expect-error there may be none
+is<Buffer>(old.get(7));
+// @ts-expect-error a name of an array type
+old.create(10, 'Float33Array');
+// @ts-expect-error POSIX names are strings
+old.createPosix(7, 4);
+
+// Coordination.
+import * as sync from 'shm-node/sync';
+const cells = create({ length: 64, type: 'Int32Array' });
+is<sync.WaitOutcome>(sync.wait(cells, 0, 0, 5));
+is<Promise<'ok' | 'not-equal' | 'timed-out'>>(sync.waitAsync(cells, 0, 0, { signal: AbortSignal.abort(), ref: false }));
+is<number>(sync.notify(cells, 0));
+// @ts-expect-error futexes are 32 bits
+sync.wait(new BigInt64Array(1), 0, 0n);
+const mutex = new sync.Mutex(cells, 0);
+is<boolean>(mutex.lock().ownerDied);
+// @ts-expect-error time may be up
+mutex.lock(5).unlock();
+same<ReturnType<typeof mutex.tryLock>, sync.Guard | false>(true);
+is<number>(mutex.withLock((guard) => Number(guard.ownerDied)));
+is<Promise<number>>(mutex.withLockAsync(async () => 1));
+new sync.Semaphore(cells, 0, { permits: 3 }).acquire().unlock();
+// @ts-expect-error a number of permits is what it is made with
+new sync.Semaphore(cells, 0, { readers: 3 });
+const ring = new sync.Channel(cells, 0, { capacity: sync.Channel.byteLength({ capacity: 64 }), producers: 'many' });
+is<boolean>(ring.send(cells));
+is<Buffer>(ring.receive());
+is<Buffer | null>(ring.tryReceive());
+// @ts-expect-error a text is no message
+ring.send('text');
+async function consume() {
+  for await (const message of ring) is<Buffer>(message);
+  for await (const { number, missed, message } of new sync.Broadcast(cells, 0).reader()) is<Buffer>(message);
+}

@@ -1,0 +1,173 @@
+//! A process that shares memory as a C program does, and knows nothing of the library. Commands:
+//!
+//! ```text
+//! make PATH SIZE      map PATH      shmmake KEY SIZE      shmat KEY
+//! unlink PATH         remove KEY        shut KEY        fill FILE
+//! unmap               read OFFSET LENGTH                  write OFFSET TEXT
+//! ```
+
+use nix::{
+    errno::Errno,
+    fcntl::OFlag,
+    sys::{
+        mman::{MapFlags, ProtFlags, mmap, munmap, shm_open, shm_unlink},
+        stat::{Mode, fstat},
+    },
+    unistd::ftruncate,
+};
+use shm_tests::stage::{Answer, refusal, serve};
+use std::{
+    io::{ErrorKind, Write},
+    mem::MaybeUninit,
+    num::NonZeroUsize,
+    os::fd::OwnedFd,
+    ptr::NonNull,
+};
+
+/// Mapped memory: where, how long, and whether by `shmat`.
+struct Mapped(NonNull<u8>, usize, bool);
+
+fn main() {
+    let mut mapped: Option<Mapped> = None;
+    serve(|words| {
+        let done: nix::Result<Mapped> = match *words {
+            ["make", name, size] => make(name, number(size)),
+            ["map", name] => map(name),
+            ["shmmake", key, size] => attach(key, number(size), libc::IPC_CREAT | libc::IPC_EXCL | 0o600),
+            ["shmat", key] => attach(key, 0, 0),
+            ["unlink", name] => return Some(unlink(name)),
+            ["fill", path] => return Some(fill(path)),
+            ["remove", key] => return Some(remove(key)),
+            ["shut", key] => return Some(shut(key)),
+            ["unmap"] => return Some(unmap(mapped.take()?)),
+            ["read", offset, length] => return Some(read(mapped.as_ref()?, number(offset), number(length))),
+            ["write", offset, text] => {
+                write(mapped.as_ref()?, number(offset), text.as_bytes());
+                return Some(Ok(String::new()));
+            }
+            _ => return None,
+        };
+        Some(done.map_err(refused).map(|new| {
+            let size = new.1.to_string();
+            mapped = Some(new);
+            size
+        }))
+    });
+}
+
+fn number(digits: &str) -> usize {
+    digits.parse().unwrap_or_else(|error| panic!("{digits}: {error}"))
+}
+
+fn refused(errno: Errno) -> String {
+    refusal(format_args!("{errno:?}"), errno.desc())
+}
+
+fn make(name: &str, size: usize) -> nix::Result<Mapped> {
+    let file =
+        shm_open(name, OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR, Mode::from_bits_truncate(0o600))?;
+    ftruncate(&file, size as i64)?;
+    whole(&file)
+}
+
+fn map(name: &str) -> nix::Result<Mapped> {
+    whole(&shm_open(name, OFlag::O_RDWR, Mode::empty())?)
+}
+
+fn whole(file: &OwnedFd) -> nix::Result<Mapped> {
+    let size = NonZeroUsize::new(fstat(file)?.st_size as usize).ok_or(Errno::EINVAL)?;
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: the kernel chooses where.
+    let start = unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, file, 0) }?;
+    Ok(Mapped(start.cast(), size.get(), false))
+}
+
+fn attach(key: &str, size: usize, flags: i32) -> nix::Result<Mapped> {
+    let key = key.parse::<u32>().map_err(|_| Errno::EINVAL)? as i32;
+    // SAFETY: shmget takes no pointers.
+    let id = Errno::result(unsafe { libc::shmget(key, size, flags) })?;
+    // SAFETY: the kernel chooses where.
+    let start = unsafe { libc::shmat(id, std::ptr::null(), 0) };
+    if start.addr() == usize::MAX {
+        return Err(Errno::last());
+    }
+    let size = stat(id)?.shm_segsz;
+    Ok(Mapped(NonNull::new(start.cast()).ok_or(Errno::EINVAL)?, size, true))
+}
+
+fn unlink(name: &str) -> Answer {
+    shm_unlink(name).map(|()| String::new()).map_err(refused)
+}
+
+/// Makes a file that takes all the room there is.
+fn fill(path: &str) -> Answer {
+    let failed = |error: std::io::Error| refusal("io", error);
+    let mut file = std::fs::File::create(path).map_err(failed)?;
+    loop {
+        match file.write_all(&[b'x'; 4096]) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::StorageFull => return Ok(String::new()),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+fn remove(key: &str) -> Answer {
+    let key = number(key) as u32 as i32;
+    // SAFETY: shmget takes no pointers.
+    let found = Errno::result(unsafe { libc::shmget(key, 0, 0) });
+    // SAFETY: IPC_RMID ignores the pointer.
+    let done =
+        found.and_then(|id| Errno::result(unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) }));
+    done.map(|_| String::new()).map_err(refused)
+}
+
+/// Sets a segment's mode to 0.
+fn shut(key: &str) -> Answer {
+    let key = number(key) as u32 as i32;
+    // SAFETY: shmget takes no pointers.
+    let found = Errno::result(unsafe { libc::shmget(key, 0, 0) });
+    let done = found.and_then(|id| {
+        let mut new = stat(id)?;
+        new.shm_perm.mode = 0;
+        // SAFETY: the structure is filled in.
+        Errno::result(unsafe { libc::shmctl(id, libc::IPC_SET, &raw mut new) })
+    });
+    done.map(|_| String::new()).map_err(refused)
+}
+
+fn stat(id: i32) -> nix::Result<libc::shmid_ds> {
+    let mut stat = MaybeUninit::uninit();
+    // SAFETY: IPC_STAT fills in the structure.
+    Errno::result(unsafe { libc::shmctl(id, libc::IPC_STAT, stat.as_mut_ptr()) })?;
+    // SAFETY: it did.
+    Ok(unsafe { stat.assume_init() })
+}
+
+fn unmap(Mapped(start, size, by_shmat): Mapped) -> Answer {
+    let done = if by_shmat {
+        // SAFETY: it was attached there, and is used no more.
+        Errno::result(unsafe { libc::shmdt(start.as_ptr().cast()) }).map(drop)
+    } else {
+        // SAFETY: it was mapped there, and is used no more.
+        unsafe { munmap(start.cast(), size) }
+    };
+    done.map(|()| String::new()).map_err(refused)
+}
+
+fn read(memory: &Mapped, offset: usize, length: usize) -> Answer {
+    assert!(offset + length <= memory.1);
+    // SAFETY: it lies inside.
+    let start = unsafe { memory.0.add(offset) };
+    // SAFETY: it lies inside, and the test has nobody write meanwhile.
+    let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), length) };
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+fn write(memory: &Mapped, offset: usize, text: &[u8]) {
+    assert!(offset + text.len() <= memory.1);
+    // SAFETY: it lies inside.
+    let start = unsafe { memory.0.add(offset) };
+    // SAFETY: it lies inside, and the test has nobody else write meanwhile.
+    unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), start.as_ptr(), text.len()) };
+}

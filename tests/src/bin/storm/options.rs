@@ -1,0 +1,60 @@
+//! The command line.
+
+/// How hard it storms.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// How often a process is killed from outside.
+    pub(crate) kills: u64,
+    /// How many processes use the library.
+    pub(crate) processes: usize,
+    /// In how many threads each of them does.
+    pub(crate) threads: usize,
+    /// How many know nothing of it.
+    pub(crate) strangers: usize,
+    /// How many segments they fight over on each backend.
+    pub(crate) names: u32,
+    /// A process kills itself at one step of the protocol in this many; 0 is never.
+    pub(crate) kill_at: u64,
+    /// The user that they are, where root may choose.
+    pub(crate) user: u32,
+    /// The check that is left out.
+    pub(crate) skip: Option<String>,
+    /// Leave out each in turn, and see it fail.
+    pub(crate) mutants: bool,
+}
+
+impl Options {
+    pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self {
+            kills: 300,
+            processes: 6,
+            threads: 2,
+            strangers: 4,
+            names: 4,
+            kill_at: if cfg!(shm_storm) { 1000 } else { 0 },
+            user: 1000,
+            skip: None,
+            mutants: false,
+        };
+        while let Some(word) = words.next() {
+            if word == "--mutants" {
+                options.mutants = true;
+                continue;
+            }
+            let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
+            let number = || value.parse::<u64>().map_err(|error| format!("{word} {value}: {error}"));
+            match word.as_str() {
+                "--kills" => options.kills = number()?,
+                "--processes" => options.processes = number()?.max(1) as usize,
+                "--threads" => options.threads = number()?.max(1) as usize,
+                "--strangers" => options.strangers = number()? as usize,
+                "--names" => options.names = number()?.clamp(1, 100) as u32,
+                "--kill-at" => options.kill_at = number()?,
+                "--user" => options.user = number()? as u32,
+                "--skip" => options.skip = Some(value),
+                _ => return Err(format!("unknown option {word}")),
+            }
+        }
+        Ok(options)
+    }
+}

@@ -1,0 +1,97 @@
+//! One that knows nothing of the library, maps what it finds, and checks that it is not taken away.
+
+use crate::{
+    random::Random,
+    scene::{SIZE, Scene},
+    tally::Tally,
+};
+use nix::{
+    fcntl::OFlag,
+    sys::{
+        mman::{MapFlags, ProtFlags, mmap, munmap, shm_open},
+        stat::{Mode, fstat, stat},
+    },
+};
+use std::{mem::MaybeUninit, num::NonZeroUsize, thread, time::Duration};
+
+/// sys/shm.h; the libc crate does not have it.
+const SHM_DEST: u32 = 0o1000;
+
+pub(crate) fn visit(scene: &Scene, tally: &Tally, number: usize) {
+    let mut random = Random::of_this_process();
+    while !tally.is_over() {
+        let name = random.below(scene.keys().into()) as u32;
+        // POSIX takes no chances with a lease; System V's guard is a matter of microseconds, so more look at that.
+        let visited = if number.is_multiple_of(4) {
+            visit_posix(scene, name, tally, &mut random)
+        } else {
+            visit_sysv(scene.id(name), tally, &mut random)
+        };
+        match visited {
+            Some(()) => {}
+            None => thread::yield_now(),
+        }
+    }
+}
+
+fn visit_posix(scene: &Scene, number: u32, tally: &Tally, random: &mut Random) -> Option<()> {
+    let name = scene.name(number);
+    let file = shm_open(name.as_c_str(), OFlag::O_RDWR, Mode::empty()).ok()?;
+    let size = NonZeroUsize::new(SIZE).expect("not 0");
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: the kernel chooses where.
+    let start = unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, &file, 0) }.ok()?;
+    let opened = fstat(&file).ok()?;
+    drop(file);
+    if opened.st_nlink > 0 {
+        tally.visits.one();
+        let path = format!("/dev/shm{}", name.to_str().expect("digits"));
+        stay(tally, random, || stat(path.as_str()).is_ok_and(|now| now.st_ino == opened.st_ino));
+    }
+    // SAFETY: it was mapped there, and is used no more.
+    unsafe { munmap(start, SIZE) }.ok()
+}
+
+fn visit_sysv(key: u32, tally: &Tally, random: &mut Random) -> Option<()> {
+    // SAFETY: shmget takes no pointers.
+    let id = unsafe { libc::shmget(key as i32, 0, 0) };
+    if id < 0 {
+        return None;
+    }
+    // SAFETY: the kernel chooses where.
+    let start = unsafe { libc::shmat(id, std::ptr::null(), 0) };
+    if start.addr() == usize::MAX {
+        tally.refused.one();
+        return None;
+    }
+    tally.visits.one();
+    stay(tally, random, || !is_removed(id));
+    // SAFETY: it was attached there, and is used no more.
+    unsafe { libc::shmdt(start) };
+    Some(())
+}
+
+/// Whether a segment that is attached has been marked for removal.
+fn is_removed(id: i32) -> bool {
+    let mut stat = MaybeUninit::<libc::shmid_ds>::uninit();
+    // SAFETY: IPC_STAT fills in the structure, or fails.
+    if unsafe { libc::shmctl(id, libc::IPC_STAT, stat.as_mut_ptr()) } != 0 {
+        return false; // its mode is 0 for the moment
+    }
+    // SAFETY: it did not fail.
+    let mode = unsafe { stat.assume_init() }.shm_perm.mode;
+    u32::from(mode) & SHM_DEST != 0
+}
+
+fn stay(tally: &Tally, random: &mut Random, is_there: impl Fn() -> bool) {
+    let long = random.one_in(4);
+    for _ in 0..4 {
+        if !is_there() {
+            tally.robbed.one();
+            return;
+        }
+        if long {
+            thread::sleep(Duration::from_micros(random.below(400)));
+        }
+    }
+}

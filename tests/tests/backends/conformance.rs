@@ -1,0 +1,10 @@
+//! The conformance suite on every backend.
+
+use shm_api::heap::Heap;
+use shm_posix::Posix;
+use shm_sysv::SysV;
+use shm_tests::conformance;
+
+conformance! { heap, Heap::default(); base list }
+conformance! { sysv, SysV::new(); base list sweep kernel }
+conformance! { posix, Posix::new(); base list read_only sweep kernel }

@@ -1,0 +1,443 @@
+//! Whoever dies, and however: what it held is freed, and what others hold is not.
+
+use crate::cast::{ACTOR, FOREIGN, actor, attach, foreign, key, make, on_both_backends, world};
+use nix::sys::signal::Signal;
+use shm_tests::Puppet;
+use std::{fs, os::unix::fs::MetadataExt, process::Command, thread, time::Duration};
+
+on_both_backends! {
+    a_segment_is_handed_from_process_to_process
+    a_segment_goes_when_its_last_holder_is_killed
+    the_first_call_of_the_next_process_frees_what_a_killed_one_held
+    a_sweep_frees_what_killed_processes_held_and_counts_it
+    a_key_of_a_killed_process_can_be_created_at_once
+    a_process_that_ends_leaves_nothing
+    destroy_leaves_another_process_its_memory
+    a_foreign_holder_is_never_robbed
+    a_foreign_segment_is_never_removed_by_a_detach_or_a_sweep
+    a_name_that_another_program_removes_is_gone_and_no_error
+    a_persistent_segment_survives_its_killed_creator
+    a_stopped_lock_holder_makes_others_fail_and_not_hang
+    a_child_of_a_fork_takes_nothing_from_its_parent
+    a_child_of_a_fork_creates_for_itself
+    a_process_killed_before_the_create_leaves_a_record_that_is_swept
+    a_strangers_segment_is_not_taken_for_that_of_a_process_killed_before_its_create
+    a_process_killed_after_the_create_leaves_a_segment_that_is_swept
+    processes_killed_in_the_middle_of_anything_leave_nothing
+    the_mode_is_exact_whatever_the_umask
+    a_program_that_a_holder_starts_inherits_no_file
+}
+
+fn a_segment_is_handed_from_process_to_process(backend: &str) {
+    let key = key(backend);
+    let mut one = actor();
+    assert_eq!(one.ok(&format!("{backend} create s {key} 5000")), "5000");
+    one.ok(&format!("{backend} write s 4990 handed-on!"));
+    for _ in 0..5 {
+        let mut next = actor();
+        assert_eq!(next.ok(&format!("{backend} attach s {key}")), "5000");
+        assert_eq!(one.ok(&format!("{backend} detach s")), "outlives 1");
+        assert_eq!(next.ok(&format!("{backend} read s 4990 100")), "handed-on!");
+        one.end();
+        one = next;
+    }
+    assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
+    one.no(&format!("{backend} attach s {key}"), "NotFound");
+}
+
+fn a_segment_goes_when_its_last_holder_is_killed(backend: &str) {
+    let key = key(backend);
+    let (mut one, mut other) = (actor(), actor());
+    one.ok(&format!("{backend} create s {key} 4096"));
+    other.ok(&format!("{backend} attach s {key}"));
+    one.kill();
+    let mut third = actor();
+    third.ok(&format!("{backend} attach s {key}"));
+    third.kill();
+    assert_eq!(other.ok(&format!("{backend} current s")), "true");
+    other.kill();
+    actor().no(&format!("{backend} attach s {key}"), "NotFound");
+}
+
+fn the_first_call_of_the_next_process_frees_what_a_killed_one_held(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let (mut witness, other) = (world.start(ACTOR), key(backend));
+    witness.no(&format!("{backend} attach s {other}"), "NotFound");
+    for call in ["attach s", "create s"] {
+        let key = key(backend);
+        let mut one = world.start(ACTOR);
+        one.ok(&format!("{backend} create s {key} 4096"));
+        assert!(witness.ok(&format!("{backend} info {key}")).ends_with("Held"));
+        one.kill();
+        assert!(witness.ok(&format!("{backend} info {key}")).ends_with("Orphan"));
+        let size = if call == "create s" { " 100" } else { "" };
+        let mut next = world.start(ACTOR);
+        next.ask(&format!("{backend} {call} {other}{size}"));
+        witness.no(&format!("{backend} info {key}"), "NotFound");
+        next.end();
+        assert_eq!(world.left(), (vec![], 0));
+        assert_eq!(witness.ok("records"), "0");
+    }
+}
+
+fn a_sweep_frees_what_killed_processes_held_and_counts_it(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let mut sweeper = world.start(ACTOR);
+    assert_eq!(sweeper.ok(&format!("{backend} sweep")), "0");
+    let (held, persistent) = (key(backend), key(backend));
+    sweeper.ok(&format!("{backend} create held {held} 1"));
+    let mut dead = world.start(ACTOR);
+    for slot in 0..5 {
+        dead.ok(&format!("{backend} create {slot} {} 100", key(backend)));
+    }
+    dead.ok(&format!("{backend} attach held {held}"));
+    dead.ok(&format!("{backend} create kept {persistent} 100 persist"));
+    assert_eq!(sweeper.ok(&format!("{backend} sweep")), "0");
+    dead.kill();
+    assert_eq!(sweeper.ok(&format!("{backend} list")).matches("Orphan").count(), 5);
+    assert_eq!(sweeper.ok(&format!("{backend} sweep")), "5");
+    assert_eq!(sweeper.ok(&format!("{backend} sweep")), "0");
+    assert_eq!(sweeper.ok("records"), "2");
+    assert_eq!(sweeper.ok(&format!("{backend} detach held")), "destroyed");
+    sweeper.ok(&format!("{backend} destroy {persistent}"));
+    assert_eq!(sweeper.ok("records"), "0");
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+fn a_key_of_a_killed_process_can_be_created_at_once(backend: &str) {
+    let Some(world) = world("16m") else { return };
+    let key = key(backend);
+    let mut next = world.start(ACTOR);
+    next.ok(&format!("{backend} sweep"));
+    next.no(&format!("{backend} attach s {key}"), "NotFound");
+    let mut dead = world.start(ACTOR);
+    dead.ok(&format!("{backend} create s {key} 4096"));
+    dead.ok(&format!("{backend} write s 0 old"));
+    next.no(&format!("{backend} create s {key} 100"), "Exists");
+    dead.kill();
+    next.ok(&format!("{backend} create s {key} 100 mode=666"));
+    assert_eq!(next.ok(&format!("{backend} read s 0 3")), "\0\0\0");
+    assert_eq!(next.ok(&format!("{backend} detach s")), "destroyed");
+}
+
+fn a_process_that_ends_leaves_nothing(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let (mut one, key) = (world.start(ACTOR), key(backend));
+    one.ok(&format!("{backend} create s {key} 4096"));
+    one.ok(&format!("{backend} attach t {key}"));
+    one.end();
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+fn destroy_leaves_another_process_its_memory(backend: &str) {
+    let key = key(backend);
+    let (mut one, mut other) = (actor(), actor());
+    one.ok(&format!("{backend} create s {key} 100"));
+    one.ok(&format!("{backend} write s 0 old"));
+    other.ok(&format!("{backend} destroy {key}"));
+    other.no(&format!("{backend} destroy {key}"), "NotFound");
+    other.ok(&format!("{backend} create s {key} 100"));
+    assert_eq!(one.ok(&format!("{backend} read s 0 3")), "old");
+    assert_eq!(one.ok(&format!("{backend} current s")), "false");
+    assert_eq!(one.ok(&format!("{backend} detach s")), "gone");
+    assert_eq!(other.ok(&format!("{backend} current s")), "true");
+    assert_eq!(other.ok(&format!("{backend} detach s")), "destroyed");
+}
+
+fn a_foreign_holder_is_never_robbed(backend: &str) {
+    let key = key(backend);
+    let (mut one, mut stranger) = (actor(), foreign());
+    one.ok(&format!("{backend} create s {key} 5000"));
+    one.ok(&format!("{backend} write s 0 kept"));
+    assert_eq!(stranger.ok(&format!("{} {key}", attach(backend))), "5000");
+    assert_eq!(one.ok(&format!("{backend} detach s")), "outlives 1");
+    for _ in 0..3 {
+        one.ok(&format!("{backend} sweep"));
+    }
+    assert!(one.ok(&format!("{backend} info {key}")).ends_with("Held"));
+    one.end();
+    assert_eq!(stranger.ok("read 0 4"), "kept");
+    let mut next = actor();
+    next.ok(&format!("{backend} attach s {key}"));
+    assert_eq!(next.ok(&format!("{backend} read s 0 4")), "kept");
+    assert_eq!(next.ok(&format!("{backend} detach s")), "outlives 1");
+    stranger.ok("unmap");
+    next.ok(&format!("{backend} sweep"));
+    next.no(&format!("{backend} attach s {key}"), "NotFound");
+}
+
+fn a_foreign_segment_is_never_removed_by_a_detach_or_a_sweep(backend: &str) {
+    let key = key(backend);
+    let (mut one, mut stranger) = (actor(), foreign());
+    stranger.ok(&format!("{} {key} 5000", make(backend)));
+    stranger.ok("write 0 theirs");
+    stranger.end();
+    assert!(one.ok(&format!("{backend} info {key}")).ends_with("Foreign"));
+    for _ in 0..2 {
+        assert_eq!(one.ok(&format!("{backend} attach s {key}")), "5000");
+        assert_eq!(one.ok(&format!("{backend} read s 0 6")), "theirs");
+        assert_eq!(one.ok(&format!("{backend} detach s")), "outlives 1");
+        one.ok(&format!("{backend} attach s {key}"));
+        assert_eq!(one.ok(&format!("{backend} let-go s")), "outlives 1");
+        one.ok(&format!("{backend} sweep"));
+    }
+    one.no(&format!("{backend} create s {key} 5000"), "Exists");
+    one.ok(&format!("{backend} attach s {key}"));
+    one.kill();
+    let mut other = actor();
+    other.ok(&format!("{backend} sweep"));
+    other.ok(&format!("{backend} destroy {key}"));
+    other.no(&format!("{backend} attach s {key}"), "NotFound");
+}
+
+fn a_name_that_another_program_removes_is_gone_and_no_error(backend: &str) {
+    let key = key(backend);
+    let (mut one, mut stranger) = (actor(), foreign());
+    one.ok(&format!("{backend} create s {key} 100"));
+    one.ok(&format!("{backend} write s 0 bytes"));
+    stranger.ok(&format!("{} {key}", if backend == "sysv" { "remove" } else { "unlink" }));
+    assert_eq!(one.ok(&format!("{backend} current s")), "false");
+    assert_eq!(one.ok(&format!("{backend} read s 0 5")), "bytes");
+    one.no(&format!("{backend} attach t {key}"), "NotFound");
+    // Another segment of the same name, which is not ours.
+    stranger.ok(&format!("{} {key} 200", make(backend)));
+    assert_eq!(one.ok(&format!("{backend} detach s")), "gone");
+    one.ok(&format!("{backend} sweep"));
+    assert!(one.ok(&format!("{backend} info {key}")).ends_with("Foreign"));
+    one.ok(&format!("{backend} destroy {key}"));
+}
+
+fn a_persistent_segment_survives_its_killed_creator(backend: &str) {
+    let key = key(backend);
+    let mut one = actor();
+    one.ok(&format!("{backend} create s {key} 100 persist"));
+    one.ok(&format!("{backend} write s 0 kept"));
+    one.kill();
+    let mut next = actor();
+    next.ok(&format!("{backend} sweep"));
+    next.ok(&format!("{backend} attach s {key}"));
+    assert_eq!(next.ok(&format!("{backend} read s 0 4")), "kept");
+    assert_eq!(next.ok(&format!("{backend} detach s")), "outlives 1");
+    assert!(next.ok(&format!("{backend} info {key}")).ends_with("Persistent"));
+    next.ok(&format!("{backend} destroy {key}"));
+    next.no(&format!("{backend} attach s {key}"), "NotFound");
+}
+
+fn a_stopped_lock_holder_makes_others_fail_and_not_hang(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let (stuck, free, orphan) = (key(backend), key(backend), key(backend));
+    let (mut one, mut stopped, mut dead) = (world.start(ACTOR), world.start(ACTOR), world.start(ACTOR));
+    one.ok(&format!("{backend} create s {stuck} 100"));
+    one.ok(&format!("{backend} create t {free} 100"));
+    dead.ok(&format!("{backend} create s {orphan} 100"));
+    dead.kill();
+    stopped.ok(&format!("lock {backend} {stuck}"));
+    stopped.signal(Signal::SIGSTOP);
+
+    let busy = one.no(&format!("{backend} attach u {stuck}"), "EBUSY");
+    assert!(busy.contains("stopped"), "{busy}");
+    one.no(&format!("{backend} create u {stuck} 100"), "EBUSY");
+    one.no(&format!("{backend} destroy {stuck}"), "EBUSY");
+    assert_eq!(one.ok(&format!("{backend} detach s")), "outlives 1");
+    assert_eq!(one.ok(&format!("{backend} sweep")), "1", "the orphan goes, the locked name is left");
+    one.ok(&format!("{backend} list"));
+    one.ok(&format!("{backend} attach u {free}"));
+    // A process that starts now sweeps and is not held up either.
+    world.start(ACTOR).ok(&format!("{backend} attach u {free}"));
+
+    stopped.kill();
+    assert_eq!(one.ok(&format!("{backend} sweep")), "1");
+    one.end();
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+fn a_child_of_a_fork_takes_nothing_from_its_parent(backend: &str) {
+    let key = key(backend);
+    let mut one = actor();
+    one.ok(&format!("{backend} create s {key} 100"));
+    one.ok(&format!("{backend} write s 0 ours"));
+    let child = one.ok(&format!("{backend} child-drops s"));
+    assert!(child.starts_with("outlives"), "{child}");
+    assert_eq!(one.ok(&format!("{backend} current s")), "true");
+    assert_eq!(one.ok(&format!("{backend} read s 0 4")), "ours");
+    assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
+}
+
+fn a_child_of_a_fork_creates_for_itself(backend: &str) {
+    let (ours, childs) = (key(backend), key(backend));
+    let mut one = actor();
+    one.ok(&format!("{backend} create s {ours} 100"));
+    assert_eq!(one.ok(&format!("{backend} child-creates {childs}")), "destroyed");
+    // The parent holds this name's lock: its child is another process, and has to wait like one.
+    one.ok(&format!("lock {backend} {childs}"));
+    let refused = one.ok(&format!("{backend} child-creates {childs}"));
+    assert!(refused.starts_with("EBUSY"), "{refused}");
+    assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
+}
+
+fn a_process_killed_before_the_create_leaves_a_record_that_is_swept(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let (mut one, key) = (world.start(ACTOR), key(backend));
+    one.tell(&format!("die-before-create {backend} {key}"));
+    assert_eq!(one.died(), Signal::SIGKILL);
+    let mut next = world.start(ACTOR);
+    assert_eq!(next.ok("records"), "1");
+    next.no(&format!("{backend} attach s {key}"), "NotFound");
+    assert_eq!(next.ok("records"), "0");
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+fn a_strangers_segment_is_not_taken_for_that_of_a_process_killed_before_its_create(backend: &str) {
+    let Some(world) = world("16m") else { return };
+    for call in ["sweep", "attach s {key}", "create s {key} 100"] {
+        let (mut one, key) = (world.start(ACTOR), key(backend));
+        one.tell(&format!("die-before-create {backend} {key}"));
+        assert_eq!(one.died(), Signal::SIGKILL);
+        let mut stranger = world.start(FOREIGN);
+        stranger.ok(&format!("{} {key} 5000", make(backend)));
+        stranger.ok("write 0 theirs");
+        stranger.end();
+        let mut next = world.start(ACTOR);
+        let answer = next.ask(&format!("{backend} {}", call.replace("{key}", &key)));
+        let expected = match call {
+            "sweep" => "ok 0",
+            call if call.starts_with("create") => "no Exists",
+            _ => "ok 5000",
+        };
+        assert!(answer.starts_with(expected), "{call}: {answer}");
+        assert_eq!(next.ok("records"), "0");
+        next.ok(&format!("{backend} attach t {key}"));
+        assert_eq!(next.ok(&format!("{backend} read t 0 6")), "theirs");
+        assert_eq!(next.ok(&format!("{backend} detach t")), "outlives 1");
+        assert!(next.ok(&format!("{backend} info {key}")).ends_with("Foreign"));
+        next.ok(&format!("{backend} destroy {key}"));
+    }
+}
+
+fn a_process_killed_after_the_create_leaves_a_segment_that_is_swept(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    for call in ["attach s {key}", "create s {key} 100", "sweep"] {
+        let (mut one, key) = (world.start(ACTOR), key(backend));
+        one.tell(&format!("die-after-create {backend} {key}"));
+        assert_eq!(one.died(), Signal::SIGKILL);
+        assert_ne!(world.left(), (vec![], 0));
+        let mut next = world.start(ACTOR);
+        assert_eq!(next.ok("records"), "1");
+        let answer = next.ask(&format!("{backend} {}", call.replace("{key}", &key)));
+        let expected = match call {
+            "sweep" => "ok 1",
+            call if call.starts_with("create") => "ok 100",
+            _ => "no NotFound",
+        };
+        assert!(answer.starts_with(expected), "{call}: {answer}");
+        next.end();
+        assert_eq!(world.left(), (vec![], 0));
+        assert_eq!(world.start(ACTOR).ok("records"), "0");
+    }
+}
+
+fn processes_killed_in_the_middle_of_anything_leave_nothing(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let key = key(backend);
+    for round in 0..60 {
+        let (mut one, mut other) = (world.start(ACTOR), world.start(ACTOR));
+        one.tell(&format!("{backend} loop {key}"));
+        other.tell(&format!("{backend} loop {key}"));
+        thread::sleep(Duration::from_micros(round * 97));
+        one.kill();
+        other.kill();
+    }
+    let mut next = world.start(ACTOR);
+    next.no(&format!("{backend} attach s {key}"), "NotFound");
+    assert_eq!(next.ok("records"), "0");
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+fn the_mode_is_exact_whatever_the_umask(backend: &str) {
+    let mut one = actor();
+    for (umask, asked, mode) in
+        [("777", "", "600"), ("777", " mode=666", "666"), ("077", " mode=660", "660"), ("000", "", "600")]
+    {
+        let key = key(backend);
+        one.ok(&format!("umask {umask}"));
+        one.ok(&format!("{backend} create s {key} 100{asked}"));
+        assert_eq!(one.ok(&format!("{backend} info {key}")).split(' ').nth(1), Some(mode));
+        one.ok(&format!("{backend} detach s"));
+    }
+    // The library's own files are what they have to be as well.
+    if let Some(world) = world("16m") {
+        let mut one = world.start(ACTOR);
+        one.ok("umask 777");
+        one.ok(&format!("{backend} create s {} 100", key(backend)));
+        for (file, mode) in [("", 0o711), ("/lock", 0o600), ("/lock.shared", 0o666), ("/ledger.1", 0o600)] {
+            let path = world.folder().join(format!(".shm-node-0{file}"));
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, mode, "{}", path.display());
+        }
+    }
+}
+
+fn a_program_that_a_holder_starts_inherits_no_file(backend: &str) {
+    let (mut one, key) = (actor(), key(backend));
+    one.ok(&format!("{backend} create s {key} 100 mode=666"));
+    one.ok(&format!("{backend} attach t {key}"));
+    one.ok(&format!("{backend} sweep"));
+    let files = one.ok("files-of-a-child");
+    assert!(files.contains("/proc/") && !files.contains("shm"), "{files}");
+    assert_eq!(one.ok(&format!("{backend} detach t")), "outlives 1");
+    assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
+}
+
+#[test]
+fn a_sweep_leaves_the_system_v_segments_of_another_ipc_namespace() {
+    let Some(mut world) = world("16m") else { return };
+    let mut elsewhere = world.start(ACTOR);
+    elsewhere.ok("new-ipc");
+    assert_eq!(elsewhere.ok("sysv sweep"), "0");
+    let mut dead = world.start(ACTOR);
+    dead.ok("sysv create s 4711 100");
+    dead.kill();
+    // The same user and ledger, but an id that means nothing here, or something else.
+    assert_eq!(elsewhere.ok("sysv sweep"), "0");
+    elsewhere.no("sysv attach s 4711", "NotFound");
+    assert_eq!(elsewhere.ok("records"), "1");
+    assert_eq!(world.left().1, 1);
+    let mut next = world.start(ACTOR);
+    assert_eq!(next.ok("sysv sweep"), "1");
+    assert_eq!((next.ok("records").as_str(), world.left()), ("0", (vec![], 0)));
+}
+
+#[test]
+fn a_sweep_leaves_what_only_another_pid_namespace_can_tell() {
+    let Some(mut world) = world("16m") else { return };
+    // Not the first process there: that one cannot be killed from inside.
+    let mut inside = Command::new("unshare");
+    let mut one = Puppet::run(inside.args(["--pid", "--fork", "sh", "-c", "\"$0\" || true", ACTOR]));
+    world.take(&mut one);
+    one.tell("die-after-create sysv 4712");
+    one.end();
+    assert_eq!(world.left().1, 1);
+    // Whether that process made the segment cannot be known here, so nothing is decided.
+    let mut next = world.start(ACTOR);
+    assert_eq!(next.ok("sysv sweep"), "0");
+    assert_eq!((next.ok("records").as_str(), world.left().1), ("1", 1));
+    next.ok("sysv destroy 4712");
+    next.ok("sysv sweep");
+    assert_eq!((next.ok("records").as_str(), world.left().1), ("0", 0));
+}
+
+#[test]
+fn a_sweep_leaves_the_posix_objects_of_another_mount() {
+    let Some(mut world) = world("16m") else { return };
+    let (mut one, mut dead) = (world.start(ACTOR), world.start(ACTOR));
+    one.ok("posix create s held 100");
+    dead.ok("posix create s orphan 100");
+    dead.kill();
+    // It has the ledger open, and from now on another /dev/shm.
+    one.ok("unshare 16m");
+    assert_eq!(one.ok("posix sweep"), "0");
+    assert_eq!(one.ok("records"), "2");
+    assert_eq!(world.left(), (vec!["held".into(), "orphan".into()], 0));
+    one.kill();
+    assert_eq!(world.start(ACTOR).ok("posix sweep"), "2");
+    assert_eq!(world.left(), (vec![], 0));
+}

@@ -1,0 +1,152 @@
+//! The system's limits come back as errors that name them.
+
+use crate::cast::{ACTOR, actor, key, on_both_backends, world};
+use shm_tests::{Puppet, is_root, skip};
+use std::{fs, path::Path};
+
+on_both_backends! {
+    more_mappings_than_a_process_may_have_name_the_limit
+    without_descriptors_a_call_fails_and_names_the_limit
+}
+
+#[test]
+fn more_system_v_segments_than_there_may_be_name_the_limit() {
+    let Some(mut world) = world("16m") else { return };
+    world.set("kernel/shmmni", "8");
+    let mut one = world.start(ACTOR);
+    for slot in 1..=8 {
+        one.ok(&format!("sysv create {slot} {slot} 100"));
+    }
+    let message = one.no("sysv create 9 9 100", "ENOSPC");
+    assert!(message.contains("8 segments (kernel.shmmni)"), "{message}");
+    assert_eq!(one.ok("records"), "8");
+    one.ok("sysv detach 1");
+    one.ok("sysv create 9 9 100");
+    // Orphans give way before it is an error.
+    let mut next = world.start(ACTOR);
+    next.ok("sysv attach s 2");
+    one.kill();
+    next.ok("sysv create t 10 100");
+    next.end();
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+#[test]
+fn all_4096_system_v_segments_fit_into_the_ledger() {
+    let Some(mut world) = world("16m") else { return };
+    world.set("kernel/shmmni", "4096");
+    let mut one = world.start(ACTOR);
+    for slot in 1..=4096 {
+        one.ok(&format!("sysv create {slot} {slot} 1"));
+    }
+    let message = one.no("sysv create more 5000 1", "ENOSPC");
+    assert!(message.contains("4096 segments (kernel.shmmni)"), "{message}");
+    assert_eq!(one.ok("records"), "4096");
+    assert_eq!(one.ok("sysv list").matches("=Held").count(), 4096);
+    one.kill();
+    let mut next = world.start(ACTOR);
+    assert_eq!(next.ok("sysv sweep"), "4096");
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+#[test]
+fn a_system_v_segment_larger_than_may_be_names_the_limit() {
+    let Some(mut world) = world("16m") else { return };
+    world.set("kernel/shmmax", "1000000");
+    let message = world.start(ACTOR).no("sysv create s 1 1000001", "EINVAL");
+    assert!(message.contains("1000000 (kernel.shmmax)"), "{message}");
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+fn more_mappings_than_a_process_may_have_name_the_limit(backend: &str) {
+    let (mut one, key) = (actor(), key(backend));
+    let limit: u32 = fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
+    if limit > 200_000 {
+        return skip("vm.max_map_count is too large to be reached");
+    }
+    one.ok(&format!("{backend} create s {key} 100"));
+    let message = one.no(&format!("{backend} attach-often {key} {}", limit + 1), "ENOMEM");
+    assert!(message.contains("vm.max_map_count"), "{message}");
+    // All of them are gone again, and the process goes on.
+    one.ok(&format!("{backend} attach-often {key} 100"));
+    assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
+}
+
+fn without_descriptors_a_call_fails_and_names_the_limit(backend: &str) {
+    let (one, two) = (key(backend), key(backend));
+    // Before the library has opened anything, and after.
+    for opened in [false, true] {
+        let mut actor = actor();
+        if opened {
+            actor.ok(&format!("{backend} create s {one} 100"));
+        }
+        actor.ok("descriptors 3");
+        let create = actor.ask(&format!("{backend} create t {two} 100"));
+        let attach = actor.ask(&format!("{backend} attach u {two}"));
+        if opened && backend == "sysv" {
+            assert_eq!((create.as_str(), attach.as_str()), ("ok 100", "ok 100"), "it needs no descriptor");
+            assert_eq!(actor.ok("sysv detach t"), "outlives 1");
+            assert_eq!(actor.ok("sysv detach u"), "destroyed");
+            assert_eq!(actor.ok("sysv detach s"), "destroyed");
+            continue;
+        }
+        assert!(create.starts_with("no EMFILE") && create.contains("ulimit -n"), "{create}");
+        if opened {
+            let attach = actor.no(&format!("{backend} attach u {one}"), "EMFILE");
+            assert!(attach.contains("ulimit -n"), "{attach}");
+            // The kernel cannot be asked without one, so it stays for a sweep.
+            assert_eq!(actor.ok(&format!("{backend} detach s")), "outlives 1");
+            actor.end();
+            self::actor().no(&format!("{backend} attach s {one}"), "NotFound");
+        } else {
+            assert!(attach.starts_with("no EMFILE") && attach.contains("ulimit -n"), "{attach}");
+        }
+    }
+}
+
+/// A memory cgroup of version 1, removed when it is dropped.
+struct Group(String);
+
+impl Group {
+    fn new(limit: &str) -> Option<Self> {
+        let path = format!("/sys/fs/cgroup/memory/shm-test-{}", crate::cast::key("sysv"));
+        let made = is_root() && Path::new("/sys/fs/cgroup/memory/memory.stat").exists();
+        if !made || fs::create_dir(&path).is_err() {
+            return None;
+        }
+        let group = Self(path);
+        fs::write(format!("{}/memory.limit_in_bytes", group.0), limit).ok()?;
+        Some(group)
+    }
+
+    fn add(&self, puppet: &Puppet) {
+        fs::write(format!("{}/cgroup.procs", self.0), puppet.pid().to_string()).unwrap();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_reservation_beyond_the_memory_cgroup_is_an_error_and_not_a_kill() {
+    let Some(group) = Group::new("64M") else {
+        return skip("no memory cgroup of version 1 can be made");
+    };
+    let (mut one, key) = (actor(), key("posix"));
+    group.add(&one);
+    let message = one.no(&format!("posix create s {key} {}", 128 << 20), "ENOMEM");
+    assert!(message.contains("memory cgroup"), "{message}");
+    one.no(&format!("posix info {key}"), "NotFound");
+    one.ok(&format!("posix create s {key} {}", 16 << 20));
+    assert_eq!(one.ok("posix fill s"), (16 << 20).to_string());
+    assert_eq!(one.ok("posix detach s"), "destroyed");
+    one.ok(&format!("posix create s {key} {} no-reserve", 128 << 20));
+    assert_eq!(one.ok("posix detach s"), "destroyed");
+    // System V cannot reserve, so there is nothing to refuse.
+    one.ok(&format!("sysv create s {} {}", self::key("sysv"), 128 << 20));
+    assert_eq!(one.ok("sysv detach s"), "destroyed");
+    one.end();
+}

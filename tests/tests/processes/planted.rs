@@ -1,0 +1,263 @@
+//! What another user, or bad luck, puts in the place of the library's own files.
+
+use crate::cast::{ACTOR, FOREIGN, attach, key, make, on_both_backends, world};
+use shm_tests::{Puppet, World};
+use std::{
+    fs::{self, File, Permissions},
+    io::Write,
+    os::unix::fs::{PermissionsExt, chown, symlink},
+    path::{Path, PathBuf},
+};
+
+on_both_backends! {
+    a_folder_that_another_user_made_first_is_refused
+    a_folder_that_others_may_write_to_is_refused
+    a_symlink_in_the_folders_place_is_refused_and_not_followed
+    a_file_or_fifo_in_the_folders_place_is_refused
+    whatever_stands_in_a_files_place_is_refused_without_hanging
+    another_users_planted_lock_file_is_refused_without_hanging
+    a_ledger_of_a_newer_version_is_left_alone
+    a_ledger_with_a_damaged_header_is_left_alone
+    a_ledger_full_of_noise_is_survived_and_cleaned
+    a_ledger_that_was_cut_short_is_survived
+    a_ledger_cannot_have_a_foreign_segment_destroyed
+}
+
+/// A process of user 1000, and where its folder will be.
+fn victim(world: &World) -> (Puppet, PathBuf) {
+    let mut puppet = world.start(ACTOR);
+    puppet.ok("user 1000");
+    (puppet, world.folder().join(".shm-node-1000"))
+}
+
+fn folder_of(path: &Path, uid: u32, mode: u32) {
+    fs::create_dir(path).unwrap();
+    chown(path, Some(uid), Some(uid)).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+fn fifo(path: &Path) {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    chown(path, Some(1000), Some(1000)).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o666)).unwrap();
+}
+
+#[track_caller]
+fn assert_refused(victim: &mut Puppet, backend: &str) {
+    let key = key(backend);
+    for call in [format!("create s {key} 100"), format!("attach s {key}"), "sweep".into()] {
+        let message = victim.no(&format!("{backend} {call}"), "EPERM");
+        assert!(message.contains("remove it"), "{message}");
+    }
+}
+
+fn a_folder_that_another_user_made_first_is_refused(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let (mut victim, folder) = victim(&world);
+    folder_of(&folder, 65534, 0o777);
+    assert_refused(&mut victim, backend);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing was put there");
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+fn a_folder_that_others_may_write_to_is_refused(backend: &str) {
+    let Some(world) = world("16m") else { return };
+    let (mut victim, folder) = victim(&world);
+    folder_of(&folder, 1000, 0o733);
+    assert_refused(&mut victim, backend);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing was put there");
+}
+
+fn a_symlink_in_the_folders_place_is_refused_and_not_followed(backend: &str) {
+    let Some(world) = world("16m") else { return };
+    let (mut victim, folder) = victim(&world);
+    let target = world.folder().join("target");
+    folder_of(&target, 1000, 0o711);
+    symlink("/dev/shm/target", &folder).unwrap();
+    assert_refused(&mut victim, backend);
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 0, "nothing was put there");
+}
+
+fn a_file_or_fifo_in_the_folders_place_is_refused(backend: &str) {
+    let Some(world) = world("16m") else { return };
+    let (mut victim, folder) = victim(&world);
+    File::create(&folder).unwrap();
+    assert_refused(&mut victim, backend);
+    fs::remove_file(&folder).unwrap();
+    fifo(&folder);
+    assert_refused(&mut victim, backend);
+    fs::remove_file(&folder).unwrap();
+    victim.ok(&format!("{backend} create s {} 100", key(backend)));
+}
+
+fn whatever_stands_in_a_files_place_is_refused_without_hanging(backend: &str) {
+    let Some(world) = world("16m") else { return };
+    for file in ["lock", "lock.shared", "ledger.1"] {
+        for planted in ["fifo", "symlink", "folder", "another user's file"] {
+            let (mut victim, folder) = victim(&world);
+            folder_of(&folder, 1000, 0o711);
+            let (path, target) = (folder.join(file), world.folder().join("target"));
+            match planted {
+                "fifo" => fifo(&path),
+                "symlink" => {
+                    File::create(&target).unwrap().write_all(b"not ours").unwrap();
+                    fs::set_permissions(&target, Permissions::from_mode(0o666)).unwrap();
+                    symlink("/dev/shm/target", &path).unwrap();
+                }
+                "folder" => fs::create_dir(&path).unwrap(),
+                _ => {
+                    File::create(&path).unwrap();
+                    fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+                }
+            }
+            let message = victim.no(&format!("{backend} create s {} 100", key(backend)), "EPERM");
+            assert!(message.contains(file) && message.contains("remove it"), "{planted}: {message}");
+            if planted == "symlink" {
+                assert_eq!(fs::read(&target).unwrap(), b"not ours");
+            }
+            fs::remove_dir_all(&folder).unwrap();
+        }
+    }
+}
+
+fn another_users_planted_lock_file_is_refused_without_hanging(backend: &str) {
+    let Some(world) = world("16m") else { return };
+    let (mut owner, folder) = victim(&world);
+    let (mut other, key) = (world.start(ACTOR), key(backend));
+    other.ok("user 65534");
+    owner.ok(&format!("{backend} create s {key} 100 mode=666"));
+    let lock = folder.join("lock.shared");
+    fs::remove_file(&lock).unwrap();
+    fifo(&lock);
+    other.no(&format!("{backend} attach s {key}"), "EPERM");
+    fs::remove_file(&lock).unwrap();
+    symlink("/etc/passwd", &lock).unwrap();
+    other.no(&format!("{backend} attach s {key}"), "EPERM");
+    fs::remove_file(&lock).unwrap();
+    // Without one there is nothing to lock, and nobody but its owner could destroy it.
+    other.ok(&format!("{backend} attach s {key}"));
+}
+
+/// Has the victim's ledger made, and changes it while nobody has it mapped.
+fn with_ledger(world: &World, backend: &str, change: impl FnOnce(&mut Vec<u8>)) -> PathBuf {
+    let (mut victim, folder) = victim(world);
+    victim.ok(&format!("{backend} create s {} 100", key(backend)));
+    victim.end();
+    let ledger = folder.join("ledger.1");
+    let mut bytes = fs::read(&ledger).unwrap();
+    assert_eq!(bytes.len(), 128 * 512);
+    change(&mut bytes);
+    fs::write(&ledger, bytes).unwrap();
+    ledger
+}
+
+fn assert_left_alone(world: &mut World, backend: &str, ledger: &Path) {
+    let (mut stranger, held) = (world.start(FOREIGN), key(backend));
+    stranger.ok("user 1000");
+    stranger.ok(&format!("{} {held} 100", make(backend)));
+    let (before, mut victim) = (fs::read(ledger).unwrap(), victim(world).0);
+    let message = victim.no(&format!("{backend} create s {} 100", key(backend)), "EOPNOTSUPP");
+    assert!(message.contains("ledger.1") && message.contains("left alone"), "{message}");
+    assert_eq!(victim.ok(&format!("{backend} sweep")), "0");
+    assert!(victim.ok(&format!("{backend} list")).contains(&held));
+    victim.ok(&format!("{backend} attach s {held}"));
+    assert_eq!(victim.ok(&format!("{backend} detach s")), "outlives 1");
+    assert!(victim.ok(&format!("{backend} info {held}")).ends_with("Foreign"));
+    victim.ok(&format!("{backend} destroy {held}"));
+    assert_eq!(fs::read(ledger).unwrap(), before);
+    assert_eq!(world.left().0, Vec::<String>::new());
+}
+
+fn a_ledger_of_a_newer_version_is_left_alone(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let ledger = with_ledger(&world, backend, |bytes| {
+        bytes[8..12].copy_from_slice(&2_u32.to_le_bytes());
+        bytes[512..1024].fill(0xab);
+    });
+    assert_left_alone(&mut world, backend, &ledger);
+}
+
+fn a_ledger_with_a_damaged_header_is_left_alone(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let ledger = with_ledger(&world, backend, |bytes| bytes[..64].fill(0x5a));
+    assert_left_alone(&mut world, backend, &ledger);
+}
+
+fn a_ledger_full_of_noise_is_survived_and_cleaned(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let (mut stranger, held) = (world.start(FOREIGN), key(backend));
+    stranger.ok("user 1000");
+    stranger.ok(&format!("{} {held} 100", make(backend)));
+    for seed in 1..20 {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed);
+        with_ledger(&world, backend, |bytes| {
+            for word in bytes[512..].chunks_exact_mut(8) {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                word.copy_from_slice(&state.to_le_bytes());
+            }
+            // Some slots look whole.
+            for slot in bytes[512..].chunks_exact_mut(512).step_by(2) {
+                slot[0] = 2;
+                slot[8] = 1 + slot[8] % 2;
+            }
+            // Levels that the file does not have.
+            bytes[16..24].copy_from_slice(&(state % 20).to_le_bytes());
+        });
+        let (mut victim, key) = (victim(&world).0, key(backend));
+        victim.ok(&format!("{backend} list"));
+        victim.ok(&format!("{backend} sweep"));
+        victim.ok(&format!("{backend} create s {key} 100"));
+        assert!(victim.ok(&format!("{backend} info {key}")).ends_with("Held"));
+        assert_eq!(victim.ok("records"), "1", "seed {seed}");
+        assert_eq!(victim.ok(&format!("{backend} detach s")), "destroyed");
+        stranger.ok("write 0 alive");
+        victim.ok(&format!("{backend} attach s {held}"));
+        assert_eq!(victim.ok(&format!("{backend} read s 0 5")), "alive");
+        victim.end();
+        fs::remove_dir_all(world.folder().join(".shm-node-1000")).unwrap();
+    }
+    stranger.kill();
+    victim(&world).0.ok(&format!("{backend} destroy {held}"));
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+fn a_ledger_that_was_cut_short_is_survived(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    for length in [0, 1, 100, 511, 512, 5000] {
+        with_ledger(&world, backend, |bytes| bytes.truncate(length));
+        let (mut victim, key) = (victim(&world).0, key(backend));
+        if length < 24 && length > 0 {
+            // Not even the header is whole.
+            victim.no(&format!("{backend} create s {key} 100"), "EOPNOTSUPP");
+        } else {
+            victim.ok(&format!("{backend} create s {key} 100"));
+            assert_eq!(victim.ok(&format!("{backend} detach s")), "destroyed");
+        }
+        victim.end();
+        fs::remove_dir_all(world.folder().join(".shm-node-1000")).unwrap();
+    }
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+/// The record of an own segment, whose object is then replaced by a foreign one of the same key.
+fn a_ledger_cannot_have_a_foreign_segment_destroyed(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let (mut victim, _) = victim(&world);
+    let (mut stranger, key) = (world.start(FOREIGN), key(backend));
+    stranger.ok("user 1000");
+    victim.ok(&format!("{backend} create s {key} 100"));
+    victim.kill();
+    stranger.ok(&format!("{} {key}", if backend == "sysv" { "remove" } else { "unlink" }));
+    stranger.ok(&format!("{} {key} 200", make(backend)));
+    stranger.ok("unmap");
+    let mut next = world.start(ACTOR);
+    next.ok("user 1000");
+    assert_eq!(next.ok(&format!("{backend} sweep")), "0");
+    assert_eq!(next.ok("records"), "0");
+    stranger.ok(&format!("{} {key}", attach(backend)));
+    next.ok(&format!("{backend} destroy {key}"));
+    stranger.ok("unmap");
+    assert_eq!(world.left(), (vec![], 0));
+}

@@ -1,0 +1,91 @@
+//! The storm, and its mutants, in their short form. The long one, which says how it went:
+//!
+//! `cargo test --package shm-tests --test storm -- --ignored --nocapture`
+
+use shm_tests::{is_root, skip};
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, Output},
+    sync::OnceLock,
+};
+
+/// The program with the faults compiled in, in a target folder of its own.
+fn storm() -> &'static PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("storm");
+        let status = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--offline",
+                "--quiet",
+                "--package",
+                "shm-tests",
+                "--bin",
+                "storm",
+                "--target-dir",
+            ])
+            .arg(&target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env("RUSTFLAGS", "--cfg=shm_storm")
+            .status();
+        assert!(status.expect("cargo runs").success());
+        target.join("debug/storm")
+    })
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(storm()).args(arguments).output().expect("it was built")
+}
+
+#[track_caller]
+fn assert_calm(arguments: &[&str]) {
+    let ran = run(arguments);
+    let said = String::from_utf8_lossy(&ran.stdout);
+    let complained = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{}\n{said}\n{complained}", ran.status);
+    println!("{said}");
+}
+
+#[test]
+fn kills_from_outside_take_nothing_and_leave_nothing() {
+    assert_calm(&["--kills", "2000"]);
+}
+
+#[test]
+#[ignore = "takes a minute: the long form"]
+fn ten_thousand_kills_take_nothing_and_leave_nothing() {
+    assert_calm(&["--kills", "10000"]);
+}
+
+#[test]
+fn kills_at_every_step_take_nothing_and_leave_nothing() {
+    assert_calm(&["--kills", "500", "--kill-at", "50"]);
+}
+
+#[test]
+fn kills_of_root_take_nothing_and_leave_nothing() {
+    if is_root() {
+        assert_calm(&["--kills", "500", "--user", "0"]);
+    }
+}
+
+#[test]
+fn without_any_one_check_the_storm_sees_it() {
+    if !is_root() {
+        return skip("a mutant needs namespaces of its own, and so root");
+    }
+    let ran = run(&["--mutants"]);
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{}\n{said}", ran.status);
+    assert!(said.contains("5 of 5 mutants seen"), "{said}");
+    println!("{said}");
+}
+
+#[test]
+fn a_wrong_option_is_an_error() {
+    assert_eq!(run(&["--kills"]).status.code(), Some(2));
+    assert_eq!(run(&["--thunder", "1"]).status.code(), Some(2));
+}
