@@ -16,35 +16,38 @@ function primary() {
   console.log('[Master] Typeof buf:', buffer.constructor.name, 'Typeof arr:', array.constructor.name);
 
   const child = cluster.fork();
-  child.on('online', () => {
-    child.send({ bufferKey: buffer.key, arrayKey: array.key });
+  child.on('online', () => child.send({ bufferKey: buffer.key, arrayKey: array.key }));
+  child.once('message', () => {
     let round = 0;
     const timer = setInterval(() => {
       buffer[0] += 1;
       array[0] /= 2;
       console.log(round + ' [Master] Set buf[0]=', buffer[0], ' arr[0]=', array[0]);
       round += 1;
-      if (round === 5) {
-        clearInterval(timer);
-        child.on('exit', () => process.exit());
-        child.send('exit');
-      }
+      if (round < 5) return child.send('look');
+      clearInterval(timer);
+      child.on('exit', () => process.exit());
+      child.send('exit');
     }, 500);
   });
 }
 
 function worker() {
+  let buffer, array;
+  let round = 0;
   process.on('message', (message) => {
     if (message === 'exit') process.exit();
-    const buffer = shm.get(message.bufferKey);
-    const array = shm.get(message.arrayKey, shm.BufferType.Float32Array);
+    if (message === 'look') return look();
+    buffer = shm.get(message.bufferKey);
+    array = shm.get(message.arrayKey, shm.BufferType.Float32Array);
     console.log('[Worker] Typeof buf:', buffer.constructor.name, 'Typeof arr:', array.constructor.name);
-    let round = 0;
-    setInterval(() => {
-      // After a detach the array is empty, and reading it is harmless.
-      console.log(round + ' [Worker] Get buf[0]=', buffer[0], ' arr[0]=', array[0] ?? null);
-      round += 1;
-      if (round === 2) shm.detach(message.arrayKey);
-    }, 500);
+    process.send('ready');
   });
+
+  function look() {
+    // After a detach the array is empty, and reading it is harmless.
+    console.log(round + ' [Worker] Get buf[0]=', buffer[0], ' arr[0]=', array[0] ?? null);
+    round += 1;
+    if (round === 2) shm.detach(array.key);
+  }
 }
