@@ -1,6 +1,6 @@
 //! Killed readers, permit holders, parties and others who hold something.
 
-use crate::shared::{GENEROUS, Shared};
+use crate::shared::{GENEROUS, Process, Shared};
 use shm_sync::{Barrier, Condition, Mutex, Once, RwLock, Semaphore, SyncError};
 use std::{
     sync::atomic::Ordering,
@@ -77,16 +77,17 @@ pub(crate) fn read_and_write_for_ever(shared: &Shared, argument: u64) {
     }
 }
 
-/// Takes a permit and gives it back. Word 5 has a bit for each who is inside, so the dead do not count.
-pub(crate) fn take_permits_for_ever(shared: &Shared, argument: u64) {
+/// Takes a permit and gives it back. A word for each permit tells that someone is inside with it.
+pub(crate) fn take_permits_for_ever(shared: &Shared) {
     let semaphore = semaphore(shared);
-    let bit = 1 << argument;
     loop {
         let permit = semaphore.acquire().unwrap();
-        let inside = shared.word(5).fetch_or(bit, Ordering::SeqCst) | bit;
-        assert!(inside.count_ones() <= 2, "{inside:b}");
-        shared.word(5).fetch_and(!bit, Ordering::SeqCst);
-        drop(permit);
+        let owner_died = permit.owner_died();
+        let slot = permit.keep();
+        let inside = shared.word(5 + slot as usize);
+        assert!(inside.swap(1, Ordering::SeqCst) == 0 || owner_died, "another has this permit");
+        inside.store(0, Ordering::SeqCst);
+        semaphore.release(slot).unwrap();
         shared.word(4).fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -193,36 +194,42 @@ fn a_killed_waiter_does_not_take_the_notification_with_it() {
     assert!(survivor.join().success());
 }
 
-pub(crate) fn kill_at_random(shared: &Shared, role: &str, count: u64) {
+/// Kills `count` processes of a role in turn; each time the others, and the one in its place, have to go on.
+pub(crate) fn kill_at_random(role: &str, count: u64, enough: u32) {
+    let shared = Shared::new(256);
     let mut children: Vec<_> = (0..count).map(|which| shared.spawn(role, which)).collect();
     let start = Instant::now();
-    let mut kills = 0u64;
-    while start.elapsed() < Duration::from_millis(1500) {
+    let replace = |child: &mut Process, which: usize| {
+        std::mem::replace(child, shared.spawn(role, which as u64)).kill();
+    };
+    let mut killed = 0;
+    while start.elapsed() < Duration::from_millis(1500) || killed < enough {
         let before = shared.word(4).load(Ordering::SeqCst);
         std::thread::sleep(Duration::from_micros(500 + u64::from(before % 9000)));
-        let which = kills % count;
-        children.remove(which as usize).kill();
-        // Nobody is inside any more under this bit.
-        shared.word(5).fetch_and(!(1 << which), Ordering::SeqCst);
-        children.insert(which as usize, shared.spawn(role, which));
-        let now = shared.word(4).load(Ordering::SeqCst);
-        shared.until(4, |count| count > now + 10);
-        kills += 1;
+        let which = (u64::from(killed) % count) as usize;
+        replace(&mut children[which], which);
+        killed += 1;
+        let (now, begun) = (shared.word(4).load(Ordering::SeqCst), Instant::now());
+        while shared.word(4).load(Ordering::SeqCst) <= now + 10 {
+            assert!(begun.elapsed() < GENEROUS, "the killed hold up the living");
+            std::thread::sleep(Duration::from_micros(100));
+            for (which, child) in children.iter_mut().enumerate() {
+                if !child.is_running() {
+                    replace(child, which); // by itself, in a storm
+                    killed += 1;
+                }
+            }
+        }
     }
-    assert!(kills > 10);
-    for mut child in children {
-        assert!(child.is_running(), "its own assertion failed");
-    }
+    children.into_iter().for_each(Process::kill);
 }
 
 #[test]
 fn readers_and_writers_killed_at_random_hold_nobody_up() {
-    let shared = Shared::new(256);
-    kill_at_random(&shared, "read and write for ever", 3);
+    kill_at_random("read and write for ever", 3, 10);
 }
 
 #[test]
 fn permit_holders_killed_at_random_hold_nobody_up() {
-    let shared = Shared::new(256);
-    kill_at_random(&shared, "take permits for ever", 4);
+    kill_at_random("take permits for ever", 4, 10);
 }

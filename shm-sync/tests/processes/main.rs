@@ -36,7 +36,7 @@ fn child() {
         "begin and stay" => holders::begin_and_stay(&shared),
         "wait for condition" => holders::wait_for_condition(&shared),
         "read and write for ever" => holders::read_and_write_for_ever(&shared, argument),
-        "take permits for ever" => holders::take_permits_for_ever(&shared, argument),
+        "take permits for ever" => holders::take_permits_for_ever(&shared),
         "produce for ever" => broadcasts::produce_for_ever(&shared),
         "read for ever" => broadcasts::read_for_ever(&shared, argument),
         "fork while holding" => forks::fork_while_holding(&shared),

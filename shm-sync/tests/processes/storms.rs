@@ -25,3 +25,13 @@ fn broadcasters_that_die_at_any_step_leave_nothing_torn() {
 fn lock_holders_that_die_at_any_step_hold_nobody_up() {
     crate::mutexes::kill_counters("storm count", 60);
 }
+
+#[test]
+fn readers_and_writers_that_die_at_any_step_hold_nobody_up() {
+    crate::holders::kill_at_random("storm read and write for ever", 3, 100);
+}
+
+#[test]
+fn permit_holders_that_die_at_any_step_hold_nobody_up() {
+    crate::holders::kill_at_random("storm take permits for ever", 4, 100);
+}
