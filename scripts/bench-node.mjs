@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { attempt, root, run } from './run.mjs';
 
-export const PROGRAMS = ['access', 'lifecycle', 'growth', 'handover', 'load', 'sync'];
+export const PROGRAMS = ['access', 'lifecycle', 'growth', 'handover', 'load', 'sync', 'fairness'];
 
 /** Installs what the benches need, and builds the peers where that works. */
 export function prepare() {

@@ -83,6 +83,7 @@ const TITLES = {
   handover: 'Node: handing bytes to another process',
   load: 'Node: loading the package',
   sync: 'Coordination',
+  fairness: 'Coordination: fairness under contention',
 };
 
 function measure() {

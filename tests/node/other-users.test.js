@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
-const { ask, built, needsRoot, privately } = require('./support.js');
+const { ask, built, folder, needsRoot, privately } = require('./support.js');
 
 const support = require.resolve('./support.js');
 const alone = { under: privately(), env: { SHM_NODE_QUIET: '1' } };
@@ -73,6 +73,42 @@ describe('a second user', needsRoot(), () => {
     );
     const all = (value) => built.map(() => value);
     assert.deepEqual(seen, [all(42), all(1), built.length, 0, `${all(0)}\n`, built.length, 0]);
+  });
+
+  it('takes turns with us in a 0666 segment, and each is told when the other was killed', async () => {
+    const seen = await ask(
+      async (shm, support, built, folder) => {
+        const { asNobody, start } = require(support);
+        const { Mutex } = require(`${folder}/sync.js`);
+        const backend = built[0];
+        const view = shm.create({ length: 64, type: 'Int32Array', backend, mode: 0o666 });
+        new Mutex(view, 0); // made by the owner
+        const lock = (under) =>
+          start(
+            (shm, folder, target) => {
+              const { Mutex } = require(`${folder}/sync.js`);
+              ready(new Mutex(shm.get(target), 0).lock(20_000).ownerDied);
+              setInterval(() => {}, 1000);
+            },
+            [folder, { key: view.key, backend, type: 'Int32Array' }],
+            { under },
+          );
+        const told = [];
+        for (const under of [asNobody, [], asNobody, asNobody]) {
+          const holder = lock(under);
+          told.push(await holder.ready);
+          if (new Mutex(view, 0).tryLock() !== false) throw new Error('two hold it');
+          holder.child.kill('SIGKILL');
+          await holder.ended;
+        }
+        told.push(new Mutex(view, 0).lock().ownerDied);
+        shm.destroy({ key: view.key, backend });
+        ready(told);
+      },
+      [support, built, folder],
+      alone,
+    );
+    assert.deepEqual(seen, [false, true, true, true, true]);
   });
 
   it('has its own segments, which our sweep and detachAll never touch', async () => {
