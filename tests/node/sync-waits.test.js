@@ -118,8 +118,21 @@ for (const backend of built) {
       const ended = Promise.allSettled(waits);
       setTimeout(() => controller.abort(reason), 5);
       for (const { reason: found } of await ended) assert.equal(found, reason);
-      await sleep(5);
       assert.equal(notify(view, 4), 0);
+    });
+
+    it('a wake-up that finds one who has given up goes to the next', async () => {
+      const reason = new Error('enough');
+      for (let round = 0; round < 20; round++) {
+        const controller = new AbortController();
+        const gone = assert.rejects(waitAsync(view, 6, 0, { signal: controller.signal }), reason);
+        const stays = waitAsync(view, 6, 0, { timeout: GENEROUS });
+        await sleep(round % 5);
+        controller.abort(reason);
+        await notifySome(view, 6, 1);
+        assert.equal(await stays, 'ok');
+        await gone;
+      }
     });
 
     it('a detach rejects what waits there, and nothing else', async () => {

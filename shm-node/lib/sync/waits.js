@@ -7,6 +7,7 @@ const { attachments } = require('../views.js');
 const errors = require('./errors.js');
 
 const OUTCOMES = ['ok', 'not-equal', 'timed-out'];
+const WOKEN = 0;
 const CANCELLED = 3;
 
 // Between two slices, V8 can end this thread where a worker is terminated.
@@ -105,14 +106,11 @@ function begin(number, offset, expected, timeout, signal, ref, resolve, reject) 
     free.push(slot);
     return reject(error);
   }
-  const wait = { resolve, reject, ref, signal, abort: undefined };
+  const wait = { number, offset, resolve, reject, ref, signal, abort: undefined };
   pending[slot] = wait;
   if (ref && refs++ === 0) native.keepAlive(true);
   if (signal !== undefined) {
-    wait.abort = () => {
-      native.cancelWait(token);
-      reject(signal.reason);
-    };
+    wait.abort = () => native.cancelWait(token);
     signal.addEventListener('abort', wait.abort, { once: true });
   }
 }
@@ -124,9 +122,21 @@ function ended(slot, how) {
   if (wait.ref && --refs === 0) native.keepAlive(false);
   if (wait.abort !== undefined) wait.signal.removeEventListener('abort', wait.abort);
   const outcome = how & 7;
-  if (outcome < CANCELLED) wait.resolve(OUTCOMES[outcome]);
+  if (wait.signal?.aborted) {
+    if (outcome === WOKEN) passOn(wait);
+    wait.reject(wait.signal.reason);
+  } else if (outcome < CANCELLED) wait.resolve(OUTCOMES[outcome]);
   else if (outcome === CANCELLED) wait.reject(errors.detached());
   else wait.reject(refused(how >> 3));
+}
+
+/** A wake-up that found one who had given up belongs to the next one. */
+function passOn({ number, offset }) {
+  try {
+    native.wake(number, offset, 1);
+  } catch {
+    // The segment was detached meanwhile, and with it all who waited here.
+  }
 }
 
 function refused(errno) {
