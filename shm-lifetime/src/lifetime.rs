@@ -3,11 +3,12 @@
 use crate::{
     BackendId, Home, LockFile, NameLock, Namespaces, Patience, fork,
     ledger::{self, Ledger},
-    lock::Locks,
+    lock::{self, Locks},
 };
 use parking_lot::RwLock;
 use shm_api::OsError;
 use std::{
+    os::fd::{BorrowedFd, OwnedFd},
     process,
     sync::{
         Arc, OnceLock,
@@ -114,6 +115,16 @@ impl Lifetime {
     /// `EBUSY` where somebody held it for as long as `patience` lasted.
     pub fn lock(&self, file: LockFile, byte: u32, patience: Patience) -> Result<NameLock<'_>, OsError> {
         self.locks.lock(file, byte, patience)
+    }
+
+    /// One of our own lock files, as names are locked through it.
+    pub(crate) fn own_lock_file(&self, shared: bool) -> BorrowedFd<'_> {
+        self.locks.own(shared)
+    }
+
+    /// A lock file under a description of its own; `None` where it is not ours to open.
+    pub(crate) fn reopen_lock_file(&self, file: LockFile) -> Result<Option<OwnedFd>, OsError> {
+        lock::reopen(&self.home, file)
     }
 
     /// Whether a backend is used for the first time in this process, and so has to sweep.
