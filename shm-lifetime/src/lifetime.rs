@@ -1,7 +1,7 @@
 //! The files of one user, as one process has them open.
 
 use crate::{
-    BackendId, Home, LockFile, NameLock, Namespaces, Patience, fork,
+    BackendId, Home, LockFile, NameLock, Namespaces, Patience, Record, fork,
     ledger::{self, Ledger},
     lock::{self, Locks},
 };
@@ -97,6 +97,13 @@ impl Lifetime {
             let ledger = Ledger::open(self.home.file(ledger::FILE, None).ok()?).ok()?;
             Some(self.ledger.get_or_init(|| ledger))
         })
+    }
+
+    /// What this user has on record of a backend.
+    pub fn records(&self, backend: BackendId) -> Vec<Record> {
+        let Some(ledger) = self.existing_ledger() else { return Vec::new() };
+        let records = ledger.taken().filter_map(|(slot, ..)| ledger.get(slot));
+        records.filter(|record| record.name.backend() == backend).collect()
     }
 
     /// The lock file for a segment of this owner.
