@@ -472,10 +472,16 @@ fn read(slot: &Slot, shared: bool) -> Option<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::sys::memfd::{MFdFlags, memfd_create};
+    use std::{fs, sync::atomic::AtomicU32};
 
+    /// An empty file that has no name any more.
     fn file() -> OwnedFd {
-        memfd_create(c"ledger", MFdFlags::MFD_CLOEXEC).unwrap()
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Relaxed);
+        let path = std::env::temp_dir().join(format!("shm-ledger-{}-{count}", std::process::id()));
+        let file = fs::File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        fs::remove_file(path).unwrap();
+        file.into()
     }
 
     fn record(name: RecordName) -> Record {

@@ -176,10 +176,10 @@ fn create(
 
     let Some(_lock) = lock()? else { return Err(taken()) };
     let file = lifetime.lock_file(lifetime.uid(), shared);
-    let holding = Holding::begin(lifetime, file, name).map_err(|error| error.on(key))?;
     let namespace = object::namespace(lifetime, unnamed.as_ref().map(|made| &made.stat));
     let mut record = Record::of_this_process(*name, lifetime, options, namespace);
     record.object = unnamed.as_ref().map(|made| made.stat.identity(|| None));
+    let holding = Holding::begin(lifetime, file, name, record.created).map_err(|error| error.on(key))?;
     let (slot, made) = lifetime.record(&record, || {
         let failed = |errno| if errno == Errno::EEXIST { taken() } else { no_room(errno) };
         let named = |made: Made| object::publish(&made.file, name.as_c_str()).map(|()| made);
@@ -245,7 +245,7 @@ fn attach_once(
     };
     let object = stat.identity(|| record.copied());
     let slot = recorded.filter(|(_, record)| record.object == Some(object)).map(|(slot, _)| slot);
-    let holding = Holding::begin(lifetime, file, name).map_err(|error| error.on(key))?;
+    let holding = Holding::begin(lifetime, file, name, object).map_err(|error| error.on(key))?;
     step();
     let start = mapping::map(&file_of_object, size, access).map_err(|error| map_failed(&error, key))?;
     let hold = Hold::new(lifetime, slot, file, name, object, false);

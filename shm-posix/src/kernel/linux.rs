@@ -118,6 +118,7 @@ impl Holding {
         _lifetime: &Lifetime,
         _file: LockFile,
         _name: &RecordName,
+        _object: u64,
     ) -> Result<Self, OsError> {
         Ok(Self(()))
     }

@@ -50,7 +50,7 @@ impl Kernel for PosixKernel {
 
 /// Whether nobody holds the object of a record, under its name's lock.
 pub(crate) fn is_orphan(lifetime: &Lifetime, record: &Record) -> bool {
-    !lifetime.is_anyone_present(record.shared, record.name.lock_byte())
+    !lifetime.is_anyone_present(record.shared, record.name.lock_byte(), record.created)
 }
 
 /// What a holder leaves for others to see.
@@ -58,8 +58,13 @@ pub(crate) fn is_orphan(lifetime: &Lifetime, record: &Record) -> bool {
 pub(crate) struct Holding(Presence);
 
 impl Holding {
-    pub(crate) fn begin(lifetime: &Lifetime, file: LockFile, name: &RecordName) -> Result<Self, OsError> {
-        lifetime.mark_presence(file, name.lock_byte()).map(Self)
+    pub(crate) fn begin(
+        lifetime: &Lifetime,
+        file: LockFile,
+        name: &RecordName,
+        object: u64,
+    ) -> Result<Self, OsError> {
+        lifetime.mark_presence(file, name.lock_byte(), object).map(Self)
     }
 
     /// Before the kernel's word is asked.
