@@ -161,9 +161,9 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
     let recorded = lifetime.recorded(&name);
     let file = match &recorded {
         Some((_, record)) => lifetime.lock_file(lifetime.uid(), record.shared),
-        None => match stat(key, find(key, id)?)? {
-            Some(stat) => lifetime.lock_file(stat.uid(), stat.mode() & 0o077 != 0),
-            None => return Ok(None),
+        None => match sys::stat(find(key, id)?) {
+            Ok(stat) => lifetime.lock_file(stat.uid(), stat.mode() & 0o077 != 0),
+            Err(errno) => return unknown(errno, key),
         },
     };
     let _lock = lifetime.lock(file, name.lock_byte(), Patience::Bounded).map_err(|error| error.on(key))?;
@@ -171,7 +171,10 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
         return Ok(None);
     }
     let found = find(key, id)?;
-    let Some(stat) = stat(key, found)? else { return Ok(None) };
+    let stat = match sys::stat(found) {
+        Ok(stat) => stat,
+        Err(errno) => return unknown(errno, key),
+    };
     let slot = match recorded {
         Some((slot, record)) if record.object == Some(found.0 as u64) => {
             // That mode under the name's lock: whoever set it to ask the kernel has died of something.
@@ -215,12 +218,12 @@ fn find(key: &Key, id: NonZeroU32) -> Result<sys::Id, AttachError> {
     })
 }
 
-/// `None`: it went meanwhile.
-fn stat(key: &Key, found: sys::Id) -> Result<Option<sys::Stat>, AttachError> {
-    match sys::stat(found) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(Errno::EINVAL | Errno::EIDRM) => Ok(None),
-        Err(errno) => Err(attach_failed(errno, key).into()),
+/// A segment that cannot be asked about: `None` where it went meanwhile.
+#[cold]
+fn unknown<T>(errno: Errno, key: &Key) -> Result<Option<T>, AttachError> {
+    match errno {
+        Errno::EINVAL | Errno::EIDRM => Ok(None),
+        errno => Err(attach_failed(errno, key).into()),
     }
 }
 
