@@ -210,6 +210,11 @@ impl Hold {
         }
     }
 
+    /// The user whose ledger and locks it goes by.
+    pub fn uid(&self) -> u32 {
+        self.lifetime.uid()
+    }
+
     /// What the ledger has under a name now.
     pub fn recorded(&self, name: &RecordName) -> Option<Record> {
         self.lifetime.recorded(name).map(|(_, record)| record)

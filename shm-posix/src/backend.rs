@@ -86,7 +86,7 @@ unsafe impl Backend for Posix {
             .lock(lifetime.lock_file(lifetime.uid(), shared), name.lock_byte(), Patience::Bounded)
             .map_err(|error| error.on(key))?;
         let stat = object::look_up(name.as_c_str()).ok().flatten();
-        let object = stat.map(|stat| stat.identity(recorded));
+        let object = stat.map(|stat| stat.identity(lifetime.uid(), recorded));
         match object::unlink(name.as_c_str()) {
             Ok(()) => {
                 step();
@@ -178,7 +178,7 @@ fn create(
     let file = lifetime.lock_file(lifetime.uid(), shared);
     let namespace = object::namespace(lifetime, unnamed.as_ref().map(|made| &made.stat));
     let mut record = Record::of_this_process(*name, lifetime, options, namespace);
-    record.object = unnamed.as_ref().map(|made| made.stat.identity(|| None));
+    record.object = unnamed.as_ref().map(|made| made.stat.identity_when_made(&record));
     let holding = Holding::begin(lifetime, file, name, record.created).map_err(|error| error.on(key))?;
     let (slot, made) = lifetime.record(&record, || {
         let failed = |errno| if errno == Errno::EEXIST { taken() } else { no_room(errno) };
@@ -187,20 +187,28 @@ fn create(
             Some(Ok(made)) => made,
             // The system has no unnamed objects, or no /proc to name them through.
             None | Some(Err(Errno::ENOENT)) => {
-                let made = object::make_named(name.as_c_str(), bytes, mode, reserve).map_err(failed)?;
+                let note = || note(lifetime, &record);
+                let made = object::make_named(name.as_c_str(), bytes, mode, reserve, note).map_err(failed)?;
                 Made::of(made, key, options).inspect_err(|_| {
                     let _ = object::unlink(name.as_c_str());
                 })?
             }
             Some(Err(errno)) => return Err(failed(errno)),
         };
-        let object = made.stat.identity(|| Some(record));
+        let object = made.stat.identity_when_made(&record);
         Ok(((made, object), object))
     })?;
     let (made, object) = made;
     let hold = Hold::new(lifetime, Some(slot), file, name, object, true);
     let start = made.range.into_start();
     Ok(PosixSegment { key: key.clone(), name: *name, start, size, access: Access::ReadWrite, hold, holding })
+}
+
+/// Notes that the object of a record exists, where it is known by the record alone.
+fn note(lifetime: &Lifetime, record: &Record) {
+    if let (Some((slot, _)), Some(ledger)) = (lifetime.recorded(&record.name), lifetime.existing_ledger()) {
+        ledger.set_object(slot, record.created);
+    }
 }
 
 fn attach(key: &Key, access: Access) -> Result<PosixSegment, AttachError> {
@@ -238,12 +246,14 @@ fn attach_once(
         return Ok(None);
     }
     let record = recorded.as_ref().map(|(_, record)| record);
-    let Some(size) = usize::try_from(stat.exact_size(record)).ok().and_then(NonZeroUsize::new) else {
+    let Some(size) =
+        usize::try_from(stat.exact_size(lifetime.uid(), record)).ok().and_then(NonZeroUsize::new)
+    else {
         return Err(failed("fstat", Errno::EAGAIN, key)
             .advise("It has no size yet: its creator is not done, so try again.")
             .into());
     };
-    let object = stat.identity(|| record.copied());
+    let object = stat.identity(lifetime.uid(), || record.copied());
     let slot = recorded.filter(|(_, record)| record.object == Some(object)).map(|(slot, _)| slot);
     let holding = Holding::begin(lifetime, file, name, object).map_err(|error| error.on(key))?;
     step();
@@ -279,10 +289,11 @@ pub(crate) fn describe(key: &Key) -> Result<Option<SegmentInfo>, Errno> {
     let (Some(stat), Ok(lifetime)) = (found, Lifetime::current()) else { return Ok(None) };
     let record = lifetime.recorded(&name).map(|(_, record)| record);
     let mode = Mode::new(stat.mode()).expect("mode() masks the nine bits");
-    let size = stat.exact_size(record.as_ref()) as u64;
+    let size = stat.exact_size(lifetime.uid(), record.as_ref()) as u64;
     let mut info = SegmentInfo::new(key.clone(), size, mode, stat.uid(), stat.gid());
     info.created = stat.changed();
-    if let Some(record) = record.filter(|record| record.object == Some(stat.identity(|| Some(*record)))) {
+    let object = stat.identity(lifetime.uid(), || record);
+    if let Some(record) = record.filter(|record| record.object == Some(object)) {
         info.creator = Some(record.pid);
         info.created = UNIX_EPOCH.checked_add(Duration::from_nanos(record.created));
         info.state = state(&lifetime, &name, &record);

@@ -17,7 +17,7 @@ cfg_if::cfg_if! {
 /// What became of an object that is not ours to destroy.
 pub(crate) fn look(name: &RecordName, hold: &Hold) -> Detached {
     match object::look_up(name.as_c_str()) {
-        Ok(Some(stat)) if stat.identity(|| hold.recorded(name)) != hold.object => Detached::Gone,
+        Ok(Some(stat)) if stat.identity(hold.uid(), || hold.recorded(name)) != hold.object => Detached::Gone,
         Ok(None) => Detached::Gone,
         _ => OUTLIVES,
     }
@@ -26,5 +26,5 @@ pub(crate) fn look(name: &RecordName, hold: &Hold) -> Detached {
 /// Whether a name still leads to the object that is held.
 pub(crate) fn is_current(name: &RecordName, hold: &Hold) -> bool {
     let found = object::look_up(name.as_c_str()).ok().flatten();
-    found.is_some_and(|stat| stat.identity(|| hold.recorded(name)) == hold.object)
+    found.is_some_and(|stat| stat.identity(hold.uid(), || hold.recorded(name)) == hold.object)
 }

@@ -31,7 +31,7 @@ impl Kernel for PosixKernel {
         let name = record.name.as_c_str();
         match object::look_up(name) {
             Ok(None) => return Detached::Gone,
-            Ok(Some(stat)) if !stat.is_of(record) => return Detached::Gone,
+            Ok(Some(stat)) if !stat.is_of(lifetime.uid(), record) => return Detached::Gone,
             Ok(Some(_)) => {}
             Err(_) => return OUTLIVES,
         }

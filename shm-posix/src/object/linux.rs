@@ -30,7 +30,12 @@ pub(crate) struct Stat(FileStat);
 
 impl Stat {
     /// What tells it from another that has had its name.
-    pub(crate) fn identity(&self, _recorded: impl FnOnce() -> Option<Record>) -> u64 {
+    pub(crate) fn identity(&self, _owner: u32, _recorded: impl FnOnce() -> Option<Record>) -> u64 {
+        self.inode()
+    }
+
+    /// The same, for the one who makes it.
+    pub(crate) const fn identity_when_made(&self, _record: &Record) -> u64 {
         self.inode()
     }
 
@@ -59,7 +64,7 @@ impl Stat {
     }
 
     /// The size that its creator asked for.
-    pub(crate) fn exact_size(&self, _recorded: Option<&Record>) -> i64 {
+    pub(crate) fn exact_size(&self, _owner: u32, _recorded: Option<&Record>) -> i64 {
         self.size()
     }
 
@@ -137,7 +142,13 @@ pub(crate) fn publish(file: &OwnedFd, name: &CStr) -> Result<(), Errno> {
 }
 
 /// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it.
-pub(crate) fn make_named(name: &CStr, size: u64, mode: u32, reserve: bool) -> Result<(OwnedFd, Stat), Errno> {
+pub(crate) fn make_named(
+    name: &CStr,
+    size: u64,
+    mode: u32,
+    reserve: bool,
+    _note: impl FnOnce(),
+) -> Result<(OwnedFd, Stat), Errno> {
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     let file = shm_open(name, flags, Mode::from_bits_truncate(0o600))?;
     fill(file, size, mode, reserve).inspect_err(|_| {

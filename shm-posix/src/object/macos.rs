@@ -11,7 +11,7 @@ use nix::{
         mman::{shm_open, shm_unlink},
         stat::{FileStat, Mode, fstat},
     },
-    unistd::{ftruncate, geteuid},
+    unistd::ftruncate,
 };
 use shm_lifetime::{Lifetime, Record};
 use std::{ffi::CStr, num::NonZeroUsize, os::fd::OwnedFd, time::SystemTime};
@@ -34,19 +34,32 @@ pub(crate) struct Stat(FileStat);
 
 impl Stat {
     /// What tells it from another that has had its name, as far as the ledger knows.
-    pub(crate) fn identity(&self, recorded: impl FnOnce() -> Option<Record>) -> u64 {
-        recorded().filter(|record| self.is_of(record)).map_or(FOREIGN, |record| record.created)
+    pub(crate) fn identity(&self, owner: u32, recorded: impl FnOnce() -> Option<Record>) -> u64 {
+        recorded().filter(|record| self.is_of(owner, record)).map_or(FOREIGN, |record| record.created)
     }
 
-    /// Whether it can be the object that a record stands for. One that took its name from it, and has the same owner,
-    /// mode and size, is taken for it.
-    pub(crate) fn is_of(&self, record: &Record) -> bool {
-        let sized = match u64::try_from(self.size()) {
-            Ok(0) => true, // its creator died before it gave it a size, or is about to
-            Ok(size) => size.checked_sub(record.size).is_some_and(|more| more < LARGEST_PAGE),
+    /// The same, for the one who makes it.
+    pub(crate) const fn identity_when_made(&self, record: &Record) -> u64 {
+        record.created
+    }
+
+    /// Whether it can be the object that a record in that user's ledger stands for. One that took its name from it,
+    /// and has the same owner, mode and size, is taken for it.
+    pub(crate) fn is_of(&self, owner: u32, record: &Record) -> bool {
+        if self.uid() != owner {
+            return false;
+        }
+        match u64::try_from(self.size()) {
+            // Its creator died before it gave it a size.
+            Ok(0) => true,
+            Ok(size) => {
+                let more = size.checked_sub(record.size);
+                record.object.is_some()
+                    && self.mode() == record.mode
+                    && more.is_some_and(|more| more < LARGEST_PAGE)
+            }
             Err(_) => false,
-        };
-        self.uid() == geteuid().as_raw() && self.mode() == record.mode && sized
+        }
     }
 
     pub(crate) const fn uid(&self) -> u32 {
@@ -67,8 +80,8 @@ impl Stat {
     }
 
     /// The size that its creator asked for, where that is on record.
-    pub(crate) fn exact_size(&self, recorded: Option<&Record>) -> i64 {
-        match recorded.filter(|record| self.size() > 0 && record.size > 0 && self.is_of(record)) {
+    pub(crate) fn exact_size(&self, owner: u32, recorded: Option<&Record>) -> i64 {
+        match recorded.filter(|record| self.size() > 0 && record.size > 0 && self.is_of(owner, record)) {
             Some(record) => record.size as i64,
             None => self.size(),
         }
@@ -130,17 +143,21 @@ pub(crate) const fn publish(_file: &OwnedFd, _name: &CStr) -> Result<(), Errno> 
     Err(Errno::ENOSYS)
 }
 
-/// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it.
+/// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it. `note`
+/// is called when the name is taken, and before the size is set: whoever dies before the note leaves an empty object,
+/// and only such a one is taken for that of a record without a note.
 pub(crate) fn make_named(
     name: &CStr,
     size: u64,
     mode: u32,
     _reserve: bool,
+    note: impl FnOnce(),
 ) -> Result<(OwnedFd, Stat), Errno> {
     let size = i64::try_from(size).map_err(|_| Errno::EFBIG)?;
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL;
     let wanted = Mode::from_bits_truncate(mode as libc::mode_t);
     let file = shm_open(with_slash(name).as_c_str()?, flags, wanted)?;
+    note();
     let made = ftruncate(&file, size).and_then(|()| fstat(&file)).map(Stat).and_then(|stat| {
         // A system whose umask does apply: nothing can give the bits back.
         if stat.mode() == mode { Ok(stat) } else { Err(Errno::EPERM) }
