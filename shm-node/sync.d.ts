@@ -1,6 +1,6 @@
 /// <reference types="node" />
 
-/** Coordination between processes over any segment. Linux only so far. */
+/** Coordination between processes over any segment. On macOS it needs 14.4, and has never run. */
 
 export type WaitOutcome = 'ok' | 'not-equal' | 'timed-out';
 

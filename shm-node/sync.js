@@ -5,7 +5,7 @@
 const native = require('./lib/native.js');
 
 if (native.sleepOn === undefined) {
-  const error = new Error(`shm-node/sync works on Linux only so far, and this is ${process.platform}`);
+  const error = new Error(`shm-node/sync works on Linux and macOS only, and this is ${process.platform}`);
   throw Object.assign(error, { code: 'ERR_SHM_UNSUPPORTED' });
 }
 

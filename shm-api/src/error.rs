@@ -65,6 +65,14 @@ pub enum InvalidKey {
         /// The key.
         key: Key,
     },
+    /// A name that is longer than this system takes.
+    #[error("{key} is too long a name here: it has at most {most} bytes, its slash counted")]
+    TooLong {
+        /// The key.
+        key: Key,
+        /// How many bytes it may have.
+        most: usize,
+    },
     /// A name that the library keeps for itself.
     #[error("{key} is a name that this library keeps for itself: choose another")]
     Reserved {

@@ -11,11 +11,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The places for the folder: beside the POSIX objects, or where that cannot be written, in `/tmp`.
-const PLACES: [&str; 2] = ["/dev/shm", "/tmp"];
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        mod linux;
+        use linux::{PASSAGE, PLACES};
+    } else {
+        mod macos;
+        use macos::{PASSAGE, PLACES};
+    }
+}
 
 /// The folder `.shm-node-<uid>`, opened and verified: a real directory, owned by that user, and writable by
-/// nobody else. `/dev/shm` and `/tmp` are sticky, so once it is ours no other user can replace it.
+/// nobody else. Its places are sticky, so once it is ours no other user can replace it.
 #[derive(Debug)]
 pub struct Home {
     folder: OwnedFd,
@@ -74,8 +81,8 @@ impl Home {
     }
 
     fn open(path: &PathBuf, uid: u32) -> Result<Self, OsError> {
-        // O_PATH would do for another user's folder, whose 0711 does not let us read it; openat(2) takes it.
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        // PASSAGE does for another user's folder, whose 0711 does not let us read it; openat(2) takes it.
+        let flags = PASSAGE | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let folder = match openat(AT_FDCWD, path, flags, Mode::empty()) {
             Err(Errno::ENOTDIR | Errno::ELOOP) => return Err(planted(path)),
             opened => opened.map_err(|errno| failed("open", errno, path))?,
@@ -84,7 +91,7 @@ impl Home {
         if stat.st_uid != uid || stat.st_mode & 0o022 != 0 {
             return Err(planted(path));
         }
-        // fchmod(2) refuses an O_PATH descriptor, so our own folder is opened once more, through the first.
+        // fchmod(2) refuses a descriptor for passage, so our own folder is opened once more, through the first.
         let folder = if uid == nix::unistd::geteuid().as_raw() {
             let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
             openat(&folder, ".", flags, Mode::empty()).map_err(|errno| failed("open", errno, path))?
@@ -99,7 +106,7 @@ impl Home {
     /// # Errors
     ///
     /// `ENOENT` where it is missing and may not be made; `EPERM` where it is no regular file of the user.
-    pub(crate) fn file(&self, name: &'static str, create: Option<u32>) -> Result<OwnedFd, OsError> {
+    pub(crate) fn file(&self, name: &'static str, create: Option<libc::mode_t>) -> Result<OwnedFd, OsError> {
         // O_NONBLOCK: a FIFO in the file's place must not hold us up.
         let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let flags = if create.is_some() { flags | OFlag::O_CREAT } else { flags };
@@ -114,9 +121,7 @@ impl Home {
         {
             return Err(planted(Path::new(name)));
         }
-        if let Some(wanted) = create
-            && stat.st_mode & 0o777 != wanted
-        {
+        if create.is_some_and(|wanted| stat.st_mode & 0o777 != wanted) {
             fchmod(&file, mode).map_err(|errno| failed("fchmod", errno, Path::new(name)))?;
         }
         Ok(file)

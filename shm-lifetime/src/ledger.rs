@@ -11,9 +11,8 @@
 //! A slot changes hands by compare-and-swap of its first word, which also holds the hash: whoever gets that
 //! name's lock and finds the slot claimed but not written knows that its writer is dead.
 
-use crate::Lifetime;
+use crate::{Lifetime, reserve_file};
 use memmap2::{MmapOptions, MmapRaw};
-use nix::{errno::Errno, fcntl::FallocateFlags};
 use shm_api::{CreateOptions, OsError};
 use std::{
     array,
@@ -59,6 +58,7 @@ const NAMESPACE: usize = 3;
 const OBJECT: usize = 4;
 const CREATED: usize = 5;
 const KEY: usize = 6;
+const SIZE: usize = 7;
 const NAME: usize = 8;
 
 type Slot = [AtomicU64; SLOT_WORDS];
@@ -148,11 +148,15 @@ pub struct Record {
     /// That namespace; 0 is unknown.
     pub pid_namespace: u64,
     /// System V: the IPC namespace. POSIX: the device. Where the object id below means something; 0 is unknown.
+    /// On macOS, for both: the boot.
     pub namespace: u64,
-    /// System V: the `shmid`. POSIX: the inode. `None` until the segment exists.
+    /// System V: the `shmid`. POSIX: the inode, or on macOS, which has none, `created`. `None` until the segment
+    /// exists.
     pub object: Option<u64>,
     /// When it was created, in nanoseconds since 1970.
     pub created: u64,
+    /// The bytes that its creator asked for; 0 is unknown.
+    pub size: u64,
 }
 
 impl Record {
@@ -173,6 +177,7 @@ impl Record {
             namespace,
             object: None,
             created: UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos() as u64),
+            size: options.size().get() as u64,
         }
     }
 }
@@ -367,18 +372,8 @@ impl Ledger {
         let len = (FIRST_LEVEL as usize * SLOT_BYTES) << level;
         let advice = "The ledger of this user's segments needs room in the file system of its folder.";
         let failed = |call, errno: i32| OsError::new(call, errno).advise(advice);
-        loop {
-            match nix::fcntl::fallocate(&self.file, FallocateFlags::empty(), start as i64, len as i64) {
-                Err(Errno::EINTR) => {}
-                // A file system without fallocate is on a disk; a hole there is filled or fails like a write.
-                Err(Errno::EOPNOTSUPP) => {
-                    nix::unistd::ftruncate(&self.file, (start + len) as i64)
-                        .map_err(|errno| failed("ftruncate", errno as i32))?;
-                    break;
-                }
-                done => break done.map_err(|errno| failed("fallocate", errno as i32))?,
-            }
-        }
+        reserve_file::reserve(&self.file, start as u64, len as u64)
+            .map_err(|(call, errno)| failed(call, errno as i32))?;
         let mapped = MmapOptions::new().offset(start as u64).len(len).map_raw(&self.file);
         let mapped = mapped.map_err(|error| failed("mmap", error.raw_os_error().unwrap_or(libc::ENOMEM)))?;
         Ok(self.levels[level].get_or_init(|| mapped))
@@ -431,6 +426,7 @@ fn write(slot: &Slot, record: &Record) {
     slot[NAMESPACE].store(record.namespace, Relaxed);
     slot[OBJECT].store(record.object.map_or(0, |object| object + 1), Relaxed);
     slot[CREATED].store(record.created, Relaxed);
+    slot[SIZE].store(record.size, Relaxed);
     match &record.name {
         RecordName::Key(key) => slot[KEY].store(u64::from(*key), Relaxed),
         RecordName::Name(bytes) => {
@@ -469,21 +465,29 @@ fn read(slot: &Slot, shared: bool) -> Option<Record> {
         namespace: slot[NAMESPACE].load(Relaxed),
         object: slot[OBJECT].load(Acquire).checked_sub(1),
         created: slot[CREATED].load(Relaxed),
+        size: slot[SIZE].load(Relaxed),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::sys::memfd::{MFdFlags, memfd_create};
+    use std::{fs, sync::atomic::AtomicU32};
 
+    /// An empty file that has no name any more.
     fn file() -> OwnedFd {
-        memfd_create(c"ledger", MFdFlags::MFD_CLOEXEC).unwrap()
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Relaxed);
+        let path = std::env::temp_dir().join(format!("shm-ledger-{}-{count}", std::process::id()));
+        let file = fs::File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        fs::remove_file(path).unwrap();
+        file.into()
     }
 
     fn record(name: RecordName) -> Record {
         let (shared, persist, mode, pid, pid_namespace) = (true, false, 0o640, 7, 8);
-        Record { name, shared, persist, mode, pid, pid_namespace, namespace: 9, object: None, created: 10 }
+        let (namespace, object, created, size) = (9, None, 10, 11);
+        Record { name, shared, persist, mode, pid, pid_namespace, namespace, object, created, size }
     }
 
     #[test]

@@ -10,6 +10,10 @@
 //!
 //! [`Lifetime`] ties them together for one process and user, and holds the protocol that creates and leaves a
 //! segment; a backend adds the [`Kernel`]'s word on who holds it. Nothing is kept per holder: a holder that dies leaves nothing of its own behind.
+//! Where the kernel has no word (POSIX on macOS), holders leave a [`Presence`], which it takes away when they die.
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+compile_error!("shm-lifetime knows where its files lie and how to lock them on Linux and macOS only");
 
 mod fault;
 mod fork;
@@ -19,8 +23,11 @@ mod ledger;
 mod lifetime;
 mod lock;
 mod namespace;
+mod ofd_lock;
+mod presence;
 mod protocol;
 mod range;
+mod reserve_file;
 mod room;
 
 pub use fault::{Check, skips, step};
@@ -30,6 +37,7 @@ pub use ledger::{BackendId, Ledger, Record, RecordName, SlotId};
 pub use lifetime::Lifetime;
 pub use lock::{LockFile, NameLock, Patience};
 pub use namespace::Namespaces;
+pub use presence::Presence;
 pub use protocol::{Hold, Kernel, OUTLIVES};
 pub use range::AddressRange;
 pub use room::check_room;

@@ -1,13 +1,14 @@
 //! The files of one user, as one process has them open.
 
 use crate::{
-    BackendId, Home, LockFile, NameLock, Namespaces, Patience, fork,
+    BackendId, Home, LockFile, NameLock, Namespaces, Patience, Record, fork,
     ledger::{self, Ledger},
-    lock::Locks,
+    lock::{self, Locks},
 };
 use parking_lot::RwLock;
 use shm_api::OsError;
 use std::{
+    os::fd::{BorrowedFd, OwnedFd},
     process,
     sync::{
         Arc, OnceLock,
@@ -98,6 +99,13 @@ impl Lifetime {
         })
     }
 
+    /// What this user has on record of a backend.
+    pub fn records(&self, backend: BackendId) -> Vec<Record> {
+        let Some(ledger) = self.existing_ledger() else { return Vec::new() };
+        let records = ledger.taken().filter_map(|(slot, ..)| ledger.get(slot));
+        records.filter(|record| record.name.backend() == backend).collect()
+    }
+
     /// The lock file for a segment of this owner.
     pub const fn lock_file(&self, uid: u32, shared: bool) -> LockFile {
         match shared {
@@ -114,6 +122,16 @@ impl Lifetime {
     /// `EBUSY` where somebody held it for as long as `patience` lasted.
     pub fn lock(&self, file: LockFile, byte: u32, patience: Patience) -> Result<NameLock<'_>, OsError> {
         self.locks.lock(file, byte, patience)
+    }
+
+    /// One of our own lock files, as names are locked through it.
+    pub(crate) fn own_lock_file(&self, shared: bool) -> BorrowedFd<'_> {
+        self.locks.own(shared)
+    }
+
+    /// A lock file under a description of its own; `None` where it is not ours to open.
+    pub(crate) fn reopen_lock_file(&self, file: LockFile) -> Result<Option<OwnedFd>, OsError> {
+        lock::reopen(&self.home, file)
     }
 
     /// Whether a backend is used for the first time in this process, and so has to sweep.

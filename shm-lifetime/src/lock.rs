@@ -10,11 +10,12 @@
 //! A thread holds one name at a time, so there is no order to keep, and two names that share a byte only wait
 //! for each other. Every wait has an end: a stopped process must not stall the others.
 
-use crate::{Check, Home, skips};
-use nix::{
-    errno::Errno,
-    fcntl::{FcntlArg, fcntl},
+use crate::{
+    Check, Home,
+    ofd_lock::{self, Kind},
+    skips,
 };
+use nix::errno::Errno;
 use shm_api::OsError;
 use std::{
     array,
@@ -76,9 +77,14 @@ pub(crate) struct Locks {
 
 impl Locks {
     pub(crate) fn open(home: &Home) -> Result<Self, OsError> {
-        let own = home.file("lock", Some(0o600))?;
-        let shared = home.file("lock.shared", Some(0o666))?;
+        let own = home.file(file_name(false), Some(0o600))?;
+        let shared = home.file(file_name(true), Some(0o666))?;
         Ok(Self { own, shared, shards: array::from_fn(|_| AtomicBool::new(false)) })
+    }
+
+    /// One of our own, as it is locked through.
+    pub(crate) fn own(&self, shared: bool) -> BorrowedFd<'_> {
+        if shared { self.shared.as_fd() } else { self.own.as_fd() }
     }
 
     pub(crate) fn lock(
@@ -91,8 +97,8 @@ impl Locks {
             return Ok(NameLock { file: None, byte, _shard: None });
         }
         let file = match file {
-            LockFile::Own => Descriptor::Ours(self.own.as_fd()),
-            LockFile::Shared => Descriptor::Ours(self.shared.as_fd()),
+            LockFile::Own => Descriptor::Ours(self.own(false)),
+            LockFile::Shared => Descriptor::Ours(self.own(true)),
             LockFile::OfUser { uid, shared } => match of_user(uid, shared)? {
                 // A description of its own excludes our other threads as well.
                 Some(file) => Descriptor::Theirs(file),
@@ -108,7 +114,7 @@ impl Locks {
                 Some(Shard(shard))
             }
         };
-        poll(deadline, || match set(file.as_fd(), byte, libc::F_WRLCK) {
+        poll(deadline, || match ofd_lock::set(file.as_fd(), byte.into(), Kind::Write) {
             Ok(()) => Ok(true),
             // fcntl(2): "operation is prohibited by locks held by other processes", as EACCES or EAGAIN.
             Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) => Ok(false),
@@ -146,7 +152,7 @@ impl Drop for NameLock<'_> {
     fn drop(&mut self) {
         if let Some(file) = &self.file {
             // It cannot fail for a lock that we hold, and if it did, the process's end would unlock it.
-            let _ = set(file.as_fd(), self.byte, libc::F_UNLCK);
+            let _ = ofd_lock::set(file.as_fd(), self.byte.into(), Kind::Unlock);
         }
     }
 }
@@ -166,25 +172,27 @@ impl AsFd for Descriptor<'_> {
     }
 }
 
+/// A lock file under a description of its own; `None` where it is not ours to open.
+pub(crate) fn reopen(home: &Home, file: LockFile) -> Result<Option<OwnedFd>, OsError> {
+    match file {
+        LockFile::Own => home.file(file_name(false), None).map(Some),
+        LockFile::Shared => home.file(file_name(true), None).map(Some),
+        LockFile::OfUser { uid, shared } => of_user(uid, shared),
+    }
+}
+
+const fn file_name(shared: bool) -> &'static str {
+    if shared { "lock.shared" } else { "lock" }
+}
+
 fn of_user(uid: u32, shared: bool) -> Result<Option<OwnedFd>, OsError> {
     let Some(home) = Home::of_other(uid)? else { return Ok(None) };
-    match home.file(if shared { "lock.shared" } else { "lock" }, None) {
+    match home.file(file_name(shared), None) {
         Ok(file) => Ok(Some(file)),
         // It is not ours to lock; the kernel's word alone then keeps the owner from taking it from us.
         Err(error) if matches!(error.errno(), libc::ENOENT | libc::EACCES) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn set(file: BorrowedFd<'_>, byte: u32, kind: i32) -> nix::Result<()> {
-    let lock = libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: byte.into(),
-        l_len: 1,
-        l_pid: 0, // fcntl(2): "When placing open file description locks, l_pid must be 0."
-    };
-    fcntl(file, FcntlArg::F_OFD_SETLK(&lock)).map(drop)
 }
 
 /// Tries until it succeeds or the deadline is over.

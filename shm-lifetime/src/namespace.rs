@@ -1,8 +1,16 @@
 //! Which kernel namespaces we live in: an id of another one means nothing here.
 
-use nix::sys::stat::stat;
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        mod linux;
+        use linux as system;
+    } else {
+        mod macos;
+        use macos as system;
+    }
+}
 
-/// The inodes of our namespaces; 0 where `/proc` does not tell.
+/// The numbers of our namespaces; 0 where the system does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Namespaces {
     /// Where System V keys and ids live.
@@ -13,7 +21,11 @@ pub struct Namespaces {
 
 impl Namespaces {
     pub(crate) fn ours() -> Self {
-        let inode = |path| stat(path).map_or(0, |stat| stat.st_ino);
-        Self { ipc: inode("/proc/self/ns/ipc"), pid: inode("/proc/self/ns/pid") }
+        system::ours()
+    }
+
+    /// Whether what lived in that IPC namespace is gone for good, and not only out of our sight.
+    pub const fn has_ended(&self, ipc: u64) -> bool {
+        system::has_ended(self, ipc)
     }
 }

@@ -210,6 +210,16 @@ impl Hold {
         }
     }
 
+    /// The user whose ledger and locks it goes by.
+    pub fn uid(&self) -> u32 {
+        self.lifetime.uid()
+    }
+
+    /// What the ledger has under a name now.
+    pub fn recorded(&self, name: &RecordName) -> Option<Record> {
+        self.lifetime.recorded(name).map(|(_, record)| record)
+    }
+
     /// Whether this process may use the locks: a child of a fork shares them with its parent.
     pub fn is_this_process(&self) -> bool {
         self.lifetime.is_this_process()

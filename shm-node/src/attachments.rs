@@ -3,21 +3,21 @@
 use crate::{
     array_buffer::SharedBuffer,
     backends::{AnySegment, Kind},
+    coordination::Role,
     failure::Failure,
     layout::{Data, Layout},
     table::{self, Held},
+    waits,
 };
-#[cfg(target_os = "linux")]
-use crate::{coordination::Role, waits};
 use napi::{Env, sys};
 use shm_api::{Access, Detached, Key};
 use std::{
     cell::RefCell,
     collections::HashMap,
+    ptr::NonNull,
+    sync::atomic::AtomicU32,
     time::{Duration, Instant},
 };
-#[cfg(target_os = "linux")]
-use std::{ptr::NonNull, sync::atomic::AtomicU32};
 
 thread_local! {
     static ATTACHMENTS: RefCell<Attachments> = RefCell::default();
@@ -42,24 +42,15 @@ struct Attachment {
     held: Held,
     data: Data,
     buffer: Option<SharedBuffer>,
-    #[cfg(target_os = "linux")]
     roles: Vec<Role>,
 }
 
 impl Attachment {
     fn new(name: Name, segment: AnySegment, data: Data) -> Self {
-        Self {
-            name,
-            held: table::hold(segment),
-            data,
-            buffer: None,
-            #[cfg(target_os = "linux")]
-            roles: Vec::new(),
-        }
+        Self { name, held: table::hold(segment), data, buffer: None, roles: Vec::new() }
     }
 
     /// Nobody waits here any more, and nobody else waits for us: before the segment is let go.
-    #[cfg(target_os = "linux")]
     fn end_coordination(&mut self) {
         for role in self.roles.drain(..) {
             // SAFETY: the segment is let go after this.
@@ -69,9 +60,6 @@ impl Attachment {
         let start = segment.as_ptr().addr().get();
         waits::leave(start..start + segment.size());
     }
-
-    #[cfg(not(target_os = "linux"))]
-    fn end_coordination(&mut self) {}
 }
 
 fn with<T>(work: impl FnOnce(&mut Attachments) -> T) -> T {
@@ -156,13 +144,11 @@ pub(crate) fn buffer(env: Env, number: Number) -> Result<sys::napi_value, Failur
 }
 
 /// What an attachment is named by.
-#[cfg(target_os = "linux")]
 pub(crate) fn name(number: Number) -> Option<(Kind, Key)> {
     with(|all| all.by_number.get(&number).map(|attachment| (attachment.name.0, attachment.name.1.clone())))
 }
 
 /// Where an attachment's data is, how much, and whether it can be written.
-#[cfg(target_os = "linux")]
 pub(crate) fn data(number: Number) -> Option<(NonNull<u8>, usize, Access)> {
     with(|all| {
         let Attachment { held, data, .. } = all.by_number.get(&number)?;
@@ -173,13 +159,11 @@ pub(crate) fn data(number: Number) -> Option<(NonNull<u8>, usize, Access)> {
 }
 
 /// Keeps a role until it is removed, or the attachment ends.
-#[cfg(target_os = "linux")]
 pub(crate) fn add_role(number: Number, role: Role) {
     with(|all| all.by_number.get_mut(&number).map(|attachment| attachment.roles.push(role)));
 }
 
 /// Ends a role.
-#[cfg(target_os = "linux")]
 pub(crate) fn remove_role(number: Number, word: NonNull<AtomicU32>) {
     with(|all| {
         let Some(Attachment { roles, .. }) = all.by_number.get_mut(&number) else { return };

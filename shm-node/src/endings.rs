@@ -12,7 +12,6 @@ use crate::{attachments, backends, backends::Kind, failure::Failure, table};
 use napi::Env;
 use shm_api::{Detached, Key};
 use std::{
-    fs,
     io::Write,
     sync::{
         Once,
@@ -21,6 +20,16 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        mod linux;
+        use linux as system;
+    } else {
+        mod macos;
+        use macos as system;
+    }
+}
 
 /// How long the end of the main thread waits for other processes to leave first.
 pub(crate) const EXIT_PATIENCE: Duration = Duration::from_millis(50);
@@ -41,7 +50,8 @@ pub(crate) fn prepare(env: &Env, main_thread: bool) -> napi::Result<()> {
     })?;
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler may run at any exit; the library is linked `nodelete`, so it is still there.
+        system::stay_loaded(at_exit as *const ());
+        // SAFETY: the handler may run at any exit; the library stays loaded, so it is still there.
         unsafe { libc::atexit(at_exit) };
     });
     Ok(())
@@ -49,7 +59,6 @@ pub(crate) fn prepare(env: &Env, main_thread: bool) -> napi::Result<()> {
 
 /// Detaches everything that this thread holds; returns how many segments that destroyed.
 pub(crate) fn detach_all(env: Env, patient: bool) -> Result<usize, Failure> {
-    #[cfg(target_os = "linux")]
     if patient {
         crate::waits::shut();
     }
@@ -79,16 +88,7 @@ pub(crate) fn detach_at_exit(env: Env) -> Result<usize, Failure> {
 
 /// Whether a segment is still there while its creator is on the way out.
 fn is_left_by_the_dying(kind: Kind, key: &Key) -> bool {
-    backends::info(kind, key).ok().and_then(|info| info.creator).is_some_and(is_dying)
-}
-
-/// proc(5), /proc/pid/stat: the state, Z for a zombie (other threads of it may still be at work), and among the
-/// flags PF_EXITING, 4.
-fn is_dying(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-    fields.next() == Some("Z")
-        || fields.nth(5).and_then(|flags| flags.parse().ok()).is_some_and(|flags: u32| flags & 4 != 0)
+    backends::info(kind, key).ok().and_then(|info| info.creator).is_some_and(system::is_dying)
 }
 
 /// Sweeps on the way out: a segment that someone else was killed over need not wait for the next process.
@@ -101,7 +101,6 @@ fn sweep() {
 /// Leaves the clean-up to the end of the process, when all of JavaScript's listeners have run.
 pub(crate) fn leave_to_process_exit(tell: bool) {
     TELL.store(tell, Relaxed);
-    #[cfg(target_os = "linux")]
     crate::waits::shut();
 }
 

@@ -139,7 +139,6 @@ impl From<DestroyError> for Failure {
     }
 }
 
-#[cfg(target_os = "linux")]
 impl From<shm_sync::SyncError> for Failure {
     fn from(error: shm_sync::SyncError) -> Self {
         match error {

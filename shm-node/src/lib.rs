@@ -22,7 +22,6 @@ compile_error!(
 mod array_buffer;
 mod attachments;
 mod backends;
-#[cfg(target_os = "linux")]
 pub mod coordination;
 mod endings;
 mod failure;
@@ -30,5 +29,4 @@ pub mod functions;
 mod layout;
 mod signals;
 mod table;
-#[cfg(target_os = "linux")]
 mod waits;

@@ -8,7 +8,7 @@ use crate::failure::{Failure, check};
 use napi::{Env, sys};
 use shm_sync::{
     SyncError,
-    engine::{self, Ended, Engine, Request, ThreadsSliced, ThreadsWaitv, Uring},
+    engine::{self, Ended, Engine, Request},
 };
 use std::{
     cell::RefCell,
@@ -36,12 +36,8 @@ thread_local! {
 /// The engine of this process. The variable is for tests of the ways that are not the best one here.
 pub(crate) fn engine() -> Result<&'static dyn Engine, Failure> {
     let make = || -> Result<Box<dyn Engine>, SyncError> {
-        Ok(match std::env::var("SHM_NODE_WAITS").as_deref() {
-            Ok("uring") => Box::new(Uring::new()?),
-            Ok("waitv") => Box::new(ThreadsWaitv::new()?),
-            Ok("sliced") => Box::new(ThreadsSliced::new()?),
-            _ => engine::choose()?,
-        })
+        let wanted = std::env::var("SHM_NODE_WAITS").ok();
+        wanted.and_then(|name| engine::by_name(&name)).unwrap_or_else(engine::choose)
     };
     ENGINE.get_or_init(make).as_deref().map_err(|error| error.clone().into())
 }

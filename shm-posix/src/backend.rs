@@ -2,11 +2,10 @@
 
 use crate::{
     PosixSegment,
-    kernel::{PosixKernel, is_ours_alone, open_anyhow, stat_of},
-    list, mapping, name,
-    object::{self, FOLDER},
+    kernel::{Holding, PosixKernel, is_orphan},
+    list, mapping, name, object,
 };
-use nix::{errno::Errno, fcntl::OFlag, sys::stat::SFlag, sys::statvfs::statvfs};
+use nix::{errno::Errno, fcntl::OFlag};
 use shm_api::{
     Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, Key, List, Mode,
     OsError, SegmentInfo, State, Sweep,
@@ -53,7 +52,7 @@ unsafe impl Backend for Posix {
         }
         if options.reserves() {
             let size = options.size().get() as u64;
-            check_room("fallocate", size).map_err(|error| error.on(key))?;
+            check_room(object::MAKE, size).map_err(|error| error.on(key))?;
         }
         let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
         lifetime.sweep_once::<PosixKernel>();
@@ -74,22 +73,25 @@ unsafe impl Backend for Posix {
 
     fn info(&self, key: &Key) -> Result<SegmentInfo, AttachError> {
         name::of_key(key)?;
-        describe(key).ok_or_else(|| AttachError::NotFound { key: key.clone() })
+        let found = describe(key).map_err(|errno| open_failed(errno, key))?;
+        found.ok_or_else(|| AttachError::NotFound { key: key.clone() })
     }
 
     fn destroy(&self, key: &Key) -> Result<(), DestroyError> {
         let name = name::of_key(key)?;
         let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
-        let shared = lifetime.recorded(&name).is_some_and(|(_, record)| record.shared);
+        let recorded = || lifetime.recorded(&name).map(|(_, record)| record);
+        let shared = recorded().is_some_and(|record| record.shared);
         let _lock = lifetime
             .lock(lifetime.lock_file(lifetime.uid(), shared), name.lock_byte(), Patience::Bounded)
             .map_err(|error| error.on(key))?;
-        let stat = stat_of(name.as_c_str());
+        let stat = object::look_up(name.as_c_str()).ok().flatten();
+        let object = stat.map(|stat| stat.identity(lifetime.uid(), recorded));
         match object::unlink(name.as_c_str()) {
             Ok(()) => {
                 step();
-                if let Some(stat) = stat {
-                    lifetime.forget(&name, stat.st_ino);
+                if let Some(object) = object {
+                    lifetime.forget(&name, object);
                 }
                 Ok(())
             }
@@ -165,20 +167,19 @@ fn create(
 
     // Finding room may take long, so it is done without the lock, but not for a name that is taken.
     let slow = bytes >= 1 << 20;
-    if slow && stat_of(name.as_c_str()).is_some() && (lock()?.is_none() || stat_of(name.as_c_str()).is_some())
-    {
+    let exists = || object::exists(name.as_c_str());
+    if slow && exists() && (lock()?.is_none() || exists()) {
         return Err(taken());
     }
     let unnamed = object::make_unnamed(bytes, mode, reserve).map_err(no_room)?;
     let unnamed = unnamed.map(|made| Made::of(made, key, options)).transpose()?;
 
     let Some(_lock) = lock()? else { return Err(taken()) };
-    let device = match &unnamed {
-        Some(made) => made.stat.device(),
-        None => nix::sys::stat::stat(FOLDER).map_or(0, |stat| stat.st_dev),
-    };
-    let mut record = Record::of_this_process(*name, lifetime, options, device);
-    record.object = unnamed.as_ref().map(|made| made.stat.inode());
+    let file = lifetime.lock_file(lifetime.uid(), shared);
+    let namespace = object::namespace(lifetime, unnamed.as_ref().map(|made| &made.stat));
+    let mut record = Record::of_this_process(*name, lifetime, options, namespace);
+    record.object = unnamed.as_ref().map(|made| made.stat.identity_when_made(&record));
+    let holding = Holding::begin(lifetime, file, name, record.created).map_err(|error| error.on(key))?;
     let (slot, made) = lifetime.record(&record, || {
         let failed = |errno| if errno == Errno::EEXIST { taken() } else { no_room(errno) };
         let named = |made: Made| object::publish(&made.file, name.as_c_str()).map(|()| made);
@@ -186,20 +187,28 @@ fn create(
             Some(Ok(made)) => made,
             // The system has no unnamed objects, or no /proc to name them through.
             None | Some(Err(Errno::ENOENT)) => {
-                let made = object::make_named(name.as_c_str(), bytes, mode, reserve).map_err(failed)?;
+                let note = || note(lifetime, &record);
+                let made = object::make_named(name.as_c_str(), bytes, mode, reserve, note).map_err(failed)?;
                 Made::of(made, key, options).inspect_err(|_| {
                     let _ = object::unlink(name.as_c_str());
                 })?
             }
             Some(Err(errno)) => return Err(failed(errno)),
         };
-        let inode = made.stat.inode();
-        Ok((made, inode))
+        let object = made.stat.identity_when_made(&record);
+        Ok(((made, object), object))
     })?;
-    let file = lifetime.lock_file(lifetime.uid(), shared);
-    let hold = Hold::new(lifetime, Some(slot), file, name, made.stat.inode(), true);
+    let (made, object) = made;
+    let hold = Hold::new(lifetime, Some(slot), file, name, object, true);
     let start = made.range.into_start();
-    Ok(PosixSegment { key: key.clone(), name: *name, start, size, access: Access::ReadWrite, hold })
+    Ok(PosixSegment { key: key.clone(), name: *name, start, size, access: Access::ReadWrite, hold, holding })
+}
+
+/// Notes that the object of a record exists, where it is known by the record alone.
+fn note(lifetime: &Lifetime, record: &Record) {
+    if let (Some((slot, _)), Some(ledger)) = (lifetime.recorded(&record.name), lifetime.existing_ledger()) {
+        ledger.set_object(slot, record.created);
+    }
 }
 
 fn attach(key: &Key, access: Access) -> Result<PosixSegment, AttachError> {
@@ -223,8 +232,8 @@ fn attach_once(
     let recorded = lifetime.recorded(name);
     let file = match &recorded {
         Some((_, record)) => lifetime.lock_file(lifetime.uid(), record.shared),
-        None => match stat_of(name.as_c_str()) {
-            Some(stat) => lifetime.lock_file(stat.st_uid, stat.st_mode & 0o077 != 0),
+        None => match object::look_up(name.as_c_str()).map_err(|errno| open_failed(errno, key))? {
+            Some(stat) => lifetime.lock_file(stat.uid(), stat.mode() & 0o077 != 0),
             None => return Err(AttachError::NotFound { key: key.clone() }),
         },
     };
@@ -236,16 +245,21 @@ fn attach_once(
     if stat.is_unlinked() {
         return Ok(None);
     }
-    let Some(size) = usize::try_from(stat.size()).ok().and_then(NonZeroUsize::new) else {
+    let record = recorded.as_ref().map(|(_, record)| record);
+    let Some(size) =
+        usize::try_from(stat.exact_size(lifetime.uid(), record)).ok().and_then(NonZeroUsize::new)
+    else {
         return Err(failed("fstat", Errno::EAGAIN, key)
             .advise("It has no size yet: its creator is not done, so try again.")
             .into());
     };
-    let slot = recorded.filter(|(_, record)| record.object == Some(stat.inode())).map(|(slot, _)| slot);
+    let object = stat.identity(lifetime.uid(), || record.copied());
+    let slot = recorded.filter(|(_, record)| record.object == Some(object)).map(|(slot, _)| slot);
+    let holding = Holding::begin(lifetime, file, name, object).map_err(|error| error.on(key))?;
     step();
     let start = mapping::map(&file_of_object, size, access).map_err(|error| map_failed(&error, key))?;
-    let hold = Hold::new(lifetime, slot, file, name, stat.inode(), false);
-    Ok(Some(PosixSegment { key: key.clone(), name: *name, start, size, access, hold }))
+    let hold = Hold::new(lifetime, slot, file, name, object, false);
+    Ok(Some(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, holding }))
 }
 
 fn open(key: &Key, name: &CStr, access: Access) -> Result<(OwnedFd, object::Stat), AttachError> {
@@ -269,25 +283,22 @@ fn open(key: &Key, name: &CStr, access: Access) -> Result<(OwnedFd, object::Stat
 }
 
 /// `None` where there is no such object, or no regular file.
-pub(crate) fn describe(key: &Key) -> Option<SegmentInfo> {
-    let name = name::of_key(key).ok()?;
-    let stat = stat_of(name.as_c_str())?;
-    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-        return None;
-    }
-    let mode = Mode::new(stat.st_mode & 0o777)?;
-    let mut info = SegmentInfo::new(key.clone(), stat.st_size as u64, mode, stat.st_uid, stat.st_gid);
-    info.created =
-        u64::try_from(stat.st_ctime).ok().and_then(|s| UNIX_EPOCH.checked_add(Duration::from_secs(s)));
-    let lifetime = Lifetime::current().ok()?;
-    if let Some((_, record)) =
-        lifetime.recorded(&name).filter(|(_, record)| record.object == Some(stat.st_ino))
-    {
+pub(crate) fn describe(key: &Key) -> Result<Option<SegmentInfo>, Errno> {
+    let Ok(name) = name::of_key(key) else { return Ok(None) };
+    let found = object::look_up(name.as_c_str())?.filter(object::Stat::is_object);
+    let (Some(stat), Ok(lifetime)) = (found, Lifetime::current()) else { return Ok(None) };
+    let record = lifetime.recorded(&name).map(|(_, record)| record);
+    let mode = Mode::new(stat.mode()).expect("mode() masks the nine bits");
+    let size = stat.exact_size(lifetime.uid(), record.as_ref()) as u64;
+    let mut info = SegmentInfo::new(key.clone(), size, mode, stat.uid(), stat.gid());
+    info.created = stat.changed();
+    let object = stat.identity(lifetime.uid(), || record);
+    if let Some(record) = record.filter(|record| record.object == Some(object)) {
         info.creator = Some(record.pid);
         info.created = UNIX_EPOCH.checked_add(Duration::from_nanos(record.created));
         info.state = state(&lifetime, &name, &record);
     }
-    Some(info)
+    Ok(Some(info))
 }
 
 fn state(lifetime: &Lifetime, name: &RecordName, record: &Record) -> State {
@@ -297,29 +308,18 @@ fn state(lifetime: &Lifetime, name: &RecordName, record: &Record) -> State {
     // Asking takes the lease for a moment, so it waits for its turn like a detach.
     let file = lifetime.lock_file(lifetime.uid(), record.shared);
     let Ok(_lock) = lifetime.lock(file, name.lock_byte(), Patience::Bounded) else { return State::Held };
-    match open_anyhow(name.as_c_str()) {
-        Ok((file, stat)) if record.object == Some(stat.inode()) && is_ours_alone(&file) => State::Orphan,
-        _ => State::Held,
-    }
+    if is_orphan(lifetime, record) { State::Orphan } else { State::Held }
 }
 
 fn refused(errno: Errno, key: &Key, size: NonZeroUsize) -> OsError {
     let advice = match errno {
-        Errno::ENOSPC => {
-            let free = statvfs(FOLDER).map_or(0, |stat| stat.blocks_available() * stat.fragment_size());
-            format!(
-                "Asked for {size} bytes, {FOLDER} has {free} free: ask for less, free some (see `list()`), or make \
-                 it larger (Docker: `--shm-size`)."
-            )
-        }
         Errno::EMFILE | Errno::ENFILE => {
             "Too many open files (`ulimit -n`): close some, or raise the limit.".into()
         }
-        Errno::EACCES => format!("{FOLDER} cannot be written by this user."),
         Errno::ENOMEM => format!("Asked for {size} bytes: the system has not that much memory left."),
-        _ => String::new(),
+        _ => object::advise_to_make(errno, size),
     };
-    failed("fallocate", errno, key).advise(advice)
+    failed(object::MAKE, errno, key).advise(advice)
 }
 
 fn open_failed(errno: Errno, key: &Key) -> OsError {
@@ -334,14 +334,7 @@ fn open_failed(errno: Errno, key: &Key) -> OsError {
 
 fn map_failed(error: &io::Error, key: &Key) -> OsError {
     let errno = error.raw_os_error().map_or(Errno::ENOMEM, Errno::from_raw);
-    let advice = match errno {
-        Errno::ENOMEM => {
-            "No address range was free for it, or this process has as many mappings as vm.max_map_count allows: \
-             detach segments, or raise the limit."
-        }
-        _ => "",
-    };
-    failed("mmap", errno, key).advise(advice)
+    failed("mmap", errno, key).advise(mapping::advise(errno))
 }
 
 fn failed(call: &'static str, errno: Errno, key: &Key) -> OsError {

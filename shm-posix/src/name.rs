@@ -1,5 +1,6 @@
 //! From keys to object names and back.
 
+use crate::object::LONGEST_NAME;
 use shm_api::{InvalidKey, Key};
 use shm_lifetime::{Home, RecordName};
 use std::num::NonZeroU32;
@@ -11,6 +12,9 @@ const PREFIX: &str = "shm-node-";
 pub(crate) fn of_key(key: &Key) -> Result<RecordName, InvalidKey> {
     let name = match key {
         Key::Id(id) => RecordName::from_bare(&format!("{PREFIX}{id:08x}")),
+        Key::Name(name) if name.as_str().len() > LONGEST_NAME => {
+            return Err(InvalidKey::TooLong { key: key.clone(), most: LONGEST_NAME });
+        }
         Key::Name(name) if name.bare().starts_with(Home::PREFIX) => {
             return Err(InvalidKey::Reserved { key: key.clone() });
         }

@@ -1,184 +1,25 @@
 //! Opening, making and removing objects by name.
+//!
+//! On Linux an object is a file in `/dev/shm`, and all that is true of files is true of it. On macOS it is a thing of
+//! the kernel's own, which has a name, an owner, a mode and a size, and nothing else.
 
-use nix::{
-    errno::Errno,
-    fcntl::{FallocateFlags, OFlag, fallocate},
-    sys::{
-        mman::{shm_open, shm_unlink},
-        stat::{FileStat, Mode, SFlag, fchmod, fstat},
-        statvfs::fstatvfs,
-    },
-    unistd::ftruncate,
-};
-use std::{
-    ffi::CStr,
-    os::fd::{AsRawFd, OwnedFd},
-};
-
-/// What `fstat` tells of an object that we opened.
-#[derive(Clone, Copy)]
-pub(crate) struct Stat(FileStat);
-
-impl Stat {
-    pub(crate) const fn inode(&self) -> u64 {
-        self.0.st_ino
-    }
-
-    pub(crate) const fn device(&self) -> u64 {
-        self.0.st_dev
-    }
-
-    pub(crate) const fn uid(&self) -> u32 {
-        self.0.st_uid
-    }
-
-    pub(crate) const fn mode(&self) -> u32 {
-        self.0.st_mode & 0o777
-    }
-
-    pub(crate) const fn size(&self) -> i64 {
-        self.0.st_size
-    }
-
-    /// Its name is gone: shm_unlink(3) "removes a shared memory object name, and, once all processes have
-    /// unmapped the object, deallocates and destroys the contents".
-    pub(crate) const fn is_unlinked(&self) -> bool {
-        self.0.st_nlink == 0
-    }
-}
-
-/// Opens an object. Anything but a regular file in its place is `EPERM`.
-pub(crate) fn open(name: &CStr, access: OFlag) -> Result<(OwnedFd, Stat), Errno> {
-    // O_NONBLOCK: a FIFO in the object's place must not hold us up. O_NOFOLLOW and O_CLOEXEC go without saying
-    // in glibc, not in every libc. open(2): a lease that is being held makes it fail with EWOULDBLOCK.
-    let flags = access | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let file = match shm_open(name, flags, Mode::empty()) {
-        // A link, a folder (glibc turns its EISDIR into EINVAL), a FIFO or socket. The name itself was checked.
-        Err(Errno::ELOOP | Errno::EISDIR | Errno::EINVAL | Errno::ENXIO) => return Err(Errno::EPERM),
-        opened => opened?,
-    };
-    let stat = fstat(&file)?;
-    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-        return Err(Errno::EPERM);
-    }
-    Ok((file, Stat(stat)))
-}
-
-/// Removes a name.
-pub(crate) fn unlink(name: &CStr) -> Result<(), Errno> {
-    shm_unlink(name)
-}
-
-/// Makes an object without a name, so that no reader ever sees it half done. `None`: the system cannot.
-pub(crate) fn make_unnamed(size: u64, mode: u32, reserve: bool) -> Result<Option<(OwnedFd, Stat)>, Errno> {
-    cfg_if::cfg_if! {
-        if #[cfg(target_os = "linux")] {
-            let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-            match nix::fcntl::open(FOLDER, flags, Mode::from_bits_truncate(0o600)) {
-                // open(2), O_TMPFILE: EISDIR or ENOENT before Linux 3.11, EOPNOTSUPP where the file system
-                // has no such thing.
-                Err(Errno::EISDIR | Errno::ENOENT | Errno::EOPNOTSUPP) => Ok(None),
-                opened => fill(opened?, size, mode, reserve).map(Some),
-            }
-        } else {
-            let _ = (size, mode, reserve);
-            Ok(None)
-        }
-    }
-}
-
-/// Gives an object its name; `EEXIST` where that is taken.
-pub(crate) fn publish(file: &OwnedFd, name: &CStr) -> Result<(), Errno> {
-    cfg_if::cfg_if! {
-        if #[cfg(target_os = "linux")] {
-            use nix::{fcntl::{AT_FDCWD, AtFlags}, unistd::linkat};
-            let path = path(name);
-            let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::ENAMETOOLONG)?;
-            // linkat(2), AT_EMPTY_PATH: needs CAP_DAC_READ_SEARCH, or since Linux 6.10 that we opened the file.
-            match linkat(file, c"", AT_FDCWD, path, AtFlags::AT_EMPTY_PATH) {
-                Err(Errno::ENOENT | Errno::EPERM) => {}
-                linked => return linked,
-            }
-            // The way that open(2) shows for O_TMPFILE; it needs /proc.
-            let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
-            linkat(AT_FDCWD, itself.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
-        } else {
-            let _ = (file.as_raw_fd(), path(name));
-            Err(Errno::ENOSYS)
-        }
-    }
-}
-
-/// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it.
-pub(crate) fn make_named(name: &CStr, size: u64, mode: u32, reserve: bool) -> Result<(OwnedFd, Stat), Errno> {
-    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let file = shm_open(name, flags, Mode::from_bits_truncate(0o600))?;
-    fill(file, size, mode, reserve).inspect_err(|_| {
-        let _ = shm_unlink(name);
-    })
-}
-
-fn fill(file: OwnedFd, size: u64, mode: u32, reserve: bool) -> Result<(OwnedFd, Stat), Errno> {
-    let stat = Stat(fstat(&file)?);
-    if stat.mode() != mode {
-        // open(2) takes the umask off; fchmod(2) does not.
-        fchmod(&file, Mode::from_bits_truncate(mode as libc::mode_t))?;
-    }
-    if reserve && cfg!(target_os = "linux") {
-        self::reserve(&file, size)?;
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        mod linux;
+        use linux as system;
+        pub(crate) use linux::FOLDER;
     } else {
-        ftruncate(&file, i64::try_from(size).map_err(|_| Errno::EFBIG)?)?;
+        mod macos;
+        use macos as system;
     }
-    Ok((file, stat))
 }
 
-/// `ENOSPC` where the file system has less room than the whole object still needs.
-///
-/// fallocate says so too, but only after the chunks before the one that fails took all the room there is, and
-/// memory with it; and huge pages are touched before they are reserved.
-pub(crate) fn check_free(file: &OwnedFd, size: u64) -> Result<(), Errno> {
-    let room = fstatvfs(file)?;
-    let limited = room.blocks() > 0; // a tmpfs without a limit has none to tell
-    let held = fstat(file)?.st_blocks as u64 * 512;
-    if limited && room.blocks_available() * room.fragment_size() < size.saturating_sub(held) {
-        return Err(Errno::ENOSPC);
-    }
-    Ok(())
-}
+pub(crate) use system::{
+    LONGEST_NAME, MAKE, Stat, advise_to_make, check_free, look_up, make_named, make_unnamed, namespace, open,
+    publish, reserve, unlink,
+};
 
-/// Finds room for the whole object. On a full file system ftruncate succeeds and the first touch is SIGBUS;
-/// fallocate(2) says ENOSPC, and "subsequent writes […] are guaranteed not to fail because of lack of disk space".
-pub(crate) fn reserve(file: &OwnedFd, size: u64) -> Result<(), Errno> {
-    /// A signal undoes what one call did, so that one call must not take long.
-    const CHUNK: i64 = 64 << 20;
-    if size > CHUNK as u64 {
-        check_free(file, size)?;
-    }
-    let size = i64::try_from(size).map_err(|_| Errno::EFBIG)?;
-    let mut done = 0;
-    while done < size {
-        let len = CHUNK.min(size - done);
-        match fallocate(file, FallocateFlags::empty(), done, len) {
-            Ok(()) => done += len,
-            Err(Errno::EINTR) => {}
-            Err(Errno::EOPNOTSUPP) => return ftruncate(file, size),
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
-}
-
-/// Where glibc and musl keep objects on Linux.
-pub(crate) const FOLDER: &str = "/dev/shm";
-
-/// An object's path, ended by a NUL. On the stack: a signal handler asks for it too.
-pub(crate) fn path(name: &CStr) -> [u8; FOLDER.len() + 257] {
-    let mut path = [0; FOLDER.len() + 257];
-    let (folder, rest) = path.split_at_mut(FOLDER.len());
-    folder.copy_from_slice(FOLDER.as_bytes());
-    rest[0] = b'/';
-    // A record's name has 255 bytes at the most (see `RecordName`), so that a NUL is left.
-    let name = name.to_bytes();
-    rest[1..=name.len()].copy_from_slice(name);
-    path
+/// Whether the name is taken.
+pub(crate) fn exists(name: &std::ffi::CStr) -> bool {
+    matches!(look_up(name), Ok(Some(_)))
 }

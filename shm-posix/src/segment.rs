@@ -1,13 +1,12 @@
 //! One attachment.
 
-use crate::kernel::{PosixKernel, inode_of, is_ours_alone, look, open_anyhow};
+use crate::kernel::{Holding, PosixKernel, is_current, look};
 use shm_api::{Access, Detached, Key, LeaveInSignal, Segment};
 use shm_lifetime::{AddressRange, Hold, OUTLIVES, Patience, RecordName};
 use std::{
     mem::ManuallyDrop,
     num::NonZeroUsize,
     ptr::NonNull,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -20,6 +19,7 @@ pub struct PosixSegment {
     pub(crate) size: NonZeroUsize,
     pub(crate) access: Access,
     pub(crate) hold: Hold,
+    pub(crate) holding: Holding,
 }
 
 // SAFETY: a mapping is the process's, not a thread's, and the pointer is only ever handed out.
@@ -29,11 +29,18 @@ unsafe impl Sync for PosixSegment {}
 
 impl PosixSegment {
     fn leave(&self, patience: Patience, release: impl FnOnce() -> bool) -> Detached {
-        let look = || look(self.name.as_c_str(), self.hold.object);
+        let look = || look(&self.name, &self.hold);
         if !self.hold.is_this_process() {
             // A child of a fork: it let go of its copy, and its parent still has its own.
             return if release() { look() } else { OUTLIVES };
         }
+        let release = || {
+            let released = release();
+            if released {
+                self.holding.end();
+            }
+            released
+        };
         self.hold.leave::<PosixKernel>(patience, release, look)
     }
 
@@ -47,19 +54,6 @@ impl PosixSegment {
     fn range(&self) -> AddressRange {
         // SAFETY: `map` left the mapping to us, and from here on the range is what unmaps it.
         unsafe { AddressRange::new(self.start, self.size) }
-    }
-
-    /// Lets go with `release`, then waits until nobody else has the object open or mapped: a lease would count our
-    /// own mapping. The descriptor, opened before, keeps the others from being the last meanwhile.
-    fn let_go_and_wait(&self, release: impl FnOnce() -> bool, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
-        let opened = open_anyhow(self.name.as_c_str());
-        let released = release();
-        let Ok((file, stat)) = opened else { return released };
-        while stat.inode() == self.hold.object && !is_ours_alone(&file) && Instant::now() < deadline {
-            thread::sleep(Duration::from_micros(200));
-        }
-        released
     }
 }
 
@@ -91,7 +85,7 @@ unsafe impl Segment for PosixSegment {
     }
 
     fn is_current(&self) -> bool {
-        inode_of(self.name.as_c_str()) == Some(self.hold.object)
+        is_current(&self.name, &self.hold)
     }
 
     fn detach(self) -> Detached {
@@ -103,7 +97,10 @@ unsafe impl Segment for PosixSegment {
     fn let_go_in_place(self, patience: Duration) -> (Detached, AddressRange) {
         let range = self.range();
         let patient = self.hold.created_here && !patience.is_zero();
-        let let_go = patient && self.let_go_and_wait(|| range.overlay().is_ok(), patience);
+        let let_go = patient && {
+            let (name, object) = (self.name.as_c_str(), self.hold.object);
+            self.holding.let_go_and_wait(name, object, patience, || range.overlay().is_ok())
+        };
         let detached = self.leave(Patience::Bounded, || let_go || range.overlay().is_ok());
         forget(self);
         (detached, range)
@@ -124,4 +121,6 @@ fn forget(segment: PosixSegment) {
     unsafe { std::ptr::drop_in_place(&raw mut segment.key) };
     // SAFETY: as above.
     unsafe { std::ptr::drop_in_place(&raw mut segment.hold) };
+    // SAFETY: as above.
+    unsafe { std::ptr::drop_in_place(&raw mut segment.holding) };
 }

@@ -17,11 +17,12 @@ mod counter;
 mod folder;
 mod forks;
 mod ids;
+mod ofd_lock;
 
 use crate::{Owner, SyncError};
 use counter::Counter;
 use ids::Ids;
-use nix::fcntl::{FcntlArg, fcntl};
+use ofd_lock::Kind;
 use shm_api::OsError;
 use std::{
     cell::{Cell, RefCell},
@@ -163,7 +164,7 @@ impl Live {
     pub fn new_owner(&self) -> Result<Owner, SyncError> {
         self.ids.draw(|count| {
             let first = Counter(&self.file).advance(count)?;
-            self.lock(libc::F_WRLCK, first, count)?;
+            self.lock(Kind::Write, first, count)?;
             Ok(first)
         })
     }
@@ -172,7 +173,7 @@ impl Live {
     pub fn retire(&self, owner: Owner) {
         if self.ids.retire(owner.get()) {
             // If it fails, others take the owner for alive until this process ends.
-            drop(self.lock(libc::F_UNLCK, owner.get(), 1));
+            drop(self.lock(Kind::Unlock, owner.get(), 1));
         }
     }
 
@@ -190,21 +191,16 @@ impl Live {
         if self.is_ours(owner) {
             return true;
         }
-        let mut asked = span(libc::F_WRLCK, owner.get(), 1);
-        match fcntl(&self.file, FcntlArg::F_OFD_GETLK(&mut asked)) {
-            Ok(_) => i32::from(asked.l_type) != libc::F_UNLCK,
-            // Nobody loses a lock because we could not ask.
-            Err(_) => true,
-        }
+        // Nobody loses a lock because we could not ask.
+        ofd_lock::is_locked(&self.file, owner.get().into()).unwrap_or(true)
     }
 
-    fn lock(&self, kind: i32, first: u32, count: u32) -> Result<(), SyncError> {
-        match fcntl(&self.file, FcntlArg::F_OFD_SETLK(&span(kind, first, count))) {
-            Ok(_) => Ok(()),
-            Err(errno) => Err(OsError::new("fcntl(F_OFD_SETLK)", errno as i32)
+    fn lock(&self, kind: Kind, first: u32, count: u32) -> Result<(), SyncError> {
+        ofd_lock::set(&self.file, kind, first.into(), count).map_err(|errno| {
+            OsError::new("fcntl(F_OFD_SETLK)", errno as i32)
                 .advise("The ids just drawn are locked by someone who did not draw them: try again.")
-                .into()),
-        }
+                .into()
+        })
     }
 
     /// In the child of a fork: nothing of the parent's is ours.
@@ -218,18 +214,6 @@ impl Live {
 #[inline]
 pub(crate) fn era() -> u32 {
     forks::era()
-}
-
-fn span(kind: i32, first: u32, count: u32) -> libc::flock {
-    libc::flock {
-        #[expect(clippy::cast_possible_truncation, reason = "the kinds are 0, 1 and 2")]
-        l_type: kind as libc::c_short,
-        #[expect(clippy::cast_possible_truncation, reason = "it is 0")]
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: first.into(),
-        l_len: count.into(),
-        l_pid: 0,
-    }
 }
 
 #[cfg(test)]

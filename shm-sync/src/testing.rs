@@ -4,7 +4,6 @@ use crate::{Live, Region};
 use shm_api::Access;
 use std::{
     alloc::Layout,
-    ffi::CString,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     ptr::NonNull,
@@ -55,17 +54,39 @@ pub(crate) fn live() -> &'static Live {
     LIVE.get_or_init(|| Live::over(memfd(0)).unwrap())
 }
 
-pub(crate) fn memfd(size: u64) -> OwnedFd {
-    use std::os::fd::FromRawFd;
-    let name = CString::new("shm-sync-test").unwrap();
-    // SAFETY: the name is a string.
-    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
-    assert!(fd >= 0);
-    // SAFETY: just opened, and nobody else has it.
-    let file = unsafe { OwnedFd::from_raw_fd(fd) };
-    let file = std::fs::File::from(file);
-    file.set_len(size).unwrap();
-    file.into()
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        pub(crate) fn memfd(size: u64) -> OwnedFd {
+            use std::os::fd::FromRawFd;
+            let name = c"shm-sync-test".as_ptr();
+            // SAFETY: the name is a string.
+            let fd = unsafe { libc::memfd_create(name, libc::MFD_CLOEXEC) };
+            assert!(fd >= 0);
+            // SAFETY: just opened, and nobody else has it.
+            let file = unsafe { OwnedFd::from_raw_fd(fd) };
+            let file = std::fs::File::from(file);
+            file.set_len(size).unwrap();
+            file.into()
+        }
+
+        fn place() -> PathBuf {
+            "/dev/shm".into()
+        }
+    } else {
+        /// A file in the temporary folder, which stays there: a second description of it comes from its path.
+        pub(crate) fn memfd(size: u64) -> OwnedFd {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = place().join(format!("shm-sync-test-{}-{count}", std::process::id()));
+            let file = std::fs::File::options().read(true).write(true).create_new(true).open(path).unwrap();
+            file.set_len(size).unwrap();
+            file.into()
+        }
+
+        fn place() -> PathBuf {
+            std::env::temp_dir()
+        }
+    }
 }
 
 /// A folder that is gone when the test is.
@@ -75,7 +96,7 @@ impl Folder {
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = Path::new("/dev/shm").join(format!(".shm-sync-test-{}-{count}", std::process::id()));
+        let path = place().join(format!(".shm-sync-test-{}-{count}", std::process::id()));
         std::fs::create_dir(&path).unwrap();
         Self(path)
     }

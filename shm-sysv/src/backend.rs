@@ -1,6 +1,6 @@
 //! Creating, finding and destroying segments.
 
-use crate::{SysVSegment, kernel::SysVKernel, list, sys};
+use crate::{SysVSegment, attachment::Attachment, kernel::SysVKernel, limits, list, sys};
 use nix::errno::Errno;
 use shm_api::{
     AttachError, Backend, CreateError, CreateOptions, DestroyError, Detached, InvalidKey, Key, List, Mode,
@@ -8,7 +8,6 @@ use shm_api::{
 };
 use shm_lifetime::{Hold, Lifetime, Patience, Record, RecordName, step};
 use std::{
-    fs,
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -48,7 +47,7 @@ unsafe impl Backend for SysV {
         match create(&lifetime, key, id, options) {
             // Orphans may hold what is missing.
             Err(CreateError::Os(error))
-                if error.errno() == libc::ENOSPC && lifetime.sweep::<SysVKernel>() > 0 =>
+                if limits::orphans_may_hold(error.errno()) && lifetime.sweep::<SysVKernel>() > 0 =>
             {
                 create(&lifetime, key, id, options)
             }
@@ -134,26 +133,26 @@ fn create(
         lifetime.lock_to_create::<SysVKernel>(&name, mode.is_shared()).map_err(|error| error.on(key))?;
     let Some(lock) = lock else { return Err(taken()) };
     let record = Record::of_this_process(name, lifetime, options, lifetime.namespaces().ipc);
-    let (slot, (found, start)) = lifetime.record(&record, || {
+    let (slot, (found, attachment)) = lifetime.record(&record, || {
         let found = sys::create(id, size.get(), mode.bits()).map_err(|errno| match errno {
             Errno::EEXIST => taken(),
             errno => refused(errno, key, size).into(),
         })?;
         step();
-        let start = sys::attach(found).map_err(|errno| {
+        let attachment = Attachment::of(found, size).map_err(|errno| {
             let _ = sys::remove(found);
             attach_failed(errno, key)
         })?;
-        Ok::<_, CreateError>(((found, start), found.0 as u64))
+        Ok::<_, CreateError>(((found, attachment), found.0 as u64))
     })?;
     let file = lifetime.lock_file(lifetime.uid(), mode.is_shared());
     let hold = Hold::new(lifetime, Some(slot), file, &name, found.0 as u64, true);
     drop(lock); // taking pages may be slow
     if options.wants_huge_pages() {
         // SAFETY: it was just attached with that size.
-        unsafe { shm_lifetime::ask_for_huge_pages(start, size) };
+        unsafe { shm_lifetime::ask_for_huge_pages(attachment.start(), size) };
     }
-    Ok(SysVSegment { key: key.clone(), id, start, size, hold })
+    Ok(SysVSegment { key: key.clone(), id, attachment, size, hold })
 }
 
 /// `None`: what was looked up changed before it was locked; look again.
@@ -164,7 +163,7 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
         Some((_, record)) => lifetime.lock_file(lifetime.uid(), record.shared),
         None => match sys::stat(find(key, id)?) {
             Ok(stat) => lifetime.lock_file(stat.uid(), stat.mode() & 0o077 != 0),
-            Err(_) => return Ok(None),
+            Err(errno) => return unknown(errno, key),
         },
     };
     let _lock = lifetime.lock(file, name.lock_byte(), Patience::Bounded).map_err(|error| error.on(key))?;
@@ -172,11 +171,14 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
         return Ok(None);
     }
     let found = find(key, id)?;
-    let Ok(stat) = sys::stat(found) else { return Ok(None) };
+    let stat = match sys::stat(found) {
+        Ok(stat) => stat,
+        Err(errno) => return unknown(errno, key),
+    };
     let slot = match recorded {
         Some((slot, record)) if record.object == Some(found.0 as u64) => {
-            // Mode 0 under the name's lock: whoever set it to ask the kernel has died of something.
-            if stat.mode() == 0 && record.mode != 0 {
+            // That mode under the name's lock: whoever set it to ask the kernel has died of something.
+            if stat.mode() == sys::GUARD && record.mode != sys::GUARD {
                 let ledger = lifetime.ledger().map_err(|error| error.on(key))?;
                 if !matches!(lifetime.settle::<SysVKernel>(ledger, slot, &record), Detached::Outlives(_)) {
                     return Ok(None);
@@ -196,13 +198,13 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
     };
     let Some(size) = NonZeroUsize::new(stat.size()) else { return Ok(None) };
     step();
-    let start = match sys::attach(found) {
-        Ok(start) => start,
+    let attachment = match Attachment::of(found, size) {
+        Ok(attachment) => attachment,
         Err(Errno::EIDRM | Errno::EINVAL) => return Ok(None),
         Err(errno) => return Err(attach_failed(errno, key).into()),
     };
     let hold = Hold::new(lifetime, slot, file, &name, found.0 as u64, false);
-    Ok(Some(SysVSegment { key: key.clone(), id, start, size, hold }))
+    Ok(Some(SysVSegment { key: key.clone(), id, attachment, size, hold }))
 }
 
 fn is_ours(pid_namespace: u64, lifetime: &Lifetime) -> bool {
@@ -214,6 +216,15 @@ fn find(key: &Key, id: NonZeroU32) -> Result<sys::Id, AttachError> {
         Errno::ENOENT => AttachError::NotFound { key: key.clone() },
         errno => failed("shmget", errno, key).into(),
     })
+}
+
+/// A segment that cannot be asked about: `None` where it went meanwhile.
+#[cold]
+fn unknown<T>(errno: Errno, key: &Key) -> Result<Option<T>, AttachError> {
+    match errno {
+        Errno::EINVAL | Errno::EIDRM => Ok(None),
+        errno => Err(attach_failed(errno, key).into()),
+    }
 }
 
 pub(crate) fn describe(key: NonZeroU32, found: sys::Id, stat: &sys::Stat) -> SegmentInfo {
@@ -241,36 +252,11 @@ fn created(record: &Record) -> Option<SystemTime> {
 }
 
 fn refused(errno: Errno, key: &Key, size: NonZeroUsize) -> OsError {
-    let limit = |name: &str| {
-        fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default().trim().to_owned()
-    };
-    let advice = match errno {
-        Errno::ENOSPC => format!(
-            "Asked for {size} bytes. The system allows {} segments (kernel.shmmni) and {} pages (kernel.shmall) in \
-             all: destroy segments that nobody needs (see `ipcs -m`), or raise the limit.",
-            limit("shmmni"),
-            limit("shmall")
-        ),
-        Errno::EINVAL => format!(
-            "Asked for {size} bytes; the system allows {} (kernel.shmmax): ask for less, or raise the limit.",
-            limit("shmmax")
-        ),
-        Errno::ENOMEM => format!("Asked for {size} bytes: the system has not that much memory left."),
-        _ => String::new(),
-    };
-    failed("shmget", errno, key).advise(advice)
+    failed("shmget", errno, key).advise(limits::advise_to_create(errno, size))
 }
 
 fn attach_failed(errno: Errno, key: &Key) -> OsError {
-    let advice = match errno {
-        Errno::EACCES => "Its owner's mode does not let this user read and write it.",
-        Errno::ENOMEM => {
-            "No address range was free for it, or this process has as many mappings as vm.max_map_count allows: \
-             detach segments, or raise the limit."
-        }
-        _ => "",
-    };
-    failed("shmat", errno, key).advise(advice)
+    failed("shmat", errno, key).advise(limits::advise_to_attach(errno))
 }
 
 fn failed(call: &'static str, errno: Errno, key: &Key) -> OsError {

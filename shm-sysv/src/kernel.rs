@@ -1,6 +1,6 @@
 //! The kernel's word on a recorded segment.
 
-use crate::sys::{self, Id, Stat};
+use crate::sys::{self, GUARD, Id, Stat};
 use nix::errno::Errno;
 use shm_api::Detached;
 use shm_lifetime::{BackendId, Check, Kernel, Lifetime, OUTLIVES, Record, RecordName, skips, step};
@@ -17,15 +17,16 @@ impl Kernel for SysVKernel {
     fn settle(lifetime: &Lifetime, record: &Record) -> Detached {
         let ours = lifetime.namespaces();
         if record.namespace != ours.ipc {
-            return OUTLIVES; // the id means something, but not to us
+            // The id means something, but not to us.
+            return if ours.has_ended(record.namespace) { Detached::Gone } else { OUTLIVES };
         }
         let (id, stat) = match identify(record, ours.pid) {
             Identity::Gone => return Detached::Gone,
             Identity::Unknown => return OUTLIVES,
             Identity::Is(id, stat) => (id, stat),
         };
-        // A crash of ours in the guard below may have left the mode at 0.
-        let mode = if stat.mode() == 0 { record.mode } else { stat.mode() };
+        // A crash of ours in the guard below may have left the mode at that.
+        let mode = if stat.mode() == GUARD { record.mode } else { stat.mode() };
         let stays = |stat: &Stat, guarded: bool| {
             if guarded {
                 let _ = sys::set_mode(id, stat, mode);
@@ -38,8 +39,8 @@ impl Kernel for SysVKernel {
         }
         if !skips(Check::ModeGuard) {
             // A program that knows nothing of our locks may attach between the question and the removal. With
-            // mode 0 it is refused (shmat(2): EACCES), and whoever came before is counted when we ask again.
-            if sys::set_mode(id, &stat, 0).is_err() {
+            // that mode it is refused (shmat(2): EACCES), and whoever came before is counted when we ask again.
+            if sys::set_mode(id, &stat, GUARD).is_err() {
                 return OUTLIVES;
             }
             step();

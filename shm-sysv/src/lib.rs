@@ -17,9 +17,14 @@
 //!
 //! What to know of it: a read-only attachment (`SHM_RDONLY`) ends the process on a write, so there is none
 //! here; keys are integers only; room cannot be reserved, as the kernel has no call for it.
+//!
+//! On macOS this compiles and has never run. There a listing shows what the ledger has, and the system's own limits
+//! are small.
 
+mod attachment;
 mod backend;
 mod kernel;
+mod limits;
 mod list;
 mod segment;
 mod sys;

@@ -1,38 +1,11 @@
 //! Which segments exist.
 
-use crate::{backend::describe, sys};
-use nix::errno::Errno;
-use shm_api::{OsError, SegmentInfo};
-use std::num::NonZeroU32;
-
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
-        /// proc(5), /proc/sysvipc/shm: a line of headings, then a line per segment: key, shmid, ….
-        pub(crate) fn list() -> Result<Vec<SegmentInfo>, OsError> {
-            let table = std::fs::read_to_string("/proc/sysvipc/shm").map_err(|error| {
-                OsError::new("open", error.raw_os_error().unwrap_or(libc::EIO))
-                    .advise("Listing System V segments needs /proc/sysvipc/shm.")
-            })?;
-            let mut found: Vec<_> = table.lines().skip(1).filter_map(line).collect();
-            found.sort_by(|one, other| one.key.cmp(&other.key));
-            Ok(found)
-        }
+        mod linux;
+        pub(crate) use linux::list;
     } else {
-        pub(crate) fn list() -> Result<Vec<SegmentInfo>, OsError> {
-            Err(OsError::new("shmctl", libc::ENOTSUP).advise("This system has no way to list System V segments."))
-        }
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn line(line: &str) -> Option<SegmentInfo> {
-    let mut columns = line.split_whitespace();
-    // Key 0 is IPC_PRIVATE, or a segment that is destroyed and still held: nobody can attach it by a key.
-    let key = NonZeroU32::new(columns.next()?.parse::<i32>().ok()? as u32)?;
-    let id = sys::Id(columns.next()?.parse().ok()?);
-    match sys::stat(id) {
-        Ok(stat) => Some(describe(key, id, &stat)),
-        Err(Errno::EINVAL | Errno::EIDRM) => None, // it went meanwhile
-        Err(_) => None,
+        mod macos;
+        pub(crate) use macos::list;
     }
 }

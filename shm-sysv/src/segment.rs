@@ -1,6 +1,7 @@
 //! One attachment.
 
 use crate::{
+    attachment::Attachment,
     kernel::{SysVKernel, look},
     sys::{self, Id},
 };
@@ -19,7 +20,7 @@ use std::{
 pub struct SysVSegment {
     pub(crate) key: Key,
     pub(crate) id: NonZeroU32,
-    pub(crate) start: NonNull<u8>,
+    pub(crate) attachment: Attachment,
     pub(crate) size: NonZeroUsize,
     pub(crate) hold: Hold,
 }
@@ -46,13 +47,13 @@ impl SysVSegment {
     fn unmap(&self) -> Detached {
         self.leave(Patience::Bounded, || {
             // SAFETY: called by `detach` and `drop` only, which end the segment.
-            unsafe { sys::detach(self.start) }.is_ok()
+            unsafe { self.attachment.detach(self.size) }
         })
     }
 
     fn range(&self) -> AddressRange {
-        // SAFETY: shmat mapped it for us, and from here on the range is what unmaps it.
-        unsafe { AddressRange::new(self.start, self.size) }
+        // SAFETY: the attachment is ours, and from here on the range is what unmaps it.
+        unsafe { AddressRange::new(self.as_ptr(), self.size) }
     }
 
     /// Waits until ours is the only attachment.
@@ -80,7 +81,7 @@ unsafe impl Segment for SysVSegment {
     }
 
     fn as_ptr(&self) -> NonNull<u8> {
-        self.start
+        self.attachment.start()
     }
 
     fn size(&self) -> NonZeroUsize {
@@ -106,7 +107,7 @@ unsafe impl Segment for SysVSegment {
             self.wait_for_others(patience);
         }
         let range = self.range();
-        let detached = self.leave(Patience::Bounded, || range.overlay().is_ok());
+        let detached = self.leave(Patience::Bounded, || self.attachment.let_go(&range));
         forget(self);
         (detached, range)
     }
@@ -115,7 +116,7 @@ unsafe impl Segment for SysVSegment {
 impl LeaveInSignal for SysVSegment {
     unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {
         let range = ManuallyDrop::new(self.range()); // the process ends, and its addresses with it
-        self.leave(Patience::Until(deadline), || range.overlay().is_ok())
+        self.leave(Patience::Until(deadline), || self.attachment.let_go(&range))
     }
 }
 

@@ -4,6 +4,18 @@ use libc::{c_int, key_t};
 use nix::errno::Errno;
 use std::{mem::MaybeUninit, num::NonZeroU32, ptr::NonNull};
 
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        mod linux;
+        use linux as system;
+    } else {
+        mod macos;
+        use macos as system;
+    }
+}
+
+pub(crate) use system::{GUARD, stat};
+
 /// A segment's id, as `shmget` returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id(pub(crate) c_int);
@@ -14,7 +26,7 @@ pub(crate) struct Stat(libc::shmid_ds);
 
 impl Stat {
     pub(crate) const fn key(&self) -> u32 {
-        key_of(&self.0) as u32
+        system::key_of(&self.0) as u32
     }
 
     pub(crate) const fn uid(&self) -> u32 {
@@ -34,7 +46,7 @@ impl Stat {
     }
 
     pub(crate) const fn holders(&self) -> u64 {
-        self.0.shm_nattch
+        system::holders_of(&self.0)
     }
 
     pub(crate) const fn creator(&self) -> u32 {
@@ -48,7 +60,7 @@ impl Stat {
 
     /// `IPC_RMID` was called: it goes with its last attachment, and its key is free already.
     pub(crate) const fn destroyed(&self) -> bool {
-        self.0.shm_perm.mode as u32 & SHM_DEST != 0
+        self.0.shm_perm.mode as u32 & system::DESTROYED != 0
     }
 }
 
@@ -86,20 +98,6 @@ pub(crate) unsafe fn detach(start: NonNull<u8>) -> Result<(), Errno> {
     Errno::result(unsafe { libc::shmdt(start.as_ptr().cast()) }).map(drop)
 }
 
-/// Tells of a segment, whoever may read it; `EINVAL` or `EIDRM` where it is gone.
-pub(crate) fn stat(id: Id) -> Result<Stat, Errno> {
-    // shmctl(2), SHM_STAT_ANY (Linux 4.17): "Return a shmid_ds structure as for SHM_STAT. However,
-    // shm_perm.mode is not checked for read access" — which matters while the mode is 0. It finds by the id's
-    // index alone and returns the id of what is there.
-    #[cfg(target_os = "linux")]
-    match control(id, SHM_STAT_ANY) {
-        Ok((found, stat)) if found == id.0 => return Ok(stat),
-        Ok(_) => return Err(Errno::EIDRM),
-        Err(_) => {} // an older kernel
-    }
-    control(id, libc::IPC_STAT).map(|(_, stat)| stat)
-}
-
 fn control(id: Id, command: c_int) -> Result<(c_int, Stat), Errno> {
     let mut raw = MaybeUninit::uninit();
     // SAFETY: these commands write the whole structure on success.
@@ -120,30 +118,4 @@ pub(crate) fn set_mode(id: Id, stat: &Stat, mode: u32) -> Result<(), Errno> {
 pub(crate) fn remove(id: Id) -> Result<(), Errno> {
     // SAFETY: IPC_RMID ignores the pointer.
     Errno::result(unsafe { libc::shmctl(id.0, libc::IPC_RMID, std::ptr::null_mut()) }).map(drop)
-}
-
-// sys/shm.h; the libc crate does not have them.
-const SHM_DEST: u32 = 0o1000;
-#[cfg(target_os = "linux")]
-const SHM_STAT_ANY: c_int = 15;
-
-cfg_if::cfg_if! {
-    if #[cfg(all(target_os = "linux", target_env = "musl"))] {
-        #[expect(deprecated, reason = "its next name is behind a feature of the libc crate")]
-        const fn key_of(raw: &libc::shmid_ds) -> key_t {
-            raw.shm_perm.__ipc_perm_key
-        }
-    } else if #[cfg(target_os = "linux")] {
-        const fn key_of(raw: &libc::shmid_ds) -> key_t {
-            raw.shm_perm.__key
-        }
-    } else if #[cfg(target_os = "macos")] {
-        const fn key_of(raw: &libc::shmid_ds) -> key_t {
-            raw.shm_perm._key
-        }
-    } else {
-        const fn key_of(raw: &libc::shmid_ds) -> key_t {
-            raw.shm_perm.key
-        }
-    }
 }

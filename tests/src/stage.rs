@@ -1,15 +1,22 @@
 //! The puppet's side: read a line, do it, answer in a line.
 
-use nix::{
-    mount::{MsFlags, mount},
-    sched::{CloneFlags, setns, unshare},
-    sys::{
-        resource::{Resource, setrlimit},
-        stat::{Mode, umask},
-    },
-    unistd::{Gid, Uid, setgroups, setresgid, setresuid},
+use nix::sys::{
+    resource::{Resource, setrlimit},
+    stat::{Mode, umask},
 };
 use std::{fmt::Display, fs, io};
+
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        mod linux;
+        use linux::join;
+        pub use linux::{become_user, die_with_parent, enter_new_ipc, enter_new_world, posix_namespace};
+    } else {
+        mod macos;
+        use macos::join;
+        pub use macos::{become_user, die_with_parent, enter_new_ipc, enter_new_world, posix_namespace};
+    }
+}
 
 /// What a puppet answers: the rest of `ok …`, or of `no kind: message`.
 pub type Answer = Result<String, String>;
@@ -51,7 +58,7 @@ fn process(words: &[&str]) -> Option<Answer> {
             become_user(uid.parse().ok()?, gid.parse().ok()?).map(|()| String::new()).map_err(refused)
         }
         ["umask", mask] => {
-            umask(Mode::from_bits_truncate(u32::from_str_radix(mask, 8).ok()?));
+            umask(Mode::from_bits_truncate(libc::mode_t::from_str_radix(mask, 8).ok()?));
             Ok(String::new())
         }
         ["descriptors", limit] => {
@@ -70,39 +77,4 @@ fn process(words: &[&str]) -> Option<Answer> {
 
 fn refused(errno: nix::Error) -> String {
     refusal(format_args!("{errno:?}"), errno.desc())
-}
-
-/// Moves this process into mount and IPC namespaces of its own, with an empty `/dev/shm` of that size.
-///
-/// # Errors
-///
-/// `EPERM` without the right to.
-pub fn enter_new_world(size: &str) -> nix::Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC)?;
-    let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-    for folder in ["/dev/shm", "/tmp"] {
-        let options = format!("size={size},mode=1777");
-        mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), Some(options.as_str()))?;
-    }
-    Ok(())
-}
-
-fn join(pid: &str) -> io::Result<()> {
-    for (namespace, kind) in [("ipc", CloneFlags::CLONE_NEWIPC), ("mnt", CloneFlags::CLONE_NEWNS)] {
-        setns(fs::File::open(format!("/proc/{pid}/ns/{namespace}"))?, kind)?;
-    }
-    Ok(())
-}
-
-/// Becomes another user for good, in that group and no other.
-///
-/// # Errors
-///
-/// `EPERM` without the right to.
-pub fn become_user(uid: u32, gid: u32) -> nix::Result<()> {
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    setgroups(&[])?;
-    setresgid(gid, gid, gid)?;
-    setresuid(uid, uid, uid)
 }

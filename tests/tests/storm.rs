@@ -1,6 +1,7 @@
 //! The storm, and its mutants, in their short form. The long one, which says how it went:
 //!
 //! `cargo test --package shm-tests --test storm -- --ignored --nocapture`
+#![cfg(target_os = "linux")]
 
 use shm_tests::{is_root, skip};
 use std::{

@@ -1,26 +1,34 @@
 //! Many waits at once, without a blocked thread of the caller's: what an event loop needs.
 //!
-//! Three ways, best first: [`Uring`] (Linux 6.7, where `io_uring` is not forbidden: one thread for all
-//! waits), [`ThreadsWaitv`] (Linux 5.16: a thread for each wait), [`ThreadsSliced`] (everywhere: a thread for
+//! Three ways, best first: `Uring` (Linux 6.7, where `io_uring` is not forbidden: one thread for all
+//! waits), `ThreadsWaitv` (Linux 5.16: a thread for each wait), [`ThreadsSliced`] (everywhere: a thread for
 //! each wait that wakes up every 10 ms to see whether it was cancelled). [`choose`] takes the first that
-//! works here.
+//! works here. On macOS there is the last one only.
 
+mod choice;
 mod pending;
 mod sliced;
 mod threads;
-mod uring;
-mod waitv;
+
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        mod uring;
+        mod waitv;
+        pub use uring::Uring;
+        pub use waitv::Waitv;
+
+        /// A thread for each wait, in a two-entry `futex_waitv`.
+        pub type ThreadsWaitv = Threads<Waitv>;
+    }
+}
 
 use crate::SyncError;
+pub use choice::{by_name, choose};
 use shm_api::OsError;
 pub use sliced::Sliced;
 use std::{fmt, ops::Range, sync::atomic::AtomicU32, time::Duration};
 pub use threads::{Threads, Way};
-pub use uring::Uring;
-pub use waitv::Waitv;
 
-/// A thread for each wait, in a two-entry `futex_waitv`.
-pub type ThreadsWaitv = Threads<Waitv>;
 /// A thread for each wait, which looks every 10 ms whether it was cancelled.
 pub type ThreadsSliced = Threads<Sliced>;
 
@@ -107,21 +115,6 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// How many waits are pending.
     fn pending(&self) -> usize;
-}
-
-/// The best engine that works here.
-///
-/// # Errors
-///
-/// None so far: the last way works everywhere.
-pub fn choose() -> Result<Box<dyn Engine>, SyncError> {
-    if let Ok(uring) = Uring::new() {
-        return Ok(Box::new(uring));
-    }
-    match ThreadsWaitv::new() {
-        Ok(threads) => Ok(Box::new(threads)),
-        Err(_) => Ok(Box::new(ThreadsSliced::new()?)),
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,8 @@
 //! The header of the live file: what it is, and the next id.
 
+use super::ofd_lock::{self, Kind};
 use crate::{Owner, SyncError};
-use nix::{
-    errno::Errno,
-    fcntl::{FcntlArg, fcntl},
-};
+use nix::errno::Errno;
 use shm_api::OsError;
 use std::{
     os::{fd::AsFd, unix::fs::FileExt},
@@ -98,10 +96,9 @@ fn random() -> Result<u32, SyncError> {
 
 fn lock(file: &std::fs::File) -> Result<(), SyncError> {
     let start = Instant::now();
-    let guard = libc::flock { l_start: GUARD, ..super::span(libc::F_WRLCK, 0, 1) };
     loop {
-        match fcntl(file, FcntlArg::F_OFD_SETLK(&guard)) {
-            Ok(_) => return Ok(()),
+        match ofd_lock::set(file, Kind::Write, GUARD, 1) {
+            Ok(()) => return Ok(()),
             Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) if start.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_micros(100));
             }

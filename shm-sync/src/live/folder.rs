@@ -14,6 +14,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        mod linux;
+        use linux as system;
+    } else {
+        mod macos;
+        use macos as system;
+    }
+}
+
 /// Who uses a live file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sharing {
@@ -48,12 +58,12 @@ pub(super) fn of(uid: u32) -> Result<OwnedFd, SyncError> {
     Ok(folder)
 }
 
-// Where /dev/shm cannot be written, as in some containers, System V still works.
 fn path(uid: u32) -> PathBuf {
     let name = format!(".shm-node-{uid}");
-    let shm = Path::new("/dev/shm").join(&name);
-    let writable = nix::unistd::access("/dev/shm", nix::unistd::AccessFlags::W_OK).is_ok();
-    if writable || shm.exists() { shm } else { Path::new("/tmp").join(name) }
+    let [first, second] = system::PLACES;
+    let path = Path::new(first).join(&name);
+    let writable = nix::unistd::access(first, nix::unistd::AccessFlags::W_OK).is_ok();
+    if writable || path.exists() { path } else { Path::new(second).join(name) }
 }
 
 /// The folder at `path`, never through a link.
@@ -61,7 +71,7 @@ pub(super) fn at(path: &Path) -> Result<OwnedFd, SyncError> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
     match open(path, flags, Mode::empty()) {
         // A folder of another user lets us through without letting us look.
-        Err(Errno::EACCES) => open(path, flags | OFlag::O_PATH, Mode::empty()),
+        Err(Errno::EACCES) => open(path, flags | system::PASSAGE, Mode::empty()),
         opened => opened,
     }
     .map_err(|errno| failed("open", errno))
@@ -98,7 +108,7 @@ pub(super) fn inode(file: &OwnedFd) -> Result<(u64, u64), SyncError> {
     if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
         return Err(SyncError::LiveFile("it is not a regular file"));
     }
-    Ok((stat.st_dev, stat.st_ino))
+    Ok((system::device(&stat), stat.st_ino))
 }
 
 fn stat(file: &OwnedFd) -> Result<FileStat, SyncError> {

@@ -1,7 +1,6 @@
 //! What a fork's child must not take over: the parent's ids, and the description that holds their locks.
 
 use crate::SyncError;
-use nix::errno::Errno;
 use shm_api::OsError;
 use std::{
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
@@ -10,6 +9,17 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
 };
+
+// What both systems have here allocates nothing: it runs in a fork's child.
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        mod linux;
+        use linux as system;
+    } else {
+        mod macos;
+        use macos as system;
+    }
+}
 
 static ERA: AtomicU32 = AtomicU32::new(0);
 static WATCH: Once = Once::new();
@@ -37,52 +47,16 @@ extern "C" fn in_child() {
 /// Puts a new description of the same file under the number `fd`, and so drops the child's share of the
 /// parent's. Where that fails, `fd` is closed for good: the parent's death must not go unseen.
 pub(super) fn reopen(fd: RawFd) {
-    match open_again(fd) {
-        Ok(fresh) => {
-            // SAFETY: both numbers are open, and `fd` stays owned by whom it belongs to.
-            unsafe { libc::dup3(fresh, fd, libc::O_CLOEXEC) };
-            // SAFETY: `open_again` made it, and nobody else has it.
-            unsafe { libc::close(fresh) };
-        }
-        Err(_) => {
-            let path = c"/".as_ptr();
-            // SAFETY: the path is a string. A folder takes no locks, so every use from now on is an error.
-            let folder = unsafe { libc::open(path, libc::O_PATH | libc::O_CLOEXEC) };
-            // SAFETY: as above; if the folder could not be opened either, this fails and changes nothing.
-            unsafe { libc::dup3(folder, fd, libc::O_CLOEXEC) };
-            // SAFETY: just opened, or -1, which is refused.
-            unsafe { libc::close(folder) };
-        }
-    }
+    let fresh = system::open_again(fd).unwrap_or_else(|_| system::open_what_takes_no_locks());
+    system::move_to(fresh, fd);
+    // SAFETY: just opened, and nobody else has it; or -1, which is refused.
+    unsafe { libc::close(fresh) };
 }
 
 /// The same file with locks of its own.
 pub(super) fn description_of_its_own(file: BorrowedFd<'_>) -> Result<OwnedFd, SyncError> {
-    let fd = open_again(file.as_raw_fd()).map_err(|errno| {
-        OsError::new("open", errno as i32).advise("It was about the live file, through /proc/self/fd.")
-    })?;
+    let fd = system::open_again(file.as_raw_fd())
+        .map_err(|errno| OsError::new("open", errno as i32).advise(system::OPEN_AGAIN_FAILED))?;
     // SAFETY: just opened, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-// Allocates nothing: it runs in a fork's child.
-fn open_again(fd: RawFd) -> Result<RawFd, Errno> {
-    let mut path = *b"/proc/self/fd/..........\0";
-    let mut end = 14;
-    let mut digits = [0; 10];
-    let mut count = 0;
-    let mut rest = fd.unsigned_abs();
-    while count == 0 || rest > 0 {
-        digits[count] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        count += 1;
-    }
-    for digit in digits[..count].iter().rev() {
-        path[end] = *digit;
-        end += 1;
-    }
-    path[end] = 0;
-    let flags = libc::O_RDWR | libc::O_CLOEXEC | libc::O_NONBLOCK;
-    // SAFETY: the path ends with a zero byte.
-    Errno::result(unsafe { libc::open(path.as_ptr().cast(), flags) })
 }

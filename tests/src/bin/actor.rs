@@ -26,7 +26,7 @@ use shm_api::{
 use shm_lifetime::{Lifetime, Patience, Record, RecordName};
 use shm_posix::Posix;
 use shm_sysv::SysV;
-use shm_tests::stage::{Answer, refusal, serve};
+use shm_tests::stage::{Answer, enter_new_ipc, posix_namespace, refusal, serve};
 use std::{collections::HashMap, num::NonZeroUsize, process::Command, time::Duration};
 
 struct Role<B: Backend> {
@@ -164,7 +164,7 @@ fn main() {
         ["die-before-create", backend, key] => die_in_create(backend, key, || {}),
         ["die-after-create", backend, key] => die_in_create(backend, key, || make_raw(backend, key)),
         ["new-ipc"] => {
-            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWIPC).expect("root may");
+            enter_new_ipc().expect("root may");
             Some(Ok(String::new()))
         }
         ["files-of-a-child"] => {
@@ -185,7 +185,7 @@ fn die_in_create(backend: &str, key: &str, make: impl FnOnce()) -> ! {
     let options = options("4096", &[]);
     let namespace = match backend {
         "sysv" => lifetime.namespaces().ipc,
-        _ => nix::sys::stat::stat("/dev/shm").expect("it is mounted").st_dev,
+        _ => posix_namespace(&lifetime),
     };
     let record = Record::of_this_process(record_name(backend, key), &lifetime, &options, namespace);
     let died = lifetime.record(&record, || -> Result<((), u64), OsError> {

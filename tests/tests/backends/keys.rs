@@ -38,6 +38,7 @@ fn a_name_is_no_key_of_system_v() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_name_of_255_bytes_and_of_any_letters_is_a_name() {
     let longest = format!("{:x<255}", format!("shm-test-{}-", std::process::id()));
     for name in [longest.as_str(), &format!("shm-test-{}-…ünï \n-*$(x)", std::process::id())] {
@@ -57,4 +58,17 @@ fn a_mode_that_shuts_its_owner_out_is_refused() {
     let error = Posix::new().create(&key, &options().mode(mode)).unwrap_err();
     assert_eq!(error, CreateError::Unreadable { key: key.clone(), mode });
     assert!(Posix::new().info(&key).is_err());
+}
+
+#[test]
+#[cfg(target_os = "macos")]
+fn a_name_is_as_long_as_the_system_takes() {
+    let longest = format!("{:x<30}", format!("shm-test-{}-", std::process::id()));
+    let key = Key::name(&longest).unwrap();
+    let segment = Posix::new().create(&key, &options()).unwrap();
+    drop(Posix::new().attach(&key).unwrap());
+    drop(segment);
+    let longer = Key::name(&format!("{longest}x")).unwrap();
+    let refused = InvalidKey::TooLong { key: longer.clone(), most: 31 };
+    assert_eq!(Posix::new().create(&longer, &options()).unwrap_err(), CreateError::InvalidKey(refused));
 }

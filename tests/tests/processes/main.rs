@@ -1,4 +1,5 @@
-//! What the library promises, shown with real processes.
+//! What the library promises, shown with real processes. They look at `/dev/shm` and `/proc`, and take namespaces.
+#![cfg(target_os = "linux")]
 
 mod cast;
 mod cycles;

@@ -22,7 +22,7 @@ mod worker;
 use options::Options;
 use shm_tests::{
     is_root,
-    stage::{become_user, enter_new_world},
+    stage::{become_user, die_with_parent, enter_new_world},
 };
 use std::{
     env, panic,
@@ -191,12 +191,6 @@ fn set(name: &str, value: Option<&str>) {
         // SAFETY: as above.
         None => unsafe { env::remove_var(name) },
     }
-}
-
-/// Called when the user is settled: a change of it takes this back.
-fn die_with_parent() {
-    // SAFETY: it takes integers.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }
 
 /// Runs `play` in a child.

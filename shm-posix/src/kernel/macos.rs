@@ -1,0 +1,89 @@
+//! Marks of our own.
+//!
+//! The kernel counts nobody and has no leases, so each attachment leaves a [`Presence`], and an object goes with the
+//! last of them. What the kernel still does: it takes the marks of those who die. A program that knows nothing of this
+//! library leaves no mark, so it does not keep an object's name; its memory it keeps.
+
+use crate::object;
+use nix::errno::Errno;
+use shm_api::{Detached, OsError};
+use shm_lifetime::{
+    BackendId, Check, Kernel, Lifetime, LockFile, OUTLIVES, Presence, Record, RecordName, skips, step,
+};
+use std::{
+    ffi::CStr,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// POSIX objects, held by who left a mark.
+#[derive(Debug)]
+pub(crate) struct PosixKernel;
+
+impl Kernel for PosixKernel {
+    const BACKEND: BackendId = BackendId::Posix;
+    const COUNTS: bool = false;
+
+    fn settle(lifetime: &Lifetime, record: &Record) -> Detached {
+        if lifetime.namespaces().has_ended(record.namespace) {
+            return Detached::Gone;
+        }
+        let name = record.name.as_c_str();
+        match object::look_up(name) {
+            Ok(None) => return Detached::Gone,
+            Ok(Some(stat)) if !stat.is_of(lifetime.uid(), record) => return Detached::Gone,
+            Ok(Some(_)) => {}
+            Err(_) => return OUTLIVES,
+        }
+        if record.persist || (!skips(Check::Holders) && !is_orphan(lifetime, record)) {
+            return OUTLIVES;
+        }
+        step();
+        // Nobody of ours can attach it while we have its name's lock.
+        match object::unlink(name) {
+            Ok(()) => Detached::Destroyed,
+            Err(Errno::ENOENT) => Detached::Gone,
+            Err(_) => OUTLIVES,
+        }
+    }
+}
+
+/// Whether nobody holds the object of a record, under its name's lock.
+pub(crate) fn is_orphan(lifetime: &Lifetime, record: &Record) -> bool {
+    !lifetime.is_anyone_present(record.shared, record.name.lock_byte(), record.created)
+}
+
+/// What a holder leaves for others to see.
+#[derive(Debug)]
+pub(crate) struct Holding(Presence);
+
+impl Holding {
+    pub(crate) fn begin(
+        lifetime: &Lifetime,
+        file: LockFile,
+        name: &RecordName,
+        object: u64,
+    ) -> Result<Self, OsError> {
+        lifetime.mark_presence(file, name.lock_byte(), object).map(Self)
+    }
+
+    /// Before the kernel's word is asked.
+    pub(crate) fn end(&self) {
+        self.0.end();
+    }
+
+    /// Waits until ours is the only mark, then lets go with `release`.
+    pub(crate) fn let_go_and_wait(
+        &self,
+        _name: &CStr,
+        _object: u64,
+        patience: Duration,
+        release: impl FnOnce() -> bool,
+    ) -> bool {
+        let deadline = Instant::now() + patience;
+        while self.0.has_company() && Instant::now() < deadline {
+            thread::sleep(Duration::from_micros(200));
+        }
+        release()
+    }
+}

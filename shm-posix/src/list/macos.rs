@@ -1,0 +1,16 @@
+//! The ledger: the kernel has no call to list objects by. So these are those that this user created through the library,
+//! and no others.
+
+use crate::{backend::describe, name};
+use shm_api::{OsError, SegmentInfo};
+use shm_lifetime::{BackendId, Lifetime};
+
+pub(crate) fn list() -> Result<Vec<SegmentInfo>, OsError> {
+    let records = Lifetime::current()?.records(BackendId::Posix);
+    let mut found: Vec<_> = records
+        .iter()
+        .filter_map(|record| describe(&name::to_key(record.name.as_c_str().to_str().ok()?)?).ok()?)
+        .collect();
+    found.sort_by(|one, other| one.key.cmp(&other.key));
+    Ok(found)
+}

@@ -1,0 +1,213 @@
+//! Objects are the kernel's own, as its source (xnu, `bsd/kern/posix_shm.c`) has it.
+//!
+//! `fstat` tells mode, owner and size of one, and zero for all else: there is no inode to know it by, so it is the
+//! ledger that says which object a name stands for. The umask does not apply to it, and `fchmod` neither; its size is
+//! set once, and rounded up to pages.
+
+use nix::{
+    errno::Errno,
+    fcntl::OFlag,
+    sys::{
+        mman::{shm_open, shm_unlink},
+        stat::{FileStat, Mode, fstat},
+    },
+    unistd::ftruncate,
+};
+use shm_lifetime::{Lifetime, Record};
+use std::{ffi::CStr, num::NonZeroUsize, os::fd::OwnedFd, time::SystemTime};
+
+/// The most bytes of a name, its slash counted: `PSHMNAMLEN`.
+pub(crate) const LONGEST_NAME: usize = 31;
+
+/// What makes an object as large as it is to be.
+pub(crate) const MAKE: &str = "ftruncate";
+
+/// The identity of an object that is not on record. That of one that is, is when it was created.
+const FOREIGN: u64 = 0;
+
+/// The largest page: sizes are rounded up to the creator's.
+const LARGEST_PAGE: u64 = 16 << 10;
+
+/// What `fstat` tells of an object.
+#[derive(Clone, Copy)]
+pub(crate) struct Stat(FileStat);
+
+impl Stat {
+    /// What tells it from another that has had its name, as far as the ledger knows.
+    pub(crate) fn identity(&self, owner: u32, recorded: impl FnOnce() -> Option<Record>) -> u64 {
+        recorded().filter(|record| self.is_of(owner, record)).map_or(FOREIGN, |record| record.created)
+    }
+
+    /// The same, for the one who makes it.
+    pub(crate) const fn identity_when_made(&self, record: &Record) -> u64 {
+        record.created
+    }
+
+    /// Whether it can be the object that a record in that user's ledger stands for. One that took its name from it,
+    /// and has the same owner, mode and size, is taken for it.
+    pub(crate) fn is_of(&self, owner: u32, record: &Record) -> bool {
+        if self.uid() != owner {
+            return false;
+        }
+        match u64::try_from(self.size()) {
+            // Its creator died before it gave it a size.
+            Ok(0) => true,
+            Ok(size) => {
+                let more = size.checked_sub(record.size);
+                record.object.is_some()
+                    && self.mode() == record.mode
+                    && more.is_some_and(|more| more < LARGEST_PAGE)
+            }
+            Err(_) => false,
+        }
+    }
+
+    pub(crate) const fn uid(&self) -> u32 {
+        self.0.st_uid
+    }
+
+    pub(crate) const fn gid(&self) -> u32 {
+        self.0.st_gid
+    }
+
+    pub(crate) const fn mode(&self) -> u32 {
+        self.0.st_mode as u32 & 0o777
+    }
+
+    /// In whole pages.
+    pub(crate) const fn size(&self) -> i64 {
+        self.0.st_size
+    }
+
+    /// The size that its creator asked for, where that is on record.
+    pub(crate) fn exact_size(&self, owner: u32, recorded: Option<&Record>) -> i64 {
+        match recorded.filter(|record| self.size() > 0 && record.size > 0 && self.is_of(owner, record)) {
+            Some(record) => record.size as i64,
+            None => self.size(),
+        }
+    }
+
+    /// Nobody tells.
+    pub(crate) const fn changed(&self) -> Option<SystemTime> {
+        None
+    }
+
+    /// Nothing but an object has a name there.
+    pub(crate) const fn is_object(&self) -> bool {
+        true
+    }
+
+    /// Nobody tells. It is opened under its name's lock, so that only a stranger can have removed it since.
+    pub(crate) const fn is_unlinked(&self) -> bool {
+        false
+    }
+}
+
+/// Opens an object. Its descriptor is closed on exec.
+pub(crate) fn open(name: &CStr, access: OFlag) -> Result<(OwnedFd, Stat), Errno> {
+    let file = shm_open(with_slash(name).as_c_str()?, access, Mode::empty())?;
+    let stat = fstat(&file)?;
+    Ok((file, Stat(stat)))
+}
+
+/// What a name leads to. It has to be opened for that, so that an object that this user may not read is an error.
+pub(crate) fn look_up(name: &CStr) -> Result<Option<Stat>, Errno> {
+    match open(name, OFlag::O_RDONLY) {
+        Ok((_, stat)) => Ok(Some(stat)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Removes a name.
+pub(crate) fn unlink(name: &CStr) -> Result<(), Errno> {
+    shm_unlink(with_slash(name).as_c_str()?)
+}
+
+/// The boot, which no object outlives.
+pub(crate) const fn namespace(lifetime: &Lifetime, _made: Option<&Stat>) -> u64 {
+    lifetime.namespaces().ipc
+}
+
+/// There are no objects without a name.
+pub(crate) const fn make_unnamed(
+    _size: u64,
+    _mode: u32,
+    _reserve: bool,
+) -> Result<Option<(OwnedFd, Stat)>, Errno> {
+    Ok(None)
+}
+
+/// As there are none without a name, none can be given one.
+pub(crate) const fn publish(_file: &OwnedFd, _name: &CStr) -> Result<(), Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it. `note`
+/// is called when the name is taken, and before the size is set: whoever dies before the note leaves an empty object,
+/// and only such a one is taken for that of a record without a note.
+pub(crate) fn make_named(
+    name: &CStr,
+    size: u64,
+    mode: u32,
+    _reserve: bool,
+    note: impl FnOnce(),
+) -> Result<(OwnedFd, Stat), Errno> {
+    let size = i64::try_from(size).map_err(|_| Errno::EFBIG)?;
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL;
+    let wanted = Mode::from_bits_truncate(mode as libc::mode_t);
+    let file = shm_open(with_slash(name).as_c_str()?, flags, wanted)?;
+    note();
+    let made = ftruncate(&file, size).and_then(|()| fstat(&file)).map(Stat).and_then(|stat| {
+        // A system whose umask does apply: nothing can give the bits back.
+        if stat.mode() == mode { Ok(stat) } else { Err(Errno::EPERM) }
+    });
+    match made {
+        Ok(stat) => Ok((file, stat)),
+        Err(errno) => {
+            let _ = unlink(name);
+            Err(errno)
+        }
+    }
+}
+
+/// There is no limit to look at: objects are memory that can be swapped.
+pub(crate) const fn check_free(_file: &OwnedFd, _size: u64) -> Result<(), Errno> {
+    Ok(())
+}
+
+/// There is no call to reserve by: pages come as they are touched.
+pub(crate) const fn reserve(_file: &OwnedFd, _size: u64) -> Result<(), Errno> {
+    Ok(())
+}
+
+/// What to do where an object cannot be made.
+pub(crate) fn advise_to_make(errno: Errno, size: NonZeroUsize) -> String {
+    match errno {
+        Errno::EPERM => {
+            "The umask of this process takes bits of that mode away, and this system has no way to give \
+                         them to a shared memory object: change the umask, or the mode."
+                .into()
+        }
+        Errno::EINVAL => format!("Asked for {size} bytes: ask for less."),
+        _ => String::new(),
+    }
+}
+
+/// A name as C programs have it: here the slash is part of it. On the stack, as a signal handler asks for it too.
+struct Slashed([u8; 258]);
+
+fn with_slash(bare: &CStr) -> Slashed {
+    let mut name = [0; 258];
+    name[0] = b'/';
+    // A record's name has 255 bytes at the most (see `RecordName`), so that a NUL is left.
+    let bare = bare.to_bytes();
+    name[1..=bare.len()].copy_from_slice(bare);
+    Slashed(name)
+}
+
+impl Slashed {
+    fn as_c_str(&self) -> Result<&CStr, Errno> {
+        CStr::from_bytes_until_nul(&self.0).map_err(|_| Errno::ENAMETOOLONG)
+    }
+}

@@ -1,0 +1,25 @@
+//! `io_uring`, else `futex_waitv`, else slices.
+
+use super::boxed;
+use crate::{
+    SyncError,
+    engine::{Engine, ThreadsSliced, ThreadsWaitv, Uring},
+};
+
+pub(super) fn choose() -> Result<Box<dyn Engine>, SyncError> {
+    if let Ok(uring) = Uring::new() {
+        return Ok(Box::new(uring));
+    }
+    match ThreadsWaitv::new() {
+        Ok(threads) => Ok(Box::new(threads)),
+        Err(_) => boxed(ThreadsSliced::new()),
+    }
+}
+
+pub(super) fn by_name(name: &str) -> Option<Result<Box<dyn Engine>, SyncError>> {
+    match name {
+        "uring" => Some(boxed(Uring::new())),
+        "waitv" => Some(boxed(ThreadsWaitv::new())),
+        _ => None,
+    }
+}

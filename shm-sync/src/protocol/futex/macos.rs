@@ -1,0 +1,127 @@
+//! `os_sync_wait_on_address` and its kin, always with the SHARED flag. They came with macOS 14.4, so they are looked up
+//! when the program runs: linked, they would keep it from starting on an older system.
+//!
+//! They tell less than a futex: not whether the word held another value, and not how many were woken.
+
+use super::{Waited, errno};
+use crate::protocol::cell::{AtomicU32, Ordering};
+use shm_api::OsError;
+use std::{
+    ffi::{CStr, c_int, c_void},
+    mem,
+    sync::OnceLock,
+    time::Duration,
+};
+
+type Wait = unsafe extern "C" fn(*mut c_void, u64, usize, u32) -> c_int;
+type WaitForTime = unsafe extern "C" fn(*mut c_void, u64, usize, u32, libc::os_clockid_t, u64) -> c_int;
+type Wake = unsafe extern "C" fn(*mut c_void, usize, u32) -> c_int;
+
+struct Calls {
+    wait: Wait,
+    wait_for_time: WaitForTime,
+    wake_any: Wake,
+    wake_all: Wake,
+}
+
+const SIZE: usize = size_of::<u32>();
+
+/// A timeout of our own, so that no number is too large for the kernel's clock.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// So many are woken one by one, to be counted; a crowd is woken at once.
+const COUNTED: u32 = 1024;
+
+fn calls() -> Result<&'static Calls, OsError> {
+    static CALLS: OnceLock<Option<Calls>> = OnceLock::new();
+    CALLS.get_or_init(find).as_ref().ok_or_else(|| {
+        OsError::new("os_sync_wait_on_address", libc::ENOSYS)
+            .advise("Waiting across processes needs macOS 14.4.")
+    })
+}
+
+fn find() -> Option<Calls> {
+    let wait = symbol(c"os_sync_wait_on_address")?;
+    let wait_for_time = symbol(c"os_sync_wait_on_address_with_timeout")?;
+    let wake_any = symbol(c"os_sync_wake_by_address_any")?;
+    let wake_all = symbol(c"os_sync_wake_by_address_all")?;
+    Some(Calls {
+        // SAFETY: the function of that name has this type (os/os_sync_wait_on_address.h).
+        wait: unsafe { mem::transmute::<*mut c_void, Wait>(wait) },
+        // SAFETY: as above.
+        wait_for_time: unsafe { mem::transmute::<*mut c_void, WaitForTime>(wait_for_time) },
+        // SAFETY: as above.
+        wake_any: unsafe { mem::transmute::<*mut c_void, Wake>(wake_any) },
+        // SAFETY: as above.
+        wake_all: unsafe { mem::transmute::<*mut c_void, Wake>(wake_all) },
+    })
+}
+
+fn symbol(name: &CStr) -> Option<*mut c_void> {
+    // SAFETY: the name is a string.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    (!found.is_null()).then_some(found)
+}
+
+/// Whether there is a way to sleep.
+pub(crate) fn check() -> Result<(), OsError> {
+    calls().map(drop)
+}
+
+/// Sleeps while `cell` holds `expected`.
+pub(crate) fn wait(cell: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Result<Waited, OsError> {
+    let calls = calls()?;
+    // The kernel does not tell this from a wake-up. Where it changes after this look, that is one.
+    if cell.load(Ordering::SeqCst) != expected {
+        return Ok(Waited::NotEqual);
+    }
+    if timeout == Some(Duration::ZERO) {
+        return Ok(Waited::TimedOut); // no time is an error to it
+    }
+    let (word, value, shared) = (cell.as_ptr().cast(), expected.into(), libc::OS_SYNC_WAIT_ON_ADDRESS_SHARED);
+    let answer = match timeout {
+        // SAFETY: the word lives as long as the reference.
+        None => unsafe { (calls.wait)(word, value, SIZE, shared) },
+        Some(timeout) => {
+            let clock = libc::OS_CLOCK_MACH_ABSOLUTE_TIME;
+            let nanoseconds = u64::try_from(timeout.min(LONGEST).as_nanos()).unwrap_or(u64::MAX);
+            // SAFETY: the word lives as long as the reference.
+            unsafe { (calls.wait_for_time)(word, value, SIZE, shared, clock, nanoseconds) }
+        }
+    };
+    if answer >= 0 {
+        return Ok(Waited::Woken);
+    }
+    match errno() {
+        libc::ETIMEDOUT if timeout.is_some_and(|timeout| timeout > LONGEST) => Ok(Waited::Interrupted),
+        libc::ETIMEDOUT => Ok(Waited::TimedOut),
+        // EFAULT: the word's page was not there just now (it does not page in while it looks). The next look does.
+        libc::EINTR | libc::EFAULT => Ok(Waited::Interrupted),
+        errno => Err(OsError::new("os_sync_wait_on_address", errno)
+            .advise("Is the memory still mapped, and writable?")),
+    }
+}
+
+/// Wakes at most `count` of those who sleep on `cell`; tells how many. Past a thousand it is a guess.
+pub(crate) fn wake(cell: &AtomicU32, count: u32) -> usize {
+    // Without the calls nobody sleeps.
+    let Ok(calls) = calls() else { return 0 };
+    let (word, shared) = (cell.as_ptr().cast(), libc::OS_SYNC_WAKE_BY_ADDRESS_SHARED);
+    let mut woken = 0;
+    while woken < count.min(COUNTED) {
+        // SAFETY: a wake reads nothing but the address.
+        let answer = unsafe { (calls.wake_any)(word, SIZE, shared) };
+        if answer < 0 {
+            match errno() {
+                libc::EINTR => continue,
+                _ => return woken as usize, // ENOENT: nobody sleeps there
+            }
+        }
+        woken += 1;
+    }
+    if count > COUNTED {
+        // SAFETY: as above.
+        unsafe { (calls.wake_all)(word, SIZE, shared) };
+    }
+    woken as usize
+}

@@ -1,0 +1,22 @@
+//! The ledger: the kernel has no call to list by that is open to programs (that of ipcs(1) is private). So these are
+//! the segments that this user created through the library, and no others.
+
+use crate::{backend::describe, sys};
+use shm_api::{OsError, SegmentInfo};
+use shm_lifetime::{BackendId, Lifetime, RecordName};
+use std::num::NonZeroU32;
+
+pub(crate) fn list() -> Result<Vec<SegmentInfo>, OsError> {
+    let records = Lifetime::current()?.records(BackendId::SysV);
+    let mut found: Vec<_> = records
+        .into_iter()
+        .filter_map(|record| {
+            let RecordName::Key(key) = record.name else { return None };
+            let key = NonZeroU32::new(key)?;
+            let id = sys::find(key).ok().filter(|id| record.object == Some(id.0 as u64))?;
+            Some(describe(key, id, &sys::stat(id).ok()?))
+        })
+        .collect();
+    found.sort_by(|one, other| one.key.cmp(&other.key));
+    Ok(found)
+}

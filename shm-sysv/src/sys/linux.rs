@@ -1,0 +1,45 @@
+//! What is Linux's own of it.
+
+use super::{Id, Stat, control};
+use libc::{c_int, key_t};
+use nix::errno::Errno;
+
+// sys/shm.h; the libc crate does not have them.
+const SHM_DEST: u32 = 0o1000;
+const SHM_STAT_ANY: c_int = 15;
+
+/// A bit of the mode: `IPC_RMID` was called.
+pub(super) const DESTROYED: u32 = SHM_DEST;
+
+/// The permission bits while the kernel is asked whether anyone is left: nobody gets in but root.
+pub(crate) const GUARD: u32 = 0;
+
+/// Tells of a segment, whoever may read it; `EINVAL` or `EIDRM` where it is gone.
+pub(crate) fn stat(id: Id) -> Result<Stat, Errno> {
+    // shmctl(2), SHM_STAT_ANY (Linux 4.17): "Return a shmid_ds structure as for SHM_STAT. However,
+    // shm_perm.mode is not checked for read access" — which matters while the mode is 0. It finds by the id's
+    // index alone and returns the id of what is there.
+    match control(id, SHM_STAT_ANY) {
+        Ok((found, stat)) if found == id.0 => return Ok(stat),
+        Ok(_) => return Err(Errno::EIDRM),
+        Err(_) => {} // an older kernel
+    }
+    control(id, libc::IPC_STAT).map(|(_, stat)| stat)
+}
+
+pub(super) const fn holders_of(raw: &libc::shmid_ds) -> u64 {
+    raw.shm_nattch
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(target_env = "musl")] {
+        #[expect(deprecated, reason = "its next name is behind a feature of the libc crate")]
+        pub(super) const fn key_of(raw: &libc::shmid_ds) -> key_t {
+            raw.shm_perm.__ipc_perm_key
+        }
+    } else {
+        pub(super) const fn key_of(raw: &libc::shmid_ds) -> key_t {
+            raw.shm_perm.__key
+        }
+    }
+}
