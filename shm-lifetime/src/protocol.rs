@@ -93,7 +93,7 @@ impl Lifetime {
     }
 
     /// Creates a segment under the name's lock: the record goes before it, and stays unless `create` fails.
-    /// `create` returns the segment and its object id.
+    /// `create` is told where the record is, and returns the segment and its object id.
     ///
     /// # Errors
     ///
@@ -101,11 +101,11 @@ impl Lifetime {
     pub fn record<T, E: From<OsError>>(
         &self,
         record: &Record,
-        create: impl FnOnce() -> Result<(T, u64), E>,
+        create: impl FnOnce(Option<SlotId>) -> Result<(T, u64), E>,
     ) -> Result<(SlotId, T), E> {
         let ledger = self.ledger()?;
         if skips(Check::RecordFirst) {
-            let (created, object) = create()?;
+            let (created, object) = create(None)?;
             step();
             let slot = ledger.insert(record)?;
             ledger.set_object(slot, object);
@@ -113,7 +113,7 @@ impl Lifetime {
         }
         let slot = ledger.insert(record)?;
         step();
-        match create() {
+        match create(Some(slot)) {
             Ok((created, object)) => {
                 step();
                 ledger.set_object(slot, object);
@@ -215,9 +215,13 @@ impl Hold {
         self.lifetime.uid()
     }
 
-    /// What the ledger has under a name now.
+    /// What the ledger has under its name now: the record of this very segment, where that is still there. (While two
+    /// create one name with modes that are locked in different files, it has two for a moment.)
     pub fn recorded(&self, name: &RecordName) -> Option<Record> {
-        self.lifetime.recorded(name).map(|(_, record)| record)
+        let ledger = self.lifetime.existing_ledger()?;
+        let own = self.slot.and_then(|slot| ledger.get(slot));
+        own.filter(|record| record.name == *name && record.object == Some(self.object))
+            .or_else(|| self.lifetime.recorded(name).map(|(_, record)| record))
     }
 
     /// Whether this process may use the locks: a child of a fork shares them with its parent.

@@ -7,10 +7,10 @@ use crate::{
 };
 use nix::{errno::Errno, fcntl::OFlag};
 use shm_api::{
-    Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, Key, List, Mode,
-    OsError, SegmentInfo, State, Sweep,
+    Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, Detached, Key,
+    List, Mode, OsError, SegmentInfo, State, Sweep,
 };
-use shm_lifetime::{AddressRange, Hold, Lifetime, Patience, Record, RecordName, check_room, step};
+use shm_lifetime::{AddressRange, Hold, Lifetime, Patience, Record, RecordName, SlotId, check_room, step};
 use std::{
     ffi::CStr,
     io,
@@ -180,14 +180,14 @@ fn create(
     let mut record = Record::of_this_process(*name, lifetime, options, namespace);
     record.object = unnamed.as_ref().map(|made| made.stat.identity_when_made(&record));
     let holding = Holding::begin(lifetime, file, name, record.created).map_err(|error| error.on(key))?;
-    let (slot, made) = lifetime.record(&record, || {
+    let (slot, made) = lifetime.record(&record, |slot| {
         let failed = |errno| if errno == Errno::EEXIST { taken() } else { no_room(errno) };
         let named = |made: Made| object::publish(&made.file, name.as_c_str()).map(|()| made);
         let made = match unnamed.map(named) {
             Some(Ok(made)) => made,
             // The system has no unnamed objects, or no /proc to name them through.
             None | Some(Err(Errno::ENOENT)) => {
-                let note = || note(lifetime, &record);
+                let note = || note(lifetime, slot, &record);
                 let made = object::make_named(name.as_c_str(), bytes, mode, reserve, note).map_err(failed)?;
                 Made::of(made, key, options).inspect_err(|_| {
                     let _ = object::unlink(name.as_c_str());
@@ -205,8 +205,8 @@ fn create(
 }
 
 /// Notes that the object of a record exists, where it is known by the record alone.
-fn note(lifetime: &Lifetime, record: &Record) {
-    if let (Some((slot, _)), Some(ledger)) = (lifetime.recorded(&record.name), lifetime.existing_ledger()) {
+fn note(lifetime: &Lifetime, slot: Option<SlotId>, record: &Record) {
+    if let (Some(slot), Some(ledger)) = (slot, lifetime.existing_ledger()) {
         ledger.set_object(slot, record.created);
     }
 }
@@ -246,14 +246,21 @@ fn attach_once(
         return Ok(None);
     }
     let record = recorded.as_ref().map(|(_, record)| record);
-    let Some(size) =
-        usize::try_from(stat.exact_size(lifetime.uid(), record)).ok().and_then(NonZeroUsize::new)
-    else {
+    let object = stat.identity(lifetime.uid(), || record.copied());
+    let size = usize::try_from(stat.exact_size(lifetime.uid(), record)).ok().and_then(NonZeroUsize::new);
+    // As we have the lock, what is on record was left by one who died in its create, where it has no size or is not
+    // what has the name.
+    if let (Some((slot, record)), Some(ledger)) = (&recorded, lifetime.existing_ledger())
+        && (size.is_none() || record.object != Some(object))
+        && !matches!(lifetime.settle::<PosixKernel>(ledger, *slot, record), Detached::Outlives(_))
+    {
+        return Ok(None);
+    }
+    let Some(size) = size else {
         return Err(failed("fstat", Errno::EAGAIN, key)
             .advise("It has no size yet: its creator is not done, so try again.")
             .into());
     };
-    let object = stat.identity(lifetime.uid(), || record.copied());
     let slot = recorded.filter(|(_, record)| record.object == Some(object)).map(|(slot, _)| slot);
     let holding = Holding::begin(lifetime, file, name, object).map_err(|error| error.on(key))?;
     step();

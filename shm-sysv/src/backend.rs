@@ -133,7 +133,7 @@ fn create(
         lifetime.lock_to_create::<SysVKernel>(&name, mode.is_shared()).map_err(|error| error.on(key))?;
     let Some(lock) = lock else { return Err(taken()) };
     let record = Record::of_this_process(name, lifetime, options, lifetime.namespaces().ipc);
-    let (slot, (found, attachment)) = lifetime.record(&record, || {
+    let (slot, (found, attachment)) = lifetime.record(&record, |_| {
         let found = sys::create(id, size.get(), mode.bits()).map_err(|errno| match errno {
             Errno::EEXIST => taken(),
             errno => refused(errno, key, size).into(),

@@ -46,7 +46,7 @@ impl Stat {
     /// Whether it can be the object that a record in that user's ledger stands for. One that took its name from it,
     /// and has the same owner, mode and size, is taken for it.
     pub(crate) fn is_of(&self, owner: u32, record: &Record) -> bool {
-        if self.uid() != owner {
+        if self.uid() != owner || self.mode() != record.mode {
             return false;
         }
         match u64::try_from(self.size()) {
@@ -54,9 +54,7 @@ impl Stat {
             Ok(0) => true,
             Ok(size) => {
                 let more = size.checked_sub(record.size);
-                record.object.is_some()
-                    && self.mode() == record.mode
-                    && more.is_some_and(|more| more < LARGEST_PAGE)
+                record.object.is_some() && more.is_some_and(|more| more < LARGEST_PAGE)
             }
             Err(_) => false,
         }

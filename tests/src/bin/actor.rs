@@ -188,7 +188,7 @@ fn die_in_create(backend: &str, key: &str, make: impl FnOnce()) -> ! {
         _ => posix_namespace(&lifetime),
     };
     let record = Record::of_this_process(record_name(backend, key), &lifetime, &options, namespace);
-    let died = lifetime.record(&record, || -> Result<((), u64), OsError> {
+    let died = lifetime.record(&record, |_| -> Result<((), u64), OsError> {
         make();
         raise(Signal::SIGKILL).expect("a valid signal");
         unreachable!("SIGKILL cannot be ignored");
