@@ -35,4 +35,4 @@ async function storm(way) {
 
 await Promise.all(['', 'waitv', 'sliced'].map(storm));
 console.log(`${rounds} rounds of ${files.length} files`);
-run('cargo', ['test', '--package', 'shm-sync', '--release', '--test', 'processes'], { RUSTFLAGS: '--cfg shm_storm' });
+run('cargo', ['test', '--package', 'shm-sync', '--release', '--test', 'processes', '--target-dir', 'target/storm'], { RUSTFLAGS: '--cfg shm_storm' });

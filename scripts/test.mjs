@@ -7,6 +7,10 @@ import { root, run } from './run.mjs';
 
 if (!existsSync(join(root, 'node_modules'))) run('npm', ['ci', '--no-audit', '--no-fund']);
 run('cargo', ['test', '--workspace', '--locked']);
+// The algorithms of coordination: every interleaving of a few threads, and processes that die at any step.
+const sync = ['test', '--release', '--locked', '--package', 'shm-sync'];
+run('cargo', [...sync, '--lib', '--target-dir', 'target/loom'], { RUSTFLAGS: '--cfg loom' });
+run('cargo', [...sync, '--test', 'processes', '--target-dir', 'target/storm', 'storms::'], { RUSTFLAGS: '--cfg shm_storm' });
 
 const tests = join(root, 'tests', 'node');
 const files = readdirSync(tests).filter((file) => file.endsWith('.test.js'));

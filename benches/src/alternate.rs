@@ -36,15 +36,26 @@ pub fn alternate(
     mut ours: impl FnMut(),
     mut other: impl FnMut(),
 ) -> Row {
+    alternate_timed(what, against, rounds, || time(runs, &mut ours), || time(runs, &mut other))
+}
+
+/// The same with functions that measure themselves, and return the nanoseconds of one run.
+pub fn alternate_timed(
+    what: &str,
+    against: &str,
+    rounds: usize,
+    mut ours: impl FnMut() -> f64,
+    mut other: impl FnMut() -> f64,
+) -> Row {
     let (mut mine, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
         let (a, b);
         if round % 2 == 0 {
-            a = time(runs, &mut ours);
-            b = time(runs, &mut other);
+            a = ours();
+            b = other();
         } else {
-            b = time(runs, &mut other);
-            a = time(runs, &mut ours);
+            b = other();
+            a = ours();
         }
         if round > 0 {
             // The first warms both up.

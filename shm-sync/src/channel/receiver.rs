@@ -80,13 +80,17 @@ impl<'a> Receiver<'a> {
     /// As [`receive`](Self::receive).
     #[inline]
     pub fn peek(&mut self) -> Result<Message<'_, 'a>, SyncError> {
-        if let Found::Message { position, length } = self.find()? {
-            return Ok(Message { receiver: self, position, length });
-        }
-        match self.peek_slowly(Deadline::Never)? {
-            Some((position, length)) => Ok(Message { receiver: self, position, length }),
-            None => Err(SyncError::NotHeld),
-        }
+        let (position, length) = match self.known_message() {
+            Some(known) => known,
+            None => self.peek_slowly(Deadline::Never)?.ok_or(SyncError::NotHeld)?,
+        };
+        Ok(Message { receiver: self, position, length })
+    }
+
+    #[inline]
+    fn known_message(&self) -> Option<(u32, u32)> {
+        // A child of a fork knows none.
+        if self.era == live::era() { self.channel.ring.known_message(&self.consumer) } else { None }
     }
 
     /// The next message, in place, if there is one now.
@@ -96,6 +100,9 @@ impl<'a> Receiver<'a> {
     /// As [`receive`](Self::receive).
     #[inline]
     pub fn try_peek(&mut self) -> Result<Option<Message<'_, 'a>>, SyncError> {
+        if let Some((position, length)) = self.known_message() {
+            return Ok(Some(Message { receiver: self, position, length }));
+        }
         Ok(match self.find()? {
             Found::Message { position, length } => Some(Message { receiver: self, position, length }),
             _ => None,
@@ -124,7 +131,6 @@ impl<'a> Receiver<'a> {
         })
     }
 
-    #[inline]
     fn find(&mut self) -> Result<Found, SyncError> {
         if self.era != live::era() {
             return Err(SyncError::NotHeld); // by this child of a fork
@@ -138,9 +144,7 @@ impl<'a> Receiver<'a> {
         let ring = self.channel.ring;
         drive(deadline, || {
             let mut found = self.find()?;
-            if !matches!(found, Found::Message { .. })
-                && crate::protocol::cell::spin(|| ring.is_changed(found, &self.consumer))
-            {
+            if !matches!(found, Found::Message { .. }) && ring.spin_for_message(&mut self.consumer, found) {
                 found = self.find()?;
             }
             Ok(match found {

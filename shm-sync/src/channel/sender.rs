@@ -93,13 +93,27 @@ impl<'a> Sender<'a> {
     #[inline]
     pub fn reserve(&mut self, length: usize) -> Result<Reservation<'_, 'a>, SyncError> {
         let length = self.check(length)?;
+        let position = match self.known_room(length) {
+            Some(position) => position,
+            None => self.find_room(length)?,
+        };
+        Ok(Reservation { sender: self, position, length })
+    }
+
+    #[inline]
+    fn known_room(&self, length: u32) -> Option<u32> {
+        match &self.side {
+            Side::One(producer) => producer.known_room(length),
+            Side::Many => None,
+        }
+    }
+
+    #[inline(never)]
+    fn find_room(&mut self, length: u32) -> Result<u32, SyncError> {
         if let Step::Ready(Ok(position)) = self.attempt(length, &mut Queue::default())? {
-            return Ok(Reservation { sender: self, position, length });
+            return Ok(position);
         }
-        match self.reserve_slowly(length, Deadline::Never)? {
-            Some(position) => Ok(Reservation { sender: self, position, length }),
-            None => Err(SyncError::NotHeld),
-        }
+        self.reserve_slowly(length, Deadline::Never)?.ok_or(SyncError::NotHeld)
     }
 
     /// Room for a message if there is some now.
@@ -110,6 +124,9 @@ impl<'a> Sender<'a> {
     #[inline]
     pub fn try_reserve(&mut self, length: usize) -> Result<Option<Reservation<'_, 'a>>, SyncError> {
         let length = self.check(length)?;
+        if let Some(position) = self.known_room(length) {
+            return Ok(Some(Reservation { sender: self, position, length }));
+        }
         if let Step::Ready(reserved) = self.attempt(length, &mut Queue::default())? {
             return Ok(reserved.ok().map(|position| Reservation { sender: self, position, length }));
         }
@@ -175,7 +192,6 @@ impl<'a> Sender<'a> {
         }
     }
 
-    #[inline]
     fn attempt(&mut self, length: u32, queue: &mut Queue) -> Result<Step<'a, Result<u32, u32>>, SyncError> {
         let Channel { ring, live, .. } = self.channel;
         match &mut self.side {

@@ -35,5 +35,13 @@ pub(crate) fn spin(mut done: impl FnMut() -> bool) -> bool {
     done()
 }
 
+/// Lets that much time go by. A model has none.
+#[inline]
+pub(crate) fn pause(pauses: u32) {
+    if cfg!(not(loom)) {
+        (0..pauses).for_each(|_| std::hint::spin_loop());
+    }
+}
+
 #[cfg(not(loom))]
 const SPINS: u32 = 200;

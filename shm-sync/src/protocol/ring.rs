@@ -7,7 +7,7 @@ pub(crate) mod layout;
 
 use self::layout::*;
 use crate::protocol::{
-    cell::{AtomicU32, Ordering, Words},
+    cell::{AtomicU32, Ordering, Words, pause},
     event_count::EventCount,
     lock_word::{LockWord, Queue},
     step::{Patience, Pause, Step},
@@ -24,7 +24,8 @@ pub(crate) struct Ring<W> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OneProducer {
     head: u32,
-    tail_seen: u32,
+    // How many bytes from there on are known to be free, in one piece.
+    room: u32,
 }
 
 /// What the consumer knows. Its tail is the truth; the shared one follows.
@@ -33,10 +34,21 @@ pub(crate) struct Consumer {
     tail: u32,
     tail_published: u32,
     head_seen: u32,
+    // How many bytes from the tail on are known to be records, in one piece.
+    readable: u32,
     busy: Patience,
+    // How long to look away between two looks for a message, and how often it was looked for.
+    glance: u32,
+    spins: u32,
     /// How many messages were lost with their producers.
     pub(crate) lost: u64,
 }
+
+// How long a consumer spins, in pauses of the processor (tens of nanoseconds each), and how long it looks away.
+const MOST_PAUSES: u32 = 256;
+const MOST_GLANCE: u32 = 128;
+const PROBE: u32 = 16;
+const PROBE_EVERY: u32 = 32;
 
 /// What the consumer finds at its tail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +56,14 @@ pub(crate) enum Found {
     Message { position: u32, length: u32 },
     Nothing,
     Busy { position: u32 },
+}
+
+impl OneProducer {
+    /// Where a record goes, if there is room without looking.
+    #[inline]
+    pub(crate) fn known_room(&self, length: u32) -> Option<u32> {
+        (record_size(length) <= self.room).then_some(self.head)
+    }
 }
 
 const fn damaged(how: &'static str) -> SyncError {
@@ -134,8 +154,7 @@ impl<'a, W: Words<'a>> Ring<W> {
     }
 
     pub(crate) fn one_producer(&self) -> OneProducer {
-        let tail_seen = self.word(TAIL).load(Ordering::Acquire);
-        OneProducer { head: self.word(HEAD).load(Ordering::Acquire), tail_seen }
+        OneProducer { head: self.word(HEAD).load(Ordering::Acquire), room: 0 }
     }
 
     /// Room for a record, or the tail that leaves none. Nobody sees the record before it is published.
@@ -145,25 +164,33 @@ impl<'a, W: Words<'a>> Ring<W> {
         producer: &mut OneProducer,
         length: u32,
     ) -> Result<Result<u32, u32>, SyncError> {
-        let size = record_size(length);
-        let skip = match self.skip(producer.head, producer.tail_seen, size)? {
-            Some(skip) => skip,
-            None => {
-                producer.tail_seen = self.word(TAIL).load(Ordering::Acquire);
-                match self.skip(producer.head, producer.tail_seen, size)? {
-                    Some(skip) => skip,
-                    None => return Ok(Err(producer.tail_seen)),
-                }
-            }
+        if record_size(length) <= producer.room {
+            return Ok(Ok(producer.head));
+        }
+        self.look_for_room(producer, length)
+    }
+
+    #[cold]
+    fn look_for_room(&self, producer: &mut OneProducer, length: u32) -> Result<Result<u32, u32>, SyncError> {
+        if let Some(position) = producer.known_room(length) {
+            return Ok(Ok(position));
+        }
+        let tail = self.word(TAIL).load(Ordering::Acquire);
+        let Some(skip) = self.skip(producer.head, tail, record_size(length))? else {
+            return Ok(Err(tail));
         };
         self.fill_up(producer.head, skip);
-        Ok(Ok(producer.head.wrapping_add(skip)))
+        producer.head = producer.head.wrapping_add(skip);
+        let free = self.capacity - self.used(producer.head, tail)?;
+        producer.room = free.min(self.until_end(producer.head));
+        Ok(Ok(producer.head))
     }
 
     #[inline]
     pub(crate) fn publish_as_one(&self, producer: &mut OneProducer, position: u32, length: u32) {
         self.header(position).store(length, Ordering::Relaxed);
         producer.head = position.wrapping_add(record_size(length));
+        producer.room -= record_size(length);
         may_die_here!();
         self.word(HEAD).swap(producer.head, Ordering::SeqCst);
         may_die_here!();
@@ -171,7 +198,6 @@ impl<'a, W: Words<'a>> Ring<W> {
     }
 
     /// Room for a record, the tail that leaves none, or a wait for the other producers.
-    #[inline]
     pub(crate) fn reserve_as_many(
         &self,
         owner: Owner,
@@ -232,11 +258,19 @@ impl<'a, W: Words<'a>> Ring<W> {
     pub(crate) fn consumer(&self) -> Consumer {
         let tail = self.word(TAIL).load(Ordering::Acquire);
         let (head_seen, busy) = (tail, Patience::default());
-        Consumer { tail, tail_published: tail, head_seen, busy, lost: 0 }
+        Consumer { tail, tail_published: tail, head_seen, readable: 0, busy, glance: 1, spins: 0, lost: 0 }
     }
 
-    /// Looks for the next message. Skips what is none, at most one round of the ring.
+    /// The position and length of the next message, if it is there without looking at the head.
     #[inline]
+    pub(crate) fn known_message(&self, consumer: &Consumer) -> Option<(u32, u32)> {
+        let position = consumer.tail;
+        let header = self.header(position).load(Ordering::Acquire);
+        let there = header & (BUSY | SKIP) == 0 && record_size(header) <= consumer.readable;
+        there.then_some((position, header))
+    }
+
+    /// The next message, known or not. Skips what is none, at most one round of the ring.
     pub(crate) fn find(
         &self,
         consumer: &mut Consumer,
@@ -252,10 +286,11 @@ impl<'a, W: Words<'a>> Ring<W> {
             if used == 0 {
                 return Ok(Found::Nothing);
             }
+            consumer.readable = used.min(self.until_end(position));
             let header = self.header(position).load(Ordering::Acquire);
             let length = header & LENGTH;
             let size = record_size(length);
-            if size > used || size > self.until_end(position) {
+            if size > consumer.readable {
                 return Err(damaged("a record is longer than its ring"));
             }
             if header & (BUSY | SKIP) == 0 {
@@ -273,6 +308,7 @@ impl<'a, W: Words<'a>> Ring<W> {
             }
             consumer.busy.restart();
             consumer.tail = position.wrapping_add(size);
+            consumer.readable -= size;
         }
     }
 
@@ -292,8 +328,35 @@ impl<'a, W: Words<'a>> Ring<W> {
         self.consumer_event().prepare(|| self.is_changed(found, consumer))
     }
 
+    /// Looks for a while whether a message came.
+    ///
+    /// Each look takes the head's cache line away from its producer. Where messages stream in, one who looks away
+    /// for longer finds many at once instead of slowing each of them down; where they come one by one, looking
+    /// away only makes them late. Now and then a longer glance finds out which it is.
+    pub(crate) fn spin_for_message(&self, consumer: &mut Consumer, found: Found) -> bool {
+        consumer.spins = consumer.spins.wrapping_add(1);
+        let glance =
+            if consumer.spins % PROBE_EVERY == 0 { consumer.glance.max(PROBE) } else { consumer.glance };
+        for _ in 0..MOST_PAUSES.div_ceil(glance) {
+            pause(glance);
+            if self.is_changed(found, consumer) {
+                let several = self.has_several(consumer.tail);
+                consumer.glance =
+                    if several { (glance * 2).min(MOST_GLANCE) } else { (consumer.glance / 2).max(1) };
+                return true;
+            }
+        }
+        consumer.glance = 1;
+        false
+    }
+
+    fn has_several(&self, tail: u32) -> bool {
+        let first = self.header(tail).load(Ordering::Relaxed) & LENGTH;
+        self.word(HEAD).load(Ordering::Relaxed).wrapping_sub(tail) > record_size(first)
+    }
+
     /// Whether looking again is worth while.
-    pub(crate) fn is_changed(&self, found: Found, consumer: &Consumer) -> bool {
+    fn is_changed(&self, found: Found, consumer: &Consumer) -> bool {
         match found {
             Found::Busy { position } => self.header(position).load(Ordering::SeqCst) & BUSY == 0,
             _ => self.word(HEAD).load(Ordering::SeqCst) != consumer.head_seen,
@@ -304,6 +367,7 @@ impl<'a, W: Words<'a>> Ring<W> {
     #[inline]
     pub(crate) fn release(&self, consumer: &mut Consumer, position: u32, length: u32) {
         consumer.tail = position.wrapping_add(record_size(length));
+        consumer.readable -= record_size(length);
         may_die_here!();
         self.publish_tail(consumer);
     }
