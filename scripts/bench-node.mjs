@@ -12,12 +12,13 @@ export function prepare() {
   if (!existsSync(join(root, 'benches/node/node_modules'))) run('npm', ['ci', '--prefix', 'benches/node']);
   const peers = join(root, 'benches/peers/node');
   if (!existsSync(join(peers, 'node_modules'))) run('npm', ['ci', '--prefix', peers, '--ignore-scripts']);
-  if (!existsSync(join(peers, 'node_modules/shm-typed-array/build'))) {
+  for (const name of ['shm-typed-array', 'shared-memory-disruptor']) {
+    const folder = join(peers, 'node_modules', name);
+    if (existsSync(join(folder, 'build'))) continue;
     try {
-      const folder = join(peers, 'node_modules/shm-typed-array');
       attempt('npx', ['--yes', 'node-gyp', 'rebuild', '--directory', folder], { stdio: ['ignore', 'ignore', 'inherit'] });
     } catch (error) {
-      console.error(`shm-typed-array could not be built, so the benches go on without it: ${error.message}`);
+      console.error(`${name} could not be built, so the benches go on without it: ${error.message}`);
     }
   }
 }

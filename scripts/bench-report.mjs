@@ -27,6 +27,9 @@ const TARGETS = [
   ['uncontended lock+unlock, Rust', '', 1.5],
   ['Channel, 64 B a message, receiveInto', 'a unix socket stream', 1 / 15],
   ['Channel, 64 KiB a message', 'a unix socket stream', 1 / 10],
+  ['Channel, 64 B a message, receiveInto', 'shared-memory-disruptor', 1 / 5],
+  ['Channel, 64 B a message, Rust', 'a ring in C', 1 / 0.8],
+  ['Broadcast, 8 KiB', 'iceoryx2', 1],
   ['lock and unlock', 'two empty native calls', 1],
   ['waitAsync', '', 1.3],
   ['fs.readFile, 5,000 waits pending', '', 1.2],
@@ -89,10 +92,14 @@ const TITLES = {
 function measure() {
   prepare();
   run('cargo', ['build', '--release', '--locked', '--package', 'shm-benches', '--bins']);
-  const peers = ['--manifest-path', 'benches/peers/rust/Cargo.toml', '--target-dir', 'target/peers'];
+  const peer = (name) => {
+    const where = ['--manifest-path', `benches/peers/${name}/Cargo.toml`, '--target-dir', 'target/peers'];
+    return rowsOf('cargo', ['run', '--release', '--quiet', '--locked', ...where]);
+  };
   const sections = {
     'Rust, beside the bare system calls': rowsOf('target/release/ratios', []),
-    'Rust, beside the crate shared_memory': rowsOf('cargo', ['run', '--release', '--quiet', '--locked', ...peers]),
+    'Rust, beside the crate shared_memory': peer('rust'),
+    'Rust, beside a ring in C and iceoryx2': [...peer('ring'), ...peer('iceoryx2')],
   };
   for (const program of PROGRAMS) sections[TITLES[program]] = rowsOf('node', [`benches/node/${program}.mjs`]);
   const machine = {

@@ -1,11 +1,12 @@
 // The other side of sync.mjs.
 
+import { createRequire } from 'node:module';
 import net from 'node:net';
 import shm from '../../shm-node/index.mjs';
 import sync from '../../shm-node/sync.mjs';
 
 const [way, ...rest] = process.argv.slice(2);
-const ways = { channel, socket, wake, socketWake };
+const ways = { channel, disruptor, socket, wake, socketWake };
 await ways[way](...rest);
 
 // Sends `count` messages of `size` bytes each time it is told to.
@@ -15,6 +16,20 @@ function channel(key, size) {
   const message = Buffer.alloc(Number(size), 7);
   process.on('message', (count) => {
     for (let i = 0; i < count; i++) ring.send(message);
+  });
+  process.send('ready');
+}
+
+// The same with shared-memory-disruptor: room for `elements` messages, and both sides spin.
+function disruptor(name, size, elements) {
+  const { Disruptor } = createRequire(import.meta.url)('../peers/node/node_modules/shared-memory-disruptor');
+  const ring = new Disruptor(name, Number(elements), Number(size), 1, -1, false, true);
+  const message = Buffer.alloc(Number(size), 7);
+  process.on('message', (count) => {
+    for (let i = 0; i < count; i++) {
+      ring.produceClaimSync().set(message);
+      ring.produceCommitSync();
+    }
   });
   process.send('ready');
 }

@@ -3,7 +3,7 @@
 
 import { fork } from 'node:child_process';
 import fs from 'node:fs/promises';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import os from 'node:os';
@@ -17,6 +17,7 @@ process.env.SHM_NODE_QUIET = '1';
 const native = createRequire(import.meta.url)('../../shm-node/lib/native.js');
 const peer = fileURLToPath(new URL('sync-peer.mjs', import.meta.url));
 const ROUNDS = Number(process.env.ROUNDS ?? 7);
+const CAPACITY = 1 << 20;
 
 const now = () => Number(process.hrtime.bigint());
 
@@ -27,7 +28,7 @@ async function start(...args) {
 }
 
 async function channelOf(size, take, options = {}) {
-  const capacity = 1 << 20;
+  const capacity = CAPACITY;
   const view = shm.create({ size: sync.Channel.byteLength({ capacity }), type: Int32Array });
   const ring = new sync.Channel(view, 0, { capacity, ...options });
   const child = await start('channel', String(view.key), String(size));
@@ -84,6 +85,38 @@ async function socketOf(size, corked = '') {
   };
 }
 
+/** The package shared-memory-disruptor, if it could be built. */
+async function disruptorOf(size) {
+  let Disruptor;
+  try {
+    ({ Disruptor } = createRequire(import.meta.url)('../peers/node/node_modules/shared-memory-disruptor'));
+  } catch (error) {
+    console.error(`shared-memory-disruptor is left out: ${error.message}`);
+    return undefined;
+  }
+  const [name, elements] = [`/sync-${process.pid}-disruptor`, CAPACITY / size];
+  const ring = new Disruptor(name, elements, size, 1, 0, true, true);
+  const child = await start('disruptor', name, String(size), String(elements));
+  const target = Buffer.alloc(size);
+  return {
+    async time(count) {
+      const begin = now();
+      child.send(count);
+      for (let left = count; left > 0; ) {
+        for (const messages of ring.consumeNewSync()) {
+          for (let at = 0; at < messages.length; at += size, left--) {
+            messages.copy(target, 0, at, at + size);
+            if (target[size - 1] !== 7) throw new Error('torn');
+          }
+        }
+        ring.consumeCommit();
+      }
+      return (now() - begin) / count;
+    },
+    end: () => (child.kill(), ring.release(), rmSync(`/dev/shm${name}`, { force: true })),
+  };
+}
+
 async function compare(what, against, ours, theirs, count, otherCount = count) {
   print(await alternateAsync(what, against, ROUNDS, () => ours.time(count), () => theirs.time(otherCount)));
 }
@@ -99,6 +132,15 @@ for (const [size, label, count, otherCount] of [
     ours.end();
   }
   socket.end();
+}
+{
+  const disruptor = await disruptorOf(64);
+  if (disruptor !== undefined) {
+    const ours = await channelOf(64, ways.receiveInto);
+    await compare('Channel, 64 B a message, receiveInto', 'shared-memory-disruptor 4.2.1', ours, disruptor, 500_000, 200_000);
+    ours.end();
+    disruptor.end();
+  }
 }
 {
   const [ours, corked] = [await channelOf(64, ways.receiveInto), await socketOf(64, 'corked')];
