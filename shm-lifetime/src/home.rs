@@ -38,7 +38,7 @@ impl Home {
     /// # Errors
     ///
     /// Where no place can be written, or something else stands in the folder's place.
-    pub(crate) fn of_this_user(uid: u32) -> Result<Self, OsError> {
+    pub fn of_this_user(uid: u32) -> Result<Self, OsError> {
         let mut refused = None;
         for place in PLACES {
             let path = path(place, uid);
@@ -69,7 +69,7 @@ impl Home {
     /// # Errors
     ///
     /// Where something else stands in its place.
-    pub(crate) fn of_other(uid: u32) -> Result<Option<Self>, OsError> {
+    pub fn of_other(uid: u32) -> Result<Option<Self>, OsError> {
         for place in PLACES {
             match Self::open(&path(place, uid), uid) {
                 Ok(home) => return Ok(Some(home)),
@@ -80,7 +80,12 @@ impl Home {
         Ok(None)
     }
 
-    fn open(path: &PathBuf, uid: u32) -> Result<Self, OsError> {
+    /// The folder at `path`, where that is a real one, of that user, and nobody else may write to it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` where there is none; `EPERM` where something else stands in its place.
+    pub fn open(path: &Path, uid: u32) -> Result<Self, OsError> {
         // PASSAGE does for another user's folder, whose 0711 does not let us read it; openat(2) takes it.
         let flags = PASSAGE | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let folder = match openat(AT_FDCWD, path, flags, Mode::empty()) {
@@ -106,7 +111,7 @@ impl Home {
     /// # Errors
     ///
     /// `ENOENT` where it is missing and may not be made; `EPERM` where it is no regular file of the user.
-    pub(crate) fn file(&self, name: &'static str, create: Option<libc::mode_t>) -> Result<OwnedFd, OsError> {
+    pub fn file(&self, name: &'static str, create: Option<libc::mode_t>) -> Result<OwnedFd, OsError> {
         // O_NONBLOCK: a FIFO in the file's place must not hold us up.
         let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let flags = if create.is_some() { flags | OFlag::O_CREAT } else { flags };

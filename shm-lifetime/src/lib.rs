@@ -23,7 +23,7 @@ mod ledger;
 mod lifetime;
 mod lock;
 mod namespace;
-mod ofd_lock;
+pub mod ofd_lock;
 mod presence;
 mod protocol;
 mod range;

@@ -114,7 +114,7 @@ impl Locks {
                 Some(Shard(shard))
             }
         };
-        poll(deadline, || match ofd_lock::set(file.as_fd(), byte.into(), Kind::Write) {
+        poll(deadline, || match ofd_lock::set(&file, byte.into(), 1, Kind::Write) {
             Ok(()) => Ok(true),
             // fcntl(2): "operation is prohibited by locks held by other processes", as EACCES or EAGAIN.
             Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) => Ok(false),
@@ -152,7 +152,7 @@ impl Drop for NameLock<'_> {
     fn drop(&mut self) {
         if let Some(file) = &self.file {
             // It cannot fail for a lock that we hold, and if it did, the process's end would unlock it.
-            let _ = ofd_lock::set(file.as_fd(), self.byte.into(), Kind::Unlock);
+            let _ = ofd_lock::set(file, self.byte.into(), 1, Kind::Unlock);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Open file description locks on one byte of a file.
+//! Open file description locks on bytes of a file.
 //!
 //! The kernel drops them with the last descriptor of their description, and so with the process that dies. Two
 //! descriptors of one description do not exclude each other.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::AsFd;
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
@@ -15,9 +15,9 @@ cfg_if::cfg_if! {
     }
 }
 
-/// What to set on a byte.
+/// What to set.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Shared with other readers.
     Read,
     /// Excludes everybody.
@@ -26,15 +26,23 @@ pub(crate) enum Kind {
     Unlock,
 }
 
-/// Sets or drops a lock, without waiting: `EAGAIN` or `EACCES` where another description's is in the way.
-pub(crate) fn set(file: BorrowedFd<'_>, byte: i64, kind: Kind) -> nix::Result<()> {
-    system::set(file, &span(byte, kind))
+/// Sets or drops a lock on `count` bytes from `first` on, without waiting. Safe in a signal handler.
+///
+/// # Errors
+///
+/// `EAGAIN` or `EACCES` where another description's lock is in the way; else as fcntl(2) says.
+pub fn set(file: impl AsFd, first: i64, count: u32, kind: Kind) -> nix::Result<()> {
+    system::set(file.as_fd(), &span(first, count, kind))
 }
 
-/// Whether another description has any lock on the byte.
-pub(crate) fn is_locked(file: BorrowedFd<'_>, byte: i64) -> nix::Result<bool> {
-    let mut asked = span(byte, Kind::Write);
-    system::get(file, &mut asked)?;
+/// Whether another description has any lock on the byte. Safe in a signal handler.
+///
+/// # Errors
+///
+/// As fcntl(2) says.
+pub fn is_locked(file: impl AsFd, byte: i64) -> nix::Result<bool> {
+    let mut asked = span(byte, 1, Kind::Write);
+    system::get(file.as_fd(), &mut asked)?;
     Ok(asked.l_type != Kind::Unlock.number())
 }
 
@@ -48,12 +56,12 @@ impl Kind {
     }
 }
 
-const fn span(byte: i64, kind: Kind) -> libc::flock {
+fn span(first: i64, count: u32, kind: Kind) -> libc::flock {
     libc::flock {
         l_type: kind.number(),
         l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: byte,
-        l_len: 1,
+        l_start: first,
+        l_len: count.into(),
         l_pid: 0, // fcntl(2): "When placing open file description locks, l_pid must be 0."
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 use nix::errno::Errno;
 use shm_api::OsError;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// Where the bytes of the owner's processes begin: the names' end below.
 const OWNER: i64 = 1 << 32;
@@ -44,7 +44,7 @@ pub struct Presence {
 impl Presence {
     fn in_file(file: Option<OwnedFd>, byte: i64) -> Result<Self, OsError> {
         if let Some(file) = &file {
-            ofd_lock::set(file.as_fd(), byte, Kind::Read).map_err(|errno: Errno| {
+            ofd_lock::set(file, byte, 1, Kind::Read).map_err(|errno: Errno| {
                 OsError::new("fcntl(F_OFD_SETLK)", errno as i32)
                     .advise("It was about the mark that this process holds the segment.")
             })?;
@@ -56,13 +56,13 @@ impl Presence {
     pub fn end(&self) {
         if let Some(file) = &self.file {
             // It cannot fail for a lock that we hold, and if it did, the drop would unlock it.
-            let _ = ofd_lock::set(file.as_fd(), self.byte, Kind::Unlock);
+            let _ = ofd_lock::set(file, self.byte, 1, Kind::Unlock);
         }
     }
 
     /// Whether another attachment with that mark is there, in this process or any other. What cannot be asked is a yes.
     pub fn has_company(&self) -> bool {
-        self.file.as_ref().is_none_or(|file| ofd_lock::is_locked(file.as_fd(), self.byte).unwrap_or(true))
+        self.file.as_ref().is_none_or(|file| ofd_lock::is_locked(file, self.byte).unwrap_or(true))
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
             || File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
         let mark = |object| Presence::in_file(Some(open().into()), byte_of_segment(7, object)).unwrap();
         let asking = open();
-        let is_locked = |byte| ofd_lock::is_locked(asking.as_fd(), byte).unwrap();
+        let is_locked = |byte| ofd_lock::is_locked(&asking, byte).unwrap();
         let anyone = |object| is_locked(byte_of_segment(7, object));
 
         let (one, other) = (mark(1), mark(1));

@@ -14,19 +14,25 @@
 //! In a fork's child, this process's ids are gone: the child draws new ones, through a description of its own.
 
 mod counter;
-mod folder;
 mod forks;
 mod ids;
-mod ofd_lock;
 
 use crate::{Owner, SyncError};
 use counter::Counter;
 use ids::Ids;
-use ofd_lock::Kind;
+use nix::unistd::geteuid;
 use shm_api::OsError;
+use shm_lifetime::{
+    Home,
+    ofd_lock::{self, Kind},
+};
 use std::{
     cell::{Cell, RefCell},
-    os::fd::{AsRawFd, OwnedFd},
+    fs::File,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
     path::Path,
     ptr,
     sync::atomic::{AtomicPtr, AtomicU32, Ordering},
@@ -42,6 +48,10 @@ pub struct Live {
     ids: Ids,
     next: AtomicPtr<Live>,
 }
+
+// For one user's segments, and for those that others may open too.
+const OWN: &str = "live";
+const SHARED: &str = "live.shared";
 
 static NEWEST: AtomicPtr<Live> = AtomicPtr::new(ptr::null_mut());
 static NUMBERS: AtomicU32 = AtomicU32::new(1);
@@ -60,7 +70,7 @@ impl Live {
     ///
     /// Where the folder or the file is not ours alone, or cannot be made.
     pub fn own() -> Result<&'static Self, SyncError> {
-        Self::over(folder::open_live_file(&folder::own()?, folder::Sharing::Own)?)
+        Self::over(Home::of_this_user(geteuid().as_raw())?.file(OWN, Some(0o600))?)
     }
 
     /// The live file for the segments of user `uid` that others can open too.
@@ -69,7 +79,12 @@ impl Live {
     ///
     /// Where it is another user's and does not exist yet: its owner opens it first.
     pub fn shared(uid: u32) -> Result<&'static Self, SyncError> {
-        Self::over(folder::open_live_file(&folder::of(uid)?, folder::Sharing::With(uid))?)
+        let us = geteuid().as_raw();
+        if uid == us {
+            return Self::over(Home::of_this_user(us)?.file(SHARED, Some(0o666))?);
+        }
+        let home = Home::of_other(uid)?;
+        Self::over(home.ok_or(SyncError::LiveFile("its owner has not made it yet"))?.file(SHARED, None)?)
     }
 
     /// The live file in a folder of the caller's choice, made if need be.
@@ -78,7 +93,7 @@ impl Live {
     ///
     /// Where it cannot be opened, or is no live file.
     pub fn in_folder(folder: &Path) -> Result<&'static Self, SyncError> {
-        Self::over(folder::open_live_file(&folder::at(folder)?, folder::Sharing::Own)?)
+        Self::over(Home::open(folder, geteuid().as_raw())?.file(OWN, Some(0o600))?)
     }
 
     /// The live file that `file` is, opened for reading and writing. The same file gives the same result.
@@ -87,7 +102,7 @@ impl Live {
     ///
     /// Where it holds something else.
     pub fn over(file: OwnedFd) -> Result<&'static Self, SyncError> {
-        let inode = folder::inode(&file)?;
+        let inode = inode(&file)?;
         forks::watch();
         if let Some(known) = Self::all().find(|live| live.inode == inode) {
             return Ok(known);
@@ -196,7 +211,7 @@ impl Live {
     }
 
     fn lock(&self, kind: Kind, first: u32, count: u32) -> Result<(), SyncError> {
-        ofd_lock::set(&self.file, kind, first.into(), count).map_err(|errno| {
+        ofd_lock::set(&self.file, first.into(), count, kind).map_err(|errno| {
             OsError::new("fcntl(F_OFD_SETLK)", errno as i32)
                 .advise("The ids just drawn are locked by someone who did not draw them: try again.")
                 .into()
@@ -208,6 +223,18 @@ impl Live {
         self.ids.forget();
         forks::reopen(self.file.as_raw_fd());
     }
+}
+
+/// What tells one file from another; an error where it is no regular file.
+fn inode(file: &OwnedFd) -> Result<(u64, u64), SyncError> {
+    let stat = file.try_clone().and_then(|file| File::from(file).metadata()).map_err(|error| {
+        OsError::new("fstat", error.raw_os_error().unwrap_or(libc::EBADF))
+            .advise("It was about the live file.")
+    })?;
+    if stat.is_file() {
+        return Ok((stat.dev(), stat.ino()));
+    }
+    Err(SyncError::LiveFile("it is not a regular file"))
 }
 
 /// Which fork this process is: what was locked in another era was locked by the parent.

@@ -1,9 +1,9 @@
 //! The header of the live file: what it is, and the next id.
 
-use super::ofd_lock::{self, Kind};
 use crate::{Owner, SyncError};
 use nix::errno::Errno;
 use shm_api::OsError;
+use shm_lifetime::ofd_lock::{self, Kind};
 use std::{
     os::{fd::AsFd, unix::fs::FileExt},
     time::{Duration, Instant},
@@ -97,7 +97,7 @@ fn random() -> Result<u32, SyncError> {
 fn lock(file: &std::fs::File) -> Result<(), SyncError> {
     let start = Instant::now();
     loop {
-        match ofd_lock::set(file, Kind::Write, GUARD, 1) {
+        match ofd_lock::set(file, GUARD, 1, Kind::Write) {
             Ok(()) => return Ok(()),
             Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) if start.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_micros(100));

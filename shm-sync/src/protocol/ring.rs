@@ -335,8 +335,11 @@ impl<'a, W: Words<'a>> Ring<W> {
     /// away only makes them late. Now and then a longer glance finds out which it is.
     pub(crate) fn spin_for_message(&self, consumer: &mut Consumer, found: Found) -> bool {
         consumer.spins = consumer.spins.wrapping_add(1);
-        let glance =
-            if consumer.spins % PROBE_EVERY == 0 { consumer.glance.max(PROBE) } else { consumer.glance };
+        let glance = if consumer.spins.is_multiple_of(PROBE_EVERY) {
+            consumer.glance.max(PROBE)
+        } else {
+            consumer.glance
+        };
         for _ in 0..MOST_PAUSES.div_ceil(glance) {
             pause(glance);
             if self.is_changed(found, consumer) {
