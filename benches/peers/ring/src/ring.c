@@ -1,6 +1,6 @@
 // A ring of bytes for one producer and one consumer, as one writes it in C where nobody is ever killed: messages with
 // their length before them, in a buffer that is mapped twice in a row so that none is cut in two; each side keeps the
-// other's position as it last saw it, spins 200 times, and then sleeps on a futex.
+// other's position as it last saw it, looks for news as often as it was told to, and then sleeps on a futex.
 
 #define _GNU_SOURCE
 #include <linux/futex.h>
@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEADER = 4096, SPINS = 200 };
+enum { HEADER = 4096 };
 
 struct ring {
   _Alignas(128) _Atomic uint64_t head; // the producer's line
@@ -22,9 +22,10 @@ struct ring {
   _Alignas(128) _Atomic uint32_t consumer_sleeps;
   _Alignas(128) _Atomic uint32_t producer_sleeps;
   uint64_t capacity;
+  int spins;
 };
 
-struct ring *ring_make(uint64_t capacity) {
+struct ring *ring_make(uint64_t capacity, int spins) {
   int fd = memfd_create("ring", MFD_CLOEXEC);
   if (fd < 0 || ftruncate(fd, HEADER + capacity) != 0) return NULL;
   char *at = mmap(NULL, HEADER + 2 * capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -36,6 +37,7 @@ struct ring *ring_make(uint64_t capacity) {
   if (first == MAP_FAILED || again == MAP_FAILED) return NULL;
   struct ring *ring = first;
   ring->capacity = capacity;
+  ring->spins = spins;
   return ring;
 }
 
@@ -47,8 +49,8 @@ static char *slot(struct ring *ring, uint64_t position) {
 
 static uint64_t room(uint32_t length) { return 8 + (((uint64_t)length + 7) & ~7ull); }
 
-static void wait_until_not(_Atomic uint64_t *position, uint64_t seen, _Atomic uint32_t *sleeps) {
-  for (int i = 0; i < SPINS; i++) {
+static void wait_until_not(_Atomic uint64_t *position, uint64_t seen, _Atomic uint32_t *sleeps, int spins) {
+  for (int i = 0; i < spins; i++) {
     if (atomic_load_explicit(position, memory_order_acquire) != seen) return;
     __builtin_ia32_pause();
   }
@@ -72,7 +74,7 @@ static void send_one(struct ring *ring, const char *message, uint32_t length, ui
   uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
   while (ring->capacity - (head - ring->seen_tail) < room(length)) {
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
-    if (tail == ring->seen_tail) wait_until_not(&ring->tail, tail, &ring->producer_sleeps);
+    if (tail == ring->seen_tail) wait_until_not(&ring->tail, tail, &ring->producer_sleeps, ring->spins);
     else ring->seen_tail = tail;
   }
   char *at = slot(ring, head);
@@ -87,7 +89,7 @@ static uint64_t receive_one(struct ring *ring, char *message) {
   uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
   while (ring->seen_head == tail) {
     ring->seen_head = atomic_load_explicit(&ring->head, memory_order_acquire);
-    if (ring->seen_head == tail) wait_until_not(&ring->head, tail, &ring->consumer_sleeps);
+    if (ring->seen_head == tail) wait_until_not(&ring->head, tail, &ring->consumer_sleeps, ring->spins);
   }
   char *at = slot(ring, tail);
   uint32_t length;
