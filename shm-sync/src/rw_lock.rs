@@ -345,6 +345,7 @@ impl Drop for WriteGuard<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::lock_word::WAITERS;
     use crate::testing::{Memory, live};
     use std::sync::atomic::AtomicU32;
 
@@ -387,7 +388,8 @@ mod tests {
         let reader = lock.read().unwrap();
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| drop(lock.write().unwrap()));
-            while lock.core.writer().owner().get() == 0 {
+            // A first try of the writer has its word too, but lets go of it; one that waits flags the reader's slot.
+            while lock.core.readers.slot(reader.slot).load(Ordering::SeqCst) & WAITERS == 0 {
                 std::thread::yield_now();
             }
             assert_eq!(lock.read().unwrap_err(), SyncError::Deadlock);
