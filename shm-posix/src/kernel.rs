@@ -1,8 +1,10 @@
 //! The kernel's word on a recorded object.
 
 use crate::object;
+use nix::errno::Errno;
 use shm_api::Detached;
-use shm_lifetime::{Hold, OUTLIVES, RecordName};
+use shm_lifetime::{Hold, OUTLIVES, RecordName, step};
+use std::ffi::CStr;
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
@@ -11,6 +13,16 @@ cfg_if::cfg_if! {
     } else {
         mod macos;
         pub(crate) use macos::{Holding, PosixKernel, is_orphan};
+    }
+}
+
+/// Removes the name of an object that nobody holds, while nobody can take hold of it.
+fn destroy(name: &CStr) -> Detached {
+    step();
+    match object::unlink(name) {
+        Ok(()) => Detached::Destroyed,
+        Err(Errno::ENOENT) => Detached::Gone,
+        Err(_) => OUTLIVES,
     }
 }
 

@@ -4,10 +4,11 @@
 //! fcntl(2), F_SETLEASE: "A write lease may be placed on a file only if there are no other open file
 //! descriptors for the file." A mapping counts as one, and foreign holders count like ours.
 
+use super::destroy;
 use crate::object;
 use nix::{errno::Errno, fcntl::OFlag};
 use shm_api::{Detached, OsError};
-use shm_lifetime::{BackendId, Check, Kernel, Lifetime, LockFile, OUTLIVES, Record, RecordName, skips, step};
+use shm_lifetime::{BackendId, Check, Kernel, Lifetime, LockFile, OUTLIVES, Record, RecordName, skips};
 use std::{
     ffi::CStr,
     os::fd::{AsRawFd, OwnedFd},
@@ -38,13 +39,8 @@ impl Kernel for PosixKernel {
         if !skips(Check::Holders) && !is_ours_alone(&file) {
             return OUTLIVES;
         }
-        step();
         // Nobody can open it while the lease is held.
-        match object::unlink(name) {
-            Ok(()) => Detached::Destroyed,
-            Err(Errno::ENOENT) => Detached::Gone,
-            Err(_) => OUTLIVES,
-        }
+        destroy(name)
     }
 }
 

@@ -4,11 +4,11 @@
 //! last of them. What the kernel still does: it takes the marks of those who die. A program that knows nothing of this
 //! library leaves no mark, so it does not keep an object's name; its memory it keeps.
 
+use super::destroy;
 use crate::object;
-use nix::errno::Errno;
 use shm_api::{Detached, OsError};
 use shm_lifetime::{
-    BackendId, Check, Kernel, Lifetime, LockFile, OUTLIVES, Presence, Record, RecordName, skips, step,
+    BackendId, Check, Kernel, Lifetime, LockFile, OUTLIVES, Presence, Record, RecordName, skips,
 };
 use std::{
     ffi::CStr,
@@ -38,13 +38,8 @@ impl Kernel for PosixKernel {
         if record.persist || (!skips(Check::Holders) && !is_orphan(lifetime, record)) {
             return OUTLIVES;
         }
-        step();
         // Nobody of ours can attach it while we have its name's lock.
-        match object::unlink(name) {
-            Ok(()) => Detached::Destroyed,
-            Err(Errno::ENOENT) => Detached::Gone,
-            Err(_) => OUTLIVES,
-        }
+        destroy(name)
     }
 }
 
