@@ -28,9 +28,9 @@ async function start(...args) {
 }
 
 async function channelOf(size, take, options = {}) {
-  const capacity = CAPACITY;
-  const view = shm.create({ size: sync.Channel.byteLength({ capacity }), type: Int32Array });
-  const ring = new sync.Channel(view, 0, { capacity, ...options });
+  const made = { capacity: CAPACITY, ...options };
+  const view = shm.create({ size: sync.Channel.byteLength(made), type: Int32Array });
+  const ring = new sync.Channel(view, 0, made);
   const child = await start('channel', String(view.key), String(size));
   return {
     async time(count) {

@@ -6,7 +6,7 @@ use shm_benches::{
     alternate::alternate_timed,
     pair::{live, memory, together},
 };
-use shm_sync::{Broadcast, BroadcastOptions, Producer, Reader};
+use shm_sync::{Broadcast, BroadcastOptions, Live, Producer, Reader};
 use std::{hint::spin_loop, process, sync::atomic::Ordering::SeqCst, time::Instant};
 
 const LENGTH: usize = 8192;
@@ -67,12 +67,7 @@ impl End for Ours<'_> {
     }
 }
 
-fn ours() -> f64 {
-    let options = BroadcastOptions { slots: 4, max_message: LENGTH as u32 };
-    let size = Broadcast::byte_len(&options).next_multiple_of(4096);
-    let (region, live) = (memory(2 * size), live());
-    let there = Broadcast::open(region, 0, &options, live).expect("a broadcast");
-    let back = Broadcast::open(region, size, &options, live).expect("a broadcast");
+fn ours(there: &Broadcast<'_>, back: &Broadcast<'_>, live: &'static Live) -> f64 {
     // Made before the fork, so that neither misses the first message.
     let (requests, answers) = (there.reader().expect("a reader"), back.reader().expect("a reader"));
     together(
@@ -129,30 +124,25 @@ fn theirs(run: u32) -> f64 {
     let name = |way: &str| format!("shm-benches/{}/{run}/{way}", process::id());
     let (there, back) = (name("there"), name("back"));
     let ready = memory(4096).cell(0).expect("a word");
-    let meet = || {
+    // Both begin when both are ready, and neither leaves before the other is done.
+    let meet = |arrivals| {
         ready.fetch_add(1, SeqCst);
-        while ready.load(SeqCst) < 2 {
-            spin_loop();
-        }
-    };
-    let leave = || {
-        ready.fetch_add(1, SeqCst);
-        while ready.load(SeqCst) < 4 {
+        while ready.load(SeqCst) < arrivals {
             spin_loop();
         }
     };
     together(
         || {
             let mut end = Theirs::new(&back, &there);
-            meet();
+            meet(2);
             answer(&mut end);
-            leave();
+            meet(4);
         },
         || {
             let mut end = Theirs::new(&there, &back);
-            meet();
+            meet(2);
             let half = ask(&mut end);
-            leave();
+            meet(4);
             half
         },
     )
@@ -160,12 +150,16 @@ fn theirs(run: u32) -> f64 {
 
 fn main() {
     set_log_level(LogLevel::Error);
+    let options = BroadcastOptions { slots: 4, max_message: LENGTH as u32 };
+    let size = Broadcast::byte_len(&options).next_multiple_of(4096);
+    let (region, live) = (memory(2 * size), live());
+    let [there, back] = [0, size].map(|at| Broadcast::open(region, at, &options, live).expect("a broadcast"));
     let mut run = 0;
     let row = alternate_timed(
         "Broadcast, 8 KiB there and back, Rust, one way, spinning",
         "iceoryx2 0.10.0 publish-subscribe",
         ROUNDS,
-        ours,
+        || ours(&there, &back, live),
         || {
             run += 1;
             theirs(run)
