@@ -20,7 +20,7 @@ use std::{
 /// - every segment it hands out fulfils the contract of [`Segment`];
 /// - a segment from [`create`](Self::create) is exactly as large as was asked, and all zero;
 /// - a segment that somebody holds is destroyed by nothing but [`destroy`](Self::destroy), and one that was
-///   not made through this library by nothing else either;
+///   not made through this library by nothing but that and [`DestroyUnheld`];
 /// - after [`destroy`](Self::destroy) the holders keep their memory, and the key is free.
 pub unsafe trait Backend: fmt::Debug + Send + Sync {
     /// What it hands out.
@@ -217,6 +217,17 @@ pub trait Sweep: Backend {
     ///
     /// Where the library's own files cannot be used.
     fn sweep(&self) -> Result<usize, OsError>;
+}
+
+/// A backend that can ask whether anybody holds a segment, and destroy it in the same breath.
+pub trait DestroyUnheld: Backend {
+    /// Destroys the segment that `key` names now if nobody holds it, whoever created it and though it persists;
+    /// tells what became of it.
+    ///
+    /// # Errors
+    ///
+    /// [`DestroyError::NotFound`] where there is none; `EPERM` or `EACCES` where this user may not ask.
+    fn destroy_unheld(&self, key: &Key) -> Result<Detached, DestroyError>;
 }
 
 /// A segment that can be left from inside a signal handler.

@@ -2,7 +2,7 @@
 //!
 //! A [`Backend`] makes, finds and destroys segments by [`Key`]; a [`Segment`] is one attachment of one.
 //! What only some backends can do is a trait of its own: [`List`], [`AttachReadOnly`], [`Sweep`],
-//! [`LeaveInSignal`]. This crate calls no operating system; `shm-sysv` and `shm-posix` do.
+//! [`DestroyUnheld`], [`LeaveInSignal`]. This crate calls no operating system; `shm-sysv` and `shm-posix` do.
 //!
 //! ```
 //! use shm_api::{Backend, CreateOptions, Detached, Segment, heap::Heap};
@@ -50,7 +50,7 @@ mod info;
 mod key;
 mod options;
 
-pub use backend::{Atomic, AttachReadOnly, Backend, LeaveInSignal, List, Segment, Sweep};
+pub use backend::{Atomic, AttachReadOnly, Backend, DestroyUnheld, LeaveInSignal, List, Segment, Sweep};
 pub use error::{AttachError, CreateError, DestroyError, InvalidKey, OsError};
 pub use info::{Detached, SegmentInfo, State};
 pub use key::{InvalidName, Key, Name};

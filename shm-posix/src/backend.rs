@@ -2,13 +2,13 @@
 
 use crate::{
     PosixSegment,
-    kernel::{Holding, PosixKernel, is_orphan},
+    kernel::{Holding, PosixKernel, destroy_unheld, is_orphan},
     list, mapping, name, object,
 };
 use nix::{errno::Errno, fcntl::OFlag};
 use shm_api::{
-    Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, Detached, Key,
-    List, Mode, OsError, SegmentInfo, State, Sweep,
+    Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld,
+    Detached, Key, List, Mode, OsError, SegmentInfo, State, Sweep,
 };
 use shm_lifetime::{AddressRange, Hold, Lifetime, Patience, Record, RecordName, SlotId, check_room, step};
 use std::{
@@ -78,26 +78,13 @@ unsafe impl Backend for Posix {
     }
 
     fn destroy(&self, key: &Key) -> Result<(), DestroyError> {
-        let name = name::of_key(key)?;
-        let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
-        let recorded = || lifetime.recorded(&name).map(|(_, record)| record);
-        let shared = recorded().is_some_and(|record| record.shared);
-        let _lock = lifetime
-            .lock(lifetime.lock_file(lifetime.uid(), shared), name.lock_byte(), Patience::Bounded)
-            .map_err(|error| error.on(key))?;
-        let stat = object::look_up(name.as_c_str()).ok().flatten();
-        let object = stat.map(|stat| stat.identity(lifetime.uid(), recorded));
-        match object::unlink(name.as_c_str()) {
-            Ok(()) => {
-                step();
-                if let Some(object) = object {
-                    lifetime.forget(&name, object);
-                }
-                Ok(())
-            }
-            Err(Errno::ENOENT) => Err(DestroyError::NotFound { key: key.clone() }),
-            Err(errno) => Err(failed("shm_unlink", errno, key).into()),
-        }
+        destroy(key, |_, name| object::unlink(name.as_c_str()).map(|()| Detached::Destroyed)).map(drop)
+    }
+}
+
+impl DestroyUnheld for Posix {
+    fn destroy_unheld(&self, key: &Key) -> Result<Detached, DestroyError> {
+        destroy(key, destroy_unheld)
     }
 }
 
@@ -116,6 +103,34 @@ impl List for Posix {
 impl Sweep for Posix {
     fn sweep(&self) -> Result<usize, OsError> {
         Ok(Lifetime::current()?.sweep::<PosixKernel>())
+    }
+}
+
+/// Destroys an object by `remove`, under its name's lock.
+fn destroy(
+    key: &Key,
+    remove: impl FnOnce(&Lifetime, &RecordName) -> Result<Detached, Errno>,
+) -> Result<Detached, DestroyError> {
+    let name = name::of_key(key)?;
+    let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
+    let recorded = || lifetime.recorded(&name).map(|(_, record)| record);
+    let shared = recorded().is_some_and(|record| record.shared);
+    let _lock = lifetime
+        .lock(lifetime.lock_file(lifetime.uid(), shared), name.lock_byte(), Patience::Bounded)
+        .map_err(|error| error.on(key))?;
+    let stat = object::look_up(name.as_c_str()).ok().flatten();
+    let object = stat.map(|stat| stat.identity(lifetime.uid(), recorded));
+    match remove(&lifetime, &name) {
+        Ok(Detached::Destroyed) => {
+            step();
+            if let Some(object) = object {
+                lifetime.forget(&name, object);
+            }
+            Ok(Detached::Destroyed)
+        }
+        Ok(Detached::Gone) | Err(Errno::ENOENT) => Err(DestroyError::NotFound { key: key.clone() }),
+        Ok(outlives) => Ok(outlives),
+        Err(errno) => Err(failed("shm_unlink", errno, key).into()),
     }
 }
 

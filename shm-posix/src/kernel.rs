@@ -9,10 +9,10 @@ use std::ffi::CStr;
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod linux;
-        pub(crate) use linux::{Holding, PosixKernel, is_orphan};
+        pub(crate) use linux::{Holding, PosixKernel, destroy_unheld, is_orphan};
     } else {
         mod macos;
-        pub(crate) use macos::{Holding, PosixKernel, is_orphan};
+        pub(crate) use macos::{Holding, PosixKernel, destroy_unheld, is_orphan};
     }
 }
 

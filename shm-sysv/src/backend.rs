@@ -1,10 +1,15 @@
 //! Creating, finding and destroying segments.
 
-use crate::{SysVSegment, attachment::Attachment, kernel::SysVKernel, limits, list, sys};
+use crate::{
+    SysVSegment,
+    attachment::Attachment,
+    kernel::{SysVKernel, destroy_unheld},
+    limits, list, sys,
+};
 use nix::errno::Errno;
 use shm_api::{
-    AttachError, Backend, CreateError, CreateOptions, DestroyError, Detached, InvalidKey, Key, List, Mode,
-    OsError, SegmentInfo, State, Sweep,
+    AttachError, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached, InvalidKey, Key,
+    List, Mode, OsError, SegmentInfo, State, Sweep,
 };
 use shm_lifetime::{Hold, Lifetime, Patience, Record, RecordName, step};
 use std::{
@@ -77,27 +82,16 @@ unsafe impl Backend for SysV {
     }
 
     fn destroy(&self, key: &Key) -> Result<(), DestroyError> {
-        let id = integer(key)?;
-        let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
-        let not_found = || DestroyError::NotFound { key: key.clone() };
-        let name = RecordName::Key(id.get());
-        let shared = lifetime.recorded(&name).is_some_and(|(_, record)| record.shared);
-        let _lock = lifetime
-            .lock(lifetime.lock_file(lifetime.uid(), shared), name.lock_byte(), Patience::Bounded)
-            .map_err(|error| error.on(key))?;
-        let found = sys::find(id).map_err(|errno| match errno {
-            Errno::ENOENT => not_found(),
-            errno => failed("shmget", errno, key).into(),
-        })?;
-        match sys::remove(found) {
-            Ok(()) => {
-                step();
-                lifetime.forget(&name, found.0 as u64);
-                Ok(())
-            }
-            Err(Errno::EINVAL | Errno::EIDRM) => Err(not_found()),
-            Err(errno) => Err(failed("shmctl", errno, key).into()),
-        }
+        destroy(key, |id| sys::remove(id).map(|()| Detached::Destroyed)).map(drop)
+    }
+}
+
+impl DestroyUnheld for SysV {
+    fn destroy_unheld(&self, key: &Key) -> Result<Detached, DestroyError> {
+        destroy(key, |id| {
+            let stat = sys::stat(id)?;
+            destroy_unheld(id, &stat, stat.mode())
+        })
     }
 }
 
@@ -110,6 +104,35 @@ impl List for SysV {
 impl Sweep for SysV {
     fn sweep(&self) -> Result<usize, OsError> {
         Ok(Lifetime::current()?.sweep::<SysVKernel>())
+    }
+}
+
+/// Destroys a segment by `remove`, under its name's lock.
+fn destroy(
+    key: &Key,
+    remove: impl FnOnce(sys::Id) -> Result<Detached, Errno>,
+) -> Result<Detached, DestroyError> {
+    let id = integer(key)?;
+    let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
+    let not_found = || DestroyError::NotFound { key: key.clone() };
+    let name = RecordName::Key(id.get());
+    let shared = lifetime.recorded(&name).is_some_and(|(_, record)| record.shared);
+    let _lock = lifetime
+        .lock(lifetime.lock_file(lifetime.uid(), shared), name.lock_byte(), Patience::Bounded)
+        .map_err(|error| error.on(key))?;
+    let found = sys::find(id).map_err(|errno| match errno {
+        Errno::ENOENT => not_found(),
+        errno => failed("shmget", errno, key).into(),
+    })?;
+    match remove(found) {
+        Ok(Detached::Destroyed) => {
+            step();
+            lifetime.forget(&name, found.0 as u64);
+            Ok(Detached::Destroyed)
+        }
+        Ok(Detached::Gone) | Err(Errno::EINVAL | Errno::EIDRM) => Err(not_found()),
+        Ok(outlives) => Ok(outlives),
+        Err(errno) => Err(failed("shmctl", errno, key).into()),
     }
 }
 

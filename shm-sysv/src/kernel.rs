@@ -27,40 +27,48 @@ impl Kernel for SysVKernel {
         };
         // A crash of ours in the guard below may have left the mode at that.
         let mode = if stat.mode() == GUARD { record.mode } else { stat.mode() };
-        let stays = |stat: &Stat, guarded: bool| {
-            if guarded {
-                let _ = sys::set_mode(id, stat, mode);
-            }
-            held(stat)
-        };
-        let free = |stat: &Stat| stat.holders() == 0 || skips(Check::Holders);
-        if record.persist || !free(&stat) {
-            return stays(&stat, stat.mode() != mode);
+        if record.persist {
+            return stays(id, &stat, mode, stat.mode() != mode);
         }
-        if !skips(Check::ModeGuard) {
-            // A program that knows nothing of our locks may attach between the question and the removal. With
-            // that mode it is refused (shmat(2): EACCES), and whoever came before is counted when we ask again.
-            if sys::set_mode(id, &stat, GUARD).is_err() {
-                return OUTLIVES;
-            }
-            step();
-            match sys::stat(id) {
-                Ok(stat) if free(&stat) => {}
-                Ok(stat) => return stays(&stat, true),
-                Err(Errno::EINVAL | Errno::EIDRM) => return Detached::Gone,
-                // Before Linux 4.17 mode 0 keeps the owner from asking too: no answer is a no.
-                Err(_) => return stays(&stat, true),
-            }
-        } else {
-            std::thread::yield_now();
-        }
-        step();
-        match sys::remove(id) {
-            Ok(()) => Detached::Destroyed,
-            Err(Errno::EINVAL | Errno::EIDRM) => Detached::Gone,
-            Err(_) => stays(&stat, true),
-        }
+        destroy_unheld(id, &stat, mode).unwrap_or(OUTLIVES)
     }
+}
+
+/// Removes a segment if nobody holds it; one that stays has `mode`. An error where it is not ours to ask about.
+pub(crate) fn destroy_unheld(id: Id, stat: &Stat, mode: u32) -> Result<Detached, Errno> {
+    let free = |stat: &Stat| stat.holders() == 0 || skips(Check::Holders);
+    if !free(stat) {
+        return Ok(stays(id, stat, mode, stat.mode() != mode));
+    }
+    if !skips(Check::ModeGuard) {
+        // A program that knows nothing of our locks may attach between the question and the removal. With
+        // that mode it is refused (shmat(2): EACCES), and whoever came before is counted when we ask again.
+        sys::set_mode(id, stat, GUARD)?;
+        step();
+        match sys::stat(id) {
+            Ok(stat) if free(&stat) => {}
+            Ok(stat) => return Ok(stays(id, &stat, mode, true)),
+            Err(Errno::EINVAL | Errno::EIDRM) => return Ok(Detached::Gone),
+            // Before Linux 4.17 mode 0 keeps the owner from asking too: no answer is a no.
+            Err(_) => return Ok(stays(id, stat, mode, true)),
+        }
+    } else {
+        std::thread::yield_now();
+    }
+    step();
+    match sys::remove(id) {
+        Ok(()) => Ok(Detached::Destroyed),
+        Err(Errno::EINVAL | Errno::EIDRM) => Ok(Detached::Gone),
+        Err(_) => Ok(stays(id, stat, mode, true)),
+    }
+}
+
+/// A segment that stays, and gets its mode back where it lost it.
+fn stays(id: Id, stat: &Stat, mode: u32, guarded: bool) -> Detached {
+    if guarded {
+        let _ = sys::set_mode(id, stat, mode);
+    }
+    held(stat)
 }
 
 enum Identity {

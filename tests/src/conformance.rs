@@ -10,8 +10,8 @@
 )]
 
 use shm_api::{
-    Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, Detached, Key,
-    LeaveInSignal, List, Mode, Segment, State, Sweep,
+    Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld,
+    Detached, Key, LeaveInSignal, List, Mode, Segment, State, Sweep,
 };
 use std::{
     collections::BTreeSet,
@@ -73,6 +73,10 @@ macro_rules! conformance {
     (@sweep $backend:expr) => { $crate::conformance! { @tests $backend;
         a_sweep_leaves_what_is_held
         a_sweep_leaves_what_persists
+    } };
+    (@unheld $backend:expr) => { $crate::conformance! { @tests $backend;
+        what_is_held_is_not_destroyed_as_unheld
+        what_nobody_holds_is_destroyed_though_it_persists
     } };
     (@kernel $backend:expr) => { $crate::conformance! { @tests $backend;
         addresses_that_were_let_go_read_zeros_and_reach_nobody
@@ -508,6 +512,24 @@ pub fn a_sweep_leaves_what_persists<B: Sweep>(backend: &B) {
     assert_eq!(backend.info(&key).unwrap().state, State::Persistent);
     backend.destroy(&key).unwrap();
     assert_missing(backend, &key);
+}
+
+pub fn what_is_held_is_not_destroyed_as_unheld<B: DestroyUnheld>(backend: &B) {
+    let key = fresh();
+    let segment = backend.create(&key, &options(1).mode(Mode::new(0o640).unwrap())).unwrap();
+    assert_eq!(backend.destroy_unheld(&key).unwrap(), Detached::Outlives(NonZeroUsize::MIN));
+    assert!(segment.is_current());
+    assert_eq!(backend.info(&key).unwrap().mode.bits(), 0o640);
+    assert_eq!(segment.detach(), Detached::Destroyed);
+    assert_eq!(backend.destroy_unheld(&key).unwrap_err(), DestroyError::NotFound { key });
+}
+
+pub fn what_nobody_holds_is_destroyed_though_it_persists<B: DestroyUnheld>(backend: &B) {
+    let key = fresh();
+    drop(backend.create(&key, &options(1).persist(true)).unwrap());
+    assert_eq!(backend.destroy_unheld(&key).unwrap(), Detached::Destroyed);
+    assert_missing(backend, &key);
+    drop(backend.create(&key, &options(1)).unwrap());
 }
 
 pub fn addresses_that_were_let_go_read_zeros_and_reach_nobody<B: Backend>(backend: &B) {

@@ -36,7 +36,7 @@ impl Kernel for PosixKernel {
         }
         // Held, here, is not settled: a child between fork and exec holds it too, so every sweep asks again.
         // Any other answer than yes is a no.
-        if !skips(Check::Holders) && !is_ours_alone(&file) {
+        if !skips(Check::Holders) && is_ours_alone(&file) != Ok(true) {
             return OUTLIVES;
         }
         // Nobody can open it while the lease is held.
@@ -82,24 +82,33 @@ fn open_anyhow(name: &CStr) -> Result<(OwnedFd, object::Stat), Errno> {
     }
 }
 
-/// Whether this fresh descriptor is the only thing that refers to the file. The lease goes with it.
-fn is_ours_alone(file: &OwnedFd) -> bool {
+/// Whether this fresh descriptor is the only thing that refers to the file. The lease goes with it. An error where the
+/// file is another user's.
+fn is_ours_alone(file: &OwnedFd) -> Result<bool, Errno> {
     /// fcntl.h; the libc crate has it for few targets.
     const F_SETSIG: libc::c_int = 10;
     // Who opens the file meanwhile waits for us, and the kernel tells us so: by SIGIO, which would end the
     // process, so SIGURG, which is ignored.
     // SAFETY: F_SETSIG takes an integer.
-    if unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) } != 0 {
-        return false;
-    }
+    Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) })?;
     // SAFETY: F_SETLEASE takes an integer.
-    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) == 0 }
+    match Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) }) {
+        Err(Errno::EAGAIN) => Ok(false),
+        answer => answer.map(|_| true),
+    }
+}
+
+/// Removes the name of an object if nobody holds it, whoever made it, under the name's lock.
+pub(crate) fn destroy_unheld(_lifetime: &Lifetime, name: &RecordName) -> Result<Detached, Errno> {
+    let name = name.as_c_str();
+    let (file, _) = open_anyhow(name)?;
+    Ok(if is_ours_alone(&file)? { destroy(name) } else { OUTLIVES })
 }
 
 /// Whether nobody holds the object of a record, under its name's lock.
 pub(crate) fn is_orphan(_lifetime: &Lifetime, record: &Record) -> bool {
     match open_anyhow(record.name.as_c_str()) {
-        Ok((file, stat)) => record.object == Some(stat.inode()) && is_ours_alone(&file),
+        Ok((file, stat)) => record.object == Some(stat.inode()) && is_ours_alone(&file) == Ok(true),
         Err(_) => false,
     }
 }
@@ -135,7 +144,7 @@ impl Holding {
         let opened = open_anyhow(name);
         let released = release();
         let Ok((file, stat)) = opened else { return released };
-        while stat.inode() == object && !is_ours_alone(&file) && Instant::now() < deadline {
+        while stat.inode() == object && is_ours_alone(&file) != Ok(true) && Instant::now() < deadline {
             thread::sleep(Duration::from_micros(200));
         }
         released

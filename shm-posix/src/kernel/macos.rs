@@ -6,6 +6,7 @@
 
 use super::destroy;
 use crate::object;
+use nix::errno::Errno;
 use shm_api::{Detached, OsError};
 use shm_lifetime::{
     BackendId, Check, Kernel, Lifetime, LockFile, OUTLIVES, Presence, Record, RecordName, skips,
@@ -46,6 +47,19 @@ impl Kernel for PosixKernel {
 /// Whether nobody holds the object of a record, under its name's lock.
 pub(crate) fn is_orphan(lifetime: &Lifetime, record: &Record) -> bool {
     !lifetime.is_anyone_present(record.shared, record.name.lock_byte(), record.created)
+}
+
+/// Removes the name of an object of ours if nobody left a mark, under the name's lock. Of any other it cannot be known.
+pub(crate) fn destroy_unheld(lifetime: &Lifetime, name: &RecordName) -> Result<Detached, Errno> {
+    match (object::look_up(name.as_c_str())?, lifetime.recorded(name)) {
+        (None, _) => Err(Errno::ENOENT),
+        (Some(stat), Some((_, record)))
+            if stat.is_of(lifetime.uid(), &record) && is_orphan(lifetime, &record) =>
+        {
+            Ok(destroy(name.as_c_str()))
+        }
+        _ => Ok(OUTLIVES),
+    }
 }
 
 /// What a holder leaves for others to see.

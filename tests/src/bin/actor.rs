@@ -5,7 +5,7 @@
 //! BACKEND create SLOT KEY SIZE [mode=OCTAL] [persist] [no-reserve]
 //! BACKEND attach|attach-read-only SLOT KEY       BACKEND detach|let-go|size|current SLOT
 //! BACKEND read SLOT OFFSET LENGTH                BACKEND write SLOT OFFSET TEXT
-//! BACKEND destroy|info KEY                       BACKEND list|sweep|fill SLOT
+//! BACKEND destroy|destroy-unheld|info KEY        BACKEND list|sweep|fill SLOT
 //! BACKEND child-drops SLOT                       BACKEND child-creates KEY
 //! BACKEND attach-often KEY COUNT                 BACKEND loop KEY
 //! lock BACKEND KEY                               records|new-ipc|files-of-a-child
@@ -20,8 +20,8 @@ use nix::{
     unistd::{ForkResult, fork},
 };
 use shm_api::{
-    AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, Detached, Key, List,
-    Mode, OsError, Segment, Sweep,
+    AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached,
+    Key, List, Mode, OsError, Segment, Sweep,
 };
 use shm_lifetime::{Lifetime, Patience, Record, RecordName};
 use shm_posix::Posix;
@@ -34,7 +34,7 @@ struct Role<B: Backend> {
     held: HashMap<String, B::Segment>,
 }
 
-impl<B: Backend + List + Sweep> Role<B> {
+impl<B: Backend + List + Sweep + DestroyUnheld> Role<B> {
     fn new(backend: B) -> Self {
         Self { backend, held: HashMap::new() }
     }
@@ -82,11 +82,10 @@ impl<B: Backend + List + Sweep> Role<B> {
                 Ok(segment.write(0, &vec![b'x'; segment.size().get()]).to_string())
             }
             ["destroy", key] => {
-                self.backend.destroy(&key_of(key)).map(|()| String::new()).map_err(|error| match &error {
-                    DestroyError::NotFound { .. } => refusal("NotFound", error),
-                    DestroyError::Os(os) => refused(os),
-                    other => refusal("InvalidKey", other),
-                })
+                self.backend.destroy(&key_of(key)).map(|()| String::new()).map_err(|e| not_destroyed(&e))
+            }
+            ["destroy-unheld", key] => {
+                self.backend.destroy_unheld(&key_of(key)).map(became).map_err(|e| not_destroyed(&e))
             }
             ["info", key] => {
                 self.backend.info(&key_of(key)).map_err(|error| not_attached(&error)).map(|info| {
@@ -286,6 +285,14 @@ fn not_attached(error: &AttachError) -> String {
     match error {
         AttachError::NotFound { .. } => refusal("NotFound", error),
         AttachError::Os(os) => refused(os),
+        other => refusal("InvalidKey", other),
+    }
+}
+
+fn not_destroyed(error: &DestroyError) -> String {
+    match error {
+        DestroyError::NotFound { .. } => refusal("NotFound", error),
+        DestroyError::Os(os) => refused(os),
         other => refusal("InvalidKey", other),
     }
 }

@@ -15,6 +15,7 @@ on_both_backends! {
     destroy_leaves_another_process_its_memory
     a_foreign_holder_is_never_robbed
     a_foreign_segment_is_never_removed_by_a_detach_or_a_sweep
+    what_a_stranger_holds_is_not_destroyed_as_unheld
     a_name_that_another_program_removes_is_gone_and_no_error
     a_persistent_segment_survives_its_killed_creator
     a_stopped_lock_holder_makes_others_fail_and_not_hang
@@ -188,6 +189,21 @@ fn a_foreign_segment_is_never_removed_by_a_detach_or_a_sweep(backend: &str) {
     other.ok(&format!("{backend} sweep"));
     other.ok(&format!("{backend} destroy {key}"));
     other.no(&format!("{backend} attach s {key}"), "NotFound");
+}
+
+fn what_a_stranger_holds_is_not_destroyed_as_unheld(backend: &str) {
+    let key = key(backend);
+    let (mut one, mut stranger) = (actor(), foreign());
+    stranger.ok(&format!("{} {key} 5000", make(backend)));
+    assert_eq!(one.ok(&format!("{backend} destroy-unheld {key}")), "outlives 1");
+    stranger.ok("write 0 theirs");
+    one.ok(&format!("{backend} attach s {key}"));
+    assert_eq!(one.ok(&format!("{backend} read s 0 6")), "theirs");
+    stranger.ok("unmap");
+    assert_eq!(one.ok(&format!("{backend} destroy-unheld {key}")), "outlives 1");
+    assert_eq!(one.ok(&format!("{backend} detach s")), "outlives 1");
+    assert_eq!(one.ok(&format!("{backend} destroy-unheld {key}")), "destroyed");
+    one.no(&format!("{backend} destroy-unheld {key}"), "NotFound");
 }
 
 fn a_name_that_another_program_removes_is_gone_and_no_error(backend: &str) {
