@@ -6,7 +6,7 @@
 const { isMainThread } = require('worker_threads');
 const { MAX_LENGTH } = require('buffer').constants;
 const { flags } = require('./lib/arguments.js');
-const { prepare } = require('./lib/endings.js');
+const { isQuiet, prepare } = require('./lib/endings.js');
 const errors = require('./lib/errors.js');
 const native = require('./lib/native.js');
 const { BufferType: allTypes, typeOf } = require('./lib/types.js');
@@ -18,8 +18,9 @@ const POSIX = native.backendNames().indexOf('posix');
 
 const BufferType = Object.freeze(Object.fromEntries(Object.entries(allTypes).filter(([, number]) => number <= 9)));
 
-// What this thread holds or held: key -> { size, number, buffer, created }. After a detach that left others
-// holding, `buffer` is null, and a further detach may yet find that the last of them is gone.
+// What this thread holds or held: key -> { size, number, buffer, created, seen }. After a detach that left others
+// holding, `buffer` is null, and a further detach may yet find that the last of them is gone: of the segment that was
+// `seen` then, not of another that has its key since.
 const segments = new Map();
 
 function typeFor(name = 'Buffer') {
@@ -104,31 +105,38 @@ function detach(key, forceDestroy = false) {
   checkKey(key);
   const known = segments.get(key);
   if (known === undefined) return forceDestroy && native.destroy(INTEGERS, key) ? 0 : -1;
-  const existed = native.info(INTEGERS, key) !== null;
-  const holders = known.buffer === null ? -1 : native.detachNumber(known.number);
-  return settle(key, known, holders, forceDestroy, existed);
+  const [left] = known.buffer === null ? [1] : native.leave([known.number], false);
+  return settle(key, known, left, forceDestroy);
 }
 
-// A System V segment after its detach. One that nobody holds is destroyed, whoever made it, as in the original.
-function settle(key, known, holders, forceDestroy, existed) {
+// A System V segment after its detach, which says how many hold it still: 0 it is destroyed, -1 it was gone already.
+// One that nobody holds is destroyed, whoever made it, as in the original.
+function settle(key, known, left, forceDestroy) {
   known.buffer = null;
-  const left = existed && holders !== 0 ? native.info(INTEGERS, key) : null;
-  if (left === null) {
+  const info = left > 0 ? native.info(INTEGERS, key) : null;
+  if (info === null || !isSeen(known, info)) {
     segments.delete(key);
-    return existed ? 0 : -1;
+    return left > 0 ? -1 : left;
   }
-  if (!forceDestroy && (left.holders !== 0 || left.state !== 'foreign')) return left.holders || 1;
+  known.seen = info;
+  const holders = forceDestroy ? 0 : isKept(info) ? 1 : native.destroyUnheld(INTEGERS, key);
+  if (holders > 0) return info.holders || holders;
   segments.delete(key);
-  native.destroy(INTEGERS, key);
-  return 0;
+  if (forceDestroy) native.destroy(INTEGERS, key);
+  return holders;
 }
+
+const isSeen = ({ seen }, { creator, created }) => seen === undefined || (seen.creator === creator && seen.created === created);
+
+// Objects stay until they are destroyed, and so they do where integer keys live on POSIX.
+const isKept = ({ holders, state }) => state === 'persistent' || holders === undefined;
 
 function detachPosix(name, forceDestroy = false) {
   checkName(name);
   const key = name.startsWith('/') ? name : `/${name}`;
   const held = segments.get(key)?.buffer ?? null;
   if (held !== null) {
-    native.detachNumber(segments.get(key).number);
+    native.leave([segments.get(key).number], false);
     segments.get(key).buffer = null;
   }
   if (forceDestroy) {
@@ -143,12 +151,12 @@ function destroy(key) {
 }
 
 function detachAll() {
-  return leaveAll((numbers) => numbers.map((number) => native.detachNumber(number)));
+  return leaveAll(false);
 }
 
-function leaveAll(leave) {
+function leaveAll(atExit) {
   const held = [...segments].filter(([, { buffer }]) => buffer !== null);
-  const left = leave(held.map(([, { number }]) => number));
+  const left = native.leave(held.map(([, { number }]) => number), atExit);
   let destroyed = 0;
   for (const [place, [key, known]] of held.entries()) {
     if (isPosix(key)) known.buffer = null;
@@ -157,9 +165,9 @@ function leaveAll(leave) {
   return destroyed;
 }
 
-function wasDestroyed(key, known, holders) {
+function wasDestroyed(key, known, left) {
   try {
-    return settle(key, known, holders, false, true) === 0;
+    return settle(key, known, left, false) === 0;
   } catch {
     return false; // another user's
   }
@@ -179,8 +187,8 @@ function getTotalCreatedSize() {
 
 // Where the original does it: exit listeners that came before still see their views, later ones empty arrays.
 process.on('exit', () => {
-  const destroyed = leaveAll(isMainThread ? native.detachNumbersAtExit : (numbers) => numbers.map(native.detachNumber));
-  if (isMainThread && destroyed > 0 && process.env.SHM_NODE_QUIET !== '1') {
+  const destroyed = leaveAll(isMainThread);
+  if (isMainThread && destroyed > 0 && !isQuiet()) {
     console.info('shm segments destroyed:', destroyed);
   }
 });

@@ -54,8 +54,8 @@ impl SharedBuffer {
             }
             return Err(Failure::Ours(
                 "ERR_SHM_NO_EXTERNAL_BUFFERS",
-                "This runtime does not let a buffer share memory (Electron does not): pass `view: false`, and copy \
-                 with `read(key, offset, target)` and `write(key, offset, source)`"
+                "This runtime does not let a buffer share memory (Electron does not): pass `view: false` to the `create` \
+                 and `get` of shm-node, and copy with its `read(key, offset, target)` and `write(key, offset, source)`"
                     .into(),
             ));
         }

@@ -2,8 +2,8 @@
 
 use crate::failure::Failure;
 use shm_api::{
-    Access, AttachError, Backend, CreateError, CreateOptions, Detached, Key, LeaveInSignal, List, OsError,
-    Segment, SegmentInfo, Sweep,
+    Access, AttachError, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached, Key,
+    LeaveInSignal, List, OsError, Segment, SegmentInfo, Sweep,
 };
 use shm_lifetime::AddressRange;
 use std::{
@@ -182,8 +182,12 @@ pub(crate) fn info(kind: Kind, key: &Key) -> Result<SegmentInfo, AttachError> {
     with_backend!(kind, backend => backend.info(key))
 }
 
-pub(crate) fn destroy(kind: Kind, key: &Key) -> Result<(), shm_api::DestroyError> {
+pub(crate) fn destroy(kind: Kind, key: &Key) -> Result<(), DestroyError> {
     with_backend!(kind, backend => backend.destroy(key))
+}
+
+pub(crate) fn destroy_unheld(kind: Kind, key: &Key) -> Result<Detached, DestroyError> {
+    with_backend!(kind, backend => backend.destroy_unheld(key))
 }
 
 pub(crate) fn list(kind: Kind) -> Result<Vec<SegmentInfo>, OsError> {

@@ -19,7 +19,7 @@ use std::{
     cell::Cell,
     num::NonZeroUsize,
     ptr,
-    time::{Instant, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 /// A key as JavaScript has it.
@@ -90,7 +90,7 @@ pub fn create(
         let data = layout.begin(&segment);
         let number = attachments::add(kind, segment, layout, data);
         signals::arm_again();
-        hand_out(env, number, flags)
+        hand_out(env, number, flags).inspect_err(|_| undo_create(env, number))
     })
 }
 
@@ -102,39 +102,38 @@ pub fn attach(env: Env, backend: u32, key: JsKey, flags: u32) -> Result<Option<A
         let key = to_key(key)?;
         let access = if flags & READ_ONLY != 0 { Access::ReadOnly } else { Access::ReadWrite };
         let layout = layout_of(flags);
-        let number = match attachments::find_current(kind, &key, access, layout) {
-            Some(number) => number,
-            None => {
-                let segment = backends::attach(kind, &key, access)?;
-                let data = layout.read(&segment)?;
-                if flags & VIEW != 0 && data.size as f64 > MAX_LENGTH.get() {
-                    return Err(Failure::Range(format!(
-                        "segment {key} has {} bytes, a buffer of this runtime at most {}: pass `view: false`",
-                        data.size,
-                        MAX_LENGTH.get()
-                    )));
-                }
-                let number = attachments::add(kind, segment, layout, data);
-                signals::arm_again();
-                number
-            }
-        };
-        hand_out(env, number, flags)
+        if let Some(number) = attachments::find_current(kind, &key, access, layout) {
+            return hand_out(env, number, flags);
+        }
+        let segment = backends::attach(kind, &key, access)?;
+        let data = layout.read(&segment)?;
+        let number = attachments::add(kind, segment, layout, data);
+        signals::arm_again();
+        hand_out(env, number, flags).inspect_err(|_| {
+            let _ = attachments::detach(env, number, Instant::now());
+        })
     })
 }
 
-/// An attachment that cannot be handed out ends at once.
 fn hand_out(env: Env, number: Number, flags: u32) -> std::result::Result<Attached, Failure> {
-    let buffer = if flags & VIEW != 0 {
-        let buffer = attachments::buffer(env, number);
-        Some(buffer.inspect_err(|_| {
-            let _ = attachments::detach(env, number, Instant::now());
-        })?)
-    } else {
-        None
-    };
     let (key, size) = attachments::describe(number).ok_or_else(|| Failure::internal("no such attachment"))?;
+    let view = flags & VIEW != 0;
+    if view && size as f64 > MAX_LENGTH.get() {
+        return Err(Failure::Range(format!(
+            "segment {key} has {size} bytes, a buffer of this runtime at most {}: pass `view: false`",
+            MAX_LENGTH.get()
+        )));
+    }
+    let buffer = view.then(|| attachments::buffer(env, number)).transpose()?;
     Ok(Attached { number, key: from_key(&key), size: size as f64, buffer })
+}
+
+/// Nothing is created by a call that throws, not even what would outlive its detach.
+fn undo_create(env: Env, number: Number) {
+    if let Some((kind, key)) = attachments::name(number) {
+        let _ = backends::destroy(kind, &key);
+    }
+    let _ = attachments::detach(env, number, Instant::now());
 }
 
 /// Ends this thread's attachments of a key: 0 the segment is gone, n it outlives us, -1 it was not attached.
@@ -153,23 +152,30 @@ pub fn detach_number(env: Env, number: Number) -> Result<f64> {
     plain(env, || detach(env, number))
 }
 
-/// Ends these attachments as the main thread ends: waits a little for other processes to leave first.
+/// Ends attachments; tells of each whether that destroyed the segment (0), or how many still hold it. -1: it was gone
+/// already, or not attached. As the main thread ends, waits a little for other processes to leave first.
 #[napi]
-pub fn detach_numbers_at_exit(env: Env, numbers: Vec<Number>) -> Result<Vec<f64>> {
-    let until = Instant::now() + endings::EXIT_PATIENCE;
-    plain(env, || numbers.into_iter().map(|number| detach_until(env, number, until)).collect())
+pub fn leave(env: Env, numbers: Vec<Number>, at_exit: bool) -> Result<Vec<f64>> {
+    let until = Instant::now() + if at_exit { endings::EXIT_PATIENCE } else { Duration::ZERO };
+    let leave = |number| {
+        Ok(match attachments::detach(env, number, until)? {
+            Some(Detached::Gone) => -1.0,
+            detached => answer_of(detached),
+        })
+    };
+    plain(env, || numbers.into_iter().map(leave).collect())
 }
 
 fn detach(env: Env, number: Number) -> std::result::Result<f64, Failure> {
-    detach_until(env, number, Instant::now())
+    Ok(answer_of(attachments::detach(env, number, Instant::now())?))
 }
 
-fn detach_until(env: Env, number: Number, until: Instant) -> std::result::Result<f64, Failure> {
-    Ok(match attachments::detach(env, number, until)? {
+fn answer_of(detached: Option<Detached>) -> f64 {
+    match detached {
         None => -1.0,
         Some(Detached::Destroyed | Detached::Gone) => 0.0,
         Some(Detached::Outlives(holders)) => holders.get() as f64,
-    })
+    }
 }
 
 /// Ends all of this thread's attachments; returns how many segments that destroyed.
@@ -203,6 +209,17 @@ pub fn destroy(env: Env, backend: u32, key: JsKey) -> Result<bool> {
         Ok(()) => Ok(true),
         Err(Failure::NotFound) => Ok(false),
         Err(failure) => Err(failure),
+    })
+}
+
+/// Destroys a segment if nobody holds it, whoever created it: 0 it is gone, n it has holders, -1 there is none.
+#[napi]
+pub fn destroy_unheld(env: Env, backend: u32, key: JsKey) -> Result<f64> {
+    plain(env, || {
+        match backends::destroy_unheld(Kind::from_index(backend)?, &to_key(key)?).map_err(Failure::from) {
+            Err(Failure::NotFound) => Ok(-1.0),
+            destroyed => destroyed.map(|detached| answer_of(Some(detached))),
+        }
     })
 }
 

@@ -129,6 +129,36 @@ test('detach counts who is left', sysv, () => {
   });
 });
 
+test('a segment that has taken the key of an earlier one is left alone', sysv, () => {
+  const anew = (key) => elsewhere(`shm.destroy(${key}); shm.create({ key: ${key}, size: 1, persist: true });`);
+  const { key } = old.create(4);
+  const child = new Worker(
+    `const shm = require(${JSON.stringify(packageFolder)}); const { parentPort, workerData } = require('node:worker_threads');
+     shm.get(workerData); parentPort.postMessage('ready'); parentPort.on('message', () => process.exit());`,
+    { eval: true, workerData: key },
+  );
+  return new Promise((resolve, reject) => {
+    child.on('error', reject).on('exit', resolve);
+    child.once('message', () => {
+      try {
+        assert.equal(old.detach(key), 1, 'the worker holds it');
+        anew(key);
+        assert.equal(old.detach(key), -1, 'it was never attached');
+        const second = old.create(4);
+        anew(second.key);
+        assert.equal(old.detach(second.key), -1, 'it was gone already');
+        const third = old.create(4);
+        anew(third.key);
+        assert.equal(old.detachAll(), 0, 'it destroyed nothing itself');
+        for (const left of [key, second.key, third.key]) assert.ok(shm.destroy(left), 'it was left alone');
+      } catch (error) {
+        reject(error);
+      }
+      child.postMessage('end');
+    });
+  });
+});
+
 test('the last holder destroys a segment that another program made, as the original does', sysv, (t) => {
   if (spawnSync('ipcmk', ['--version']).error) return t.skip('ipcmk is missing');
   const [, id] = /id: (\d+)/.exec(run('ipcmk', ['-M', '64']).stdout);
