@@ -8,6 +8,8 @@ process.env.SHM_NODE_QUIET = '1'; // before the package is loaded: what this pro
 const fs = require('fs');
 const { parseArgs } = require('util');
 const shm = require('./index.js');
+const parse = require('./lib/arguments.js');
+const native = require('./lib/native.js');
 const show = require('./lib/show.js');
 const { BufferType } = require('./lib/types.js');
 
@@ -25,7 +27,7 @@ const HELP = `usage: shm-node <command> [options]
       --size N                bytes
       --length N --type TYPE  or elements
       --mode MODE             permissions in octal (600)
-  rm KEY... [--force]         removes segments; what someone holds, only with --force
+  rm KEY... [--force]         removes segments; what someone holds, or may hold, only with --force
   sweep [--dry-run]           frees what crashes left behind
   --help, --version
 
@@ -97,13 +99,13 @@ async function watch(values, [target]) {
 // that is not possible, as a holder for that moment.
 function copy(target, { offset, count, unit }) {
   const info = shm.info(target);
-  if (info === null) throw new Refusal(`${show.key(target.key)}: no such segment`);
+  if (info === null) throw new Refusal(missing(target));
   if (info.state === 'orphan') {
     throw new Refusal(`${show.key(target.key)}: held by nobody, and freed by the next process that attaches anything`);
   }
   const readOnly = info.backend === 'posix';
   const attached = shm.get({ ...target, view: false, readOnly });
-  if (attached === null) throw new Refusal(`${show.key(target.key)}: no such segment`);
+  if (attached === null) throw new Refusal(missing(target));
   const { size } = attached;
   if (offset >= size) throw new Refusal(`${show.key(target.key)}: has ${size} bytes, none at offset ${offset}`);
   const bytes = Buffer.alloc(Math.floor(Math.min(count, size - offset) / unit) * unit);
@@ -130,19 +132,30 @@ function create(values, [target = {}]) {
 }
 
 function rm({ force }, targets) {
-  const mappedBy = show.mappings();
   for (const target of targets) {
-    const info = shm.info(target);
-    const holders = info === null ? 0 : (info.holders ?? mappedBy(info).length);
-    if (info === null) refuse(target, 'no such segment');
-    else if (!force && (holders > 0 || info.state === 'held')) refuse(target, `held by ${holders || 'someone'}: --force removes it`);
-    else if (!shm.destroy(target)) refuse(target, 'no such segment');
+    const why = force ? !shm.destroy(target) && missing(target) : removeUnheld(target);
+    if (!why) continue;
+    console.error(`shm-node: ${why}`);
+    process.exitCode = 1;
   }
 }
 
-function refuse({ key }, why) {
-  console.error(`shm-node: ${show.key(key)}: ${why}`);
-  process.exitCode = 1;
+/** Removes what nobody holds, as the kernel says; gives why not. */
+function removeUnheld(target) {
+  const { backend, key } = parse.target(target);
+  const holders = native.destroyUnheld(backend, key);
+  if (holders < 0) return missing(target);
+  if (holders === 0) return undefined;
+  const info = shm.info(target);
+  const known = info && (info.holders ?? show.mappings()(info).length);
+  return `${show.key(key)}: held by ${known || 'someone'}: --force removes it`;
+}
+
+/** Says that there is no such segment, and where there is one of that key. */
+function missing(target) {
+  const other = shm.list().find(({ key, backend }) => key === target.key && backend !== target.backend);
+  const hint = other === undefined ? '' : `; there is one on the other backend: --backend ${other.backend}`;
+  return `${show.key(target.key)}: no such segment${hint}`;
 }
 
 function sweep(values) {
@@ -189,7 +202,7 @@ async function main([name, ...args]) {
   }
   if (name === '--version') return console.log(JSON.parse(fs.readFileSync(`${__dirname}/package.json`, 'utf8')).version);
   if (!Object.hasOwn(commands, name)) throw new UsageError(`no such command: ${name}`);
-  const { values, positionals } = parse(name, args);
+  const { values, positionals } = parseOptions(name, args);
   const [min, max] = KEYS[name];
   if (positionals.length < min || positionals.length > max) throw new UsageError(`${name}: ${min === 0 ? 'too many keys' : 'which KEY?'}`);
   const { backend } = values;
@@ -199,19 +212,27 @@ async function main([name, ...args]) {
   await commands[name](values, targets);
 }
 
-function parse(name, args) {
+function parseOptions(name, args) {
+  const options = KEYS[name][1] === 0 ? OPTIONS[name] : { ...OPTIONS[name], backend: { type: 'string' } };
   try {
-    return parseArgs({ args, allowPositionals: true, options: { ...OPTIONS[name], backend: { type: 'string' } } });
+    return parseArgs({ args, allowPositionals: true, options });
   } catch (error) {
     throw new UsageError(error.message);
   }
 }
 
 // A reader that has seen enough (`| head`) is no error.
-process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+process.stdout.on('error', (error) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  console.error(`shm-node: ${error.message}`);
+  process.exit(1);
+});
+
+// A key, a size or a mode that cannot be one.
+const isWrongUsage = (error) => error instanceof UsageError || /^ERR_(INVALID_ARG|OUT_OF_RANGE)/.test(error.code);
 
 main(process.argv.slice(2)).catch((error) => {
-  if (error instanceof UsageError) console.error(`shm-node: ${error.message}\nshm-node --help tells of all commands.`);
-  else console.error(`shm-node: ${error.message}`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  console.error(`shm-node: ${error.message}`);
+  if (isWrongUsage(error)) console.error('shm-node --help tells of all commands.');
+  process.exitCode = isWrongUsage(error) ? 2 : 1;
 });

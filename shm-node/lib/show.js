@@ -138,15 +138,29 @@ function number(value) {
   return String(Number(value.toPrecision(7)));
 }
 
-/** A function that draws a text, on a terminal over the one before. */
+/** A function that draws a text, on a terminal over the one before, and as much of it as fits there. */
 function canvas() {
+  const redraws = terminal && process.env.TERM !== 'dumb';
   let height = 0;
   return (text) => {
-    if (terminal && height > 0) process.stdout.write(`\x1b[${height}A\x1b[J`);
+    if (redraws && height > 0) process.stdout.write(`\x1b[${height}A\x1b[J`);
     else if (height > 0) process.stdout.write('\n');
-    process.stdout.write(`${text}\n`);
-    height = text.split('\n').length;
+    const lines = redraws ? fitting(text.split('\n'), process.stdout.rows - 1) : text.split('\n');
+    process.stdout.write(`${lines.join('\n')}\n`);
+    height = rowsOf(lines);
   };
+}
+
+/** How many rows of the terminal lines take: a long one goes on in the next row. */
+function rowsOf(lines) {
+  const width = (line) => line.replace(/\x1b\[[\d;]*m/g, '').length;
+  return lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(width(line) / (process.stdout.columns || 80))), 0);
+}
+
+function fitting(lines, rows) {
+  if (!(rows > 1) || rowsOf(lines) <= rows) return lines;
+  const shown = lines.findIndex((_, count) => rowsOf(lines.slice(0, count + 1)) > rows - 1);
+  return [...lines.slice(0, shown), `… ${lines.length - shown} more lines`];
 }
 
 module.exports = { canvas, dump, key, mappings, table };

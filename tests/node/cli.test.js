@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');
 const { randomInt } = require('node:crypto');
 const { once: event } = require('node:events');
-const { readFileSync, writeFileSync } = require('node:fs');
+const { closeSync, openSync, readFileSync, writeFileSync } = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { built, packageFolder, run, runtime } = require('./support/packaging.js');
@@ -52,13 +52,11 @@ test('wrong usage is exit code 2, and says what is wrong', () => {
   fails(2, /--size or --length/, 'create');
   fails(2, /--size or --length/, 'create', '--size', '4', '--length', '4');
   fails(2, /--size is an integer/, 'create', '--size', '1.5');
-  fails(2, /--backend/, 'ls', '--backend', 'other');
-});
-
-test('what the library refuses is exit code 1, with its message', () => {
-  fails(1, /"key"/, 'create', '0', '--size', '4');
-  fails(1, /multiple of 8/, 'create', '--size', '10', '--type', 'float64');
-  fails(1, /"mode"/, 'create', '--size', '10', '--mode', '999');
+  fails(2, /--backend/, 'ls', '--backend', 'sysv');
+  fails(2, /--backend/, 'rm', '7', '--backend', 'other');
+  fails(2, /"key"/, 'create', '0', '--size', '4');
+  fails(2, /multiple of 8/, 'create', '--size', '10', '--type', 'float64');
+  fails(2, /"mode"/, 'create', '--size', '10', '--mode', '999');
 });
 
 test('create makes a segment that stays, and rm removes it', () => {
@@ -191,6 +189,16 @@ test('on a terminal watch draws in place, with colours', (t) => {
   shm.detach(view);
 });
 
+test('watch draws what fits on a small terminal', (t) => {
+  if (spawnSync('script', ['--version']).error) return t.skip('script is missing');
+  const view = shm.create(256);
+  const line = `stty cols 50 rows 8; ${runtime} "${command}" watch ${view.key} --bytes 256 --times 3 --every 10`;
+  const { stdout } = run('script', ['-qec', line, '/dev/null'], { env: { ...process.env, TERM: 'xterm' } });
+  assert.deepEqual(stdout.match(/\x1b\[\d+A/g), ['\x1b[7A', '\x1b[7A'], 'three lines of two rows each, and one that says how many more');
+  assert.equal(stdout.match(/… 13 more lines/g).length, 3);
+  shm.detach(view);
+});
+
 describe('rm refuses what someone holds, unless forced', () => {
   for (const [backend, reason] of [['sysv', sysv], ['posix', posix]]) {
     test(backend, reason, () => {
@@ -215,9 +223,19 @@ describe('rm refuses what someone holds, unless forced', () => {
     const view = shm.get(name);
     fails(1, /held by 1/, 'rm', name);
     shm.detach(view);
+    const descriptor = openSync(`/dev/shm${name}`);
+    fails(1, /held by someone/, 'rm', name);
+    closeSync(descriptor);
     good('rm', name);
     assert.equal(shm.info(name), null);
   });
+});
+
+test('a key that is another backend\'s says so', { skip: posix.skip || sysv.skip }, () => {
+  const { key } = shm.create({ size: 4, key: newKey(), backend: 'posix' });
+  fails(1, /no such segment; there is one on the other backend: --backend posix/, 'rm', String(key));
+  fails(1, /--backend posix/, 'inspect', String(key));
+  shm.detach({ key, backend: 'posix' });
 });
 
 test('sweep says what it frees, and with --dry-run what it would', () => {
