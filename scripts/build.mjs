@@ -1,4 +1,5 @@
-// npm run build [-- --backend sysv|posix] [-- --if-missing]: builds the addon and puts it where index.js finds it.
+// npm run build [-- --backend sysv|posix] [-- --if-missing] [-- --into FOLDER]: builds the addon and puts it where
+// index.js finds it, in this workspace or in another copy of the package.
 
 import { copyFileSync, cpSync, existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,9 +35,12 @@ export function copyPackage(folder) {
 }
 
 if (process.argv[1] === import.meta.filename || process.argv[1]?.endsWith('build.mjs')) {
-  const options = { backend: { type: 'string' }, 'if-missing': { type: 'boolean' } };
+  const options = {
+    backend: { type: 'string' },
+    'if-missing': { type: 'boolean' },
+    into: { type: 'string', default: join(root, 'shm-node') },
+  };
   const { values } = parseArgs({ options });
   if (![undefined, 'sysv', 'posix'].includes(values.backend)) fail('--backend is sysv or posix; without it, both.');
-  const folder = join(root, 'shm-node');
-  if (!values['if-missing'] || !existsSync(join(folder, 'shm-node.node'))) install(build(values.backend), folder);
+  if (!values['if-missing'] || !existsSync(join(values.into, 'shm-node.node'))) install(build(values.backend), values.into);
 }

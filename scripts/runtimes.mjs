@@ -23,7 +23,9 @@ const RUNTIMES = {
 };
 
 // These try the compiler, the documents and programs in other languages, not the runtime.
-const NOT_OF_THE_RUNTIME = ['types', 'docs', 'languages', 'examples', 'package'];
+const NOT_OF_THE_RUNTIME = ['types', 'docs', 'languages', 'examples', 'package', 'no-external-buffers'];
+
+if (!existsSync(join(root, 'node_modules'))) run('npm', ['ci', '--no-audit', '--no-fund']);
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.find((name) => !(name in RUNTIMES));

@@ -23,8 +23,17 @@ function prepare() {
   });
 }
 
+// Deno asks for a permission, which must not come before the clean-up.
+function isQuiet() {
+  try {
+    return process.env.SHM_NODE_QUIET === '1';
+  } catch {
+    return false;
+  }
+}
+
 function onExit() {
-  const tell = process.env.SHM_NODE_QUIET !== '1';
+  const tell = !isQuiet();
   // Bun runs none of the C library's exit handlers: all has to be done here.
   const isBun = typeof Bun !== 'undefined';
   // Listeners that came after ours may still read their views.
@@ -34,4 +43,4 @@ function onExit() {
   if (tell && destroyed > 0) console.log(`shm segments destroyed: ${destroyed}`);
 }
 
-module.exports = { prepare };
+module.exports = { isQuiet, prepare };

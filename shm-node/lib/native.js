@@ -20,11 +20,12 @@ function load() {
 }
 
 function missing(why) {
-  const inClone = fs.existsSync(path.join(root, '..', 'Cargo.toml'));
-  const how = inClone
-    ? 'run `npm run build` in the folder above it'
-    : 'run `npm run package` in a clone of its repository, and install the file that this makes';
-  const error = new Error(`shm-node needs a binary, and ${why}.\nTo build one, with Rust (https://rustup.rs), ${how}.`);
+  const { repository } = require('../package.json');
+  const clone = path.join(root, '..');
+  const how = fs.existsSync(path.join(clone, 'Cargo.toml'))
+    ? `npm --prefix '${clone}' run build`
+    : `git clone ${repository.url.replace('git+', '')} shm-node-source && npm --prefix shm-node-source run build -- --into '${root}'`;
+  const error = new Error(`shm-node needs a binary, and ${why}.\nTo build one, with Rust (https://rustup.rs): ${how}`);
   return Object.assign(error, { code: 'ERR_SHM_NO_BINARY' });
 }
 

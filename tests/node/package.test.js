@@ -66,7 +66,7 @@ describe('the loader', () => {
   const copy = (name) => {
     const place = path.join(folder, name);
     mkdirSync(path.join(place, 'prebuilds', platform), { recursive: true });
-    cpSync(path.join(packageFolder, 'lib'), path.join(place, 'lib'), { recursive: true });
+    for (const part of ['lib', 'package.json']) cpSync(path.join(packageFolder, part), path.join(place, part), { recursive: true });
     return place;
   };
   const load = (place, status) =>
@@ -90,7 +90,7 @@ describe('the loader', () => {
   test('says which platform it looked for, and the one command that builds it', () => {
     const { stderr } = load(copy('empty'), 1);
     assert.ok(stderr.includes(`it has none for ${platform}`), stderr);
-    assert.match(stderr, /run `npm run package`/);
+    assert.match(stderr, /: git clone https:\/\/\S+ (\S+) && npm --prefix \1 run build -- --into '.*empty'$/m);
     assert.match(stderr, /ERR_SHM_NO_BINARY/);
   });
 
@@ -104,7 +104,7 @@ describe('the loader', () => {
   test('in a clone, names the command of the clone', () => {
     writeFileSync(path.join(folder, 'Cargo.toml'), '');
     try {
-      assert.match(load(copy('clone'), 1).stderr, /run `npm run build`/);
+      assert.match(load(copy('clone'), 1).stderr, /: npm --prefix '.*' run build$/m);
     } finally {
       rmSync(path.join(folder, 'Cargo.toml'));
     }

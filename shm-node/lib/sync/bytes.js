@@ -12,7 +12,7 @@ const SHORT = 256;
 const FastBuffer = Buffer[Symbol.species];
 const isFast = FastBuffer?.prototype instanceof Uint8Array && FastBuffer !== Uint8Array;
 
-let pool;
+let pool = new ArrayBuffer(0);
 let poolWords;
 let used = POOL;
 
@@ -24,7 +24,7 @@ function copyOut(words, bytes, offset, length) {
     return copy;
   }
   const size = (length + 7) & ~7;
-  if (used + size > POOL) {
+  if (used + size > pool.byteLength) {
     pool = new ArrayBuffer(POOL);
     poolWords = new Int32Array(pool);
     used = 0;
