@@ -9,7 +9,8 @@
 //     [0] how many frames were written   [1] width   [2] height   [3] slots   [4 + slot] the frame in that slot
 //
 // A slot's number is 0 while it is written. A reader takes the number, copies the frame, and looks at the number
-// again: where it has changed, the copy is torn and is thrown away.
+// again: where it has changed, the copy is torn and is thrown away. (That is for processors which keep the order of
+// reads and writes, as x86-64 does; `Broadcast` of shm-node/sync does the same on all.)
 
 const shm = require('../../shm-node');
 

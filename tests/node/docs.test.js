@@ -60,6 +60,11 @@ const runners = {
   mermaid() {},
 };
 
+function anchorsOf(text) {
+  const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading);
+  return headings.map((heading) => heading.toLowerCase().replace(/[^\w -]/g, '').replaceAll(' ', '-'));
+}
+
 function check({ stdout }, output) {
   if (output !== undefined) assert.equal(stdout, output);
 }
@@ -75,11 +80,12 @@ for (const file of files.filter((file) => existsSync(path.join(root, file)))) {
     }
 
     test('its links lead somewhere', () => {
-      const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading);
-      const anchors = headings.map((heading) => heading.toLowerCase().replace(/[^\w -]/g, '').replaceAll(' ', '-'));
       for (const [, link] of text.matchAll(/\]\(([^)]+)\)/g)) {
-        if (link.startsWith('#')) assert.ok(anchors.includes(link.slice(1)), link);
-        else if (!link.startsWith('https:')) assert.ok(existsSync(path.join(root, path.dirname(file), link)), link);
+        if (link.startsWith('https:')) continue;
+        const [page, anchor] = link.split('#');
+        const target = page === '' ? path.join(root, file) : path.join(root, path.dirname(file), page);
+        assert.ok(existsSync(target), link);
+        if (anchor !== undefined) assert.ok(anchorsOf(readFileSync(target, 'utf8')).includes(anchor), link);
       }
     });
   });
