@@ -113,10 +113,22 @@ function count(output, { lines }, file, status) {
     if (place > 0 && results[place - 1].depth > depth) continue; // a group's own line
     if (['skip', 'todo', 'ignored'].includes(verdict)) totals.skipped += 1;
     else if (['ok', 'pass'].includes(verdict)) totals.passed += 1;
-    else if (!totals.failed.includes(`${file}: ${claim}`)) totals.failed.push(`${file}: ${claim}`);
+    else totals.failed.push([file, ...groupsOf(results, place), claim].join(': '));
   }
   if (status !== 0 && totals.failed.length === 0) totals.failed.push(`${file}: it does not come to its end`);
   return totals;
+}
+
+// The groups that a test is in, outermost first: a group's own line comes after those of its tests.
+function groupsOf(results, place) {
+  const groups = [];
+  for (let { depth } = results[place]; depth > 0; ) {
+    const group = results.slice(place).find((result) => result.depth < depth);
+    if (group === undefined) break;
+    groups.unshift(group.claim);
+    depth = group.depth;
+  }
+  return groups;
 }
 
 /** A project with nothing but the tarball, installed offline and without scripts, and the README's first example. */

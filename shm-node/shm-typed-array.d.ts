@@ -28,6 +28,9 @@ export type ShmMap = {
  * @param key 1 to 2^32 - 2, or a POSIX name.
  * @param perm Permissions in octal. Default: `'660'`.
  * @returns null if the key is taken.
+ * @throws {Error} `Unknown type key`, or what the system refuses: `EACCES`, `ENOSPC`, `ENOMEM`, `EBUSY`, …
+ * @throws {RangeError} a count, or a key, out of range
+ * @throws {TypeError} a name that cannot be one
  */
 export function create<K extends keyof ShmMap = 'Buffer'>(
   count: number,
@@ -44,7 +47,14 @@ export function createPosix<K extends keyof ShmMap = 'Buffer'>(
   perm?: string,
 ): ShmMap[K] | null;
 
-/** Attaches a segment or an object; null if there is none. */
+/**
+ * Attaches a segment or an object; null if there is none.
+ *
+ * @throws {Error} `Unknown type key`; `ERR_SHM_SIZE_MISMATCH`: an object whose first 8 bytes are not its size;
+ * `EAGAIN`: they are 0, as its creator is not done; `EACCES` and what else the system refuses
+ * @throws {RangeError} a key out of range
+ * @throws {TypeError} a name that cannot be one
+ */
 export function get<K extends keyof ShmMap = 'Buffer'>(key: number | string, typeKey?: K): ShmMap[K] | null;
 
 /** As `get` with a string key. */
@@ -55,6 +65,8 @@ export function getPosix<K extends keyof ShmMap = 'Buffer'>(name: string, typeKe
  * with `forceDestroy`.
  *
  * @returns 0: destroyed. n > 0: detached, with n holders left (System V; always 1 on POSIX). -1: there was none.
+ * @throws {Error} `EPERM`, `EACCES`: another user's, of which you were the last holder
+ * @throws {RangeError} a key out of range
  */
 export function detach(key: number | string, forceDestroy?: boolean): number;
 
@@ -73,7 +85,7 @@ export function getTotalSize(): number;
 /** Bytes of shared memory that were created here and not destroyed since. */
 export function getTotalCreatedSize(): number;
 
-/** The most elements that a segment can have. */
+/** The most elements that a segment can have, and on Node 18 and 20 the most bytes. */
 export const LengthMax: number;
 
 /** The number of each array type. */
