@@ -213,11 +213,11 @@ describe('a process that only looks', () => {
           console.log('attached'); setInterval(() => {}, 1000);`;
         const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
         await new Promise((resolve) => child.stdout.once('data', resolve));
-        child.kill('SIGSTOP');
+        process.kill(child.pid, 'SIGSTOP');
         const left = views.map((view) => shm.detach(view));
         shm.sweep();
         const more = shm.create(64).length;
-        child.kill('SIGKILL');
+        process.kill(child.pid, 'SIGKILL');
         await new Promise((resolve) => child.once('exit', resolve));
         ready([left, more, shm.sweep(), shm.list().length]);
       },
