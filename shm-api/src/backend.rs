@@ -2,11 +2,12 @@
 
 use crate::{
     Access, AttachError, CreateError, CreateOptions, DestroyError, Detached, Key, OsError, SegmentInfo,
+    racy_copy,
 };
 use std::{
     fmt,
     num::NonZeroUsize,
-    ptr::{self, NonNull},
+    ptr::NonNull,
     sync::atomic::{AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64},
     time::{Duration, Instant},
 };
@@ -80,7 +81,9 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
 /// An implementation promises that
 ///
 /// - [`as_ptr`](Self::as_ptr) and [`size`](Self::size) never change, and the bytes they span can be read
-///   and written (see [`Access::ReadOnly`] for where a write goes) until the segment is detached or dropped;
+///   and written (see [`Access::ReadOnly`] for where a write goes) until the segment is detached or dropped,
+///   unless another process that may write to the segment cuts it off under us, where the system has no means
+///   against that (POSIX objects); reading what is gone then ends this process, and does nothing worse;
 /// - `as_ptr` is aligned to a page, or at least to 64 bytes;
 /// - the range that [`let_go_in_place`](Self::let_go_in_place) returns keeps the same addresses readable and
 ///   writable until it is dropped.
@@ -121,8 +124,8 @@ pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
         if count > 0 {
             // SAFETY: offset < size, so this stays inside the segment.
             let source = unsafe { self.as_ptr().add(offset) };
-            // SAFETY: `count` bytes fit on both sides, and a segment never overlaps a `&mut` of ours.
-            unsafe { ptr::copy_nonoverlapping(source.as_ptr(), target.as_mut_ptr(), count) };
+            // SAFETY: `count` bytes fit on both sides; no reference of ours spans a segment's bytes.
+            unsafe { racy_copy(source, NonNull::from(target).cast(), count) };
         }
         count
     }
@@ -134,23 +137,22 @@ pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
         if count > 0 {
             // SAFETY: offset < size, so this stays inside the segment.
             let target = unsafe { self.as_ptr().add(offset) };
-            // SAFETY: `count` bytes fit on both sides, and a segment never overlaps a `&` of ours.
-            unsafe { ptr::copy_nonoverlapping(source.as_ptr(), target.as_ptr(), count) };
+            // SAFETY: as above.
+            unsafe { racy_copy(NonNull::from(source).cast(), target, count) };
         }
         count
     }
 
     /// The atomic integer at `offset`, or `None` where it does not fit or is not aligned.
     fn atomic<T: Atomic>(&self, offset: usize) -> Option<&T> {
-        let fits = offset.checked_add(size_of::<T>())? <= self.size().get();
-        if !fits || !offset.is_multiple_of(align_of::<T>()) {
+        if offset.checked_add(size_of::<T>())? > self.size().get() {
             return None;
         }
         // SAFETY: offset is inside the segment.
-        let cell = unsafe { self.as_ptr().add(offset) };
-        // SAFETY: it fits, is aligned (the segment's start is), lives as long as `self`, and every value is
-        // valid for an atomic integer, whoever wrote it.
-        Some(unsafe { cell.cast::<T>().as_ref() })
+        let cell = unsafe { self.as_ptr().add(offset) }.cast::<T>();
+        // SAFETY: it fits, is aligned, lives as long as `self`, and every value is valid for an atomic integer,
+        // whoever wrote it.
+        if cell.is_aligned() { Some(unsafe { cell.as_ref() }) } else { None }
     }
 
     /// The segment's bytes as a slice.

@@ -12,15 +12,17 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 pub struct Heap(Arc<Mutex<BTreeMap<Key, Entry>>>);
 
-// The index holds one `Arc`, each attachment another: the count tells who is the last.
+// What the index knows of a segment that has its key. The count tells who is the last.
 #[derive(Debug)]
 struct Entry {
     memory: Arc<Memory>,
+    holders: usize,
     mode: Mode,
     persist: bool,
 }
 
-// 1. The memory itself. It is freed when the last `Arc` goes, so holders keep it after a destroy.
+// 1. The memory itself. It is freed when the last `Arc` goes, so holders keep it after a destroy, and so does who
+//    only keeps the addresses.
 #[derive(Debug)]
 pub struct Memory {
     start: NonNull<u8>,
@@ -66,13 +68,14 @@ impl HeapSegment {
     fn leave(&mut self) -> Option<(Detached, Arc<Memory>)> {
         let memory = self.memory.take()?;
         let mut index = self.heap.index();
-        let entry = index.get(&self.key).filter(|entry| Arc::ptr_eq(&entry.memory, &memory));
-        let others = Arc::strong_count(&memory).saturating_sub(2);
-        let detached = match (entry.map(|entry| entry.persist), NonZeroUsize::new(others)) {
-            (None, _) => Detached::Gone,
-            (Some(_), Some(others)) => Detached::Outlives(others),
-            (Some(true), None) => Detached::Outlives(NonZeroUsize::MIN),
-            (Some(false), None) => {
+        let Some(entry) = index.get_mut(&self.key).filter(|entry| Arc::ptr_eq(&entry.memory, &memory)) else {
+            return Some((Detached::Gone, memory));
+        };
+        entry.holders -= 1;
+        let detached = match NonZeroUsize::new(entry.holders) {
+            Some(others) => Detached::Outlives(others),
+            None if entry.persist => Detached::Outlives(NonZeroUsize::MIN),
+            None => {
                 index.remove(&self.key);
                 Detached::Destroyed
             }
@@ -129,15 +132,15 @@ impl Heap {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hand_out(&self, key: &Key, memory: Arc<Memory>) -> HeapSegment {
-        HeapSegment { heap: self.clone(), key: key.clone(), memory: Some(memory) }
+    fn hand_out(&self, key: &Key, entry: &mut Entry) -> HeapSegment {
+        entry.holders += 1;
+        HeapSegment { heap: self.clone(), key: key.clone(), memory: Some(entry.memory.clone()) }
     }
 }
 
 fn describe(key: &Key, entry: &Entry) -> SegmentInfo {
-    let holders = Arc::strong_count(&entry.memory) as u64 - 1;
     let mut info = SegmentInfo::new(key.clone(), entry.memory.layout.size() as u64, entry.mode, 0, 0);
-    info.holders = Some(holders);
+    info.holders = Some(entry.holders as u64);
     info.creator = Some(std::process::id());
     info.state = if entry.persist { State::Persistent } else { State::Held };
     info
@@ -161,16 +164,17 @@ unsafe impl Backend for Heap {
             return Err(CreateError::Exists { key: key.clone() });
         }
         let memory = Arc::new(Memory::zeroed(options.size()).map_err(|error| error.on(key))?);
-        let entry =
-            Entry { memory: memory.clone(), mode: options.permissions(), persist: options.persists() };
+        let (mode, persist) = (options.permissions(), options.persists());
+        let mut entry = Entry { memory, holders: 0, mode, persist };
+        let segment = self.hand_out(key, &mut entry);
         index.insert(key.clone(), entry);
-        Ok(self.hand_out(key, memory))
+        Ok(segment)
     }
 
     fn attach(&self, key: &Key) -> Result<HeapSegment, AttachError> {
-        let index = self.index();
-        let entry = index.get(key).ok_or_else(|| AttachError::NotFound { key: key.clone() })?;
-        Ok(self.hand_out(key, entry.memory.clone()))
+        let mut index = self.index();
+        let entry = index.get_mut(key).ok_or_else(|| AttachError::NotFound { key: key.clone() })?;
+        Ok(self.hand_out(key, entry))
     }
 
     fn info(&self, key: &Key) -> Result<SegmentInfo, AttachError> {

@@ -21,8 +21,8 @@
 //! # Bytes that others write
 //!
 //! Another process may write to a segment at any time, so Rust's references cannot stand for its bytes. What
-//! is safe here copies ([`Segment::read`], [`Segment::write`]) or is atomic ([`Segment::atomic`]); a slice
-//! is `unsafe` to get, and the caller says why nobody writes meanwhile.
+//! is safe here copies ([`Segment::read`], [`Segment::write`], by [`racy_copy`]) or is atomic ([`Segment::atomic`]);
+//! a slice is `unsafe` to get, and the caller says why nobody writes meanwhile.
 //!
 //! # Implementing a backend
 //!
@@ -49,9 +49,11 @@ pub mod heap;
 mod info;
 mod key;
 mod options;
+mod racy_copy;
 
 pub use backend::{Atomic, AttachReadOnly, Backend, DestroyUnheld, LeaveInSignal, List, Segment, Sweep};
 pub use error::{AttachError, CreateError, DestroyError, InvalidKey, OsError};
 pub use info::{Detached, SegmentInfo, State};
 pub use key::{InvalidName, Key, Name};
 pub use options::{Access, CreateOptions, Mode};
+pub use racy_copy::racy_copy;

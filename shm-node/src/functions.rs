@@ -14,11 +14,11 @@ use napi::{
     sys,
 };
 use napi_derive::napi;
-use shm_api::{Access, CreateOptions, Detached, Key, Mode, State};
+use shm_api::{Access, CreateOptions, Detached, Key, Mode, State, racy_copy};
 use std::{
     cell::Cell,
     num::NonZeroUsize,
-    ptr,
+    ptr::{self, NonNull},
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
@@ -304,14 +304,15 @@ fn copy(
         let count = len.min(segment.size().saturating_sub(offset));
         if count > 0 {
             // SAFETY: offset < size, so this stays inside the segment.
-            let inside = unsafe { segment.as_ptr().as_ptr().add(offset) };
+            let inside = unsafe { segment.as_ptr().add(offset) };
+            let outside = NonNull::new(start.cast()).ok_or_else(|| Failure::internal("no such bytes"))?;
             let (from, to) = match direction {
-                Direction::FromSegment => (inside, start.cast()),
-                Direction::IntoSegment => (start.cast(), inside),
+                Direction::FromSegment => (inside, outside),
+                Direction::IntoSegment => (outside, inside),
             };
-            // SAFETY: `count` bytes are valid on both sides; they may overlap, which copy allows. No reference
-            // to either exists in Rust, and JavaScript, whose array it is, waits for us.
-            unsafe { ptr::copy(from, to, count) };
+            // SAFETY: `count` bytes are valid on both sides. No reference to either exists in Rust, and JavaScript,
+            // whose array it is, waits for us.
+            unsafe { racy_copy(from, to, count) };
         }
         Ok(count as f64)
     });

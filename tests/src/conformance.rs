@@ -53,6 +53,7 @@ macro_rules! conformance {
         an_atomic_fits_inside_and_is_aligned_or_is_none
         atomics_of_two_attachments_are_one
         letting_go_in_place_leaves_at_once_and_keeps_the_addresses
+        who_keeps_the_addresses_only_is_no_holder
         letting_go_waits_for_others_only_as_long_as_it_may
         random_keys_differ
         threads_attach_and_detach_one_key
@@ -360,6 +361,17 @@ pub fn letting_go_in_place_leaves_at_once_and_keeps_the_addresses<B: Backend>(ba
     }
     drop(range);
     assert_eq!(all(&next), [7; 9000]);
+}
+
+pub fn who_keeps_the_addresses_only_is_no_holder<B: Backend>(backend: &B) {
+    let key = fresh();
+    let (one, other) = (backend.create(&key, &options(100)).unwrap(), backend.attach(&key).unwrap());
+    let (detached, range) = one.let_go_in_place(Duration::ZERO);
+    assert_eq!(detached, Detached::Outlives(NonZeroUsize::MIN));
+    assert!(matches!(backend.info(&key).unwrap().holders, None | Some(1)));
+    assert_eq!(other.detach(), Detached::Destroyed);
+    assert_missing(backend, &key);
+    drop(range);
 }
 
 pub fn letting_go_waits_for_others_only_as_long_as_it_may<B: Backend>(backend: &B) {

@@ -3,7 +3,8 @@
 use super::Broadcast;
 use crate::protocol::latest::layout::{KIND, MESSAGE, PRODUCER};
 use crate::protocol::{cell::Ordering, lock_word::LockWord};
-use crate::{Live, Owner, SyncError, live, racy_copy::racy_copy};
+use crate::{Live, Owner, SyncError, live};
+use shm_api::racy_copy;
 use std::ptr::NonNull;
 
 /// Sends messages to whoever reads.

@@ -6,8 +6,9 @@ use crate::protocol::{
     cell::Ordering,
     step::{Deadline, drive},
 };
-use crate::{Step, SyncError, racy_copy::racy_copy};
+use crate::{Step, SyncError};
 use shm_api::Access;
+use shm_api::racy_copy;
 use std::{
     ptr::NonNull,
     time::{Duration, Instant},

@@ -1,0 +1,117 @@
+//! Copies between memory of ours and memory that another thread or process may write at the same time.
+
+use std::{hint::black_box, ptr::NonNull};
+
+unsafe extern "C" {
+    /// Of the C library, or of Rust's own runtime where there is none.
+    fn memmove(target: *mut u8, source: *const u8, count: usize) -> *mut u8;
+}
+
+/// Copies `count` bytes that may change meanwhile; they may overlap. What was copied may be torn: whoever calls
+/// checks afterwards, or can live with it.
+///
+/// Rust's own copies must not race with a write. This one may, as the compiler sees no access of Rust's in it: long
+/// ones are made by a function that it knows nothing of, and the words of short ones are volatile.
+///
+/// # Safety
+///
+/// `source` can be read, and `target` written, for as many bytes, and no reference of Rust's to any of them is used
+/// meanwhile, but for the one that the side was made from.
+#[inline]
+pub unsafe fn racy_copy(source: NonNull<u8>, target: NonNull<u8>, count: usize) {
+    if count >= LONG {
+        let copy: unsafe extern "C" fn(*mut u8, *const u8, usize) -> *mut u8 = black_box(memmove);
+        // SAFETY: as the caller promises.
+        unsafe { copy(target.as_ptr(), source.as_ptr(), count) };
+        return;
+    }
+    let mut words = [0u64; LONG / 8];
+    let whole = count / 8;
+    // All is read before anything is written, in case they overlap.
+    for (index, word) in words.iter_mut().enumerate().take(whole) {
+        // SAFETY: eight bytes from there on are inside.
+        *word = unsafe { read(source, index * 8) };
+    }
+    let mut rest = [0u8; 7];
+    for (index, byte) in rest.iter_mut().enumerate().take(count % 8) {
+        // SAFETY: the byte is inside.
+        *byte = unsafe { read(source, whole * 8 + index) };
+    }
+    for (index, word) in words.iter().enumerate().take(whole) {
+        // SAFETY: as above.
+        unsafe { write(target, index * 8, *word) };
+    }
+    for (index, byte) in rest.iter().enumerate().take(count % 8) {
+        // SAFETY: as above.
+        unsafe { write(target, whole * 8 + index, *byte) };
+    }
+}
+
+/// From here on a call costs less than a loop.
+const LONG: usize = 32;
+
+#[repr(C, packed)]
+#[derive(Clone, Copy)]
+struct Unaligned<T>(T);
+
+/// # Safety
+///
+/// A `T` at byte offset `at` can be read; every value of its bytes is one.
+#[inline]
+unsafe fn read<T: Copy>(source: NonNull<u8>, at: usize) -> T {
+    // SAFETY: by the contract.
+    let place: NonNull<Unaligned<T>> = unsafe { source.add(at) }.cast();
+    // SAFETY: by the contract.
+    unsafe { place.read_volatile() }.0
+}
+
+/// # Safety
+///
+/// A `T` at byte offset `at` can be written.
+#[inline]
+unsafe fn write<T>(target: NonNull<u8>, at: usize, value: T) {
+    // SAFETY: by the contract.
+    let place: NonNull<Unaligned<T>> = unsafe { target.add(at) }.cast();
+    // SAFETY: by the contract.
+    unsafe { place.write_volatile(Unaligned(value)) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_and_alignment_is_copied() {
+        let source: Vec<u8> = (0..2000u32).map(|byte| byte as u8).collect();
+        for length in (0..70).chain([511, 512, 513, 1900]) {
+            for shift in 0..9 {
+                let mut target = vec![0xee; 2000];
+                let from = NonNull::from(&source[shift..]).cast();
+                let to = NonNull::from(&mut target[3..]).cast();
+                // SAFETY: both vectors are longer.
+                unsafe { racy_copy(from, to, length) };
+                assert_eq!(target[3..3 + length], source[shift..shift + length]);
+                assert!(target[..3].iter().chain(&target[3 + length..]).all(|&byte| byte == 0xee));
+            }
+        }
+    }
+
+    #[test]
+    fn what_overlaps_is_copied_as_if_it_did_not() {
+        for length in [1, 7, 8, 20, 31, 32, 33, 500] {
+            for (from, to) in [(0, 3), (3, 0), (0, 8), (9, 2)] {
+                let mut bytes: Vec<u8> = (0..600u32).map(|byte| byte as u8).collect();
+                let mut expected = bytes.clone();
+                expected.copy_within(from..from + length, to);
+                let start = NonNull::from(&mut bytes[..]).cast::<u8>();
+                // SAFETY: inside the vector.
+                let source = unsafe { start.add(from) };
+                // SAFETY: inside the vector.
+                let target = unsafe { start.add(to) };
+                // SAFETY: both are inside, for `length` bytes.
+                unsafe { racy_copy(source, target, length) };
+                assert_eq!(bytes, expected);
+            }
+        }
+    }
+}
