@@ -44,7 +44,7 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
     /// As [`create`](Self::create), except that the key is never taken.
     fn create_anywhere(&self, options: &CreateOptions) -> Result<Self::Segment, CreateError> {
         loop {
-            let key = Key::random().map_err(|error| CreateError::NoRandomKey(error.to_string()))?;
+            let key = Key::random()?;
             match self.create(&key, options) {
                 Err(CreateError::Exists { .. }) => {}
                 created => return created,

@@ -105,9 +105,6 @@ pub enum CreateError {
         /// The mode that was asked for.
         mode: Mode,
     },
-    /// The system's random source failed, so no key could be made up.
-    #[error("no random key: {0}")]
-    NoRandomKey(String),
     /// The system refused.
     #[error(transparent)]
     Os(#[from] OsError),

@@ -1,6 +1,10 @@
 //! What a segment is called.
 
+use crate::OsError;
 use std::{cell::RefCell, fmt, num::NonZeroU32};
+
+/// What a failure is called that has no number of its own.
+const EIO: i32 = 5;
 
 /// The name of a segment: an integer, as System V has it, or a string, as POSIX has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,7 +17,11 @@ pub enum Key {
 
 impl Key {
     /// A key from the system's random source, 1 to 2^31-1, so that it is positive as a `key_t` too.
-    pub fn random() -> Result<Self, getrandom::Error> {
+    ///
+    /// # Errors
+    ///
+    /// Where that source fails.
+    pub fn random() -> Result<Self, OsError> {
         thread_local! {
             /// One system call fetches many. A child of a fork has the same ones, and finds them taken.
             static STOCK: RefCell<Vec<NonZeroU32>> = const { RefCell::new(Vec::new()) };
@@ -24,7 +32,10 @@ impl Key {
                     return Ok(Self::Id(id));
                 }
                 let mut bytes = [0; 256];
-                getrandom::fill(&mut bytes)?;
+                getrandom::fill(&mut bytes).map_err(|error| {
+                    OsError::new("getrandom", error.raw_os_error().unwrap_or(EIO))
+                        .advise("Pass a key of your own.")
+                })?;
                 let numbers = bytes
                     .chunks_exact(4)
                     .map(|four| u32::from_ne_bytes([four[0], four[1], four[2], four[3]]));

@@ -216,7 +216,8 @@ fn create(
     let (made, object) = made;
     let hold = Hold::new(lifetime, Some(slot), file, name, object, true);
     let start = made.range.into_start();
-    Ok(PosixSegment { key: key.clone(), name: *name, start, size, access: Access::ReadWrite, hold, holding })
+    let (access, attached) = (Access::ReadWrite, true);
+    Ok(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, holding, attached })
 }
 
 /// Notes that the object of a record exists, where it is known by the record alone.
@@ -281,7 +282,8 @@ fn attach_once(
     step();
     let start = mapping::map(&file_of_object, size, access).map_err(|error| map_failed(&error, key))?;
     let hold = Hold::new(lifetime, slot, file, name, object, false);
-    Ok(Some(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, holding }))
+    let attached = true;
+    Ok(Some(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, holding, attached }))
 }
 
 fn open(key: &Key, name: &CStr, access: Access) -> Result<(OwnedFd, object::Stat), AttachError> {

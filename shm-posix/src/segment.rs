@@ -20,6 +20,8 @@ pub struct PosixSegment {
     pub(crate) access: Access,
     pub(crate) hold: Hold,
     pub(crate) holding: Holding,
+    /// Until it was left, and dropping it has nothing more to do.
+    pub(crate) attached: bool,
 }
 
 // SAFETY: a mapping is the process's, not a thread's, and the pointer is only ever handed out.
@@ -59,7 +61,9 @@ impl PosixSegment {
 
 impl Drop for PosixSegment {
     fn drop(&mut self) {
-        self.unmap();
+        if self.attached {
+            self.unmap();
+        }
     }
 }
 
@@ -88,13 +92,13 @@ unsafe impl Segment for PosixSegment {
         is_current(&self.name, &self.hold)
     }
 
-    fn detach(self) -> Detached {
-        let detached = self.unmap();
-        forget(self);
-        detached
+    fn detach(mut self) -> Detached {
+        self.attached = false;
+        self.unmap()
     }
 
-    fn let_go_in_place(self, patience: Duration) -> (Detached, AddressRange) {
+    fn let_go_in_place(mut self, patience: Duration) -> (Detached, AddressRange) {
+        self.attached = false;
         let range = self.range();
         let patient = self.hold.created_here && !patience.is_zero();
         let let_go = patient && {
@@ -102,7 +106,6 @@ unsafe impl Segment for PosixSegment {
             self.holding.let_go_and_wait(name, object, patience, || range.overlay().is_ok())
         };
         let detached = self.leave(Patience::Bounded, || let_go || range.overlay().is_ok());
-        forget(self);
         (detached, range)
     }
 }
@@ -112,15 +115,4 @@ impl LeaveInSignal for PosixSegment {
         let range = ManuallyDrop::new(self.range()); // the process ends, and its addresses with it
         self.leave(Patience::Until(deadline), || range.overlay().is_ok())
     }
-}
-
-/// Frees what a segment owns besides its mapping.
-fn forget(segment: PosixSegment) {
-    let mut segment = ManuallyDrop::new(segment);
-    // SAFETY: `drop` will not run, and nothing uses the fields again.
-    unsafe { std::ptr::drop_in_place(&raw mut segment.key) };
-    // SAFETY: as above.
-    unsafe { std::ptr::drop_in_place(&raw mut segment.hold) };
-    // SAFETY: as above.
-    unsafe { std::ptr::drop_in_place(&raw mut segment.holding) };
 }

@@ -175,7 +175,7 @@ fn create(
         // SAFETY: it was just attached with that size.
         unsafe { shm_lifetime::ask_for_huge_pages(attachment.start(), size) };
     }
-    Ok(SysVSegment { key: key.clone(), id, attachment, size, hold })
+    Ok(SysVSegment { key: key.clone(), id, attachment, size, hold, attached: true })
 }
 
 /// `None`: what was looked up changed before it was locked; look again.
@@ -227,7 +227,7 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
         Err(errno) => return Err(attach_failed(errno, key).into()),
     };
     let hold = Hold::new(lifetime, slot, file, &name, found.0 as u64, false);
-    Ok(Some(SysVSegment { key: key.clone(), id, attachment, size, hold }))
+    Ok(Some(SysVSegment { key: key.clone(), id, attachment, size, hold, attached: true }))
 }
 
 fn is_ours(pid_namespace: u64, lifetime: &Lifetime) -> bool {

@@ -23,6 +23,8 @@ pub struct SysVSegment {
     pub(crate) attachment: Attachment,
     pub(crate) size: NonZeroUsize,
     pub(crate) hold: Hold,
+    /// Until it was left, and dropping it has nothing more to do.
+    pub(crate) attached: bool,
 }
 
 // SAFETY: a mapping is the process's, not a thread's, and the pointer is only ever handed out.
@@ -67,7 +69,9 @@ impl SysVSegment {
 
 impl Drop for SysVSegment {
     fn drop(&mut self) {
-        self.unmap();
+        if self.attached {
+            self.unmap();
+        }
     }
 }
 
@@ -96,19 +100,18 @@ unsafe impl Segment for SysVSegment {
         sys::find(self.id) == Ok(self.object())
     }
 
-    fn detach(self) -> Detached {
-        let detached = self.unmap();
-        forget(self);
-        detached
+    fn detach(mut self) -> Detached {
+        self.attached = false;
+        self.unmap()
     }
 
-    fn let_go_in_place(self, patience: Duration) -> (Detached, AddressRange) {
+    fn let_go_in_place(mut self, patience: Duration) -> (Detached, AddressRange) {
+        self.attached = false;
         if self.hold.created_here && !patience.is_zero() {
             self.wait_for_others(patience);
         }
         let range = self.range();
         let detached = self.leave(Patience::Bounded, || self.attachment.let_go(&range));
-        forget(self);
         (detached, range)
     }
 }
@@ -118,13 +121,4 @@ impl LeaveInSignal for SysVSegment {
         let range = ManuallyDrop::new(self.range()); // the process ends, and its addresses with it
         self.leave(Patience::Until(deadline), || self.attachment.let_go(&range))
     }
-}
-
-/// Frees what a segment owns besides its attachment.
-fn forget(segment: SysVSegment) {
-    let mut segment = ManuallyDrop::new(segment);
-    // SAFETY: `drop` will not run, and nothing uses the fields again.
-    unsafe { std::ptr::drop_in_place(&raw mut segment.key) };
-    // SAFETY: as above.
-    unsafe { std::ptr::drop_in_place(&raw mut segment.hold) };
 }
