@@ -11,7 +11,7 @@ use shm_api::{
     AttachError, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached, InvalidKey, Key,
     List, Mode, OsError, SegmentInfo, State, Sweep,
 };
-use shm_lifetime::{Hold, Lifetime, Patience, Record, RecordName, step};
+use shm_lifetime::{Hold, Lifetime, Patience, Record, RecordName, check_room, step};
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
@@ -46,6 +46,9 @@ unsafe impl Backend for SysV {
         let mode = options.permissions();
         if mode.bits() & 0o400 == 0 {
             return Err(CreateError::Unreadable { key: key.clone(), mode });
+        }
+        if options.reserves() {
+            check_room("shmget", options.size().get() as u64).map_err(|error| error.on(key))?;
         }
         let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
         lifetime.sweep_once::<SysVKernel>();

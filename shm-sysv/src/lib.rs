@@ -16,7 +16,8 @@
 //! ```
 //!
 //! What to know of it: a read-only attachment (`SHM_RDONLY`) ends the process on a write, so there is none
-//! here; keys are integers only; room cannot be reserved, as the kernel has no call for it.
+//! here; keys are integers only; the kernel has no call that reserves room, so that a segment which asks for it is
+//! compared with the memory that there is, and its pages are taken as they are touched.
 //!
 //! On macOS this compiles and has never run. There a listing shows what the ledger has, and the system's own limits
 //! are small.

@@ -135,18 +135,17 @@ fn a_reservation_beyond_the_memory_cgroup_is_an_error_and_not_a_kill() {
     let Some(group) = Group::new("64M") else {
         return skip("no memory cgroup of version 1 can be made");
     };
-    let (mut one, key) = (actor(), key("posix"));
-    group.add(&one);
-    let message = one.no(&format!("posix create s {key} {}", 128 << 20), "ENOMEM");
-    assert!(message.contains("memory cgroup"), "{message}");
-    one.no(&format!("posix info {key}"), "NotFound");
-    one.ok(&format!("posix create s {key} {}", 16 << 20));
-    assert_eq!(one.ok("posix fill s"), (16 << 20).to_string());
-    assert_eq!(one.ok("posix detach s"), "destroyed");
-    one.ok(&format!("posix create s {key} {} no-reserve", 128 << 20));
-    assert_eq!(one.ok("posix detach s"), "destroyed");
-    // System V cannot reserve, so there is nothing to refuse.
-    one.ok(&format!("sysv create s {} {}", self::key("sysv"), 128 << 20));
-    assert_eq!(one.ok("sysv detach s"), "destroyed");
-    one.end();
+    for backend in ["sysv", "posix"] {
+        let (mut one, key) = (actor(), key(backend));
+        group.add(&one);
+        let message = one.no(&format!("{backend} create s {key} {}", 128 << 20), "ENOMEM");
+        assert!(message.contains("memory cgroup"), "{message}");
+        one.no(&format!("{backend} info {key}"), "NotFound");
+        one.ok(&format!("{backend} create s {key} {}", 16 << 20));
+        assert_eq!(one.ok(&format!("{backend} fill s")), (16 << 20).to_string());
+        assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
+        one.ok(&format!("{backend} create s {key} {} no-reserve", 128 << 20));
+        assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
+        one.end();
+    }
 }
