@@ -15,7 +15,7 @@ const { PERSIST, RESERVE, HUGE_PAGES, VIEW, READ_ONLY } = parse.flags;
 function create(sizeOrOptions, type) {
   const options =
     typeof sizeOrOptions === 'object' && sizeOrOptions !== null
-      ? parse.createOptions(sizeOrOptions)
+      ? parse.createOptions(sizeOrOptions, type)
       : parse.createArguments(sizeOrOptions, type);
   prepare();
   const { backend, key, size, mode, flags } = options;
@@ -25,7 +25,7 @@ function create(sizeOrOptions, type) {
 function get(target, type) {
   const options = parse.getArguments(target, type);
   prepare();
-  return handOut(native.attach(options.backend, options.key, options.flags), options);
+  return handOut(native.attach(options.backend, options.key, options.flags, options.number), options);
 }
 
 function handOut(attached, { backend, type, flags }) {
@@ -47,9 +47,12 @@ function detachAll() {
 }
 
 function destroy(target) {
-  const { backend, key } = parse.target(target);
-  return native.destroy(backend, key);
+  const { backend, key, number } = parse.target(target);
+  return !isReplaced(number) && native.destroy(backend, key);
 }
+
+// The key of a view that is attached may have gone to another segment, which is not meant.
+const isReplaced = (number) => number !== undefined && native.isReplaced(number);
 
 function read(target, offset, bytes) {
   return copy(native.read, target, offset, bytes, 'target');
@@ -60,8 +63,8 @@ function write(target, offset, bytes) {
 }
 
 function copy(move, target, offset, bytes, name) {
-  const { backend, key } = parse.target(target);
-  const moved = move(backend, key, parse.offset(offset), parse.bytes(name, bytes));
+  const { backend, key, number } = parse.target(target);
+  const moved = move(backend, key, number, parse.offset(offset), parse.bytes(name, bytes));
   if (moved < 0) throw errors.notAttached(key);
   return moved;
 }
@@ -71,8 +74,8 @@ function list() {
 }
 
 function info(target) {
-  const { backend, key } = parse.target(target);
-  const found = native.info(backend, key);
+  const { backend, key, number } = parse.target(target);
+  const found = isReplaced(number) ? null : native.info(backend, key);
   return found === null ? null : toInfo(found);
 }
 

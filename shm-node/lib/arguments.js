@@ -3,6 +3,7 @@
 // Arguments: the positional forms of the original contract and the options object, to plain values for Rust.
 
 const { MAX_LENGTH } = require('buffer').constants;
+const { isAnyArrayBuffer } = require('util').types;
 const errors = require('./errors.js');
 const native = require('./native.js');
 const { attachments } = require('./views.js');
@@ -43,7 +44,9 @@ function createArguments(size, type) {
   return { backend: 0, key: undefined, size, type: parsed, mode: 0o600, flags: flags.RESERVE | flags.VIEW };
 }
 
-function createOptions(options) {
+function createOptions(options, second) {
+  if (ArrayBuffer.isView(options) || Array.isArray(options)) throw errors.wrongType('size', 'a number or an object', options);
+  noSecond(second);
   const { size, length, type, key, mode, backend, persist, reserve, hugePages, view } = options;
   const parsed = typeOf(type);
   const viewFlag = flag('view', view, flags.VIEW, true);
@@ -64,8 +67,14 @@ function createOptions(options) {
   };
 }
 
+// The options have it all; what comes after them would be ignored.
+function noSecond(value) {
+  if (value !== undefined) throw errors.wrongValue('type', value, 'belongs into the options');
+}
+
 function getArguments(first, second) {
   const isOptions = typeof first === 'object' && first !== null && !ArrayBuffer.isView(first);
+  if (isOptions) noSecond(second);
   const { type, readOnly, view } = isOptions ? first : { type: second };
   return {
     ...target(first),
@@ -74,7 +83,7 @@ function getArguments(first, second) {
   };
 }
 
-// What a segment is named by: a key, a view of it, or { key, backend }.
+// What a segment is named by: a key, a view of it (whose attachment has a number), or { key, backend }.
 function target(value) {
   if (ArrayBuffer.isView(value)) return attachmentOf(value);
   const named = typeof value === 'object' && value !== null ? value : { key: value };
@@ -121,8 +130,10 @@ function offset(value) {
 }
 
 function bytes(name, value) {
+  // No byte, and perhaps detached: then nothing can be made over it.
+  if (value?.byteLength === 0) return new Uint8Array(0);
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return new Uint8Array(value);
+  if (isAnyArrayBuffer(value)) return new Uint8Array(value);
   throw errors.wrongType(name, 'a Buffer, a typed array, a DataView or an ArrayBuffer', value);
 }
 

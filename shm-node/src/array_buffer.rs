@@ -33,7 +33,27 @@ impl SharedBuffer {
     /// `size` bytes from `start` on lie in an attached segment, and it is let go in place only, into
     /// [`Self::detach`] or [`Self::abandon`].
     pub(crate) unsafe fn new(env: Env, start: NonNull<u8>, size: usize) -> Result<Self, Failure> {
-        let addresses = Addresses::default();
+        // SAFETY: by the caller's promise.
+        unsafe { Self::over(env, start, size, Addresses::default()) }
+    }
+
+    /// Makes another one, where `transfer()` has moved the memory of this one to an object that we do not know.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::new`].
+    pub(crate) unsafe fn renewed(&self, env: Env, start: NonNull<u8>, size: usize) -> Result<Self, Failure> {
+        // SAFETY: by the caller's promise.
+        let renewed = unsafe { Self::over(env, start, size, self.addresses.clone()) }?;
+        // SAFETY: made in `over`, and its owner replaces it by the new one.
+        check(unsafe { sys::napi_delete_reference(env.raw(), self.reference) })?;
+        Ok(renewed)
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::new`].
+    unsafe fn over(env: Env, start: NonNull<u8>, size: usize, addresses: Addresses) -> Result<Self, Failure> {
         let (external, object) = (share(&addresses), share(&addresses));
         let mut buffer = ptr::null_mut();
         // SAFETY: the memory is mapped until both finalizers have run, by the caller's promise and `Addresses`.
@@ -83,6 +103,14 @@ impl SharedBuffer {
         // SAFETY: the reference lives until `detach`.
         check(unsafe { sys::napi_get_reference_value(env.raw(), self.reference, &raw mut value) })?;
         Ok(value)
+    }
+
+    /// Whether JavaScript has emptied it.
+    pub(crate) fn is_moved(&self, env: Env) -> Result<bool, Failure> {
+        let (value, mut is_detached) = (self.value(env)?, false);
+        // SAFETY: a value of this environment, and a place of ours.
+        check(unsafe { sys::napi_is_detached_arraybuffer(env.raw(), value, &raw mut is_detached) })?;
+        Ok(is_detached)
     }
 
     /// Makes every view of it empty. The segment was let go into `range`.

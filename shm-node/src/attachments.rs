@@ -131,15 +131,17 @@ pub(crate) fn describe(number: Number) -> Option<(Key, usize)> {
 pub(crate) fn buffer(env: Env, number: Number) -> Result<sys::napi_value, Failure> {
     with(|all| {
         let missing = || Failure::internal("no such attachment");
-        let attachment = all.by_number.get_mut(&number).ok_or_else(missing)?;
-        if attachment.buffer.is_none() {
-            let segment = attachment.held.segment();
-            // SAFETY: the data lies inside the segment.
-            let start = unsafe { segment.as_ptr().add(attachment.data.offset) };
+        let Attachment { held, data, buffer, .. } = all.by_number.get_mut(&number).ok_or_else(missing)?;
+        // SAFETY: the data lies inside the segment.
+        let start = unsafe { held.segment().as_ptr().add(data.offset) };
+        let new = match &*buffer {
             // SAFETY: `detach` and `abandon` below let the segment go in place, into the buffer.
-            attachment.buffer = Some(unsafe { SharedBuffer::new(env, start, attachment.data.size) }?);
-        }
-        attachment.buffer.as_ref().expect("just made").value(env)
+            None => unsafe { SharedBuffer::new(env, start, data.size) }?,
+            // SAFETY: as above.
+            Some(old) if old.is_moved(env)? => unsafe { old.renewed(env, start, data.size) }?,
+            Some(buffer) => return buffer.value(env),
+        };
+        buffer.insert(new).value(env)
     })
 }
 

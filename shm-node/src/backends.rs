@@ -1,6 +1,6 @@
 //! The backends that are built in, as one type.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, mappings};
 use shm_api::{
     Access, AttachError, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached, Key,
     LeaveInSignal, List, OsError, Segment, SegmentInfo, Sweep,
@@ -149,6 +149,7 @@ pub(crate) fn create(
     key: Option<&Key>,
     options: &CreateOptions,
 ) -> Result<AnySegment, CreateError> {
+    mappings::check().map_err(|error| key.map_or(error.clone(), |key| error.on(key)))?;
     with_backend!(kind, backend => match key {
         Some(key) => backend.create(key, options).map(AnySegment::from),
         None => backend.create_anywhere(options).map(AnySegment::from),
@@ -156,6 +157,7 @@ pub(crate) fn create(
 }
 
 pub(crate) fn attach(kind: Kind, key: &Key, access: Access) -> Result<AnySegment, Failure> {
+    mappings::check().map_err(|error| error.on(key))?;
     match access {
         Access::ReadWrite => Ok(with_backend!(kind, backend => backend.attach(key).map(AnySegment::from)?)),
         Access::ReadOnly => attach_read_only(kind, key),

@@ -94,10 +94,20 @@ pub fn create(
     })
 }
 
-/// Attaches a segment, or finds this thread's attachment of it. `None`: there is no such segment.
+/// Attaches a segment, or finds this thread's attachment of it, by its number or by the key. `None`: there is no such
+/// segment.
 #[napi(ts_return_type = "Attached | null")]
-pub fn attach(env: Env, backend: u32, key: JsKey, flags: u32) -> Result<Option<Attached>> {
+pub fn attach(
+    env: Env,
+    backend: u32,
+    key: JsKey,
+    flags: u32,
+    number: Option<Number>,
+) -> Result<Option<Attached>> {
     answer(env, || {
+        if let Some(number) = number.filter(|number| attachments::name(*number).is_some()) {
+            return hand_out(env, number, flags);
+        }
         let kind = Kind::from_index(backend)?;
         let key = to_key(key)?;
         let access = if flags & READ_ONLY != 0 { Access::ReadOnly } else { Access::ReadWrite };
@@ -250,16 +260,44 @@ pub fn sweep(env: Env) -> Result<u32> {
     plain(env, || Kind::ALL.iter().try_fold(0, |sum, kind| Ok(sum + backends::sweep(*kind)? as u32)))
 }
 
-/// Copies from an attached segment into `target`; returns how many bytes. -1: it is not attached.
+/// Copies from an attached segment, named by number or by key, into `target`; returns how many bytes. -1: it is not
+/// attached.
 #[napi]
-pub fn read(env: Env, backend: u32, key: JsKey, offset: f64, target: Object<'_>) -> Result<f64> {
-    plain(env, || copy(env, backend, key, offset, &target, Direction::FromSegment))
+pub fn read(
+    env: Env,
+    backend: u32,
+    key: JsKey,
+    number: Option<Number>,
+    offset: f64,
+    target: Object<'_>,
+) -> Result<f64> {
+    plain(env, || copy(env, found(backend, key, number)?, offset, &target, Direction::FromSegment))
 }
 
-/// Copies `source` into an attached segment; returns how many bytes. -1: it is not attached.
+/// Copies `source` into an attached segment, as [`read`].
 #[napi]
-pub fn write(env: Env, backend: u32, key: JsKey, offset: f64, source: Object<'_>) -> Result<f64> {
-    plain(env, || copy(env, backend, key, offset, &source, Direction::IntoSegment))
+pub fn write(
+    env: Env,
+    backend: u32,
+    key: JsKey,
+    number: Option<Number>,
+    offset: f64,
+    source: Object<'_>,
+) -> Result<f64> {
+    plain(env, || copy(env, found(backend, key, number)?, offset, &source, Direction::IntoSegment))
+}
+
+fn found(backend: u32, key: JsKey, number: Option<Number>) -> std::result::Result<Option<Number>, Failure> {
+    if number.is_some() {
+        return Ok(number);
+    }
+    Ok(attachments::of_key(Kind::from_index(backend)?, &to_key(key)?).first().copied())
+}
+
+/// Whether an attachment's key has gone, or leads to another segment by now.
+#[napi]
+pub fn is_replaced(number: Number) -> bool {
+    attachments::with_segment(number, |segment| !segment.is_current()).unwrap_or(false)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -271,16 +309,13 @@ enum Direction {
 /// `bytes` is a `Uint8Array`, which may itself be a view of the same segment.
 fn copy(
     env: Env,
-    backend: u32,
-    key: JsKey,
+    number: Option<Number>,
     offset: f64,
     bytes: &Object<'_>,
     direction: Direction,
 ) -> std::result::Result<f64, Failure> {
     use napi::JsValue;
-    let key = to_key(key)?;
-    let numbers = attachments::of_key(Kind::from_index(backend)?, &key);
-    let Some(number) = numbers.first().copied() else { return Ok(-1.0) };
+    let Some(number) = number else { return Ok(-1.0) };
     let (mut len, mut start) = (0, ptr::null_mut());
     // SAFETY: the pointers are ours to write to; what we do not ask for is null.
     check(unsafe {
@@ -297,7 +332,8 @@ fn copy(
     let copied = attachments::with_segment(number, |segment| {
         if direction == Direction::IntoSegment && segment.access() == Access::ReadOnly {
             return Err(Failure::Value(format!(
-                "segment {key} is attached read-only: get it without `readOnly`"
+                "segment {} is attached read-only: get it without `readOnly`",
+                segment.key()
             )));
         }
         let offset = offset as usize;

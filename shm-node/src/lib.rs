@@ -6,6 +6,7 @@
 //! | `backends` | the backends that are built in, as one type |
 //! | `attachments` | what this thread has attached, by key and by number |
 //! | `layout` | which bytes of a segment are its data |
+//! | `mappings` | how many mappings this process can still make |
 //! | `table` | what the whole process has attached, for the handlers that end it |
 //! | `coordination` | what JavaScript's locks and rings call to sleep, to wake, and to ask who is alive |
 //! | `waits` | waiting without blocking JavaScript |
@@ -27,6 +28,7 @@ mod endings;
 mod failure;
 pub mod functions;
 mod layout;
+mod mappings;
 mod signals;
 mod table;
 mod waits;

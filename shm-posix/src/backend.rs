@@ -52,7 +52,7 @@ unsafe impl Backend for Posix {
         }
         if options.reserves() {
             let size = options.size().get() as u64;
-            check_room(object::MAKE, size).map_err(|error| error.on(key))?;
+            check_room(object::RESERVE, size).map_err(|error| error.on(key))?;
         }
         let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
         lifetime.sweep_once::<PosixKernel>();
@@ -149,7 +149,7 @@ impl Made {
     ) -> Result<Self, CreateError> {
         let size = options.size();
         if options.reserves() && options.wants_huge_pages() {
-            object::check_free(&file, size.get() as u64).map_err(|errno| refused(errno, key, size))?;
+            object::check_free(&file, size.get() as u64).map_err(|error| refused(&error, key, size))?;
         }
         let start = mapping::map(&file, size, Access::ReadWrite).map_err(|error| map_failed(&error, key))?;
         // SAFETY: the mapping was left to us just now.
@@ -159,7 +159,7 @@ impl Made {
             unsafe { shm_lifetime::ask_for_huge_pages(start, size) };
             if options.reserves() {
                 // What the huge pages did not cover.
-                object::reserve(&file, size.get() as u64).map_err(|errno| refused(errno, key, size))?;
+                object::reserve(&file, size.get() as u64).map_err(|error| refused(&error, key, size))?;
             }
         }
         Ok(Self { file, stat, range })
@@ -177,7 +177,7 @@ fn create(
     // fallocate pins small pages, so huge ones are asked for first.
     let reserve = options.reserves() && !options.wants_huge_pages();
     let taken = || CreateError::Exists { key: key.clone() };
-    let no_room = |errno| CreateError::from(refused(errno, key, size));
+    let not_made = |error| CreateError::from(refused(&error, key, size));
     let lock = || lifetime.lock_to_create::<PosixKernel>(name, shared).map_err(|error| error.on(key));
 
     // Finding room may take long, so it is done without the lock, but not for a name that is taken.
@@ -186,7 +186,7 @@ fn create(
     if slow && exists() && (lock()?.is_none() || exists()) {
         return Err(taken());
     }
-    let unnamed = object::make_unnamed(bytes, mode, reserve).map_err(no_room)?;
+    let unnamed = object::make_unnamed(bytes, mode, reserve).map_err(not_made)?;
     let unnamed = unnamed.map(|made| Made::of(made, key, options)).transpose()?;
 
     let Some(_lock) = lock()? else { return Err(taken()) };
@@ -196,19 +196,22 @@ fn create(
     record.object = unnamed.as_ref().map(|made| made.stat.identity_when_made(&record));
     let holding = Holding::begin(lifetime, file, name, record.created).map_err(|error| error.on(key))?;
     let (slot, made) = lifetime.record(&record, |slot| {
-        let failed = |errno| if errno == Errno::EEXIST { taken() } else { no_room(errno) };
+        let failed = |error: object::Failed| match error.errno {
+            Errno::EEXIST => taken(),
+            _ => not_made(error),
+        };
         let named = |made: Made| object::publish(&made.file, name.as_c_str()).map(|()| made);
         let made = match unnamed.map(named) {
             Some(Ok(made)) => made,
             // The system has no unnamed objects, or no /proc to name them through.
-            None | Some(Err(Errno::ENOENT)) => {
+            None | Some(Err(object::Failed { errno: Errno::ENOENT, .. })) => {
                 let note = || note(lifetime, slot, &record);
                 let made = object::make_named(name.as_c_str(), bytes, mode, reserve, note).map_err(failed)?;
                 Made::of(made, key, options).inspect_err(|_| {
                     let _ = object::unlink(name.as_c_str());
                 })?
             }
-            Some(Err(errno)) => return Err(failed(errno)),
+            Some(Err(error)) => return Err(failed(error)),
         };
         let object = made.stat.identity_when_made(&record);
         Ok(((made, object), object))
@@ -310,14 +313,18 @@ fn open(key: &Key, name: &CStr, access: Access) -> Result<(OwnedFd, object::Stat
 pub(crate) fn describe(key: &Key) -> Result<Option<SegmentInfo>, Errno> {
     let Ok(name) = name::of_key(key) else { return Ok(None) };
     let found = object::look_up(name.as_c_str())?.filter(object::Stat::is_object);
-    let (Some(stat), Ok(lifetime)) = (found, Lifetime::current()) else { return Ok(None) };
-    let record = lifetime.recorded(&name).map(|(_, record)| record);
+    let Some(stat) = found else { return Ok(None) };
+    // Without its files the library knows of no record, but the object is there all the same.
+    let lifetime = Lifetime::current().ok();
+    let record = lifetime.as_ref().and_then(|lifetime| lifetime.recorded(&name)).map(|(_, record)| record);
+    let uid = lifetime.as_ref().map_or_else(|| nix::unistd::geteuid().as_raw(), |lifetime| lifetime.uid());
     let mode = Mode::new(stat.mode()).expect("mode() masks the nine bits");
-    let size = stat.exact_size(lifetime.uid(), record.as_ref()) as u64;
+    let size = stat.exact_size(uid, record.as_ref()) as u64;
     let mut info = SegmentInfo::new(key.clone(), size, mode, stat.uid(), stat.gid());
     info.created = stat.changed();
-    let object = stat.identity(lifetime.uid(), || record);
-    if let Some(record) = record.filter(|record| record.object == Some(object)) {
+    let object = stat.identity(uid, || record);
+    if let (Some(lifetime), Some(record)) = (lifetime, record.filter(|record| record.object == Some(object)))
+    {
         info.creator = Some(record.pid);
         info.created = UNIX_EPOCH.checked_add(Duration::from_nanos(record.created));
         info.state = state(&lifetime, &name, &record);
@@ -335,7 +342,7 @@ fn state(lifetime: &Lifetime, name: &RecordName, record: &Record) -> State {
     if is_orphan(lifetime, record) { State::Orphan } else { State::Held }
 }
 
-fn refused(errno: Errno, key: &Key, size: NonZeroUsize) -> OsError {
+fn refused(&object::Failed { call, errno }: &object::Failed, key: &Key, size: NonZeroUsize) -> OsError {
     let advice = match errno {
         Errno::EMFILE | Errno::ENFILE => {
             "Too many open files (`ulimit -n`): close some, or raise the limit.".into()
@@ -343,7 +350,7 @@ fn refused(errno: Errno, key: &Key, size: NonZeroUsize) -> OsError {
         Errno::ENOMEM => format!("Asked for {size} bytes: the system has not that much memory left."),
         _ => object::advise_to_make(errno, size),
     };
-    failed(object::MAKE, errno, key).advise(advice)
+    failed(call, errno, key).advise(advice)
 }
 
 fn open_failed(errno: Errno, key: &Key) -> OsError {

@@ -249,7 +249,7 @@ fn find(key: &Key, id: NonZeroU32) -> Result<sys::Id, AttachError> {
 fn unknown<T>(errno: Errno, key: &Key) -> Result<Option<T>, AttachError> {
     match errno {
         Errno::EINVAL | Errno::EIDRM => Ok(None),
-        errno => Err(attach_failed(errno, key).into()),
+        errno => Err(failed("shmctl", errno, key).advise(limits::advise_to_attach(errno)).into()),
     }
 }
 

@@ -221,6 +221,44 @@ describe('detach', () => {
     }
   });
 
+  it('a view names its own segment, though its key means another by now', () => {
+    for (const backend of built) {
+      const old = shm.create({ size: 8, backend, type: 'Uint8Array' });
+      const target = { key: old.key, backend };
+      shm.destroy(target);
+      const current = shm.create({ size: 16, ...target, type: 'Uint8Array' });
+      assert.equal(shm.write(old, 1, Buffer.from([9])), 1);
+      assert.deepEqual([old[1], current[1]], [9, 0]);
+      const read = Buffer.alloc(2);
+      assert.equal(shm.read(old, 0, read), 2);
+      assert.equal(read[1], 9);
+      assert.equal(shm.get(old, 'Uint16Array')[0], 9 << 8);
+      assert.equal(shm.info(old), null);
+      assert.equal(shm.destroy(old), false);
+      assert.equal(shm.info(current).size, 16, 'it was left alone');
+      shm.detach(old);
+      assert.equal(shm.info(old).size, 16, 'a view that is detached is no more than its key');
+      assert.equal(shm.detach(current), 0);
+    }
+  });
+
+  it('a view can be had again after transfer moved its memory', () => {
+    for (const backend of built) {
+      const view = shm.create({ size: 64, backend });
+      view[0] = 7;
+      const { buffer } = view;
+      try {
+        structuredClone(buffer, { transfer: [buffer] });
+      } catch (error) {
+        assert.equal(error.name, 'DataCloneError'); // this runtime moves no such memory
+      }
+      const again = shm.get({ key: view.key, backend });
+      assert.equal(again[0], 7);
+      assert.equal(shm.detach({ key: view.key, backend }), 0);
+      assert.deepEqual([view.length, again.length], [0, 0]);
+    }
+  });
+
   it('a destroyed segment whose key is free cannot be had by get', () => {
     for (const backend of built) {
       const view = shm.create({ size: 64, backend });
@@ -440,6 +478,20 @@ describe('readOnly', () => {
       [{ key, backend: 'posix' }],
     );
     assert.equal(code, 'ERR_INVALID_ARG_VALUE');
+  });
+
+  it('is what a read-only view stands for, whatever else has its segment', needs('posix'), () => {
+    const view = shm.create({ size: 8, backend: 'posix', type: 'Uint8Array' });
+    const readOnly = shm.get({ key: view.key, backend: 'posix', readOnly: true, type: 'Uint8Array' });
+    assert.throws(() => shm.write(readOnly, 0, Buffer.from([1])), { code: 'ERR_INVALID_ARG_VALUE' });
+    readOnly[0] = 5;
+    shm.get(readOnly)[1] = 6;
+    const read = Buffer.alloc(2);
+    shm.read(readOnly, 0, read);
+    assert.deepEqual([...read], [5, 6]);
+    assert.deepEqual([view[0], view[1]], [0, 0]);
+    shm.detach(view);
+    shm.detach(readOnly);
   });
 
   it('is ENOTSUP on System V, which has no safe form of it', needs('sysv'), () => {

@@ -88,6 +88,27 @@ describe('a limit of the system', () => {
     assert.deepEqual(seen, [8, 'Error', 'ENOSPC', 'shmget', true, 0, 64]);
   });
 
+  it('on mappings is ENOMEM before Node itself has none left', { skip: needsRoot().skip || needs('posix').skip }, async () => {
+    const seen = await ask(
+      async (shm) => {
+        const views = [];
+        try {
+          for (;;) views.push(shm.create({ size: 1, backend: 'posix' }));
+        } catch ({ name, code, syscall, message }) {
+          const left = Array.from({ length: 1e6 }, (_, i) => ({ i })).length; // V8 goes on
+          for (const view of views.splice(100)) shm.detach(view);
+          gc(); // the addresses go with the views
+          await new Promise((resolve) => setTimeout(resolve, 10));
+          const again = shm.create({ size: 1, backend: 'posix' }).length;
+          ready([name, code, syscall, message.includes('vm.max_map_count'), left, again, shm.detachAll()]);
+        }
+      },
+      [],
+      { under: privately('1g'), env: { SHM_NODE_QUIET: '1' }, flags: ['--expose-gc'] },
+    );
+    assert.deepEqual(seen, ['Error', 'ENOMEM', 'mmap', true, 1e6, 1, 101]);
+  });
+
   it('on descriptors is EMFILE, and what was held is still there', needs('posix'), async () => {
     const seen = await ask(
       (shm) => {

@@ -3,7 +3,7 @@
 // Everything that is wrong is a typed error, never a coerced value, and a call that throws creates nothing.
 
 const assert = require('node:assert/strict');
-const { constants } = require('node:buffer');
+const { MAX_LENGTH } = require('node:buffer').constants;
 const { after, describe, it } = require('node:test');
 const { built, mine, newKey, newName, shm } = require('./support.js');
 
@@ -113,8 +113,8 @@ describe('a size', () => {
   it('cannot go with a length', () => refused(() => shm.create({ size: 8, length: 8 }), VALUE));
 
   it('is bounded by what a buffer of this runtime can hold', () => {
-    if (constants.MAX_LENGTH < Number.MAX_SAFE_INTEGER) refused(() => shm.create({ size: constants.MAX_LENGTH + 1 }), RANGE);
-    refused(() => shm.create({ length: constants.MAX_LENGTH, type: Float64Array }), RANGE);
+    if (MAX_LENGTH < Number.MAX_SAFE_INTEGER) refused(() => shm.create({ size: MAX_LENGTH + 1 }), RANGE);
+    refused(() => shm.create({ length: MAX_LENGTH, type: Float64Array }), RANGE);
   });
 
   for (const backend of built) {
@@ -148,6 +148,32 @@ describe('a view', () => {
   it('over all of the memory, or a part of it, is as good as the first', () => {
     assert.equal(shm.info(kept.subarray(8)).key, kept.key);
     assert.equal(shm.info(new DataView(kept.buffer)).key, kept.key);
+  });
+});
+
+describe('options', () => {
+  it('are an object, and no array or view', () => {
+    for (const value of [[8], Buffer.alloc(8), new DataView(new ArrayBuffer(8))]) refused(() => shm.create(value), TYPE);
+  });
+
+  it('have nothing after them', () => {
+    refused(() => shm.create({ size: 8 }, 'Int16Array'), VALUE);
+    refused(() => shm.get({ key: kept.key }, 'Int16Array'), VALUE);
+  });
+});
+
+describe('a segment larger than a buffer can be', { skip: MAX_LENGTH > 2 ** 40 && 'this runtime has buffers of any size' }, () => {
+  it('is refused as a view, and stays as it was', () => {
+    for (const backend of built) {
+      const target = shm.create({ size: MAX_LENGTH + 8, backend, view: false, reserve: false });
+      const named = { key: target.key, backend };
+      shm.write(named, MAX_LENGTH, Buffer.from('kept'));
+      refused(() => shm.get(named), RANGE);
+      const read = Buffer.alloc(4);
+      shm.read(named, MAX_LENGTH, read);
+      assert.equal(read.toString(), 'kept');
+      assert.equal(shm.detach(named), 0);
+    }
   });
 });
 

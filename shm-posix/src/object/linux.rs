@@ -1,5 +1,6 @@
 //! Objects are files.
 
+use super::Failed;
 use nix::{
     errno::Errno,
     fcntl::{AT_FDCWD, AtFlags, FallocateFlags, OFlag, fallocate},
@@ -21,8 +22,8 @@ use std::{
 /// The most bytes of a name, its slash counted.
 pub(crate) const LONGEST_NAME: usize = 256;
 
-/// What makes an object as large as it is to be.
-pub(crate) const MAKE: &str = "fallocate";
+/// What finds an object its room.
+pub(crate) const RESERVE: &str = "fallocate";
 
 /// What `stat` tells of an object.
 #[derive(Clone, Copy)]
@@ -103,7 +104,11 @@ pub(crate) fn open(name: &CStr, access: OFlag) -> Result<(OwnedFd, Stat), Errno>
 pub(crate) fn look_up(name: &CStr) -> Result<Option<Stat>, Errno> {
     let path = path(name);
     let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::ENAMETOOLONG)?;
-    Ok(lstat(path).ok().map(Stat))
+    match lstat(path) {
+        Ok(stat) => Ok(Some(Stat(stat))),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// The device of our objects, which are known by their inodes on it; 0 is unknown.
@@ -117,28 +122,29 @@ pub(crate) fn unlink(name: &CStr) -> Result<(), Errno> {
 }
 
 /// Makes an object without a name, so that no reader ever sees it half done. `None`: the system cannot.
-pub(crate) fn make_unnamed(size: u64, mode: u32, reserve: bool) -> Result<Option<(OwnedFd, Stat)>, Errno> {
+pub(crate) fn make_unnamed(size: u64, mode: u32, reserve: bool) -> Result<Option<(OwnedFd, Stat)>, Failed> {
     let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
     match nix::fcntl::open(FOLDER, flags, Mode::from_bits_truncate(0o600)) {
         // open(2), O_TMPFILE: EISDIR or ENOENT before Linux 3.11, EOPNOTSUPP where the file system has no such
         // thing.
         Err(Errno::EISDIR | Errno::ENOENT | Errno::EOPNOTSUPP) => Ok(None),
-        opened => fill(opened?, size, mode, reserve).map(Some),
+        opened => fill(opened.map_err(Failed::of("open"))?, size, mode, reserve).map(Some),
     }
 }
 
 /// Gives an object its name; `EEXIST` where that is taken.
-pub(crate) fn publish(file: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+pub(crate) fn publish(file: &OwnedFd, name: &CStr) -> Result<(), Failed> {
+    let failed = Failed::of("linkat");
     let path = path(name);
-    let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::ENAMETOOLONG)?;
+    let path = CStr::from_bytes_until_nul(&path).map_err(|_| failed(Errno::ENAMETOOLONG))?;
     // linkat(2), AT_EMPTY_PATH: needs CAP_DAC_READ_SEARCH, or since Linux 6.10 that we opened the file.
     match linkat(file, c"", AT_FDCWD, path, AtFlags::AT_EMPTY_PATH) {
         Err(Errno::ENOENT | Errno::EPERM) => {}
-        linked => return linked,
+        linked => return linked.map_err(failed),
     }
     // The way that open(2) shows for O_TMPFILE; it needs /proc.
     let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
-    linkat(AT_FDCWD, itself.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
+    linkat(AT_FDCWD, itself.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW).map_err(failed)
 }
 
 /// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it.
@@ -148,24 +154,25 @@ pub(crate) fn make_named(
     mode: u32,
     reserve: bool,
     _note: impl FnOnce(),
-) -> Result<(OwnedFd, Stat), Errno> {
+) -> Result<(OwnedFd, Stat), Failed> {
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let file = shm_open(name, flags, Mode::from_bits_truncate(0o600))?;
+    let file = shm_open(name, flags, Mode::from_bits_truncate(0o600)).map_err(Failed::of("shm_open"))?;
     fill(file, size, mode, reserve).inspect_err(|_| {
         let _ = shm_unlink(name);
     })
 }
 
-fn fill(file: OwnedFd, size: u64, mode: u32, reserve: bool) -> Result<(OwnedFd, Stat), Errno> {
-    let stat = Stat(fstat(&file)?);
+fn fill(file: OwnedFd, size: u64, mode: u32, reserve: bool) -> Result<(OwnedFd, Stat), Failed> {
+    let stat = Stat(fstat(&file).map_err(Failed::of("fstat"))?);
     if stat.mode() != mode {
         // open(2) takes the umask off; fchmod(2) does not.
-        fchmod(&file, Mode::from_bits_truncate(mode as libc::mode_t))?;
+        fchmod(&file, Mode::from_bits_truncate(mode as libc::mode_t)).map_err(Failed::of("fchmod"))?;
     }
     if reserve {
         self::reserve(&file, size)?;
     } else {
-        ftruncate(&file, i64::try_from(size).map_err(|_| Errno::EFBIG)?)?;
+        let size = i64::try_from(size).map_err(|_| Errno::EFBIG);
+        size.and_then(|size| ftruncate(&file, size)).map_err(Failed::of("ftruncate"))?;
     }
     Ok((file, stat))
 }
@@ -174,33 +181,33 @@ fn fill(file: OwnedFd, size: u64, mode: u32, reserve: bool) -> Result<(OwnedFd, 
 ///
 /// fallocate says so too, but only after the chunks before the one that fails took all the room there is, and
 /// memory with it; and huge pages are touched before they are reserved.
-pub(crate) fn check_free(file: &OwnedFd, size: u64) -> Result<(), Errno> {
-    let room = fstatvfs(file)?;
+pub(crate) fn check_free(file: &OwnedFd, size: u64) -> Result<(), Failed> {
+    let room = fstatvfs(file).map_err(Failed::of("fstatvfs"))?;
     let limited = room.blocks() > 0; // a tmpfs without a limit has none to tell
-    let held = fstat(file)?.st_blocks as u64 * 512;
+    let held = fstat(file).map_err(Failed::of("fstat"))?.st_blocks as u64 * 512;
     if limited && room.blocks_available() * room.fragment_size() < size.saturating_sub(held) {
-        return Err(Errno::ENOSPC);
+        return Err(Failed { call: RESERVE, errno: Errno::ENOSPC });
     }
     Ok(())
 }
 
 /// Finds room for the whole object. On a full file system ftruncate succeeds and the first touch is SIGBUS;
 /// fallocate(2) says ENOSPC, and "subsequent writes […] are guaranteed not to fail because of lack of disk space".
-pub(crate) fn reserve(file: &OwnedFd, size: u64) -> Result<(), Errno> {
+pub(crate) fn reserve(file: &OwnedFd, size: u64) -> Result<(), Failed> {
     /// A signal undoes what one call did, so that one call must not take long.
     const CHUNK: i64 = 64 << 20;
     if size > CHUNK as u64 {
         check_free(file, size)?;
     }
-    let size = i64::try_from(size).map_err(|_| Errno::EFBIG)?;
+    let size = i64::try_from(size).map_err(|_| Failed { call: RESERVE, errno: Errno::EFBIG })?;
     let mut done = 0;
     while done < size {
         let len = CHUNK.min(size - done);
         match fallocate(file, FallocateFlags::empty(), done, len) {
             Ok(()) => done += len,
             Err(Errno::EINTR) => {}
-            Err(Errno::EOPNOTSUPP) => return ftruncate(file, size),
-            Err(errno) => return Err(errno),
+            Err(Errno::EOPNOTSUPP) => return ftruncate(file, size).map_err(Failed::of("ftruncate")),
+            Err(errno) => return Err(Failed { call: RESERVE, errno }),
         }
     }
     Ok(())
@@ -217,6 +224,7 @@ pub(crate) fn advise_to_make(errno: Errno, size: NonZeroUsize) -> String {
             )
         }
         Errno::EACCES => format!("{FOLDER} cannot be written by this user."),
+        Errno::EROFS => format!("{FOLDER} is mounted read-only: mount it writable, or use System V."),
         _ => String::new(),
     }
 }

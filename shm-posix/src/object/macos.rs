@@ -4,6 +4,7 @@
 //! ledger that says which object a name stands for. The umask does not apply to it, and `fchmod` neither; its size is
 //! set once, and rounded up to pages.
 
+use super::Failed;
 use nix::{
     errno::Errno,
     fcntl::OFlag,
@@ -19,8 +20,8 @@ use std::{ffi::CStr, num::NonZeroUsize, os::fd::OwnedFd, time::SystemTime};
 /// The most bytes of a name, its slash counted: `PSHMNAMLEN`.
 pub(crate) const LONGEST_NAME: usize = 31;
 
-/// What makes an object as large as it is to be.
-pub(crate) const MAKE: &str = "ftruncate";
+/// What finds an object its room.
+pub(crate) const RESERVE: &str = "ftruncate";
 
 /// The identity of an object that is not on record. That of one that is, is when it was created.
 const FOREIGN: u64 = 0;
@@ -132,13 +133,13 @@ pub(crate) const fn make_unnamed(
     _size: u64,
     _mode: u32,
     _reserve: bool,
-) -> Result<Option<(OwnedFd, Stat)>, Errno> {
+) -> Result<Option<(OwnedFd, Stat)>, Failed> {
     Ok(None)
 }
 
 /// As there are none without a name, none can be given one.
-pub(crate) const fn publish(_file: &OwnedFd, _name: &CStr) -> Result<(), Errno> {
-    Err(Errno::ENOSYS)
+pub(crate) const fn publish(_file: &OwnedFd, _name: &CStr) -> Result<(), Failed> {
+    Err(Failed { call: "linkat", errno: Errno::ENOSYS })
 }
 
 /// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it. `note`
@@ -150,11 +151,13 @@ pub(crate) fn make_named(
     mode: u32,
     _reserve: bool,
     note: impl FnOnce(),
-) -> Result<(OwnedFd, Stat), Errno> {
-    let size = i64::try_from(size).map_err(|_| Errno::EFBIG)?;
+) -> Result<(OwnedFd, Stat), Failed> {
+    let size = i64::try_from(size).map_err(|_| Failed { call: RESERVE, errno: Errno::EFBIG })?;
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL;
     let wanted = Mode::from_bits_truncate(mode as libc::mode_t);
-    let file = shm_open(with_slash(name).as_c_str()?, flags, wanted)?;
+    let slashed = with_slash(name);
+    let file =
+        slashed.as_c_str().and_then(|name| shm_open(name, flags, wanted)).map_err(Failed::of("shm_open"))?;
     note();
     let made = ftruncate(&file, size).and_then(|()| fstat(&file)).map(Stat).and_then(|stat| {
         // A system whose umask does apply: nothing can give the bits back.
@@ -164,18 +167,18 @@ pub(crate) fn make_named(
         Ok(stat) => Ok((file, stat)),
         Err(errno) => {
             let _ = unlink(name);
-            Err(errno)
+            Err(Failed { call: RESERVE, errno })
         }
     }
 }
 
 /// There is no limit to look at: objects are memory that can be swapped.
-pub(crate) const fn check_free(_file: &OwnedFd, _size: u64) -> Result<(), Errno> {
+pub(crate) const fn check_free(_file: &OwnedFd, _size: u64) -> Result<(), Failed> {
     Ok(())
 }
 
 /// There is no call to reserve by: pages come as they are touched.
-pub(crate) const fn reserve(_file: &OwnedFd, _size: u64) -> Result<(), Errno> {
+pub(crate) const fn reserve(_file: &OwnedFd, _size: u64) -> Result<(), Failed> {
     Ok(())
 }
 

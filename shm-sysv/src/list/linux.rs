@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 pub(crate) fn list() -> Result<Vec<SegmentInfo>, OsError> {
     let table = std::fs::read_to_string("/proc/sysvipc/shm").map_err(|error| {
         OsError::new("open", error.raw_os_error().unwrap_or(libc::EIO))
-            .advise("Listing System V segments needs /proc/sysvipc/shm.")
+            .advise("System V segments are listed from /proc/sysvipc/shm, which could not be read.")
     })?;
     let mut found: Vec<_> = table.lines().skip(1).filter_map(line).collect();
     found.sort_by(|one, other| one.key.cmp(&other.key));
