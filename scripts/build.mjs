@@ -6,6 +6,15 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fail, root, run } from './run.mjs';
 
+/** The options of a command; what is none of them ends it. */
+export function parsed(options) {
+  try {
+    return parseArgs({ options });
+  } catch (error) {
+    fail(`${error.message}\n(npm takes what stands before \`--\` for itself: npm run … -- --option)`);
+  }
+}
+
 /** Builds the addon with both backends or one, and returns the file. */
 export function build(backend) {
   // A target folder each: features unify within one, and the artefacts share a name.
@@ -40,7 +49,7 @@ if (process.argv[1] === import.meta.filename || process.argv[1]?.endsWith('build
     'if-missing': { type: 'boolean' },
     into: { type: 'string', default: join(root, 'shm-node') },
   };
-  const { values } = parseArgs({ options });
+  const { values } = parsed(options);
   if (![undefined, 'sysv', 'posix'].includes(values.backend)) fail('--backend is sysv or posix; without it, both.');
   if (!values['if-missing'] || !existsSync(join(values.into, 'shm-node.node'))) install(build(values.backend), values.into);
 }

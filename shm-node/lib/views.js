@@ -24,8 +24,10 @@ class Attachment extends Itself {
 }
 
 const attachments = {
-  // A further view of a buffer finds it there.
-  set: (buffer, attachment) => Attachment.of(buffer) ?? void new Attachment(buffer, attachment),
+  set(buffer, attachment) {
+    // A further view of a buffer finds it there.
+    if (Attachment.of(buffer) === undefined) new Attachment(buffer, attachment);
+  },
   get: (buffer) => Attachment.of(buffer),
 };
 

@@ -3,6 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `functions` | what JavaScript calls |
+//! | `values` | keys, segments and what is known of them, as JavaScript has them |
 //! | `backends` | the backends that are built in, as one type |
 //! | `attachments` | what this thread has attached, by key and by number |
 //! | `layout` | which bytes of a segment are its data |
@@ -15,20 +16,24 @@
 //! | `signals` | leaving everything when a signal ends the process |
 //! | `failure` | errors, as JavaScript sees them |
 
-#[cfg(not(any(feature = "sysv", feature = "posix")))]
-compile_error!(
-    "shm-node needs a backend: build it with `--features sysv`, `--features posix`, or both (the default)"
-);
-
-mod array_buffer;
-mod attachments;
-mod backends;
-pub mod coordination;
-mod endings;
-mod failure;
-pub mod functions;
-mod layout;
-mod mappings;
-mod signals;
-mod table;
-mod waits;
+cfg_if::cfg_if! {
+    if #[cfg(any(feature = "sysv", feature = "posix"))] {
+        mod array_buffer;
+        mod attachments;
+        mod backends;
+        pub mod coordination;
+        mod endings;
+        mod failure;
+        pub mod functions;
+        mod layout;
+        mod mappings;
+        mod signals;
+        mod table;
+        pub mod values;
+        mod waits;
+    } else {
+        compile_error!(
+            "shm-node needs a backend: build it with `--features sysv`, `--features posix`, or both (the default)"
+        );
+    }
+}

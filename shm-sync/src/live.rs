@@ -143,7 +143,6 @@ impl Live {
     #[inline]
     pub fn this_thread(&self) -> Result<Owner, SyncError> {
         let recent = RECENT.get();
-        #[expect(clippy::cast_possible_truncation, reason = "the two halves of it")]
         let (number, id) = ((recent >> 32) as u32, recent as u32);
         if number == self.number {
             return Ok(Owner::from_bits(id));

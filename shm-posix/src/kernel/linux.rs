@@ -118,7 +118,6 @@ pub(crate) fn is_orphan(_lifetime: &Lifetime, record: &Record) -> bool {
 pub(crate) struct Holding(());
 
 impl Holding {
-    #[expect(clippy::unnecessary_wraps, reason = "other systems have files to open")]
     pub(crate) const fn begin(
         _lifetime: &Lifetime,
         _file: LockFile,

@@ -30,7 +30,6 @@ impl Ids {
 
     fn draw_alone(&self, more: impl FnOnce(u32) -> Result<u32, SyncError>) -> Result<Owner, SyncError> {
         let spare = self.spare.load(Ordering::Relaxed);
-        #[expect(clippy::cast_possible_truncation, reason = "the two halves of it")]
         let (mut first, mut end) = ((spare >> 32) as u32, spare as u32);
         if first == end {
             let count = self.blocks.total().clamp(1, 1024);

@@ -21,7 +21,6 @@ pub(crate) struct Latest<W> {
     stride: u32,
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the two halves of it")]
 const fn halves(number: u64) -> (u32, u32) {
     ((number >> 32) as u32, number as u32)
 }
