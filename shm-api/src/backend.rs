@@ -232,10 +232,17 @@ pub trait DestroyUnheld: Backend {
     fn destroy_unheld(&self, key: &Key) -> Result<Detached, DestroyError>;
 }
 
-/// A segment that can be left from inside a signal handler.
-pub trait LeaveInSignal: Segment {
-    /// Leaves as [`Segment::let_go_in_place`] does, with system calls only: no allocation, and locks are
-    /// tried until `deadline`, never waited for. What could not be settled is left to a sweep.
+/// A segment that can be left as the process ends, by reference: other threads may still look at it.
+pub trait LeaveAtEnd: Segment {
+    /// Leaves as [`Segment::let_go_in_place`] does; the addresses stay to the end.
+    ///
+    /// # Safety
+    ///
+    /// The segment counts as detached afterwards: its owner must not use or drop it again.
+    unsafe fn leave_at_exit(&self, patience: Duration) -> Detached;
+
+    /// The same from inside a signal handler, with system calls only: no allocation, and locks are tried until
+    /// `deadline`, never waited for. What could not be settled is left to a sweep.
     ///
     /// # Safety
     ///

@@ -2,7 +2,7 @@
 //!
 //! A [`Backend`] makes, finds and destroys segments by [`Key`]; a [`Segment`] is one attachment of one.
 //! What only some backends can do is a trait of its own: [`List`], [`AttachReadOnly`], [`Sweep`],
-//! [`DestroyUnheld`], [`LeaveInSignal`]. This crate calls no operating system; `shm-sysv` and `shm-posix` do.
+//! [`DestroyUnheld`], [`LeaveAtEnd`]. This crate calls no operating system; `shm-sysv` and `shm-posix` do.
 //!
 //! ```
 //! use shm_api::{Backend, CreateOptions, Detached, Segment, heap::Heap};
@@ -51,7 +51,7 @@ mod key;
 mod options;
 mod racy_copy;
 
-pub use backend::{Atomic, AttachReadOnly, Backend, DestroyUnheld, LeaveInSignal, List, Segment, Sweep};
+pub use backend::{Atomic, AttachReadOnly, Backend, DestroyUnheld, LeaveAtEnd, List, Segment, Sweep};
 pub use error::{AttachError, CreateError, DestroyError, InvalidKey, OsError};
 pub use info::{Detached, SegmentInfo, State};
 pub use key::{InvalidName, Key, Name};

@@ -1,8 +1,8 @@
 //! Where a storm may kill us, and which check it may leave out. Empty in an ordinary build.
 //!
-//! `--cfg shm_storm` compiles the faults in. Then `SHM_STORM_KILL=N` kills the process at one step in N, and
+//! `--cfg shm_storm` compiles the faults in. Then `SHM_STORM_KILL=N` kills the process at one step in N,
 //! `SHM_STORM_SKIP=lock` (or another name below) leaves a check out, so that a storm can show that it is
-//! needed.
+//! needed, and `SHM_STORM_NAMED=1` makes do without what only some systems have.
 
 /// A check of the protocol that a mutant leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,12 @@ mod imp {
     /// Whether this build leaves the check out.
     #[inline(always)]
     pub const fn skips(_check: Check) -> bool {
+        false
+    }
+
+    /// Whether POSIX objects are to be made as on a system that has none without a name.
+    #[inline(always)]
+    pub const fn lacks_unnamed_objects() -> bool {
         false
     }
 }
@@ -77,6 +83,12 @@ mod imp {
             other => panic!("no check is called {other}"),
         }) == Some(check)
     }
+
+    /// Whether POSIX objects are to be made as on a system that has none without a name.
+    pub fn lacks_unnamed_objects() -> bool {
+        static LACKS: OnceLock<bool> = OnceLock::new();
+        *LACKS.get_or_init(|| std::env::var_os("SHM_STORM_NAMED").is_some())
+    }
 }
 
-pub use imp::{skips, step};
+pub use imp::{lacks_unnamed_objects, skips, step};

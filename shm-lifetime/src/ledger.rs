@@ -8,6 +8,10 @@
 //! Each level's room is reserved before it is mapped: on a full file system that is `ENOSPC`, where a touch of
 //! a hole would be SIGBUS. All words are atomic, and a record is checked before it is believed.
 //!
+//! A level once made stays, so each but the first has a word of the header that counts its records: an empty one is
+//! neither looked into nor swept. A record is counted before it is written and until it is erased, so the count may be
+//! too high, after a crash, until a sweep finds the level empty, and is never too low.
+//!
 //! A slot changes hands by compare-and-swap of its first word, which also holds the hash: whoever gets that
 //! name's lock and finds the slot claimed but not written knows that its writer is dead.
 
@@ -23,8 +27,8 @@ use std::{
     sync::{
         OnceLock,
         atomic::{
-            AtomicU64,
-            Ordering::{Acquire, Relaxed, Release},
+            AtomicU32, AtomicU64,
+            Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
         },
     },
     time::UNIX_EPOCH,
@@ -50,6 +54,9 @@ const SHARED: u64 = 1 << 8;
 const HEADER_MAGIC: usize = 0;
 const HEADER_FORMAT: usize = 1;
 const HEADER_LEVELS: usize = 2;
+/// From here on a word for each level: in its lower half how many records it has, in its upper half how many came.
+const HEADER_COUNTS: usize = 16;
+const ARRIVAL: u64 = 1 << 32 | 1;
 
 const STATE: usize = 0;
 const KIND: usize = 1;
@@ -190,6 +197,8 @@ pub struct SlotId(u32);
 pub struct Ledger {
     file: OwnedFd,
     levels: [OnceLock<MmapRaw>; MAX_LEVELS],
+    /// How many levels the file was seen to hold.
+    backed: AtomicU32,
     /// Per slot, how often this process holds the segment on record there: see [`Ledger::hold`].
     held: [OnceLock<Box<[AtomicU64]>>; MAX_LEVELS],
 }
@@ -210,7 +219,7 @@ impl Ledger {
     /// `ENOSPC` where there is no room for it, `ENOTSUP` where it is not of this version.
     pub(crate) fn open(file: OwnedFd) -> Result<Self, OsError> {
         let (levels, held) = (array::from_fn(|_| OnceLock::new()), array::from_fn(|_| OnceLock::new()));
-        let ledger = Self { file, levels, held };
+        let ledger = Self { file, levels, backed: AtomicU32::new(1), held };
         ledger.reserve(0)?;
         if ledger.header(HEADER_MAGIC).load(Acquire) == 0 {
             // Whoever else finds it empty at the same time writes the same.
@@ -242,30 +251,59 @@ impl Ledger {
         loop {
             let levels = self.known_levels();
             for (id, slot) in self.window(levels, hash) {
-                let free = slot[STATE].load(Relaxed) == FREE;
-                if free && slot[STATE].compare_exchange(FREE, state | CLAIMED, Acquire, Relaxed).is_ok() {
+                if slot[STATE].load(Relaxed) != FREE {
+                    continue;
+                }
+                self.count(id).map(|count| count.fetch_add(ARRIVAL, SeqCst));
+                crate::step();
+                if slot[STATE].compare_exchange(FREE, state | CLAIMED, Acquire, Relaxed).is_ok() {
                     crate::step();
                     write(slot, record);
                     slot[STATE].store(state | RECORDED, Release);
                     return Ok(id);
                 }
+                self.uncount(id);
             }
             self.grow(levels)?;
         }
     }
 
-    /// Notes which object a record stands for, once it exists.
-    pub fn set_object(&self, id: SlotId, object: u64) {
+    /// Notes which object a record stands for, once it exists; `None` where it was to be another and is not made.
+    pub fn set_object(&self, id: SlotId, object: Option<u64>) {
         if let Some(slot) = self.slot(id) {
-            slot[OBJECT].store(object + 1, Release);
+            slot[OBJECT].store(stored(object), Release);
         }
     }
 
     /// Erases a record: its segment is gone.
     pub fn erase(&self, id: SlotId) {
-        if let Some(slot) = self.slot(id) {
-            slot[STATE].store(FREE, Release);
+        if let Some(slot) = self.slot(id)
+            && slot[STATE].swap(FREE, AcqRel) != FREE
+        {
+            crate::step();
+            self.uncount(id);
         }
+    }
+
+    /// The count of the records of a slot's level; the first level has none.
+    fn count(&self, id: SlotId) -> Option<&AtomicU64> {
+        match level_of(id) {
+            0 => None,
+            level => Some(self.header(HEADER_COUNTS + level as usize)),
+        }
+    }
+
+    fn uncount(&self, id: SlotId) {
+        if let Some(count) = self.count(id) {
+            // Whoever damages the count must not have it wrap round to nothing.
+            let _ = count.fetch_update(SeqCst, Relaxed, |count| (count & HALF != 0).then(|| count - 1));
+        }
+    }
+
+    /// The levels that may have records.
+    fn occupied(&self) -> impl Iterator<Item = u32> + '_ {
+        let counted = |level: u32| self.header(HEADER_COUNTS + level as usize).load(SeqCst) & HALF != 0;
+        (0..self.known_levels()).filter(move |level| *level == 0 || counted(*level))
     }
 
     /// The record in a slot; `None` where there is none, or none to be believed.
@@ -282,7 +320,7 @@ impl Ledger {
     /// The record of a name.
     pub fn find(&self, name: &RecordName) -> Option<(SlotId, Record)> {
         let hash = name.lock_byte();
-        self.window(self.known_levels(), hash).find_map(|(id, slot)| {
+        self.occupied().flat_map(|level| self.window_of(level, hash)).find_map(|(id, slot)| {
             let state = slot[STATE].load(Relaxed);
             if state >> 32 != u64::from(hash) || state & PHASE != RECORDED {
                 return None;
@@ -294,12 +332,25 @@ impl Ledger {
 
     /// Every slot that is not free, with the name's lock byte and whether it is locked as shared.
     pub fn taken(&self) -> impl Iterator<Item = (SlotId, u32, bool)> + '_ {
-        (0..self.known_levels())
+        self.occupied()
             .flat_map(|level| (first(level)..first(level + 1)).skip(usize::from(level == 0)))
             .filter_map(|index| {
                 let state = self.slot(SlotId(index))?[STATE].load(Acquire);
                 (state != FREE).then_some((SlotId(index), (state >> 32) as u32, state & SHARED != 0))
             })
+    }
+
+    /// Corrects the counts of levels that are empty: of those who died in the middle of one.
+    pub(crate) fn recount(&self) {
+        for level in self.occupied().filter(|level| *level != 0) {
+            let count = self.header(HEADER_COUNTS + level as usize);
+            let seen = count.load(SeqCst);
+            let is_free = |slot: &Slot| slot[STATE].load(SeqCst) == FREE;
+            if self.slots(level).is_some_and(|slots| slots.iter().all(is_free)) {
+                // Only if nobody came meanwhile, and left or not.
+                let _ = count.compare_exchange(seen, seen & !HALF, SeqCst, Relaxed);
+            }
+        }
     }
 
     /// Whether a slot is still taken by a name of that lock byte and kind.
@@ -310,28 +361,25 @@ impl Ledger {
         })
     }
 
-    /// Counts an attachment by this process, under the name's lock. A slot's word holds the low half of the
-    /// object's id and the count, so that a slot that changed hands starts anew.
+    /// Counts an attachment by this process. A slot's word holds the low half of the object's id and the count, so
+    /// that a slot that changed hands starts anew.
     pub(crate) fn hold(&self, id: SlotId, object: u64) {
         let level = level_of(id);
         let words = || (0..FIRST_LEVEL << level).map(|_| AtomicU64::new(0)).collect();
         let word = &self.held[level as usize].get_or_init(words)[(id.0 - first(level)) as usize];
-        let count = word.load(Relaxed);
-        let same = count >> 32 == object & HALF;
-        word.store(if same { count + 1 } else { (object & HALF) << 32 | 1 }, Relaxed);
+        let _ = word.fetch_update(Relaxed, Relaxed, |count| {
+            let same = count >> 32 == object & HALF;
+            Some(if same { count + 1 } else { (object & HALF) << 32 | 1 })
+        });
     }
 
-    /// Takes an attachment of this process off the count, under the name's lock; tells whether it has others.
+    /// Takes an attachment of this process off the count; tells whether it has others. Safe in a signal handler.
     pub(crate) fn let_go(&self, id: SlotId, object: u64) -> bool {
         let level = level_of(id);
         let Some(words) = self.held[level as usize].get() else { return false };
         let word = &words[(id.0 - first(level)) as usize];
-        let count = word.load(Relaxed);
-        if count >> 32 != object & HALF || count & HALF == 0 {
-            return false;
-        }
-        word.store(count - 1, Relaxed);
-        count & HALF > 1
+        let taken_off = |count: u64| (count >> 32 == object & HALF && count & HALF != 0).then(|| count - 1);
+        word.fetch_update(Relaxed, Relaxed, taken_off).is_ok_and(|count| count & HALF > 1)
     }
 
     /// How many slots the file has room for.
@@ -342,7 +390,14 @@ impl Ledger {
     /// As many as the header says, but no more than the file holds: a damaged number must not have it grown.
     fn known_levels(&self) -> u32 {
         let said = self.header(HEADER_LEVELS).load(Acquire).clamp(1, MAX_LEVELS as u64) as u32;
-        (1..said).find(|level| self.level(*level as usize).is_none()).unwrap_or(said)
+        if said <= self.backed.load(Relaxed) {
+            return said;
+        }
+        let size = nix::sys::stat::fstat(&self.file).map_or(0, |stat| stat.st_size as u64);
+        let is_backed = |levels: &u32| u64::from(first(*levels)) * SLOT_BYTES as u64 <= size;
+        let backed = (1..=MAX_LEVELS as u32).take_while(is_backed).last().unwrap_or(1);
+        self.backed.store(backed, Relaxed);
+        said.min(backed)
     }
 
     fn grow(&self, levels: u32) -> Result<(), OsError> {
@@ -395,7 +450,11 @@ impl Ledger {
 
     /// The slots in which a hash's record may lie, level by level.
     fn window(&self, levels: u32, hash: u32) -> impl Iterator<Item = (SlotId, &Slot)> {
-        (0..levels).filter_map(|level| Some((level, self.slots(level)?))).flat_map(move |(level, slots)| {
+        (0..levels).flat_map(move |level| self.window_of(level, hash))
+    }
+
+    fn window_of(&self, level: u32, hash: u32) -> impl Iterator<Item = (SlotId, &Slot)> + use<'_> {
+        self.slots(level).into_iter().flat_map(move |slots| {
             let place = move |step| hash.wrapping_add(step) as usize & (slots.len() - 1);
             let slots =
                 (0..WINDOW).map(move |step| (SlotId(first(level) + place(step) as u32), &slots[place(step)]));
@@ -419,12 +478,17 @@ const fn first(level: u32) -> u32 {
     FIRST_LEVEL * ((1 << level) - 1)
 }
 
+/// 0 is none.
+fn stored(object: Option<u64>) -> u64 {
+    object.map_or(0, |object| object + 1)
+}
+
 fn write(slot: &Slot, record: &Record) {
     let flags = u64::from(record.persist) << 8 | u64::from(record.mode & 0o777) << 16;
     slot[KIND].store(record.name.backend() as u64 | flags | u64::from(record.pid) << 32, Relaxed);
     slot[PID_NAMESPACE].store(record.pid_namespace, Relaxed);
     slot[NAMESPACE].store(record.namespace, Relaxed);
-    slot[OBJECT].store(record.object.map_or(0, |object| object + 1), Relaxed);
+    slot[OBJECT].store(stored(record.object), Relaxed);
     slot[CREATED].store(record.created, Relaxed);
     slot[SIZE].store(record.size, Relaxed);
     match &record.name {
@@ -472,7 +536,7 @@ fn read(slot: &Slot, shared: bool) -> Option<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, sync::atomic::AtomicU32};
+    use std::fs;
 
     /// An empty file that has no name any more.
     fn file() -> OwnedFd {
@@ -496,7 +560,7 @@ mod tests {
         for name in [RecordName::Key(42), RecordName::from_bare(&"n".repeat(255)).unwrap()] {
             let id = ledger.insert(&record(name)).unwrap();
             assert_eq!(ledger.find(&name), Some((id, record(name))));
-            ledger.set_object(id, 0);
+            ledger.set_object(id, Some(0));
             assert_eq!(ledger.get(id).unwrap().object, Some(0));
             ledger.erase(id);
             assert_eq!(ledger.find(&name), None);
@@ -513,6 +577,44 @@ mod tests {
         }
         assert!((1..=5000).all(|key| theirs.find(&RecordName::Key(key)).is_some()));
         assert_eq!(theirs.taken().count(), 5000);
+    }
+
+    #[test]
+    fn levels_that_are_empty_again_are_not_looked_into() {
+        let file = file();
+        let ledger = Ledger::open(file.try_clone().unwrap()).unwrap();
+        let ids: Vec<_> =
+            (1..=5000).map(|key| ledger.insert(&record(RecordName::Key(key))).unwrap()).collect();
+        assert!(ledger.occupied().count() > 3);
+        for id in &ids[1..] {
+            ledger.erase(*id);
+            ledger.erase(*id); // it is not counted twice
+        }
+        assert_eq!(ledger.find(&RecordName::Key(1)).map(|(id, _)| id), Some(ids[0]));
+        assert!(ledger.occupied().count() <= 2);
+        ledger.erase(ids[0]);
+        assert_eq!(ledger.occupied().collect::<Vec<_>>(), [0]);
+
+        let next = Ledger::open(file).unwrap();
+        assert_eq!(next.taken().count(), 0);
+        assert!(next.levels[1..].iter().all(|level| level.get().is_none()), "they are not even mapped");
+    }
+
+    #[test]
+    fn the_count_of_one_who_died_in_the_middle_is_corrected() {
+        let ledger = Ledger::open(file()).unwrap();
+        let ids: Vec<_> =
+            (1..=300).map(|key| ledger.insert(&record(RecordName::Key(key))).unwrap()).collect();
+        let upper = *ids.iter().find(|id| level_of(**id) == 1).unwrap();
+        ledger.count(upper).unwrap().fetch_add(ARRIVAL, SeqCst);
+        ledger.recount();
+        for id in ids {
+            assert!(ledger.get(id).is_some());
+            ledger.erase(id);
+        }
+        assert!(ledger.occupied().any(|level| level == 1));
+        ledger.recount();
+        assert!(ledger.occupied().all(|level| level == 0));
     }
 
     #[test]

@@ -30,12 +30,12 @@ mod range;
 mod reserve_file;
 mod room;
 
-pub use fault::{Check, skips, step};
+pub use fault::{Check, lacks_unnamed_objects, skips, step};
 pub use home::Home;
 pub use huge::ask_for_huge_pages;
 pub use ledger::{BackendId, Ledger, Record, RecordName, SlotId};
 pub use lifetime::Lifetime;
-pub use lock::{LockFile, NameLock, Patience};
+pub use lock::{LockFile, NameLock, Patience, within_a_second};
 pub use namespace::Namespaces;
 pub use presence::Presence;
 pub use protocol::{Hold, Kernel, OUTLIVES};

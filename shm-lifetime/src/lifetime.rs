@@ -9,12 +9,45 @@ use parking_lot::RwLock;
 use shm_api::OsError;
 use std::{
     os::fd::{BorrowedFd, OwnedFd},
-    process,
+    process, ptr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicPtr, AtomicU64,
+            Ordering::{AcqRel, Acquire, Relaxed, Release},
+        },
     },
+    time::{Duration, Instant},
 };
+
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+type Current = RwLock<Option<Arc<Lifetime>>>;
+
+static CURRENT: AtomicPtr<Current> = AtomicPtr::new(ptr::null_mut());
+
+/// What [`Lifetime::current`] gives, behind a lock that no thread of a parent can have left locked in a child.
+fn current() -> &'static Current {
+    let mut current = CURRENT.load(Acquire);
+    if current.is_null() {
+        let new = Box::into_raw(Box::<Current>::default());
+        match CURRENT.compare_exchange(current, new, AcqRel, Acquire) {
+            Ok(_) => current = new,
+            Err(other) => {
+                // SAFETY: made above, and nobody else has it.
+                drop(unsafe { Box::from_raw(new) });
+                current = other;
+            }
+        }
+    }
+    // SAFETY: made above by some thread, and never freed.
+    unsafe { &*current }
+}
+
+/// In the child of a fork: whatever its parent's other threads did with the lock, ours is another.
+pub(crate) fn begin_anew() {
+    CURRENT.store(ptr::null_mut(), Release);
+}
 
 /// Ledger and locks of one user in one process. A fork or a change of user needs another one: a child shares
 /// its parent's open file descriptions, and with them its locks.
@@ -28,6 +61,8 @@ pub struct Lifetime {
     ledger: OnceLock<Ledger>,
     namespaces: Namespaces,
     swept: [AtomicBool; 2],
+    /// When to see whether the files are still there, in milliseconds.
+    next_look: AtomicU64,
 }
 
 impl Lifetime {
@@ -37,13 +72,15 @@ impl Lifetime {
     ///
     /// Where the user's folder cannot be made, or is not ours.
     pub fn current() -> Result<Arc<Self>, OsError> {
-        static CURRENT: RwLock<Option<Arc<Lifetime>>> = RwLock::new(None);
         let (generation, uid) = (fork::generation(), nix::unistd::geteuid().as_raw());
-        let fits = |lifetime: &&Arc<Self>| lifetime.generation == generation && lifetime.uid == uid;
-        if let Some(lifetime) = CURRENT.read().as_ref().filter(fits) {
+        let fits = |lifetime: &&Arc<Self>| {
+            lifetime.generation == generation && lifetime.uid == uid && !lifetime.has_lost_its_files()
+        };
+        let current = current();
+        if let Some(lifetime) = current.read().as_ref().filter(fits) {
             return Ok(lifetime.clone());
         }
-        let mut current = CURRENT.write();
+        let mut current = current.write();
         if let Some(lifetime) = current.as_ref().filter(fits) {
             return Ok(lifetime.clone());
         }
@@ -51,9 +88,25 @@ impl Lifetime {
         let locks = Locks::open(&home)?;
         let (ledger, namespaces) = (OnceLock::new(), Namespaces::ours());
         let swept = [const { AtomicBool::new(false) }; 2];
+        let (pid, next_look) = (process::id(), AtomicU64::new(0));
         let lifetime =
-            Arc::new(Self { generation, pid: process::id(), uid, home, locks, ledger, namespaces, swept });
+            Arc::new(Self { generation, pid, uid, home, locks, ledger, namespaces, swept, next_look });
         Ok(current.insert(lifetime).clone())
+    }
+
+    /// Whether somebody removed the folder (a login manager does, when its user logs out): whoever comes then makes
+    /// another, and what is recorded and locked in ours is seen by nobody. Looked for every now and then.
+    fn has_lost_its_files(&self) -> bool {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let now = START.get_or_init(Instant::now).elapsed().as_millis() as u64;
+        if now < self.next_look.load(Relaxed) {
+            return false;
+        }
+        let lost = nix::sys::stat::fstat(self.locks.own(false)).is_ok_and(|stat| stat.st_nlink == 0);
+        if !lost {
+            self.next_look.store(now + LOOK_EVERY.as_millis() as u64, Relaxed);
+        }
+        lost
     }
 
     /// Whether this process opened it, and did not inherit it through fork.

@@ -19,6 +19,7 @@ use nix::errno::Errno;
 use shm_api::OsError;
 use std::{
     array,
+    cell::Cell,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::atomic::{
         AtomicBool,
@@ -49,7 +50,7 @@ pub enum LockFile {
 /// How long to wait for a lock.
 #[derive(Clone, Copy, Debug)]
 pub enum Patience {
-    /// A second: whoever holds it longer is stopped or stuck.
+    /// A second, or what is left of it for one call: see [`within_a_second`].
     Bounded,
     /// Not at all.
     Try,
@@ -57,12 +58,53 @@ pub enum Patience {
     Until(Instant),
 }
 
-impl Patience {
-    fn deadline(self) -> Option<Instant> {
-        match self {
-            Self::Bounded => Some(Instant::now() + Duration::from_secs(1)),
-            Self::Try => None,
-            Self::Until(deadline) => Some(deadline),
+/// Whoever holds a lock longer is stopped, or stuck, or means harm.
+const BOUND: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// How long this thread may still wait in the call that it is in.
+    static LEFT: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
+/// Runs a call that takes many locks: it waits a second for all of them together, and not for each.
+pub fn within_a_second<T>(call: impl FnOnce() -> T) -> T {
+    struct Outer(Option<Duration>);
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            LEFT.set(self.0);
+        }
+    }
+    let outer = Outer(LEFT.get());
+    LEFT.set(Some(outer.0.unwrap_or(BOUND)));
+    call()
+}
+
+/// One wait for one lock.
+struct Wait {
+    patience: Patience,
+    began: Option<Instant>,
+}
+
+impl Wait {
+    /// Whether to try again. (In a signal handler nothing but the clock is asked.)
+    fn goes_on(&mut self) -> bool {
+        match self.patience {
+            Patience::Try => false,
+            Patience::Until(end) => Instant::now() < end,
+            Patience::Bounded => {
+                let now = Instant::now();
+                now - *self.began.get_or_insert(now) < LEFT.get().unwrap_or(BOUND)
+            }
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if let Some(began) = self.began
+            && let Some(left) = LEFT.get()
+        {
+            LEFT.set(Some(left.saturating_sub(began.elapsed())));
         }
     }
 }
@@ -105,16 +147,16 @@ impl Locks {
                 None => return Ok(NameLock { file: None, byte, _shard: None }),
             },
         };
-        let deadline = patience.deadline();
+        let mut wait = Wait { patience, began: None };
         let shard = match file {
             Descriptor::Theirs(_) => None,
             Descriptor::Ours(_) => {
                 let shard = &self.shards[byte as usize % SHARDS];
-                poll(deadline, || Ok(Shard::take(shard)))?;
+                poll(&mut wait, || Ok(Shard::take(shard)))?;
                 Some(Shard(shard))
             }
         };
-        poll(deadline, || match ofd_lock::set(&file, byte.into(), 1, Kind::Write) {
+        poll(&mut wait, || match ofd_lock::set(&file, byte.into(), 1, Kind::Write) {
             Ok(()) => Ok(true),
             // fcntl(2): "operation is prohibited by locks held by other processes", as EACCES or EAGAIN.
             Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) => Ok(false),
@@ -186,23 +228,23 @@ const fn file_name(shared: bool) -> &'static str {
 }
 
 fn of_user(uid: u32, shared: bool) -> Result<Option<OwnedFd>, OsError> {
-    let Some(home) = Home::of_other(uid)? else { return Ok(None) };
-    match home.file(file_name(shared), None) {
-        Ok(file) => Ok(Some(file)),
+    let home = match Home::of_other(uid) {
+        // What somebody else put there is not that user's: who has never used the library has no locks.
+        Err(error) if error.errno() == libc::EPERM => None,
+        home => home?,
+    };
+    match home.map(|home| home.file(file_name(shared), None)).transpose() {
         // It is not ours to lock; the kernel's word alone then keeps the owner from taking it from us.
         Err(error) if matches!(error.errno(), libc::ENOENT | libc::EACCES) => Ok(None),
-        Err(error) => Err(error),
+        opened => opened,
     }
 }
 
-/// Tries until it succeeds or the deadline is over.
-fn poll(
-    deadline: Option<Instant>,
-    mut attempt: impl FnMut() -> Result<bool, OsError>,
-) -> Result<(), OsError> {
+/// Tries until it succeeds or the wait is over.
+fn poll(wait: &mut Wait, mut attempt: impl FnMut() -> Result<bool, OsError>) -> Result<(), OsError> {
     let mut pause = Duration::from_micros(20);
     while !attempt()? {
-        if deadline.is_none_or(|end| Instant::now() >= end) {
+        if !wait.goes_on() {
             return Err(busy());
         }
         thread::sleep(pause);
@@ -214,4 +256,29 @@ fn poll(
 fn busy() -> OsError {
     OsError::new("fcntl(F_OFD_SETLK)", libc::EBUSY)
         .advise("Another process has held this segment's lock for a second (is it stopped?): try again.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_waits_a_second_for_all_its_locks_together() {
+        let never = |patience| poll(&mut Wait { patience, began: None }, || Ok(false)).unwrap_err().errno();
+        within_a_second(|| {
+            assert_eq!(never(Patience::Bounded), libc::EBUSY);
+            assert_eq!(LEFT.get(), Some(Duration::ZERO));
+            let mut tries = 0;
+            let counted = || {
+                tries += 1;
+                Ok(false)
+            };
+            assert!(poll(&mut Wait { patience: Patience::Bounded, began: None }, counted).is_err());
+            assert_eq!(tries, 1, "nothing is left to wait for the next one");
+            within_a_second(|| {
+                assert_eq!(LEFT.get(), Some(Duration::ZERO), "a call within a call has no more")
+            });
+        });
+        assert_eq!(LEFT.get(), None);
+    }
 }

@@ -55,6 +55,7 @@ impl Lifetime {
                 None => ledger.erase(slot),
             }
         }
+        ledger.recount();
         destroyed
     }
 
@@ -108,7 +109,7 @@ impl Lifetime {
             let (created, object) = create(None)?;
             step();
             let slot = ledger.insert(record)?;
-            ledger.set_object(slot, object);
+            ledger.set_object(slot, Some(object));
             return Ok((slot, created));
         }
         let slot = ledger.insert(record)?;
@@ -116,7 +117,7 @@ impl Lifetime {
         match create(Some(slot)) {
             Ok((created, object)) => {
                 step();
-                ledger.set_object(slot, object);
+                ledger.set_object(slot, Some(object));
                 Ok((slot, created))
             }
             Err(error) => {
@@ -191,10 +192,11 @@ impl Hold {
         step();
         let released = release();
         step();
+        let ledger = lifetime.existing_ledger();
+        let held_elsewhere = ledger.is_some_and(|ledger| ledger.let_go(slot, self.object));
         // A lock we did not get, or memory that would not go: the record stays, and a sweep looks again.
         let (Ok(_lock), true) = (lock, released) else { return OUTLIVES };
-        let Some(ledger) = lifetime.existing_ledger() else { return look() };
-        let held_elsewhere = ledger.let_go(slot, self.object);
+        let Some(ledger) = ledger else { return look() };
         match ledger.get(slot).filter(|record| record.object == Some(self.object)) {
             // This process asks when it leaves there.
             Some(_) if held_elsewhere && !K::COUNTS && !skips(Check::RecordStays) => OUTLIVES,

@@ -4,11 +4,12 @@
 //! large as that, does not fail: the OOM killer ends the process. So a large one is compared with both first.
 //! The answer is advisory: others allocate meanwhile.
 
+use parking_lot::Mutex;
 use shm_api::OsError;
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    time::{Duration, Instant},
 };
 
 /// Reservations below this are not worth reading files for.
@@ -53,16 +54,20 @@ fn free_of_machine() -> Option<u64> {
 }
 
 fn free_of_groups() -> Option<u64> {
-    static GROUPS: OnceLock<Vec<Group>> = OnceLock::new();
-    let groups = GROUPS.get_or_init(|| {
+    /// Who raises a limit for a process that runs does not create a segment in the same second.
+    const FRESH: Duration = Duration::from_secs(1);
+    static GROUPS: Mutex<Option<(Instant, Vec<Group>)>> = Mutex::new(None);
+    // Where another thread is at it (or was, in the parent of this process), we look for ourselves.
+    let (mut shared, mut own) = (GROUPS.try_lock(), None);
+    let groups = shared.as_deref_mut().unwrap_or(&mut own);
+    if groups.as_ref().is_none_or(|(read, _)| read.elapsed() > FRESH) {
         let lines = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        lines.lines().flat_map(groups_of_line).collect()
-    });
-    groups.iter().filter_map(Group::free).min()
+        *groups = Some((Instant::now(), lines.lines().flat_map(groups_of_line).collect()));
+    }
+    groups.iter().flat_map(|(_, groups)| groups).filter_map(Group::free).min()
 }
 
-/// One level of the hierarchy that this process is in, if it has a limit. That is read once: it hardly ever
-/// changes, and most processes have none.
+/// One level of the hierarchy that this process is in, if it has a limit; most have none.
 struct Group {
     folder: PathBuf,
     files: &'static Files,

@@ -110,13 +110,6 @@ pub(crate) fn all() -> Vec<Number> {
     with(|all| all.by_number.keys().copied().collect())
 }
 
-/// What this thread's attachments are called.
-pub(crate) fn names() -> Vec<(Kind, Key)> {
-    with(|all| {
-        all.by_number.values().map(|Attachment { name: (kind, key, ..), .. }| (*kind, key.clone())).collect()
-    })
-}
-
 /// Runs `work` with an attached segment.
 pub(crate) fn with_segment<T>(number: Number, work: impl FnOnce(&AnySegment) -> T) -> Option<T> {
     with(|all| all.by_number.get(&number).map(|attachment| work(attachment.held.segment())))
@@ -214,13 +207,15 @@ fn patience(segment: &AnySegment, until: Instant) -> Duration {
     if patience.is_zero() || table::count(same) > 1 { Duration::ZERO } else { patience }
 }
 
-/// Ends every attachment where the environment ends; returns how many segments that destroyed.
-pub(crate) fn abandon_all() -> usize {
+/// Ends every attachment where the environment ends, and waits until then for other processes to leave first; returns
+/// how many segments that destroyed.
+pub(crate) fn abandon_all(until: Instant) -> usize {
     let mut destroyed = 0;
     for number in all() {
         let Some(Attachment { held, buffer, .. }) = remove(number) else { continue };
+        let patience = patience(held.segment(), until);
         let Some(segment) = held.take() else { continue };
-        let (detached, range) = segment.let_go_in_place(Duration::ZERO);
+        let (detached, range) = segment.let_go_in_place(patience);
         destroyed += usize::from(detached == Detached::Destroyed);
         if let Some(buffer) = buffer {
             buffer.abandon(range);

@@ -3,12 +3,12 @@
 use crate::{failure::Failure, mappings};
 use shm_api::{
     Access, AttachError, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached, Key,
-    LeaveInSignal, List, OsError, Segment, SegmentInfo, Sweep,
+    LeaveAtEnd, List, OsError, Segment, SegmentInfo, Sweep,
 };
 use shm_lifetime::AddressRange;
 use std::{
     ptr::NonNull,
-    sync::atomic::AtomicU64,
+    sync::{Once, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
@@ -103,6 +103,15 @@ impl From<shm_posix::PosixSegment> for AnySegment {
 }
 
 impl AnySegment {
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            #[cfg(feature = "sysv")]
+            Self::SysV(_) => Kind::SysV,
+            #[cfg(feature = "posix")]
+            Self::Posix(_) => Kind::Posix,
+        }
+    }
+
     pub(crate) fn key(&self) -> &Key {
         with_segment!(self, segment => segment.key())
     }
@@ -137,7 +146,15 @@ impl AnySegment {
 
     /// # Safety
     ///
-    /// As [`LeaveInSignal::leave_in_signal`].
+    /// As [`LeaveAtEnd::leave_at_exit`].
+    pub(crate) unsafe fn leave_at_exit(&self, patience: Duration) -> Detached {
+        // SAFETY: the caller's promise is the callee's.
+        with_segment!(self, segment => unsafe { segment.leave_at_exit(patience) })
+    }
+
+    /// # Safety
+    ///
+    /// As [`LeaveAtEnd::leave_in_signal`].
     pub(crate) unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {
         // SAFETY: the caller's promise is the callee's.
         with_segment!(self, segment => unsafe { segment.leave_in_signal(deadline) })
@@ -150,14 +167,37 @@ pub(crate) fn create(
     options: &CreateOptions,
 ) -> Result<AnySegment, CreateError> {
     mappings::check().map_err(|error| key.map_or(error.clone(), |key| error.on(key)))?;
+    sweep_others_once(kind);
+    match create_once(kind, key, options) {
+        // Orphans of the other backend may hold what is missing in the ledger, which both share.
+        Err(CreateError::Os(error)) if error.errno() == libc::ENOSPC && sweep_others(kind) > 0 => {
+            create_once(kind, key, options)
+        }
+        created => created,
+    }
+}
+
+fn create_once(kind: Kind, key: Option<&Key>, options: &CreateOptions) -> Result<AnySegment, CreateError> {
     with_backend!(kind, backend => match key {
         Some(key) => backend.create(key, options).map(AnySegment::from),
         None => backend.create_anywhere(options).map(AnySegment::from),
     })
 }
 
+/// A process's first call frees what crashes left on every backend; its own backend sees to that itself.
+fn sweep_others_once(kind: Kind) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| _ = sweep_others(kind));
+}
+
+fn sweep_others(kind: Kind) -> usize {
+    let others = Kind::ALL.iter().filter(|other| **other != kind);
+    others.filter_map(|other| sweep(*other).ok()).sum()
+}
+
 pub(crate) fn attach(kind: Kind, key: &Key, access: Access) -> Result<AnySegment, Failure> {
     mappings::check().map_err(|error| error.on(key))?;
+    sweep_others_once(kind);
     match access {
         Access::ReadWrite => Ok(with_backend!(kind, backend => backend.attach(key).map(AnySegment::from)?)),
         Access::ReadOnly => attach_read_only(kind, key),

@@ -3,8 +3,7 @@
 use crate::{
     attachments::{self, Number},
     backends,
-    failure::Failure,
-    functions::plain,
+    failure::{Failure, or_throw},
     waits,
 };
 use napi::{
@@ -70,7 +69,7 @@ fn duration(milliseconds: f64) -> Option<Duration> {
 /// Where an attachment's data begins, modulo 64; 64 more where it is read-only.
 #[napi]
 pub fn place(env: Env, number: Number) -> Result<u32> {
-    plain(env, || {
+    or_throw(env, || {
         let (start, _, access) = attachments::data(number).ok_or_else(detached)?;
         let read_only = if access == Access::ReadOnly { READ_ONLY } else { 0 };
         Ok((start.addr().get() % 64) as u32 | read_only)
@@ -80,7 +79,7 @@ pub fn place(env: Env, number: Number) -> Result<u32> {
 /// Blocks the thread while a word holds a value: 0 woken, 1 it does not hold it, 2 time is up.
 #[napi]
 pub fn sleep_on(env: Env, number: Number, offset: f64, expected: i32, milliseconds: f64) -> Result<u32> {
-    plain(env, || {
+    or_throw(env, || {
         with_word(number, offset, |word| {
             Ok(match shm_sync::wait(word, expected.cast_unsigned(), duration(milliseconds))? {
                 Outcome::Woken => 0,
@@ -94,7 +93,7 @@ pub fn sleep_on(env: Env, number: Number, offset: f64, expected: i32, millisecon
 /// Wakes at most `count` of those who wait on a word; returns how many.
 #[napi]
 pub fn wake(env: Env, number: Number, offset: f64, count: u32) -> Result<u32> {
-    plain(env, || with_word(number, offset, |word| Ok(notify(word, count) as u32)))
+    or_throw(env, || with_word(number, offset, |word| Ok(notify(word, count) as u32)))
 }
 
 /// Prepares this environment for waits: `callback(slot, how)` is called for each that ended.
@@ -119,7 +118,7 @@ pub fn begin_wait(
     milliseconds: f64,
     slot: u32,
 ) -> Result<f64> {
-    plain(env, || {
+    or_throw(env, || {
         let word = word(number, offset)?;
         // SAFETY: attachments end through `attachments`, which calls `waits::leave`.
         let token = unsafe { waits::begin(word, expected.cast_unsigned(), duration(milliseconds), slot) }?;
@@ -136,14 +135,14 @@ pub fn cancel_wait(token: f64) -> bool {
 /// How waits are done in this process.
 #[napi]
 pub fn way_to_wait(env: Env) -> Result<&'static str> {
-    plain(env, || Ok(waits::engine()?.name()))
+    or_throw(env, || Ok(waits::engine()?.name()))
 }
 
 /// The live file for what lies in an attachment: its number here, its id, and who this environment is.
 /// Where a structure is there already, `wanted` is the id that it carries.
 #[napi]
 pub fn live(env: Env, number: Number, wanted: u32) -> Result<Vec<u32>> {
-    plain(env, || {
+    or_throw(env, || {
         let live = live_for(number, wanted)?;
         let known =
             LIVES.with_borrow(|all| all.iter().position(|(known, _)| known.file_id() == live.file_id()));
@@ -191,20 +190,20 @@ fn with_live<T>(
 /// Whether an owner may still be at work.
 #[napi]
 pub fn is_alive(env: Env, live: u32, word: u32) -> Result<bool> {
-    plain(env, || with_live(live, |live, _| Ok(live.is_alive(Owner::from_word(word)))))
+    or_throw(env, || with_live(live, |live, _| Ok(live.is_alive(Owner::from_word(word)))))
 }
 
 /// Whether an owner is of this process.
 #[napi]
 pub fn is_ours(env: Env, live: u32, word: u32) -> Result<bool> {
-    plain(env, || with_live(live, |live, _| Ok(live.is_ours(Owner::from_word(word)))))
+    or_throw(env, || with_live(live, |live, _| Ok(live.is_ours(Owner::from_word(word)))))
 }
 
 /// Makes this environment the only producer or consumer by an owner word; returns 0, or who is it already. It ends
 /// with the attachment.
 #[napi]
 pub fn take_role(env: Env, number: Number, offset: f64, live: u32) -> Result<u32> {
-    plain(env, || {
+    or_throw(env, || {
         with_live(live, |live, us| {
             let at = word(number, offset)?;
             with_word(number, offset, |word| {
@@ -229,7 +228,7 @@ pub fn take_role(env: Env, number: Number, offset: f64, live: u32) -> Result<u32
 /// Ends what `takeRole` began.
 #[napi]
 pub fn end_role(env: Env, number: Number, offset: f64) -> Result<()> {
-    plain(env, || {
+    or_throw(env, || {
         let word = word(number, offset)?;
         attachments::remove_role(number, word);
         Ok(())

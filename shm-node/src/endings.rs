@@ -8,9 +8,10 @@
 //! | a signal | `signals` |
 //! | `SIGKILL`, `abort` | the next process's sweep |
 
-use crate::{attachments, backends, backends::Kind, failure::Failure, table};
+use crate::{attachments, backends, backends::Kind, calls, failure::Failure, table};
 use napi::Env;
 use shm_api::{Detached, Key};
+use shm_lifetime::within_a_second;
 use std::{
     io::Write,
     sync::{
@@ -40,13 +41,23 @@ static TELL: AtomicBool = AtomicBool::new(false);
 /// How many the main thread's clean-up hook destroyed.
 static DESTROYED: AtomicUsize = AtomicUsize::new(0);
 
+/// The main thread's end has come to [`leave_last`].
+static BEEN_HERE: AtomicBool = AtomicBool::new(false);
+
+fn has_more_to_leave() -> bool {
+    !BEEN_HERE.load(Relaxed) || !table::names().is_empty()
+}
+
 /// Prepares for the end of this environment's thread, and of the process.
 pub(crate) fn prepare(env: &Env, main_thread: bool) -> napi::Result<()> {
     env.add_env_cleanup_hook((), move |()| {
-        let destroyed = attachments::abandon_all();
-        if main_thread {
-            DESTROYED.fetch_add(destroyed, Relaxed);
-        }
+        calls::whole(|| {
+            if !main_thread {
+                within_a_second(|| attachments::abandon_all(Instant::now()));
+            } else if has_more_to_leave() {
+                DESTROYED.fetch_add(leave_last(attachments::abandon_all), Relaxed);
+            }
+        });
     })?;
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -58,11 +69,11 @@ pub(crate) fn prepare(env: &Env, main_thread: bool) -> napi::Result<()> {
 }
 
 /// Detaches everything that this thread holds; returns how many segments that destroyed.
-pub(crate) fn detach_all(env: Env, patient: bool) -> Result<usize, Failure> {
-    if patient {
-        crate::waits::shut();
-    }
-    let until = Instant::now() + if patient { EXIT_PATIENCE } else { Duration::ZERO };
+pub(crate) fn detach_all(env: Env) -> Result<usize, Failure> {
+    detach_all_until(env, Instant::now())
+}
+
+fn detach_all_until(env: Env, until: Instant) -> Result<usize, Failure> {
     let mut destroyed = 0;
     for number in attachments::all() {
         destroyed += usize::from(attachments::detach(env, number, until)? == Some(Detached::Destroyed));
@@ -72,18 +83,27 @@ pub(crate) fn detach_all(env: Env, patient: bool) -> Result<usize, Failure> {
 
 /// The main thread's end: as [`detach_all`], but waits a little for others to leave first, and sweeps.
 pub(crate) fn detach_at_exit(env: Env) -> Result<usize, Failure> {
+    crate::waits::shut();
+    leave_last(|until| detach_all_until(env, until))
+}
+
+/// Leaves what this process holds, after those who are about to leave, and what they leave behind by dying.
+fn leave_last<T>(leave: impl FnOnce(Instant) -> T) -> T {
     let until = Instant::now() + EXIT_PATIENCE;
-    let held = attachments::names();
-    let destroyed = detach_all(env, true);
-    // A cluster whose primary is killed: its workers hear of it before the kernel has let go of its mappings.
-    let others_leave = || held.iter().any(|(kind, key)| is_left_by_the_dying(*kind, key));
-    // Asked before each sweep, so that the last one comes after their end.
-    while others_leave() && Instant::now() < until {
+    let held = table::names();
+    within_a_second(|| {
+        let left = leave(until);
+        BEEN_HERE.store(true, Relaxed);
+        // A cluster whose primary is killed: its workers hear of it before the kernel has let go of its mappings.
+        let others_leave = || held.iter().any(|(kind, key)| is_left_by_the_dying(*kind, key));
+        // Asked before each sweep, so that the last one comes after their end.
+        while others_leave() && Instant::now() < until {
+            sweep();
+            thread::sleep(Duration::from_micros(500));
+        }
         sweep();
-        thread::sleep(Duration::from_micros(500));
-    }
-    sweep();
-    destroyed
+        left
+    })
 }
 
 /// Whether a segment is still there while its creator is on the way out.
@@ -112,8 +132,12 @@ pub(crate) fn leave_the_rest() {
 }
 
 extern "C" fn at_exit() {
-    // SAFETY: the process ends; JavaScript's threads have stopped.
-    let left = unsafe { table::leave_all(Instant::now() + EXIT_PATIENCE) };
+    let left = if has_more_to_leave() {
+        // SAFETY: the process ends; JavaScript's threads have stopped.
+        leave_last(|until| unsafe { table::leave_all_at_exit(until) })
+    } else {
+        0
+    };
     let destroyed = left + DESTROYED.load(Relaxed);
     if destroyed > 0 && TELL.load(Relaxed) {
         let _ = writeln!(std::io::stdout(), "shm segments destroyed: {destroyed}");

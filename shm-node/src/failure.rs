@@ -85,6 +85,11 @@ impl Failure {
     }
 }
 
+/// What a napi function returns: a failure is thrown.
+pub(crate) fn or_throw<T>(env: Env, work: impl FnOnce() -> std::result::Result<T, Failure>) -> Result<T> {
+    work().map_err(|failure| failure.throw(&env))
+}
+
 /// A napi status as a result.
 pub(crate) fn check(status: sys::napi_status) -> Result<()> {
     match Status::from(status) {

@@ -3,8 +3,8 @@
 use crate::{
     attachments::{self, Number},
     backends::{self, Kind},
-    endings,
-    failure::{Failure, check},
+    calls, endings,
+    failure::{Failure, check, or_throw},
     layout::Layout,
     signals,
     values::{Attached, Info, JsKey, from_key, to_key},
@@ -16,6 +16,7 @@ use napi::{
 };
 use napi_derive::napi;
 use shm_api::{Access, CreateOptions, Detached, Mode, racy_copy};
+use shm_lifetime::within_a_second;
 use std::{
     cell::Cell,
     num::NonZeroUsize,
@@ -189,7 +190,7 @@ fn answer_of(detached: Option<Detached>) -> f64 {
 /// Ends all of this thread's attachments; returns how many segments that destroyed.
 #[napi]
 pub fn detach_all(env: Env) -> Result<u32> {
-    plain(env, || endings::detach_all(env, false).map(|count| count as u32))
+    plain(env, || endings::detach_all(env).map(|count| count as u32))
 }
 
 /// The main thread's end: as `detachAll`, but waits a little for other processes to leave first, and sweeps.
@@ -355,13 +356,13 @@ fn copy(
 
 /// A missing segment and a taken key are answers, all else is thrown.
 fn answer<T>(env: Env, work: impl FnOnce() -> std::result::Result<T, Failure>) -> Result<Option<T>> {
-    match work() {
-        Ok(value) => Ok(Some(value)),
+    plain(env, || match work() {
         Err(Failure::NotFound | Failure::Exists) => Ok(None),
-        Err(failure) => Err(failure.throw(&env)),
-    }
+        result => result.map(Some),
+    })
 }
 
-pub(crate) fn plain<T>(env: Env, work: impl FnOnce() -> std::result::Result<T, Failure>) -> Result<T> {
-    work().map_err(|failure| failure.throw(&env))
+/// One call: it waits a second for other processes at most, and no signal cuts it in two.
+fn plain<T>(env: Env, work: impl FnOnce() -> std::result::Result<T, Failure>) -> Result<T> {
+    or_throw(env, || calls::whole(|| within_a_second(work)))
 }

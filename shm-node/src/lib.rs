@@ -13,6 +13,7 @@
 //! | `waits` | waiting without blocking JavaScript |
 //! | `array_buffer` | memory as an `ArrayBuffer`, and when its addresses may go |
 //! | `endings` | leaving everything when a thread or the process ends |
+//! | `calls` | calls that a signal must not cut in two |
 //! | `signals` | leaving everything when a signal ends the process |
 //! | `failure` | errors, as JavaScript sees them |
 
@@ -21,6 +22,7 @@ cfg_if::cfg_if! {
         mod array_buffer;
         mod attachments;
         mod backends;
+        mod calls;
         pub mod coordination;
         mod endings;
         mod failure;

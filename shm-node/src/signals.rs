@@ -3,11 +3,15 @@
 //! Our handler stands only where nobody listens in JavaScript: where the action is the default, or Node's own,
 //! which restores the terminal and lets the process die. It leaves the segments, puts the old action back and
 //! raises the signal again. A `process.on('SIGTERM')` replaces it, and rightly.
+//!
+//! A process may have loaded this library twice, as two packages brought it. Then each copy's handler leaves its own
+//! segments and raises the signal for the other.
 
-use crate::table;
+use crate::{calls, table};
 use libc::{c_int, c_void, siginfo_t};
 use nix::errno::Errno;
 use std::{
+    ffi::CStr,
     mem::MaybeUninit,
     ptr,
     sync::{
@@ -17,22 +21,47 @@ use std::{
             Ordering::{Relaxed, SeqCst},
         },
     },
+    thread,
     time::{Duration, Instant},
 };
 
 const SIGNALS: [c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
-/// How long the handler may try for locks. What it leaves, a sweep frees.
+/// How long the handler may wait for calls in progress, and then how long it may try for locks. What it leaves, a sweep
+/// frees.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// The action that was there before ours, per signal. The default's or Node's: see [`may_replace`].
-struct Replaced {
-    action: AtomicUsize,
+/// An action that was there before ours.
+struct Action {
+    handler: AtomicUsize,
     flags: AtomicI32,
 }
 
+impl Action {
+    const fn default() -> Self {
+        Self { handler: AtomicUsize::new(libc::SIG_DFL), flags: AtomicI32::new(0) }
+    }
+
+    fn note(&self, current: &libc::sigaction) {
+        self.handler.store(current.sa_sigaction, SeqCst);
+        self.flags.store(current.sa_flags, SeqCst);
+    }
+}
+
+/// What our handler stands in for, per signal.
+struct Replaced {
+    /// The default's action, or Node's.
+    last: Action,
+    /// The handler of another copy of this library.
+    copy: Action,
+}
+
 static REPLACED: [Replaced; SIGNALS.len()] =
-    [const { Replaced { action: AtomicUsize::new(libc::SIG_DFL), flags: AtomicI32::new(0) } }; SIGNALS.len()];
+    [const { Replaced { last: Action::default(), copy: Action::default() } }; SIGNALS.len()];
+
+/// A handler of ours has begun to leave everything, and has done so.
+static LEAVING: AtomicBool = AtomicBool::new(false);
+static LEFT: AtomicBool = AtomicBool::new(false);
 
 /// Off where a handler of ours would do harm: under Deno, whose later `process.on` chains to it.
 static WANTED: AtomicBool = AtomicBool::new(true);
@@ -62,20 +91,38 @@ pub(crate) fn arm() {
     }
     for (signal, replaced) in SIGNALS.into_iter().zip(&REPLACED) {
         let Some(current) = action(signal) else { continue };
-        if !may_replace(&current) {
+        if current.sa_sigaction == OURS as usize {
+            continue;
+        } else if current.sa_sigaction == libc::SIG_DFL || is_nodes(&current) {
+            replaced.last.note(&current);
+        } else if is_a_copys(&current) {
+            replaced.copy.note(&current);
+        } else {
             continue;
         }
-        replaced.action.store(current.sa_sigaction, SeqCst);
-        replaced.flags.store(current.sa_flags, SeqCst);
-        set(signal, handler as *const () as usize, libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK);
+        set(signal, OURS as usize, libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK);
     }
 }
 
+const OURS: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = shm_node_leave_on_signal;
+
 /// A fresh Node has handlers with `SA_RESETHAND` for INT and TERM; libuv's, which run JavaScript, have not.
-fn may_replace(current: &libc::sigaction) -> bool {
-    let ours = current.sa_sigaction == handler as *const () as usize;
-    let nodes = current.sa_flags & libc::SA_RESETHAND != 0 && current.sa_sigaction != libc::SIG_IGN;
-    !ours && (current.sa_sigaction == libc::SIG_DFL || nodes)
+const fn is_nodes(current: &libc::sigaction) -> bool {
+    current.sa_flags & libc::SA_RESETHAND != 0 && current.sa_sigaction != libc::SIG_IGN
+}
+
+/// Whether a handler is that of another copy of this library, which is known by its name.
+fn is_a_copys(current: &libc::sigaction) -> bool {
+    let mut found = MaybeUninit::<libc::Dl_info>::uninit();
+    let handler = ptr::with_exposed_provenance(current.sa_sigaction);
+    // SAFETY: dladdr(3) takes any address, and writes the structure where it answers other than 0.
+    if unsafe { libc::dladdr(handler, found.as_mut_ptr()) } == 0 {
+        return false;
+    }
+    // SAFETY: written, as it did not answer 0.
+    let name = unsafe { found.assume_init() }.dli_sname;
+    // SAFETY: dladdr(3): null, or the name of the symbol.
+    !name.is_null() && unsafe { CStr::from_ptr(name) } == c"shm_node_leave_on_signal"
 }
 
 fn action(signal: c_int) -> Option<libc::sigaction> {
@@ -97,16 +144,37 @@ fn set(signal: c_int, action: usize, flags: c_int) {
     unsafe { libc::sigaction(signal, &raw const new, ptr::null_mut()) };
 }
 
-/// Runs on any thread, between any two instructions: system calls and atomics only.
-extern "C" fn handler(signal: c_int, _info: *mut siginfo_t, _context: *mut c_void) {
+/// Runs on any thread, between any two instructions: system calls and atomics only. Exported, so that another copy of
+/// the library knows it.
+#[unsafe(no_mangle)]
+extern "C" fn shm_node_leave_on_signal(signal: c_int, _info: *mut siginfo_t, _context: *mut c_void) {
     let errno = Errno::last_raw();
-    // SAFETY: the signal raised below ends the process.
-    unsafe { table::leave_all(Instant::now() + PATIENCE) };
+    if !calls::put_off(signal) {
+        end_by(signal);
+    }
+    Errno::set_raw(errno);
+}
+
+fn end_by(signal: c_int) {
+    let been_here = LEFT.load(SeqCst);
+    if !LEAVING.swap(true, SeqCst) {
+        calls::end(Instant::now() + PATIENCE);
+        // SAFETY: the signal raised below ends the process.
+        unsafe { table::leave_all(Instant::now() + PATIENCE) };
+        LEFT.store(true, SeqCst);
+    }
+    // Another signal may have come to another thread meanwhile: the process must not end before the first has done.
+    let until = Instant::now() + 3 * PATIENCE;
+    while !LEFT.load(SeqCst) && Instant::now() < until {
+        thread::sleep(Duration::from_micros(100));
+    }
     if let Some(index) = SIGNALS.iter().position(|ours| *ours == signal) {
-        let replaced = &REPLACED[index];
-        set(signal, replaced.action.load(SeqCst), replaced.flags.load(SeqCst));
+        let Replaced { last, copy } = &REPLACED[index];
+        // Two copies that replaced each other would raise it for ever.
+        let has_copy = copy.handler.load(SeqCst) != libc::SIG_DFL && !been_here;
+        let next = if has_copy { copy } else { last };
+        set(signal, next.handler.load(SeqCst), next.flags.load(SeqCst));
     }
     // SAFETY: signal-safety(7) lists it. The signal is blocked here, and delivered when we return.
     unsafe { libc::raise(signal) };
-    Errno::set_raw(errno);
 }

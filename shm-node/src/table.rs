@@ -4,8 +4,8 @@
 //! then on: the thread that detaches it, or the handler that ends the process. Slots live in blocks that are
 //! never freed, so a walk needs no lock; their number is bounded by the most that was ever held at once.
 
-use crate::backends::AnySegment;
-use shm_api::Detached;
+use crate::backends::{AnySegment, Kind};
+use shm_api::{Detached, Key};
 use std::{
     ptr,
     sync::{
@@ -123,21 +123,47 @@ pub(crate) fn count(condition: impl Fn(&AnySegment) -> bool) -> usize {
     .count()
 }
 
+/// What the process's attachments are called.
+pub(crate) fn names() -> Vec<(Kind, Key)> {
+    // As above.
+    let _spare = spare();
+    let held = blocks().flat_map(|block| &block.slots).filter(|slot| slot.state.load(Acquire) == HELD);
+    // SAFETY: as above.
+    let segments = held.filter_map(|slot| unsafe { slot.segment.load(Relaxed).as_ref() });
+    segments.map(|segment| (segment.kind(), segment.key().clone())).collect()
+}
+
 /// Leaves every segment that is still held, with system calls only; returns how many it destroyed.
 ///
 /// # Safety
 ///
 /// The process is about to end: those segments are never touched again.
 pub(crate) unsafe fn leave_all(deadline: Instant) -> usize {
+    // SAFETY: by the caller's promise.
+    take_all(|segment| unsafe { segment.leave_in_signal(deadline) })
+}
+
+/// Leaves every segment that is still held, and waits until then for other processes to leave first; not in a signal
+/// handler. Returns how many it destroyed.
+///
+/// # Safety
+///
+/// As for [`leave_all`].
+pub(crate) unsafe fn leave_all_at_exit(until: Instant) -> usize {
+    // SAFETY: by the caller's promise.
+    take_all(|segment| unsafe { segment.leave_at_exit(until.saturating_duration_since(Instant::now())) })
+}
+
+/// Takes all segments for good: they stay where they are, as other threads may still look at them.
+fn take_all(leave: impl Fn(&AnySegment) -> Detached) -> usize {
     let mut destroyed = 0;
     for slot in blocks().flat_map(|block| &block.slots) {
         if slot.state.compare_exchange(HELD, TAKEN, AcqRel, Relaxed).is_ok() {
             let segment = slot.segment.load(Relaxed);
-            // SAFETY: the exchange gave it to us alone, and it was not null while HELD.
+            // SAFETY: the exchange gave it to us alone, and it was not null while HELD. It stays TAKEN, so that nobody
+            // uses or drops it again.
             let segment = unsafe { &*segment };
-            // SAFETY: it stays TAKEN, so nobody uses or drops it again.
-            let detached = unsafe { segment.leave_in_signal(deadline) };
-            destroyed += usize::from(detached == Detached::Destroyed);
+            destroyed += usize::from(leave(segment) == Detached::Destroyed);
         }
     }
     destroyed

@@ -156,7 +156,7 @@ impl Made {
         let range = unsafe { AddressRange::new(start, size) };
         if options.wants_huge_pages() {
             // SAFETY: it was just mapped with that size.
-            unsafe { shm_lifetime::ask_for_huge_pages(start, size) };
+            unsafe { shm_lifetime::ask_for_huge_pages(start, size, options.reserves()) };
             if options.reserves() {
                 // What the huge pages did not cover.
                 object::reserve(&file, size.get() as u64).map_err(|error| refused(&error, key, size))?;
@@ -205,7 +205,9 @@ fn create(
             Some(Ok(made)) => made,
             // The system has no unnamed objects, or no /proc to name them through.
             None | Some(Err(object::Failed { errno: Errno::ENOENT, .. })) => {
-                let note = || note(lifetime, slot, &record);
+                let note = |object| note(lifetime, slot, object);
+                note(None); // it is not the unnamed one
+                let note = |stat: &object::Stat| note(Some(stat.identity_when_made(&record)));
                 let made = object::make_named(name.as_c_str(), bytes, mode, reserve, note).map_err(failed)?;
                 Made::of(made, key, options).inspect_err(|_| {
                     let _ = object::unlink(name.as_c_str());
@@ -223,10 +225,10 @@ fn create(
     Ok(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, holding, attached })
 }
 
-/// Notes that the object of a record exists, where it is known by the record alone.
-fn note(lifetime: &Lifetime, slot: Option<SlotId>, record: &Record) {
+/// Notes which object a record stands for as soon as it has its name: whoever dies then leaves it to a sweep.
+fn note(lifetime: &Lifetime, slot: Option<SlotId>, object: Option<u64>) {
     if let (Some(slot), Some(ledger)) = (slot, lifetime.existing_ledger()) {
-        ledger.set_object(slot, record.created);
+        ledger.set_object(slot, object);
     }
 }
 

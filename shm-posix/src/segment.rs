@@ -1,7 +1,7 @@
 //! One attachment.
 
 use crate::kernel::{Holding, PosixKernel, is_current, look};
-use shm_api::{Access, Detached, Key, LeaveInSignal, Segment};
+use shm_api::{Access, Detached, Key, LeaveAtEnd, Segment};
 use shm_lifetime::{AddressRange, Hold, OUTLIVES, Patience, RecordName};
 use std::{
     mem::ManuallyDrop,
@@ -53,6 +53,18 @@ impl PosixSegment {
         })
     }
 
+    fn let_go(&self, patience: Duration, range: &AddressRange) -> Detached {
+        let patient = self.hold.created_here && !patience.is_zero();
+        let waited = patient.then(|| {
+            let (name, object) = (self.name.as_c_str(), self.hold.object);
+            self.holding.let_go_and_wait(name, object, patience, || range.overlay().is_ok())
+        });
+        self.leave(Patience::Bounded, || {
+            // What keeps the others from being the last goes now that we have the lock.
+            waited.is_some_and(|(let_go, _keeping)| let_go) || range.overlay().is_ok()
+        })
+    }
+
     fn range(&self) -> AddressRange {
         // SAFETY: `map` left the mapping to us, and from here on the range is what unmaps it.
         unsafe { AddressRange::new(self.start, self.size) }
@@ -100,19 +112,18 @@ unsafe impl Segment for PosixSegment {
     fn let_go_in_place(mut self, patience: Duration) -> (Detached, AddressRange) {
         self.attached = false;
         let range = self.range();
-        let patient = self.hold.created_here && !patience.is_zero();
-        let let_go = patient && {
-            let (name, object) = (self.name.as_c_str(), self.hold.object);
-            self.holding.let_go_and_wait(name, object, patience, || range.overlay().is_ok())
-        };
-        let detached = self.leave(Patience::Bounded, || let_go || range.overlay().is_ok());
-        (detached, range)
+        (self.let_go(patience, &range), range)
     }
 }
 
-impl LeaveInSignal for PosixSegment {
-    unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {
+impl LeaveAtEnd for PosixSegment {
+    unsafe fn leave_at_exit(&self, patience: Duration) -> Detached {
         let range = ManuallyDrop::new(self.range()); // the process ends, and its addresses with it
+        self.let_go(patience, &range)
+    }
+
+    unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {
+        let range = ManuallyDrop::new(self.range()); // as above
         self.leave(Patience::Until(deadline), || range.overlay().is_ok())
     }
 }

@@ -176,7 +176,7 @@ fn create(
     drop(lock); // taking pages may be slow
     if options.wants_huge_pages() {
         // SAFETY: it was just attached with that size.
-        unsafe { shm_lifetime::ask_for_huge_pages(attachment.start(), size) };
+        unsafe { shm_lifetime::ask_for_huge_pages(attachment.start(), size, options.reserves()) };
     }
     Ok(SysVSegment { key: key.clone(), id, attachment, size, hold, attached: true })
 }
@@ -215,7 +215,9 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
         // Its creator died before it noted the id; a pid means something only in its own namespace.
         Some((slot, record)) if record.object.is_none() && is_ours(record.pid_namespace, lifetime) => {
             match stat.creator() == record.pid {
-                true => lifetime.ledger().map_err(|error| error.on(key))?.set_object(slot, found.0 as u64),
+                true => {
+                    lifetime.ledger().map_err(|error| error.on(key))?.set_object(slot, Some(found.0 as u64))
+                }
                 false => lifetime.ledger().map_err(|error| error.on(key))?.erase(slot),
             }
             return Ok(None);

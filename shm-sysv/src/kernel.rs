@@ -96,11 +96,18 @@ fn identify(record: &Record, pid_namespace: u64) -> Identity {
         Ok(_) if record.object.is_none() && (pid_namespace == 0 || pid_namespace != record.pid_namespace) => {
             Identity::Unknown
         }
-        Ok(stat) if record.object.is_none() && stat.creator() != record.pid => Identity::Gone,
+        Ok(stat) if !is_made_by(&stat, record, pid_namespace) => Identity::Gone,
         Ok(stat) => Identity::Is(id, stat),
         Err(Errno::EINVAL | Errno::EIDRM) => Identity::Gone,
         Err(_) => Identity::Unknown,
     }
+}
+
+/// Whether a segment can be that of a record: the number of an IPC namespace is given to another one when it ends, and
+/// there another program may have the same key and id.
+fn is_made_by(stat: &Stat, record: &Record, pid_namespace: u64) -> bool {
+    let knows_pids = pid_namespace != 0 && pid_namespace == record.pid_namespace;
+    (record.size == 0 || stat.size() as u64 == record.size) && (!knows_pids || stat.creator() == record.pid)
 }
 
 /// A segment that stays, for the holders that the kernel counts.

@@ -5,7 +5,7 @@ use crate::{
     kernel::{SysVKernel, look},
     sys::{self, Id},
 };
-use shm_api::{Access, Detached, Key, LeaveInSignal, Segment};
+use shm_api::{Access, Detached, Key, LeaveAtEnd, Segment};
 use shm_lifetime::{AddressRange, Hold, OUTLIVES, Patience};
 use std::{
     mem::ManuallyDrop,
@@ -58,6 +58,13 @@ impl SysVSegment {
         unsafe { AddressRange::new(self.as_ptr(), self.size) }
     }
 
+    fn let_go(&self, patience: Duration, range: &AddressRange) -> Detached {
+        if self.hold.created_here && !patience.is_zero() {
+            self.wait_for_others(patience);
+        }
+        self.leave(Patience::Bounded, || self.attachment.let_go(range))
+    }
+
     /// Waits until ours is the only attachment.
     fn wait_for_others(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
@@ -107,18 +114,19 @@ unsafe impl Segment for SysVSegment {
 
     fn let_go_in_place(mut self, patience: Duration) -> (Detached, AddressRange) {
         self.attached = false;
-        if self.hold.created_here && !patience.is_zero() {
-            self.wait_for_others(patience);
-        }
         let range = self.range();
-        let detached = self.leave(Patience::Bounded, || self.attachment.let_go(&range));
-        (detached, range)
+        (self.let_go(patience, &range), range)
     }
 }
 
-impl LeaveInSignal for SysVSegment {
-    unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {
+impl LeaveAtEnd for SysVSegment {
+    unsafe fn leave_at_exit(&self, patience: Duration) -> Detached {
         let range = ManuallyDrop::new(self.range()); // the process ends, and its addresses with it
+        self.let_go(patience, &range)
+    }
+
+    unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {
+        let range = ManuallyDrop::new(self.range()); // as above
         self.leave(Patience::Until(deadline), || self.attachment.let_go(&range))
     }
 }

@@ -11,7 +11,7 @@
 
 use shm_api::{
     Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld,
-    Detached, Key, LeaveInSignal, List, Mode, Segment, State, Sweep,
+    Detached, Key, LeaveAtEnd, List, Mode, Segment, State, Sweep,
 };
 use std::{
     collections::BTreeSet,
@@ -582,7 +582,7 @@ pub fn letting_go_waits_for_the_others_of_what_it_created<B: Backend>(backend: &
     assert_eq!(one.detach(), Detached::Destroyed);
 }
 
-pub fn leaving_in_a_signal_handler_leaves_at_once<B: Backend<Segment: LeaveInSignal>>(backend: &B) {
+pub fn leaving_in_a_signal_handler_leaves_at_once<B: Backend<Segment: LeaveAtEnd>>(backend: &B) {
     let key = fresh();
     let (one, other) = (backend.create(&key, &options(1)).unwrap(), backend.attach(&key).unwrap());
     for (segment, expected) in [(one, Detached::Outlives(NonZeroUsize::MIN)), (other, Detached::Destroyed)] {

@@ -43,7 +43,11 @@ fn run(arguments: &[&str]) -> Output {
 
 #[track_caller]
 fn assert_calm(arguments: &[&str]) {
-    let ran = run(arguments);
+    assert_calm_run(&run(arguments));
+}
+
+#[track_caller]
+fn assert_calm_run(ran: &Output) {
     let said = String::from_utf8_lossy(&ran.stdout);
     let complained = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{}\n{said}\n{complained}", ran.status);
@@ -64,6 +68,13 @@ fn ten_thousand_kills_take_nothing_and_leave_nothing() {
 #[test]
 fn kills_at_every_step_take_nothing_and_leave_nothing() {
     assert_calm(&["--kills", "500", "--kill-at", "50"]);
+}
+
+#[test]
+fn without_unnamed_objects_kills_at_every_step_take_nothing_and_leave_nothing() {
+    let mut storm = Command::new(storm());
+    storm.args(["--kills", "300", "--kill-at", "20"]).env("SHM_STORM_NAMED", "1");
+    assert_calm_run(&storm.output().expect("it was built"));
 }
 
 #[test]

@@ -131,21 +131,21 @@ impl Holding {
     pub(crate) const fn end(&self) {}
 
     /// Lets go with `release`, then waits until nobody else has the object open or mapped: a lease would count our
-    /// own mapping. The descriptor, opened before, keeps the others from being the last meanwhile.
+    /// own mapping. The descriptor, opened before, keeps the others from being the last, until it is dropped.
     pub(crate) fn let_go_and_wait(
         &self,
         name: &CStr,
         object: u64,
         patience: Duration,
         release: impl FnOnce() -> bool,
-    ) -> bool {
+    ) -> (bool, Option<OwnedFd>) {
         let deadline = Instant::now() + patience;
         let opened = open_anyhow(name);
         let released = release();
-        let Ok((file, stat)) = opened else { return released };
+        let Ok((file, stat)) = opened else { return (released, None) };
         while stat.inode() == object && is_ours_alone(&file) != Ok(true) && Instant::now() < deadline {
             thread::sleep(Duration::from_micros(200));
         }
-        released
+        (released, Some(file))
     }
 }

@@ -88,11 +88,11 @@ impl Holding {
         _object: u64,
         patience: Duration,
         release: impl FnOnce() -> bool,
-    ) -> bool {
+    ) -> (bool, ()) {
         let deadline = Instant::now() + patience;
         while self.0.has_company() && Instant::now() < deadline {
             thread::sleep(Duration::from_micros(200));
         }
-        release()
+        (release(), ())
     }
 }

@@ -11,7 +11,7 @@ use nix::{
     },
     unistd::{ftruncate, linkat},
 };
-use shm_lifetime::{Lifetime, Record};
+use shm_lifetime::{Lifetime, Record, lacks_unnamed_objects, step};
 use std::{
     ffi::CStr,
     num::NonZeroUsize,
@@ -123,6 +123,9 @@ pub(crate) fn unlink(name: &CStr) -> Result<(), Errno> {
 
 /// Makes an object without a name, so that no reader ever sees it half done. `None`: the system cannot.
 pub(crate) fn make_unnamed(size: u64, mode: u32, reserve: bool) -> Result<Option<(OwnedFd, Stat)>, Failed> {
+    if lacks_unnamed_objects() {
+        return Ok(None);
+    }
     let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
     match nix::fcntl::open(FOLDER, flags, Mode::from_bits_truncate(0o600)) {
         // open(2), O_TMPFILE: EISDIR or ENOENT before Linux 3.11, EOPNOTSUPP where the file system has no such
@@ -147,17 +150,24 @@ pub(crate) fn publish(file: &OwnedFd, name: &CStr) -> Result<(), Failed> {
     linkat(AT_FDCWD, itself.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW).map_err(failed)
 }
 
-/// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it.
+/// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it. `note`
+/// is told of it before that: whoever dies before the note leaves an empty object.
 pub(crate) fn make_named(
     name: &CStr,
     size: u64,
     mode: u32,
     reserve: bool,
-    _note: impl FnOnce(),
+    note: impl FnOnce(&Stat),
 ) -> Result<(OwnedFd, Stat), Failed> {
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     let file = shm_open(name, flags, Mode::from_bits_truncate(0o600)).map_err(Failed::of("shm_open"))?;
-    fill(file, size, mode, reserve).inspect_err(|_| {
+    step();
+    let made = fstat(&file).map_err(Failed::of("fstat")).and_then(|stat| {
+        note(&Stat(stat));
+        step();
+        fill(file, size, mode, reserve)
+    });
+    made.inspect_err(|_| {
         let _ = shm_unlink(name);
     })
 }

@@ -150,7 +150,7 @@ pub(crate) fn make_named(
     size: u64,
     mode: u32,
     _reserve: bool,
-    note: impl FnOnce(),
+    note: impl FnOnce(&Stat),
 ) -> Result<(OwnedFd, Stat), Failed> {
     let size = i64::try_from(size).map_err(|_| Failed { call: RESERVE, errno: Errno::EFBIG })?;
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL;
@@ -158,8 +158,11 @@ pub(crate) fn make_named(
     let slashed = with_slash(name);
     let file =
         slashed.as_c_str().and_then(|name| shm_open(name, flags, wanted)).map_err(Failed::of("shm_open"))?;
-    note();
-    let made = ftruncate(&file, size).and_then(|()| fstat(&file)).map(Stat).and_then(|stat| {
+    let made = fstat(&file).and_then(|stat| {
+        note(&Stat(stat));
+        ftruncate(&file, size)
+    });
+    let made = made.and_then(|()| fstat(&file)).map(Stat).and_then(|stat| {
         // A system whose umask does apply: nothing can give the bits back.
         if stat.mode() == mode { Ok(stat) } else { Err(Errno::EPERM) }
     });

@@ -7,6 +7,7 @@
 //! BACKEND read SLOT OFFSET LENGTH                BACKEND write SLOT OFFSET TEXT
 //! BACKEND destroy|destroy-unheld|info KEY        BACKEND list|sweep|fill SLOT
 //! BACKEND child-drops SLOT                       BACKEND child-creates KEY
+//! BACKEND children-of-threads KEY COUNT
 //! BACKEND attach-often KEY COUNT                 BACKEND loop KEY
 //! lock BACKEND KEY                               records|new-ipc|files-of-a-child
 //! die-before-create BACKEND KEY                  die-after-create BACKEND KEY
@@ -15,8 +16,8 @@
 use nix::{
     fcntl::OFlag,
     sys::mman::shm_open,
-    sys::signal::{Signal, raise},
-    sys::wait::{WaitStatus, waitpid},
+    sys::signal::{Signal, kill, raise},
+    sys::wait::{WaitPidFlag, WaitStatus, waitpid},
     unistd::{ForkResult, fork},
 };
 use shm_api::{
@@ -27,7 +28,14 @@ use shm_lifetime::{Lifetime, Patience, Record, RecordName};
 use shm_posix::Posix;
 use shm_sysv::SysV;
 use shm_tests::stage::{Answer, enter_new_ipc, posix_namespace, refusal, serve};
-use std::{collections::HashMap, num::NonZeroUsize, process::Command, time::Duration};
+use std::{
+    collections::HashMap,
+    num::NonZeroUsize,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
 
 struct Role<B: Backend> {
     backend: B,
@@ -116,6 +124,23 @@ impl<B: Backend + List + Sweep + DestroyUnheld> Role<B> {
                     Err(error) => not_created(&error),
                 });
                 Ok(made.0)
+            }
+            // Other threads are in the middle of calls when it forks; tells how many children came through theirs.
+            ["children-of-threads", key, count] => {
+                let (backend, key, ended) = (&self.backend, key_of(key), AtomicBool::new(false));
+                let done = thread::scope(|scope| {
+                    for _ in 0..2 {
+                        scope.spawn(|| {
+                            while !ended.load(Relaxed) {
+                                backend.info(&key).expect("it is held");
+                            }
+                        });
+                    }
+                    let done = (0..number(count)).filter(|_| child_attaches(backend, &key)).count();
+                    ended.store(true, Relaxed);
+                    done
+                });
+                Ok(done.to_string())
             }
             ["attach-often", key, count] => {
                 let mut attached = Vec::new();
@@ -215,6 +240,28 @@ fn record_name(backend: &str, key: &str) -> RecordName {
         ("sysv", Key::Id(id)) => RecordName::Key(id.get()),
         (_, Key::Id(id)) => RecordName::from_bare(&format!("shm-node-{id:08x}")).expect("a short name"),
         (_, Key::Name(name)) => RecordName::from_bare(name.bare()).expect("a Name has no NUL"),
+    }
+}
+
+/// Whether a child of a fork attaches a segment, and ends; one that is stuck is killed.
+fn child_attaches<B: Backend>(backend: &B, key: &Key) -> bool {
+    // SAFETY: the child attaches, which is what is tried here, and ends.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            let attached = backend.attach(key).is_ok();
+            // SAFETY: _exit is always allowed.
+            unsafe { libc::_exit(i32::from(!attached)) }
+        }
+        ForkResult::Parent { child } => {
+            let until = Instant::now() + Duration::from_secs(20);
+            loop {
+                match waitpid(child, Some(WaitPidFlag::WNOHANG)).expect("our child") {
+                    WaitStatus::Exited(_, code) => return code == 0,
+                    _ if Instant::now() < until => thread::sleep(Duration::from_micros(100)),
+                    _ => _ = kill(child, Signal::SIGKILL),
+                }
+            }
+        }
     }
 }
 

@@ -21,6 +21,9 @@ on_both_backends! {
     a_stopped_lock_holder_makes_others_fail_and_not_hang
     a_child_of_a_fork_takes_nothing_from_its_parent
     a_child_of_a_fork_creates_for_itself
+    a_child_of_a_process_whose_threads_are_in_calls_is_not_stuck
+    a_detach_that_found_the_lock_taken_does_not_count_for_ever
+    when_the_librarys_files_are_removed_what_comes_next_is_tracked
     a_process_killed_before_the_create_leaves_a_record_that_is_swept
     a_strangers_segment_is_not_taken_for_that_of_a_process_killed_before_its_create
     a_process_killed_after_the_create_leaves_a_segment_that_is_swept
@@ -289,6 +292,41 @@ fn a_child_of_a_fork_creates_for_itself(backend: &str) {
     let refused = one.ok(&format!("{backend} child-creates {childs}"));
     assert!(refused.starts_with("EBUSY"), "{refused}");
     assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
+}
+
+fn a_child_of_a_process_whose_threads_are_in_calls_is_not_stuck(backend: &str) {
+    let key = key(backend);
+    let mut one = actor();
+    one.ok(&format!("{backend} create s {key} 100"));
+    assert_eq!(one.ok(&format!("{backend} children-of-threads {key} 1000")), "1000");
+    assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
+}
+
+fn a_detach_that_found_the_lock_taken_does_not_count_for_ever(backend: &str) {
+    let key = key(backend);
+    let (mut one, mut stuck) = (actor(), actor());
+    one.ok(&format!("{backend} create s {key} 100"));
+    one.ok(&format!("{backend} attach t {key}"));
+    stuck.ok(&format!("lock {backend} {key}"));
+    assert_eq!(one.ok(&format!("{backend} detach s")), "outlives 1");
+    stuck.kill();
+    assert_eq!(one.ok(&format!("{backend} detach t")), "destroyed");
+}
+
+fn when_the_librarys_files_are_removed_what_comes_next_is_tracked(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let (before, after) = (key(backend), key(backend));
+    let mut one = world.start(ACTOR);
+    one.ok(&format!("{backend} create s {before} 100"));
+    fs::remove_dir_all(world.folder().join(".shm-node-0")).unwrap();
+    thread::sleep(Duration::from_millis(200)); // it looks ten times a second
+    one.ok(&format!("{backend} create t {after} 100"));
+    assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed", "whoever holds it knows it still");
+    one.kill();
+    let mut next = world.start(ACTOR);
+    next.no(&format!("{backend} attach u {after}"), "NotFound");
+    next.end();
+    assert_eq!(world.left(), (vec![], 0));
 }
 
 fn a_process_killed_before_the_create_leaves_a_record_that_is_swept(backend: &str) {

@@ -91,7 +91,9 @@ fn hold<B: Backend>(
                 Err(CreateError::Os(error)) if error.errno() == libc::EBUSY => Err(None),
                 Err(error) => Err(Some(error.to_string())),
             },
-            Err(AttachError::Os(error)) if error.errno() == libc::EBUSY => Err(None),
+            Err(AttachError::Os(error)) if error.errno() == libc::EBUSY || is_unfinished(error.errno()) => {
+                Err(None)
+            }
             Err(error) => Err(Some(error.to_string())),
             Ok(segment) => Ok(segment),
         };
@@ -165,4 +167,9 @@ fn sweep<B: Sweep>(backend: &B, tally: &Tally) {
             tally.errors.one();
         }
     }
+}
+
+/// A creator died before its object had a size, and a stranger has it open: only so where it has its name from the start.
+fn is_unfinished(errno: i32) -> bool {
+    shm_lifetime::lacks_unnamed_objects() && errno == libc::EAGAIN
 }
