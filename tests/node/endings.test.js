@@ -202,8 +202,8 @@ describe('what runs none of our code', { concurrency: 4 }, () => {
     ['a segmentation fault', () => process.kill(process.pid, 'SIGSEGV'), 'SIGSEGV'],
   ]) {
     for (const [how, call] of [
-      ['first create', (shm) => built.map((backend) => shm.create({ size: 64, backend })).length],
-      ['first get', (shm, built, key) => built.map((backend) => shm.get({ key, backend })).length],
+      ['first create, on whichever backend', (shm, built) => shm.create({ size: 64, backend: built.at(-1) })],
+      ['first get, on whichever backend', (shm, built, key) => shm.get(key)],
       ['sweep()', (shm) => shm.sweep()],
     ]) {
       it(`${claim}: all is freed by the next process's ${how}`, async () => {
@@ -231,6 +231,44 @@ describe('what runs none of our code', { concurrency: 4 }, () => {
     );
     assert.deepEqual(seen, [built.map(() => 'orphan'), built.length, built.length, 0, 0]);
   });
+
+  it('is freed by the end of a process that held something itself', needsRoot(), async () => {
+    const seen = await ask(
+      async (shm, support, keys, late) => {
+        const { existing, run } = require(support);
+        const program = `(shm, keys, late) => {
+          hold(late);
+          const { run } = require(${JSON.stringify(support)});
+          return run((shm, keys) => { hold(keys); process.kill(process.pid, 'SIGKILL'); }, [keys]);
+        }`;
+        await run(program, [keys, late]);
+        ready(existing([...keys, ...late]));
+      },
+      [require.resolve('./support.js'), newKeys(), newKeys()],
+      { under: privately() },
+    );
+    assert.deepEqual(seen, []);
+  });
+
+  for (const [claim, listener] of [['nobody listens', ''], ['an exit listener came after create', "process.on('exit', () => {});"]]) {
+    it(`as a worker does whose primary kills it and exits at once, where ${claim}, leaves nothing`, async () => {
+      const all = Array.from({ length: 5 }, () => newKeys());
+      for (const keys of all) {
+        const body = `(shm, keys) => {
+          const cluster = require('cluster');
+          const own = cluster.isPrimary ? keys.map((key) => shm.create({ ...key, size: 20 << 20 })) : keys.map((key) => shm.get(key));
+          own.forEach((view) => view.fill(1));
+          if (!cluster.isPrimary) return process.send('attached');
+          ${listener}
+          const worker = cluster.fork();
+          cluster.on('message', () => { worker.process.kill('SIGKILL'); process.exit(); });
+        }`;
+        const { stdout, code } = await run(body, [keys]);
+        assert.deepEqual([stdout, code], [TOLD, 0]);
+      }
+      assert.deepEqual(existing(all.flat()), []);
+    });
+  }
 
   it('never takes what another process still holds', async () => {
     const keys = newKeys();

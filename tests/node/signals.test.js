@@ -4,8 +4,10 @@
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
-const { describe, it } = require('node:test');
-const { built, existing, newKeys, needsRoot, run, shm, start } = require('./support.js');
+const os = require('node:os');
+const path = require('node:path');
+const { after, before, describe, it } = require('node:test');
+const { ask, built, existing, newKeys, needsRoot, privately, run, shm, start } = require('./support.js');
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'];
 const TOLD = `shm segments destroyed: ${built.length}\n`;
@@ -111,27 +113,84 @@ for (const signal of SIGNALS) {
       assert.deepEqual(existing(keys), []);
     });
 
-    it('during creates and detaches, at any moment', async () => {
-      const rounds = Array.from({ length: 3 }, () =>
-        killed(
-          (shm, signal, built) => {
-            ready();
-            for (;;) for (const backend of built) {
-              shm.create({ size: 4096, backend });
-              if (Math.random() < 0.2) shm.detachAll();
-            }
-          },
-          signal,
-          [built],
-        ),
+    // Alone: other processes would sweep what is left.
+    it('during creates and detaches, at any moment', needsRoot(), async () => {
+      const seen = await ask(
+        async (shm, support, signal, built) => {
+          const { start } = require(support);
+          const [ends, left] = [[], []];
+          for (let i = 0; i < 12; i++) {
+            const { child, ready: busy, ended } = start((shm, built) => {
+              ready();
+              for (;;) for (const backend of built) {
+                shm.create({ size: 4096, backend });
+                if (Math.random() < 0.2) shm.detachAll();
+              }
+            }, [built]);
+            await busy;
+            child.kill(signal);
+            const end = await ended;
+            ends.push([end.code, end.signal, end.stdout]);
+            left.push(shm.list().length);
+            shm.sweep();
+          }
+          ready({ ends, left });
+        },
+        [require.resolve('./support.js'), signal, built],
+        { under: privately() },
       );
-      const ended = await Promise.all(rounds);
-      assert.deepEqual(ended.map(({ code, signal, stdout }) => [code, signal, stdout]), rounds.map(() => [null, signal, '']));
-      shm.sweep(); // what the handler could not lock
-      assert.deepEqual(shm.list().filter(({ creator }) => ended.some(({ pid }) => pid === creator)), []);
+      assert.deepEqual(seen.ends, seen.ends.map(() => [null, signal, '']));
+      assert.deepEqual(seen.left, seen.left.map(() => 0));
     });
   });
 }
+
+describe('two signals at once', { concurrency: 2 }, () => {
+  for (const [first, second] of [['SIGTERM', 'SIGINT'], ['SIGINT', 'SIGINT'], ['SIGHUP', 'SIGTERM']]) {
+    it(`${first} and ${second}: the second does not cut the clean-up of the first`, async () => {
+      for (let i = 0; i < 4; i++) {
+        const { child, ready, ended } = start((shm, built) => {
+          for (let i = 0; i < 300; i++) shm.create({ size: 64, backend: built[i % built.length] });
+          ready();
+          setInterval(() => {}, 1000);
+        }, [built]);
+        await ready;
+        process.kill(child.pid, first);
+        await new Promise((resolve) => setTimeout(resolve, i));
+        child.kill(second);
+        const { code, signal } = await ended;
+        assert.ok(code === null && [first, second].includes(signal), `${code} ${signal}`);
+        assert.equal(shm.list().filter(({ creator }) => creator === child.pid).length, 0);
+      }
+    });
+  }
+});
+
+describe('a program that has the package twice', () => {
+  const copy = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'shm-node-copy-')), 'shm-node');
+  before(() => fs.cpSync(process.env.SHM_NODE_PACKAGE, copy, { recursive: true }));
+  after(() => fs.rmSync(path.dirname(copy), { recursive: true }));
+
+  for (const signal of SIGNALS) {
+    it(`dies of ${signal}, and what each of them holds is freed`, async () => {
+      const [keys, others] = [newKeys(), newKeys()];
+      const end = await killed(
+        (shm, signal, copy, keys, others) => {
+          const other = require(copy);
+          hold(keys);
+          for (const key of others) other.create({ ...key, size: 64 });
+          shm.create(64); // and the first one's turn comes again
+          ready();
+          setInterval(() => {}, 1000);
+        },
+        signal,
+        [copy, keys, others],
+      );
+      assert.deepEqual([end.code, end.signal, end.stdout], [null, signal, '']);
+      assert.deepEqual(existing([...keys, ...others]), []);
+    });
+  }
+});
 
 describe('a persistent segment', () => {
   it('stays at a signal', async () => {
