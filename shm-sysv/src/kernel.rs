@@ -124,3 +124,34 @@ pub(crate) fn look(id: Id, key: u32) -> Detached {
         Err(_) => OUTLIVES,
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use shm_api::CreateOptions;
+    use std::num::NonZeroUsize;
+
+    /// A record of an earlier IPC namespace of our number, where another program has made this segment since.
+    #[test]
+    fn a_segment_of_another_program_is_not_taken_for_one_that_had_its_id() {
+        let lifetime = Lifetime::current().unwrap();
+        let key = NonZeroU32::new(0x5359_0000 | std::process::id() & 0xffff).unwrap();
+        let id = sys::create(key, 100, 0o600).unwrap();
+        let options = |size| CreateOptions::new(NonZeroUsize::new(size).unwrap());
+        let ipc = lifetime.namespaces().ipc;
+        let record = |size| {
+            let mut record =
+                Record::of_this_process(RecordName::Key(key.get()), &lifetime, &options(size), ipc);
+            record.object = Some(id.0 as u64);
+            record
+        };
+        let of_another_size = SysVKernel::settle(&lifetime, &record(101));
+        let mut of_another_process = record(100);
+        of_another_process.pid += 1;
+        let of_another_process = SysVKernel::settle(&lifetime, &of_another_process);
+        let ours = SysVKernel::settle(&lifetime, &record(100));
+        let _ = sys::remove(id);
+        assert_eq!((of_another_size, of_another_process), (Detached::Gone, Detached::Gone));
+        assert_eq!(ours, Detached::Destroyed);
+    }
+}

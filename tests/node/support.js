@@ -77,7 +77,7 @@ let started = 0;
  * Runs `body(shm, ...args)` in a process of its own. The body may use `ready(value)`, which `started.ready` here waits
  * for, and `hold(keys)`, which creates a segment of 4 KiB per key.
  */
-function start(body, args = [], { env = {}, flags = [], under = [], stdin = 'ignore' } = {}) {
+function start(body, args = [], { env = {}, flags = [], under = [], stdin = 'ignore', patience = 60_000 } = {}) {
   const program = `
     const shm = require(${JSON.stringify(folder)});
     const ready = (value = true) => void require('fs').writeSync(3, JSON.stringify(value) + '\\n');
@@ -96,7 +96,7 @@ function start(body, args = [], { env = {}, flags = [], under = [], stdin = 'ign
     return read;
   });
   const [stdout, stderr, told] = output;
-  const hung = setTimeout(() => child.kill('SIGKILL'), 60_000);
+  const hung = setTimeout(() => child.kill('SIGKILL'), patience);
   const ended = new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => {

@@ -144,8 +144,11 @@ fn a_reservation_beyond_the_memory_cgroup_is_an_error_and_not_a_kill() {
         one.ok(&format!("{backend} create s {key} {}", 16 << 20));
         assert_eq!(one.ok(&format!("{backend} fill s")), (16 << 20).to_string());
         assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
-        one.ok(&format!("{backend} create s {key} {} no-reserve", 128 << 20));
-        assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
+        for huge in ["", " huge"] {
+            one.no(&format!("{backend} create s {key} {}{huge}", 128 << 20), "ENOMEM");
+            one.ok(&format!("{backend} create s {key} {} no-reserve{huge}", 128 << 20));
+            assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
+        }
         one.end();
     }
 }

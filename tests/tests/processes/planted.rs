@@ -16,6 +16,7 @@ on_both_backends! {
     a_file_or_fifo_in_the_folders_place_is_refused
     whatever_stands_in_a_files_place_is_refused_without_hanging
     another_users_planted_lock_file_is_refused_without_hanging
+    a_folder_planted_for_a_user_who_never_came_keeps_nobody_from_that_users_segments
     a_ledger_of_a_newer_version_is_left_alone
     a_ledger_with_a_damaged_header_is_left_alone
     a_ledger_full_of_noise_is_survived_and_cleaned
@@ -136,6 +137,19 @@ fn another_users_planted_lock_file_is_refused_without_hanging(backend: &str) {
     fs::remove_file(&lock).unwrap();
     // Without one there is nothing to lock, and nobody but its owner could destroy it.
     other.ok(&format!("{backend} attach s {key}"));
+}
+
+fn a_folder_planted_for_a_user_who_never_came_keeps_nobody_from_that_users_segments(backend: &str) {
+    let Some(world) = world("16m") else { return };
+    let (mut stranger, mut other, key) = (world.start(FOREIGN), world.start(ACTOR), key(backend));
+    stranger.ok("user 1000");
+    stranger.ok(&format!("{} {key} 100", make(backend)));
+    stranger.ok("write 0 theirs");
+    folder_of(&world.folder().join(".shm-node-1000"), 65534, 0o777);
+    // Root, who may read what that user made.
+    other.ok(&format!("{backend} attach s {key}"));
+    assert_eq!(other.ok(&format!("{backend} read s 0 6")), "theirs");
+    assert_eq!(other.ok(&format!("{backend} detach s")), "outlives 1");
 }
 
 /// Has the victim's ledger made, and changes it while nobody has it mapped.
