@@ -1,7 +1,6 @@
 """The other side of frames.js: reads frames, inverts them, and sends them back."""
 
 import mmap
-import struct
 import sys
 import time
 
@@ -12,7 +11,9 @@ class Broadcast:
     def __init__(self, name):
         with open("/dev/shm" + name, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), 0)
-        magic, _, self.slots, self.longest = struct.unpack_from("<4I", self.memory)
+        # Each word at once: struct.pack_into writes zeros first, which others would see.
+        self.words = memoryview(self.memory).cast("I")
+        magic, _, self.slots, self.longest = self.words[:4]
         if magic != 0x01507973:
             raise ValueError("no broadcast here")
         self.stride = (8 + self.longest + 63) // 64 * 64
@@ -20,7 +21,7 @@ class Broadcast:
 
     def head(self):
         # Fewer than 2^32 frames: the upper halves stay 0.
-        return struct.unpack_from("<I", self.memory, 132)[0]
+        return self.words[33]
 
     def slot(self, number):
         return 512 + number % self.slots * self.stride
@@ -30,10 +31,10 @@ class Broadcast:
             if head - self.next > self.slots:
                 self.next = head - self.slots * 3 // 4
             slot = self.slot(self.next)
-            stamp, length = struct.unpack_from("<2I", self.memory, slot)
+            stamp, length = self.words[slot // 4], self.words[slot // 4 + 1]
             message = self.memory[slot + 8 : slot + 8 + min(length, self.longest)]
             self.next += 1
-            if stamp == struct.unpack_from("<I", self.memory, slot)[0] == self.next:
+            if stamp == self.words[slot // 4] == self.next:
                 return message
         return None
 
@@ -41,10 +42,10 @@ class Broadcast:
         # The only producer, by agreement. It wakes nobody: sleeping readers look every 10 ms by themselves.
         number = self.head()
         slot = self.slot(number)
-        struct.pack_into("<I", self.memory, slot, number + 1)
-        struct.pack_into("<I", self.memory, slot + 4, len(message))
+        self.words[slot // 4] = number + 1
+        self.words[slot // 4 + 1] = len(message)
         self.memory[slot + 8 : slot + 8 + len(message)] = message
-        struct.pack_into("<I", self.memory, 132, number + 1)
+        self.words[33] = number + 1
 
 
 frames, inverted = Broadcast(sys.argv[1]), Broadcast(sys.argv[2])

@@ -40,6 +40,8 @@ export function notify(view: Int32Array, index: number, count?: number): number;
 export interface Guard {
   /** The owner before us died while holding it: what it protects may be half-changed. */
   readonly ownerDied: boolean;
+  /** What another thread of this process names it by: see `release` and `endRead`. */
+  readonly slot: number;
   /** @throws {Error} `ERR_SHM_NOT_HELD` the second time */
   unlock(): void;
   /** Lets go, unless that was done. */
@@ -66,7 +68,7 @@ export class Mutex {
   lock(timeout: number): Guard | false;
   /** Locks it if it is free, or its owner is dead. */
   tryLock(): Guard | false;
-  /** Locks it without blocking; queues where this thread holds it already. */
+  /** Locks it without blocking; queues where this thread holds it already, in the order of the calls on this object. */
   lockAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Guard>;
   /** Locks it without blocking; false when time is up. */
   lockAsync(options: WaitOptions): Promise<Guard | false>;
@@ -84,12 +86,22 @@ export class Semaphore {
   /** @param options Left out: as it was made. `permits`: 1 to 65536. */
   constructor(view: Int32Array, index: number, options?: { permits: number });
   readonly permits: number;
-  /** Takes a permit. A thread may take several. */
+  /**
+   * Takes a permit. A thread may take several.
+   *
+   * @throws {Error} `ERR_SHM_DEADLOCK`: this thread has them all
+   */
   acquire(): Guard;
   acquire(timeout: number): Guard | false;
   tryAcquire(): Guard | false;
   acquireAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Guard>;
   acquireAsync(options: WaitOptions): Promise<Guard | false>;
+  /**
+   * Gives back the permit of a guard of any thread of this process, by its `slot`.
+   *
+   * @throws {Error} `ERR_SHM_NOT_HELD`: nobody has it. `ERR_SHM_NOT_OWNER`: another process has it
+   */
+  release(slot: number): void;
   withPermit<T>(work: (permit: Guard) => T): T;
   withPermitAsync<T>(work: (permit: Guard) => T, options?: WaitOptions): Promise<Awaited<T>>;
 }
@@ -103,7 +115,10 @@ export class RwLock {
   /** @param options Left out: as it was made. `readers`: how many can read at a time, 1 to 65536. */
   constructor(view: Int32Array, index: number, options?: { readers: number });
   readonly readers: number;
-  /** @throws {Error} `ERR_SHM_DEADLOCK`: this thread writes, or reads already while a writer waits for it */
+  /**
+   * @throws {Error} `ERR_SHM_DEADLOCK`: this thread writes, or reads already while a writer waits for it, or is every
+   * reader that there can be
+   */
   read(): Guard;
   read(timeout: number): Guard | false;
   tryRead(): Guard | false;
@@ -115,6 +130,10 @@ export class RwLock {
   tryWrite(): Guard | false;
   writeAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Guard>;
   writeAsync(options: WaitOptions): Promise<Guard | false>;
+  /** Ends the reading of a guard of any thread of this process, by its `slot`. Throws as `Semaphore.release`. */
+  endRead(slot: number): void;
+  /** Ends the writing of any thread of this process. Throws as `Mutex.unlock`. */
+  endWrite(): void;
   withRead<T>(work: (guard: Guard) => T): T;
   withReadAsync<T>(work: (guard: Guard) => T, options?: WaitOptions): Promise<Awaited<T>>;
   withWrite<T>(work: (guard: Guard) => T): T;
@@ -217,10 +236,16 @@ export class Channel {
    *
    * @returns Whether it was sent.
    * @throws {RangeError} it is longer than `maxMessage`
-   * @throws {Error} `ERR_SHM_TAKEN`: another is the only producer. `ERR_SHM_DAMAGED`
+   * @throws {Error} `ERR_SHM_TAKEN`: another is the only producer. `ERR_SHM_DAMAGED`. `ERR_SHM_CHANGED`: the message
+   * is detached
    */
   send(message: Bytes, timeout?: number): boolean;
   trySend(message: Bytes): boolean;
+  /**
+   * The same without blocking. The message is copied when there is room for it: leave it alone until then.
+   *
+   * @throws {Error} as `send`, and `ERR_SHM_CLOSED`
+   */
   sendAsync(message: Bytes, options?: WaitOptions): Promise<boolean>;
   /** Room for a message of `length` bytes, to be filled in place. */
   reserve(length: number): Reservation;
@@ -241,10 +266,14 @@ export class Channel {
   peek(timeout: number): PeekedMessage | null;
   tryPeek(): PeekedMessage | null;
   peekAsync(options?: WaitOptions): Promise<PeekedMessage | null>;
-  /** The messages to come; ends when none comes within `timeout`. */
+  /** The messages to come; ends when none comes within `timeout`, and at a `close`. */
   messages(options?: WaitOptions): AsyncGenerator<Buffer, void, undefined>;
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined>;
-  /** Is no producer and no consumer any more. A detach does that too. */
+  /**
+   * Is no producer and no consumer any more. What is reserved is given up, a message that was not released stays for
+   * the next consumer, and what is pending rejects with `ERR_SHM_CLOSED`. A detach does that too, with
+   * `ERR_SHM_DETACHED`.
+   */
   close(): void;
   [Symbol.dispose](): void;
 }
@@ -299,7 +328,7 @@ export class Broadcast {
   constructor(view: Int32Array, index: number, options?: BroadcastOptions);
   readonly slots: number;
   readonly maxMessage: number;
-  /** For the producer: the number of the next message. */
+  /** The number of the next message: how many there have been. */
   readonly next: number;
   /**
    * Sends a message, and returns its number.
@@ -312,7 +341,7 @@ export class Broadcast {
   draft(length: number): Draft;
   /** A reader of the messages to come; with `rewind`, of those that are still there too. */
   reader(options?: { rewind?: boolean }): BroadcastReader;
-  /** Is not the producer any more. A detach does that too. */
+  /** Is not the producer any more, and gives up a draft. A detach does that too. */
   close(): void;
   [Symbol.dispose](): void;
 }

@@ -158,15 +158,13 @@ pub(crate) fn add_role(number: Number, role: Role) {
     with(|all| all.by_number.get_mut(&number).map(|attachment| attachment.roles.push(role)));
 }
 
-/// Ends a role.
-pub(crate) fn remove_role(number: Number, word: NonNull<AtomicU32>) {
+/// Takes a role back, by its word.
+pub(crate) fn remove_role(number: Number, word: NonNull<AtomicU32>) -> Option<Role> {
     with(|all| {
-        let Some(Attachment { roles, .. }) = all.by_number.get_mut(&number) else { return };
-        if let Some(place) = roles.iter().position(|role| role.word == word) {
-            // SAFETY: the segment is attached.
-            unsafe { roles.swap_remove(place).end() };
-        }
-    });
+        let roles = &mut all.by_number.get_mut(&number)?.roles;
+        let place = roles.iter().position(|role| role.word() == word)?;
+        Some(roles.swap_remove(place))
+    })
 }
 
 fn remove(number: Number) -> Option<Attachment> {

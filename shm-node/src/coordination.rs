@@ -165,16 +165,16 @@ fn live_for(number: Number, wanted: u32) -> std::result::Result<&'static Live, F
     // A segment that was destroyed under its holders tells nothing.
     let info = backends::info(kind, &key).ok();
     let own = || Live::own().map_err(Failure::from);
-    let Some(info) = info else { return own() };
     // SAFETY: it cannot fail.
     let us = unsafe { libc::geteuid() };
-    let shared = info.mode.bits() & 0o077 != 0 || info.uid != us;
-    let live = if shared { Live::shared(info.uid)? } else { own()? };
+    let (mode, uid) = info.map_or((0o600, us), |info| (info.mode.bits(), info.uid));
+    let shared = mode & 0o077 != 0 || uid != us;
+    let live = if shared { Live::shared(uid)? } else { own()? };
     if wanted == 0 || live.file_id() == wanted {
         return Ok(live);
     }
     // The mode may have been another one when the structure was made.
-    let other = if shared { own() } else { Live::shared(info.uid).map_err(Failure::from) };
+    let other = if shared { own() } else { Live::shared(uid).map_err(Failure::from) };
     Ok(other.ok().filter(|other| other.file_id() == wanted).unwrap_or(live))
 }
 
@@ -218,7 +218,7 @@ pub fn take_role(env: Env, number: Number, offset: f64, live: u32) -> Result<u32
                         Err(found) => seen = found,
                     }
                 }
-                attachments::add_role(number, Role { word: at, owner: us.get() });
+                attachments::add_role(number, Role::Owner { word: at, owner: us.get() });
                 Ok(0)
             })
         })
@@ -229,8 +229,30 @@ pub fn take_role(env: Env, number: Number, offset: f64, live: u32) -> Result<u32
 #[napi]
 pub fn end_role(env: Env, number: Number, offset: f64) -> Result<()> {
     or_throw(env, || {
-        let word = word(number, offset)?;
-        attachments::remove_role(number, word);
+        if let Some(role) = attachments::remove_role(number, word(number, offset)?) {
+            // SAFETY: the segment is attached.
+            unsafe { role.end() };
+        }
+        Ok(())
+    })
+}
+
+/// Remembers a record that this environment has reserved and will commit: its header, as it is now, and the event of
+/// its consumer. It is given up with the attachment.
+#[napi]
+pub fn hold_record(env: Env, number: Number, offset: f64, header: i32, event: f64) -> Result<()> {
+    or_throw(env, || {
+        let (word, event) = (word(number, offset)?, word(number, event)?);
+        attachments::add_role(number, Role::Record { word, header: header.cast_unsigned(), event });
+        Ok(())
+    })
+}
+
+/// Forgets a record that is committed, or given up, by who calls.
+#[napi]
+pub fn unhold_record(env: Env, number: Number, offset: f64) -> Result<()> {
+    or_throw(env, || {
+        attachments::remove_role(number, word(number, offset)?);
         Ok(())
     })
 }
@@ -241,24 +263,57 @@ pub fn fence() {
     std::sync::atomic::fence(SeqCst);
 }
 
-/// Being the only producer or consumer of something in a segment.
+/// What an environment is or has in a segment, which must not outlast its attachment.
 #[derive(Debug)]
-pub(crate) struct Role {
-    pub(crate) word: NonNull<AtomicU32>,
-    owner: u32,
+pub(crate) enum Role {
+    /// It is the only producer or consumer of something.
+    Owner { word: NonNull<AtomicU32>, owner: u32 },
+    /// It has reserved a record of a channel with many producers, whose consumer waits for it.
+    Record { word: NonNull<AtomicU32>, header: u32, event: NonNull<AtomicU32> },
 }
 
+/// In a record's header: its producer is at work on it, or it is to be skipped. See `docs/layout.md`.
+const BUSY: u32 = 1 << 31;
+const SKIP: u32 = 1 << 30;
+
 impl Role {
+    /// The word that it is known by.
+    pub(crate) const fn word(&self) -> NonNull<AtomicU32> {
+        match self {
+            Self::Owner { word, .. } | Self::Record { word, .. } => *word,
+        }
+    }
+
     /// # Safety
     ///
     /// Its segment is still attached.
     pub(crate) unsafe fn end(self) {
         // SAFETY: by the caller's promise.
-        let word = unsafe { self.word.as_ref() };
-        let held = |seen: u32| (seen & OWNER == self.owner).then_some(0);
-        // Whoever wrote something else there has taken it.
-        if word.fetch_update(SeqCst, Relaxed, held).is_ok_and(|seen| seen != self.owner) {
-            notify(word, u32::MAX);
+        let word = unsafe { self.word().as_ref() };
+        match self {
+            Self::Owner { owner, .. } => {
+                let held = |seen: u32| (seen & OWNER == owner).then_some(0);
+                // Whoever wrote something else there has taken it.
+                if word.fetch_update(SeqCst, Relaxed, held).is_ok_and(|seen| seen != owner) {
+                    notify(word, u32::MAX);
+                }
+            }
+            Self::Record { header, event, .. } => {
+                let given_up = header & !BUSY | SKIP;
+                if word.compare_exchange(header, given_up, SeqCst, Relaxed).is_ok() {
+                    // SAFETY: by the caller's promise.
+                    wake_event(unsafe { event.as_ref() });
+                }
+            }
         }
+    }
+}
+
+/// Something has happened: wakes all who sleep on an event count.
+fn wake_event(event: &AtomicU32) {
+    const SLEEPERS: u32 = 1;
+    let happened = |seen: u32| (seen & SLEEPERS != 0).then(|| seen.wrapping_add(2) & !SLEEPERS);
+    if event.fetch_update(SeqCst, SeqCst, happened).is_ok() {
+        notify(event, u32::MAX);
     }
 }

@@ -69,7 +69,6 @@ mod mutex;
 #[cfg(not(loom))]
 mod once;
 #[cfg(not(loom))]
-#[cfg(not(loom))]
 mod region;
 #[cfg(not(loom))]
 mod rw_lock;

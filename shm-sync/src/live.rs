@@ -104,20 +104,30 @@ impl Live {
     pub fn over(file: OwnedFd) -> Result<&'static Self, SyncError> {
         let inode = inode(&file)?;
         forks::watch();
-        if let Some(known) = Self::all().find(|live| live.inode == inode) {
+        let known = || Self::all().find(|live| live.inode == inode);
+        // Before the look, so that whoever comes meanwhile is noticed.
+        let mut newest = NEWEST.load(Ordering::Acquire);
+        if let Some(known) = known() {
             return Ok(known);
         }
         let id = Counter(&file).file_id()?;
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let live = Self { file, id, inode, number, ids: Ids::default(), next: AtomicPtr::default() };
         // The child of a fork looks through all of them without any lock, so they are never freed.
-        let live = Box::leak(Box::new(live));
-        let mut newest = NEWEST.load(Ordering::Acquire);
+        let live = Box::into_raw(Box::new(live));
         loop {
-            live.next.store(newest, Ordering::Relaxed);
+            // SAFETY: made above, and nobody else has it yet.
+            unsafe { &*live }.next.store(newest, Ordering::Relaxed);
             match NEWEST.compare_exchange(newest, live, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(live),
+                // SAFETY: it is never freed from here on.
+                Ok(_) => return Ok(unsafe { &*live }),
                 Err(found) => newest = found,
+            }
+            // Another thread came first, perhaps with the same file: one process has one.
+            if let Some(known) = known() {
+                // SAFETY: made above, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(live) });
+                return Ok(known);
             }
         }
     }

@@ -57,7 +57,8 @@ impl<'a> RwLock<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] where this thread is the writer, or reads already while a writer waits for it.
+    /// [`SyncError::Deadlock`] where this thread is the writer, or reads already while a writer waits for it, or is
+    /// every reader that there can be.
     #[inline]
     pub fn read(&self) -> Result<ReadGuard<'a>, SyncError> {
         let owner = self.live.this_thread()?;
@@ -95,7 +96,9 @@ impl<'a> RwLock<'a> {
         let mut reading = self.reading(owner);
         drive(deadline, || {
             let writer = self.core.writer().owner();
-            if writer == owner || (writer.get() != 0 && self.core.readers.has(owner)) {
+            let waits_for_us = writer.get() != 0 && self.core.readers.has(owner);
+            let for_ever = deadline.is_never() && self.core.readers.are_all_of(owner);
+            if writer == owner || waits_for_us || for_ever {
                 return Err(SyncError::Deadlock);
             }
             reading.step()
@@ -375,7 +378,10 @@ mod tests {
         let lock = open(&memory);
         let reader = lock.read().unwrap();
         assert_eq!(lock.write().unwrap_err(), SyncError::Deadlock);
-        drop(reader);
+        let others: Vec<_> = (1..4).map(|_| lock.read().unwrap()).collect();
+        assert_eq!(lock.read().unwrap_err(), SyncError::Deadlock);
+        assert!(lock.read_timeout(Duration::from_millis(5)).unwrap().is_none());
+        drop((reader, others));
         let _writer = lock.write().unwrap();
         assert_eq!(lock.read().unwrap_err(), SyncError::Deadlock);
         assert_eq!(lock.write().unwrap_err(), SyncError::Deadlock);

@@ -52,7 +52,7 @@ impl<'a> Semaphore<'a> {
     ///
     /// # Errors
     ///
-    /// Where this thread has no owner id yet, and none can be had.
+    /// [`SyncError::Deadlock`] where this thread has them all; where it has no owner id yet, and none can be had.
     #[inline]
     pub fn acquire(&self) -> Result<Permit<'a>, SyncError> {
         let owner = self.live.this_thread()?;
@@ -60,7 +60,13 @@ impl<'a> Semaphore<'a> {
             return Ok(self.permit(owner, Claimed { slot, owner_died: false }));
         }
         let mut acquiring = self.acquiring(owner);
-        drive(Deadline::Never, || acquiring.step())?.ok_or(SyncError::NotHeld)
+        let step = || {
+            if self.slots.are_all_of(owner) {
+                return Err(SyncError::Deadlock);
+            }
+            acquiring.step()
+        };
+        drive(Deadline::Never, step)?.ok_or(SyncError::NotHeld)
     }
 
     /// Takes a permit, or gives up (`None`) when `timeout` is over.
@@ -169,6 +175,15 @@ mod tests {
     use super::*;
     use crate::testing::{Memory, live};
     use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn a_thread_that_has_them_all_gets_an_error_and_not_a_deadlock() {
+        let memory = Memory::new(256);
+        let semaphore = Semaphore::open(memory.region(), 0, 3, live()).unwrap();
+        let _permits: Vec<_> = (0..3).map(|_| semaphore.acquire().unwrap()).collect();
+        assert_eq!(semaphore.acquire().unwrap_err(), SyncError::Deadlock);
+        assert!(semaphore.acquire_timeout(Duration::from_millis(5)).unwrap().is_none());
+    }
 
     #[test]
     fn there_are_as_many_permits_as_it_was_made_with() {

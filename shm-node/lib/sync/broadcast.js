@@ -53,6 +53,8 @@ class Broadcast {
   #sends = false;
   #next = 0;
   #drafting = false;
+  // Goes up at each close: a draft that was begun before it is given up.
+  #era = 0;
 
   static byteLength(options) {
     const { slots, stride } = checkOptions(options);
@@ -96,10 +98,9 @@ class Broadcast {
     return this.#memory.maxMessage;
   }
 
-  /** The number of the next message, for the producer: how many there have been. */
+  /** The number of the next message: how many there have been. */
   get next() {
-    this.#check();
-    return this.#next;
+    return this.#sends ? this.#next : this.reader().next;
   }
 
   #check() {
@@ -131,9 +132,9 @@ class Broadcast {
     if (length > maxMessage) throw errors.tooLong(length, maxMessage);
     const offset = offsetOf(this.#memory, this.#next);
     // Nothing of the new message is seen before the stamp is.
-    Atomics.exchange(words, offset >> 2, (this.#next + 1) | 0);
+    Atomics.exchange(words, offset >>> 2, (this.#next + 1) | 0);
     fence();
-    words[(offset >> 2) + 1] = length;
+    words[(offset >>> 2) + 1] = length;
     return offset + MESSAGE;
   }
 
@@ -159,10 +160,12 @@ class Broadcast {
   draft(length) {
     whole('length', length, 0, SIZE_MAX);
     this.#check();
+    const era = this.#era;
     const start = this.#begin(length);
     this.#drafting = true;
     const end = (sends) => {
       this.#at.check();
+      if (this.#era !== era) throw errors.closed();
       this.#drafting = false;
       return sends ? this.#publish() : undefined;
     };
@@ -180,6 +183,7 @@ class Broadcast {
 
   close() {
     if (this.#sends && this.#at.words.length > 0) native.endRole(this.#at.number, this.#at.start + PRODUCER * 4);
+    this.#era++;
     this.#sends = false;
     this.#drafting = false;
   }
@@ -213,7 +217,13 @@ class Draft {
   }
 
   static dispose() {
-    if (this.#end !== undefined) this.abandon();
+    if (this.#end === undefined) return;
+    try {
+      this.abandon();
+    } catch (error) {
+      // A close or a detach has given it up.
+      if (error.code !== 'ERR_SHM_CLOSED' && error.code !== 'ERR_SHM_DETACHED') throw error;
+    }
   }
 }
 disposable(Draft, Draft.dispose);
@@ -260,7 +270,7 @@ class Reader {
   }
 
   #isThere() {
-    return Atomics.load(this.#words, offsetOf(this.#memory, this.#next) >> 2) === ((this.#next + 1) | 0);
+    return Atomics.load(this.#words, offsetOf(this.#memory, this.#next) >>> 2) === ((this.#next + 1) | 0);
   }
 
   #isStillThere() {
@@ -278,7 +288,7 @@ class Reader {
       if (head < this.#next) throw errors.damaged(KIND.name, 'its head went back');
       if (attempt > 0 || head - this.#next > slots) this.#skip(head, attempt);
       if (this.#isThere()) {
-        this.#length = this.#words[(offsetOf(this.#memory, this.#next) >> 2) + 1] >>> 0;
+        this.#length = this.#words[(offsetOf(this.#memory, this.#next) >>> 2) + 1] >>> 0;
         if (!this.#isStillThere()) continue;
         if (this.#length > maxMessage) throw errors.damaged(KIND.name, 'a message is too long');
         return true;

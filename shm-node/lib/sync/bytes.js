@@ -30,7 +30,7 @@ function copyOut(words, bytes, offset, length) {
     used = 0;
   }
   const to = used >> 2;
-  const from = offset >> 2;
+  const from = offset >>> 2;
   const count = (length + 3) >> 2;
   const into = poolWords;
   for (let i = 0; i < count; i++) into[to + i] = words[from + i];
@@ -56,7 +56,7 @@ class Into {
       target.set(bytes.subarray(offset, offset + length));
       return;
     }
-    const from = offset >> 2;
+    const from = offset >>> 2;
     const count = length >> 2;
     const into = this.#words;
     for (let i = 0; i < count; i++) into[i] = words[from + i];
@@ -76,4 +76,14 @@ function toBytes(message) {
   throw errors.wrongType('message', 'a Buffer, a typed array, a DataView or an ArrayBuffer', message);
 }
 
-module.exports = { Into, checkTarget, copyOut, toBytes };
+/** Whether a view is empty because its buffer was moved, or its segment detached. */
+function isDetached({ buffer }) {
+  if (buffer.byteLength > 0) return false;
+  try {
+    return buffer.detached ?? new Uint8Array(buffer).length > 0;
+  } catch {
+    return true;
+  }
+}
+
+module.exports = { Into, checkTarget, copyOut, isDetached, toBytes };

@@ -3,9 +3,9 @@
 // Messages of any size from one process to another, through a ring of bytes. As shm-sync/src/protocol/ring.rs.
 
 const native = require('../native.js');
-const { Into, checkTarget, copyOut, toBytes } = require('./bytes.js');
+const { Into, checkTarget, copyOut, isDetached, toBytes } = require('./bytes.js');
 const errors = require('./errors.js');
-const { Patience, Place, disposable, now, spin, spinUntilChanged, whole } = require('./place.js');
+const { Patience, Place, disposable, spin, spinUntilChanged, whole } = require('./place.js');
 const { Turns } = require('./turns.js');
 const {
   NO,
@@ -75,6 +75,8 @@ class Channel {
   #bytes;
   #capacity;
   #isMany;
+  // Goes up at each close: what was begun before it is given up.
+  #era = 0;
 
   // The producer's side. Where there is one producer, its head is the truth; the shared one follows.
   #sends = false;
@@ -82,6 +84,8 @@ class Channel {
   #tailSeen = 0;
   #position = 0;
   #reservation;
+  // With many producers: header -> length, of what is reserved and not committed.
+  #reserved = new Map();
   #sending = new Turns();
 
   // The consumer's side. Its tail is the truth; the shared one follows.
@@ -264,56 +268,84 @@ class Channel {
     };
   }
 
-  #write(bytes) {
-    this.#bytes.set(bytes, this.#offset(this.#position) + RECORD);
-    this.#commit(this.#position, bytes.length);
+  #write(bytes, length) {
+    // While there was no room for it, its buffer may have been moved or made shorter.
+    if (bytes.length < length) {
+      if (this.#isMany) this.#commit(this.#position, length | SKIP);
+      throw errors.changed();
+    }
+    this.#bytes.set(bytes.length === length ? bytes : bytes.subarray(0, length), this.#offset(this.#position) + RECORD);
+    this.#commit(this.#position, length);
     return true;
   }
 
   trySend(message) {
     const bytes = message instanceof Uint8Array ? message : toBytes(message);
-    this.#checkSend(bytes.length);
-    return this.#reserve(bytes.length) === RESERVED && this.#write(bytes);
+    const { length } = bytes;
+    this.#checkMessage(bytes, length);
+    return this.#reserve(length) === RESERVED && this.#write(bytes, length);
   }
 
   send(message, timeout = Infinity) {
     const bytes = message instanceof Uint8Array ? message : toBytes(message);
+    const { length } = bytes;
     if (timeout !== Infinity) waits.checkTimeout(timeout);
-    this.#checkSend(bytes.length);
-    if (!this.#isMany && this.#reserve(bytes.length) === RESERVED) return this.#write(bytes);
-    return this.#at.drive(this.#reserveStep(bytes.length, true, () => this.#write(bytes)), timeout) ?? false;
+    this.#checkMessage(bytes, length);
+    if (!this.#isMany && this.#reserve(length) === RESERVED) return this.#write(bytes, length);
+    return this.#at.drive(this.#reserveStep(length, true, () => this.#write(bytes, length)), timeout) ?? false;
   }
 
   async sendAsync(message, options) {
     const bytes = toBytes(message);
+    const { length } = bytes;
     const checked = waits.checkOptions(options);
     checked.signal?.throwIfAborted();
-    this.#checkSend(bytes.length);
-    if (!this.#sending.isBusy && this.#reserve(bytes.length) === RESERVED) return this.#write(bytes);
-    const step = this.#reserveStep(bytes.length, false, () => this.#write(bytes));
+    this.#checkMessage(bytes, length);
+    if (!this.#sending.isBusy && this.#reserve(length) === RESERVED) return this.#write(bytes, length);
+    const step = this.#reserveStep(length, false, () => this.#write(bytes, length));
     return (await this.#inTurn(this.#sending, step, checked)) ?? false;
   }
 
-  #inTurn(turns, step, { timeout, signal, ref }) {
-    const deadline = now() + timeout;
-    return turns.take(signal, () => {
-      return this.#at.driveAsync(step, { timeout: Math.max(0, deadline - now()), signal, ref });
-    });
+  #checkMessage(bytes, length) {
+    if (length === 0 && isDetached(bytes)) throw errors.changed();
+    this.#checkSend(length);
+  }
+
+  #inTurn(turns, step, options) {
+    const era = this.#era;
+    const lasting = () => {
+      if (this.#era !== era) throw errors.closed();
+      return step();
+    };
+    return turns.take(options, (left) => this.#at.driveAsync(lasting, left));
   }
 
   #open(length) {
+    const era = this.#era;
     const position = this.#position;
-    const start = this.#offset(position) + RECORD;
-    const view = this.#bytes.subarray(start, start + length);
-    const end = (header) => {
+    const header = this.#offset(position);
+    const view = this.#bytes.subarray(header + RECORD, header + RECORD + length);
+    if (this.#isMany) {
+      // A detach gives it up, so that the consumer does not wait for it.
+      native.holdRecord(this.#at.number, this.#at.start + header, length | BUSY, this.#at.start + CONSUMER_EVENT * 4);
+      this.#reserved.set(position, length);
+    }
+    const end = (flags) => {
       if (this.#words.length === 0) throw errors.detached();
+      if (this.#era !== era) throw errors.closed();
       this.#reservation = undefined;
+      if (this.#isMany) this.#unhold(position);
       // One producer alone has published nothing yet.
-      if (header === length || this.#isMany) this.#commit(position, header);
+      if (flags === 0 || this.#isMany) this.#commit(position, length | flags);
     };
-    const reservation = new Reservation(view, () => end(length), () => end(length | SKIP));
+    const reservation = new Reservation(view, end);
     if (!this.#isMany) this.#reservation = reservation;
     return reservation;
+  }
+
+  #unhold(position) {
+    this.#reserved.delete(position);
+    native.unholdRecord(this.#at.number, this.#at.start + this.#offset(position));
   }
 
   #checkReserve(length) {
@@ -355,6 +387,8 @@ class Channel {
   // Looks for the next message. Skips what is none, at most one round of the ring.
   #find() {
     const words = this.#words;
+    // Where one has died, those behind it may have died with it: they are asked about at once.
+    let over = false;
     for (;;) {
       const position = this.#tail;
       if (position === this.#headSeen) this.#headSeen = Atomics.load(words, HEAD);
@@ -376,7 +410,8 @@ class Channel {
         return MESSAGE;
       }
       if ((header & BUSY) !== 0) {
-        if (!this.#busy.isOver() || this.#at.isAlive(Atomics.load(words, word + 1) & OWNER)) return UNFINISHED;
+        over ||= this.#busy.isOver();
+        if (!over || this.#at.isAlive(Atomics.load(words, word + 1) & OWNER)) return UNFINISHED;
         // Its producer may have committed just before it died.
         if ((Atomics.load(words, word) & BUSY) === 0) continue;
         this.#lost++;
@@ -469,11 +504,13 @@ class Channel {
   }
 
   #message() {
+    const era = this.#era;
     const position = this.#tail;
     const length = this.#length;
     const start = this.#offset(position) + RECORD;
     return new Message(this.#bytes.subarray(start, start + length), () => {
       if (this.#words.length === 0) throw errors.detached();
+      if (this.#era !== era) throw errors.closed();
       if (this.#tail !== position) throw errors.notHeld();
       this.#length = length;
       this.#release();
@@ -499,8 +536,9 @@ class Channel {
   }
 
   async *messages(options) {
-    for (;;) {
-      const message = await this.receiveAsync(options);
+    const era = this.#era;
+    while (this.#era === era) {
+      const message = await this.receiveAsync(options).catch(nullIfClosed);
       if (message === null) return;
       yield message;
     }
@@ -511,7 +549,12 @@ class Channel {
   }
 
   close() {
+    this.#era++;
     if (this.#words.length === 0) return;
+    for (const [position, length] of this.#reserved) {
+      this.#unhold(position);
+      this.#commit(position, length | SKIP);
+    }
     if (this.#sends && !this.#isMany) native.endRole(this.#at.number, this.#at.start + PRODUCER * 4);
     if (this.#receives) native.endRole(this.#at.number, this.#at.start + CONSUMER * 4);
     this.#sends = false;
@@ -521,39 +564,51 @@ class Channel {
 }
 disposable(Channel, Channel.prototype.close);
 
+function nullIfClosed(error) {
+  if (error.code === 'ERR_SHM_CLOSED') return null;
+  throw error;
+}
+
 /** Room for a message, ours until it is committed. */
 class Reservation {
-  #commit;
-  #abandon;
+  #end;
 
-  constructor(view, commit, abandon) {
+  constructor(view, end) {
     this.view = view;
-    this.#commit = commit;
-    this.#abandon = abandon;
+    this.#end = end;
   }
 
   /** Sends the message. */
   commit() {
-    this.#end(this.#commit);
+    this.#finish(0);
   }
 
   /** Gives it up. */
   abandon() {
-    this.#end(this.#abandon);
+    this.#finish(SKIP);
   }
 
-  #end(how) {
-    if (how === undefined) throw errors.notHeld();
-    this.#commit = undefined;
-    this.#abandon = undefined;
-    how();
+  #finish(flags) {
+    const end = this.#end;
+    if (end === undefined) throw errors.notHeld();
+    this.#end = undefined;
+    end(flags);
   }
 
   static dispose() {
-    if (this.#abandon !== undefined) this.abandon();
+    if (this.#end !== undefined) unlessClosed(() => this.abandon());
   }
 }
 disposable(Reservation, Reservation.dispose);
+
+// What a close or a detach has given up needs no giving up.
+function unlessClosed(end) {
+  try {
+    end();
+  } catch (error) {
+    if (error.code !== 'ERR_SHM_CLOSED' && error.code !== 'ERR_SHM_DETACHED') throw error;
+  }
+}
 
 /** A message in place, until it is released. */
 class Message {
@@ -573,7 +628,7 @@ class Message {
   }
 
   static dispose() {
-    if (this.#release !== undefined) this.release();
+    if (this.#release !== undefined) unlessClosed(() => this.release());
   }
 }
 disposable(Message, Message.dispose);

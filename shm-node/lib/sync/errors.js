@@ -12,6 +12,8 @@ function ours(code, message) {
 
 module.exports = {
   ...errors,
+  changed: () => ours('ERR_SHM_CHANGED', 'the message was detached or made shorter before it was sent: nothing was sent'),
+  closed: () => ours('ERR_SHM_CLOSED', 'it was closed meanwhile: what was open or pending is given up'),
   damaged: (what, how) =>
     ours('ERR_SHM_DAMAGED', `the ${what} is damaged (${how}): fill its bytes with zeros once nobody uses it`),
   deadlock: () =>

@@ -20,6 +20,7 @@ const {
   lockReleaseOurs,
   lockStep,
 } = require('./words.js');
+const { Turns } = require('./turns.js');
 const waits = require('./waits.js');
 
 const END = Symbol('end');
@@ -33,6 +34,8 @@ class Guard {
   constructor(lock, slot, ownerDied) {
     this.#lock = lock;
     this.#slot = slot;
+    /** What another thread of this process names it by, to let go of it. */
+    this.slot = slot;
     /** Whether the owner before us died while holding it: what it protects may be half-changed. */
     this.ownerDied = ownerDied;
   }
@@ -85,6 +88,7 @@ class Mutex {
   #at;
   #words;
   #me;
+  #locking = new Turns();
 
   static byteLength() {
     return 16;
@@ -129,7 +133,10 @@ class Mutex {
 
   async lockAsync(options) {
     const checked = waits.checkOptions(options);
-    return (await this.#at.driveAsync(this.#step(), checked)) ?? false;
+    checked.signal?.throwIfAborted();
+    if (this.#words.length === 0) throw errors.detached();
+    // Those who ask here get it in the order in which they asked.
+    return (await this.#locking.take(checked, (left) => this.#at.driveAsync(this.#step(), left))) ?? false;
   }
 
   unlock() {
@@ -197,7 +204,12 @@ class Semaphore {
     this.#at.check();
     const slot = this.#slots.claim();
     if (slot >= 0) return new Guard(this, slot, false);
-    return this.#at.drive(this.#step(), limit) ?? false;
+    const step = this.#step();
+    const checked = () => {
+      if (limit === Infinity && this.#slots.isHeldByOnly(this.#at.me)) throw errors.deadlock();
+      return step();
+    };
+    return this.#at.drive(checked, limit) ?? false;
   }
 
   tryAcquire() {
@@ -219,6 +231,12 @@ class Semaphore {
       const slot = this.#slots.step(state);
       return slot < 0 ? undefined : new Guard(this, slot, state.ownerDied);
     };
+  }
+
+  /** Gives back the permit of a guard of any thread of this process, by its `slot`. */
+  release(slot) {
+    this.#at.check();
+    this.#slots.releaseOurs(whole('slot', slot, 0, this.#slots.count - 1));
   }
 
   withPermit(work) {
@@ -324,7 +342,9 @@ class RwLock {
     const step = this.#readStep();
     const checked = () => {
       const writer = this.#writer() & OWNER;
-      if (writer === this.#at.me || (writer !== 0 && this.#readers.isHeldBy(this.#at.me))) throw errors.deadlock();
+      const waitsForUs = writer !== 0 && this.#readers.isHeldBy(this.#at.me);
+      const forEver = limit === Infinity && this.#readers.isHeldByOnly(this.#at.me);
+      if (writer === this.#at.me || waitsForUs || forEver) throw errors.deadlock();
       return step();
     };
     return this.#at.drive(checked, limit) ?? false;
@@ -415,6 +435,18 @@ class RwLock {
       const reader = Atomics.load(this.#at.words, SLOTS + slot);
       if ((reader & OWNER) !== 0 && !this.#at.isAlive(reader & OWNER)) this.#readers.replace(slot, reader, 0);
     }
+  }
+
+  /** Ends the reading of a guard of any thread of this process, by its `slot`. */
+  endRead(slot) {
+    this.#at.check();
+    this.#readers.releaseOurs(whole('slot', slot, 0, this.#readers.count - 1));
+  }
+
+  /** Ends the writing of any thread of this process. */
+  endWrite() {
+    this.#at.check();
+    lockReleaseOurs(this.#at, WRITER, 0x7fffffff);
   }
 
   withRead(work) {

@@ -14,8 +14,28 @@ const LIVE = 1;
 /** How long, in milliseconds, until a waiter asks whether the one it waits for is still alive. */
 const PATIENCE = 10;
 
-// Thousands of pending waits do not keep the loop busy.
-const patience = () => Math.max(PATIENCE, waits.pendingWaits() / 10);
+// Those who wait without blocking. Nobody tells them that another was killed: all look for themselves, now and then.
+const waiting = new Set();
+let looking;
+
+function lookLater() {
+  // Twice as often as somebody may ask, so that it is not twice as late. Thousands who wait do not keep the loop busy.
+  looking = setTimeout(look, Math.max(PATIENCE / 2, waiting.size / 10));
+  looking.unref?.();
+}
+
+function look() {
+  for (const one of waiting) one();
+  looking = undefined;
+  if (waiting.size > 0) lookLater();
+}
+
+/** Has `one` look every now and then; gives what ends that. */
+function looks(one) {
+  waiting.add(one);
+  if (looking === undefined) lookLater();
+  return () => waiting.delete(one);
+}
 
 const READ_ONLY = 64;
 
@@ -49,7 +69,7 @@ class Place {
   /** The words from the start on, `byteLength` bytes of them. */
   span(byteLength) {
     if (byteLength > this.room) throw errors.tooSmall(this.kind.name, byteLength, this.room);
-    return new Int32Array(this.buffer, this.start, byteLength >> 2);
+    return new Int32Array(this.buffer, this.start, byteLength / 4);
   }
 
   /** Whether the structure is there; throws where something else is. */
@@ -140,20 +160,46 @@ class Place {
       if (result !== undefined) return result;
       const left = deadline === Infinity ? Infinity : deadline - now();
       if (left <= 0) return undefined;
-      const [word, value] = [this.pauseWord, this.pauseValue];
-      await new Promise((resolve, reject) => {
-        waits.begin(
-          this.number,
-          this.start + word * 4,
-          value,
-          Math.min(left, patience()),
-          signal,
-          ref,
-          resolve,
-          reject,
-        );
-      });
+      const found = await this.#sleep(step, left, signal, ref);
+      if (found !== undefined) return found;
     }
+  }
+
+  /** Sleeps as the last step said; gives what a look meanwhile has found. */
+  #sleep(step, timeout, signal, ref) {
+    const [word, value] = [this.pauseWord, this.pauseValue];
+    return new Promise((resolve, reject) => {
+      let found;
+      let stop;
+      const ended = (settle, outcome) => {
+        stop?.();
+        if (found?.error !== undefined) reject(found.error);
+        else if (found !== undefined) resolve(found.result);
+        else settle(outcome);
+      };
+      const cancel = waits.begin(
+        this.number,
+        this.start + word * 4,
+        value,
+        timeout,
+        signal,
+        ref,
+        () => ended(resolve),
+        (error) => ended(reject, error),
+      );
+      if (cancel === undefined) return; // it was refused
+      stop = looks(() => {
+        if (found !== undefined || this.words.length === 0) return;
+        try {
+          const result = step();
+          if (result === undefined && this.pauseWord === word && this.pauseValue === value) return;
+          found = { result };
+        } catch (error) {
+          found = { error };
+        }
+        cancel();
+      });
+    });
   }
 }
 

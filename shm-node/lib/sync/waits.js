@@ -92,6 +92,7 @@ const free = [];
 let refs = 0;
 let prepared = false;
 
+/** Begins a wait; gives what ends it early, which then resolves it whatever came. */
 function begin(number, offset, expected, timeout, signal, ref, resolve, reject) {
   if (signal?.aborted) return reject(signal.reason);
   if (!prepared) {
@@ -106,23 +107,41 @@ function begin(number, offset, expected, timeout, signal, ref, resolve, reject) 
     free.push(slot);
     return reject(error);
   }
-  const wait = { number, offset, resolve, reject, ref, signal, abort: undefined };
+  const wait = { number, offset, resolve, reject, ref, signal, given: false, cancel: () => native.cancelWait(token) };
   pending[slot] = wait;
   if (ref && refs++ === 0) native.keepAlive(true);
-  if (signal !== undefined) {
-    wait.abort = () => native.cancelWait(token);
-    signal.addEventListener('abort', wait.abort, { once: true });
-  }
+  if (signal !== undefined) onAbort(signal, wait.cancel);
+  return () => {
+    wait.given = true;
+    wait.cancel();
+  };
 }
+
+// One listener a signal, however many wait for it: Node warns of more than ten.
+const aborting = new WeakMap();
+
+function onAbort(signal, call) {
+  const calls = aborting.get(signal);
+  if (calls !== undefined) return void calls.add(call);
+  const all = new Set([call]);
+  aborting.set(signal, all);
+  signal.addEventListener('abort', () => [...all].forEach((call) => call()), { once: true });
+}
+
+const offAbort = (signal, call) => aborting.get(signal)?.delete(call);
 
 function ended(slot, how) {
   const wait = pending[slot];
   pending[slot] = undefined;
   free.push(slot);
   if (wait.ref && --refs === 0) native.keepAlive(false);
-  if (wait.abort !== undefined) wait.signal.removeEventListener('abort', wait.abort);
+  if (wait.signal !== undefined) offAbort(wait.signal, wait.cancel);
   const outcome = how & 7;
-  if (wait.signal?.aborted) {
+  // Who cancels has found what it waited for, by looking, or has given up: a wake-up belongs to another then.
+  if (wait.given) {
+    if (outcome === WOKEN) passOn(wait);
+    wait.resolve();
+  } else if (wait.signal?.aborted) {
     if (outcome === WOKEN) passOn(wait);
     wait.reject(wait.signal.reason);
   } else if (outcome < CANCELLED) wait.resolve(OUTCOMES[outcome]);
@@ -144,7 +163,4 @@ function refused(errno) {
   return Object.assign(new Error(`${code}: ${text}, futex`), { code, errno: -errno, syscall: 'futex' });
 }
 
-/** How many waits of this thread are pending. */
-const pendingWaits = () => pending.length - free.length;
-
-module.exports = { attachmentOf, begin, checkIndex, checkOptions, checkTimeout, notify, pendingWaits, wait, waitAsync };
+module.exports = { attachmentOf, begin, checkIndex, checkOptions, checkTimeout, notify, offAbort, onAbort, wait, waitAsync };

@@ -118,6 +118,11 @@ class Slots {
     return false;
   }
 
+  isHeldByOnly(owner) {
+    for (let slot = 0; slot < this.count; slot++) if (this.holder(slot) !== owner) return false;
+    return true;
+  }
+
   isFull() {
     for (let slot = 0; slot < this.count; slot++) if (Atomics.load(this.at.words, this.first + slot) === 0) return false;
     return true;
@@ -186,6 +191,14 @@ class Slots {
     const word = this.first + slot;
     lockRelease(this.at, word, owner, 0x7fffffff);
     if ((Atomics.load(this.at.words, this.queue) & SLEEPERS) !== 0) this.signal();
+  }
+
+  /** The same on behalf of whoever of this process has it. */
+  releaseOurs(slot) {
+    const owner = this.holder(slot);
+    if (owner === 0) throw errors.notHeld();
+    if (!this.at.isOurs(owner)) throw errors.notOwner(owner);
+    this.release(slot, owner);
   }
 
   signal() {

@@ -98,8 +98,8 @@ impl Uring {
 }
 
 impl Shared {
-    /// Hands entries to the kernel. They stay in the queue where it is short of something; the next
-    /// submission, or the thread, tries again.
+    /// Hands entries to the kernel. They stay in the queue where it is short of something; the next submission tries
+    /// again.
     fn submit(&self, entries: &[squeue::Entry]) -> Result<(), ()> {
         let _alone = self.submitting.lock();
         self.push(entries).or_else(|()| {
@@ -139,10 +139,17 @@ impl Shared {
         vec![entry.flags(squeue::Flags::IO_LINK), timeout]
     }
 
+    fn wait_for_one(&self) -> io::Result<usize> {
+        const GETEVENTS: u32 = 1; // IORING_ENTER_GETEVENTS, io_uring_enter(2)
+        // SAFETY: it submits nothing, so that nothing has to stay valid.
+        unsafe { self.ring.submitter().enter::<libc::sigset_t>(0, 1, GETEVENTS, None) }
+    }
+
     fn run(&self) {
         while !self.ends.load(Ordering::Acquire) {
-            // Errors are transient (a signal, no memory); what they left undone is done in the next round.
-            if self.ring.submitter().submit_and_wait(1).is_err() {
+            // It submits nothing: whoever pushes does, and a thread that came in the middle of a push could take a
+            // wait without the timeout that is linked to it. Errors are transient: a signal, no memory.
+            if self.wait_for_one().is_err() {
                 std::thread::yield_now();
             }
             loop {

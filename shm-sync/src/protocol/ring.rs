@@ -276,6 +276,8 @@ impl<'a, W: Words<'a>> Ring<W> {
         consumer: &mut Consumer,
         is_alive: impl Fn(Owner) -> bool,
     ) -> Result<Found, SyncError> {
+        // Where one has died, those behind it may have died with it: they are asked about at once.
+        let mut is_over = false;
         loop {
             // Also behind a record that was skipped: a message may have come since.
             if consumer.tail == consumer.head_seen {
@@ -297,7 +299,8 @@ impl<'a, W: Words<'a>> Ring<W> {
                 return Ok(Found::Message { position, length });
             }
             if header & BUSY != 0 {
-                if !self.was_left_behind(consumer, position, &is_alive) {
+                is_over = is_over || consumer.busy.is_over();
+                if !is_over || !self.was_left_behind(position, &is_alive) {
                     return Ok(Found::Busy { position });
                 }
                 // Its producer may have committed just before it died.
@@ -313,13 +316,8 @@ impl<'a, W: Words<'a>> Ring<W> {
     }
 
     #[cold]
-    fn was_left_behind(
-        &self,
-        consumer: &mut Consumer,
-        position: u32,
-        is_alive: impl Fn(Owner) -> bool,
-    ) -> bool {
-        consumer.busy.is_over() && !is_alive(Owner::from_bits(self.owner(position).load(Ordering::Relaxed)))
+    fn was_left_behind(&self, position: u32, is_alive: impl Fn(Owner) -> bool) -> bool {
+        !is_alive(Owner::from_bits(self.owner(position).load(Ordering::Relaxed)))
     }
 
     /// The pause of a consumer that found no message.

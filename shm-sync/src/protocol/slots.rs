@@ -92,6 +92,12 @@ impl<'a, W: Words<'a>> Slots<W> {
         (0..self.count).any(|slot| Owner::from_bits(self.slot(slot).load(Ordering::Relaxed)) == owner)
     }
 
+    /// Whether every slot belongs to `owner`.
+    #[cfg(not(loom))]
+    pub(crate) fn are_all_of(&self, owner: Owner) -> bool {
+        (0..self.count).all(|slot| Owner::from_bits(self.slot(slot).load(Ordering::Relaxed)) == owner)
+    }
+
     pub(crate) fn has_free(&self) -> bool {
         (0..self.count).any(|slot| self.slot(slot).load(Ordering::SeqCst) == 0)
     }

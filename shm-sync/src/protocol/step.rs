@@ -76,6 +76,11 @@ impl Deadline {
         Instant::now().checked_add(timeout).map_or(Self::Never, Self::At)
     }
 
+    #[cfg(not(loom))]
+    pub(crate) const fn is_never(self) -> bool {
+        matches!(self, Self::Never)
+    }
+
     /// How long to sleep, at most `most`; `None` when time is up.
     fn clip(self, most: Duration) -> Option<Duration> {
         match self {
