@@ -140,7 +140,11 @@ export class RwLock {
   withWriteAsync<T>(work: (guard: Guard) => T, options?: WaitOptions): Promise<Awaited<T>>;
 }
 
-/** Waiting for what a mutex protects to change. A wait may end though nobody notified: look again in a loop. */
+/**
+ * Waiting for what a mutex protects to change. A wait may end though nobody notified: look again in a loop. Notify while
+ * you hold the mutex: if you are killed before you do, those who wait are woken. Whoever locks the mutex otherwise, and
+ * is told by `ownerDied`, notifies all too.
+ */
 export class Condition {
   static byteLength(): number;
   constructor(view: Int32Array, index: number);

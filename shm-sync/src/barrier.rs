@@ -95,6 +95,7 @@ impl<'a> Barrier<'a> {
         let slot = free.or_else(|| {
             let slot = self.slots.claim_from_the_dead(owner, |owner| self.live.is_alive(owner))?;
             // Those who wait with the dead one would not find it any more.
+            may_die_here!();
             self.break_phase(phase(self.state().load(Ordering::SeqCst)));
             Some(slot)
         });
@@ -110,6 +111,7 @@ impl<'a> Barrier<'a> {
             let next = next_phase(seen, BROKEN);
             match state.compare_exchange_weak(seen, next, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => {
+                    may_die_here!();
                     futex::wake(state, u32::MAX);
                     return;
                 }

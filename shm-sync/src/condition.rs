@@ -5,9 +5,9 @@ use crate::protocol::{
     futex,
     lock_word::{LockWord, Queue},
     stamp::Kind,
-    step::{Deadline, Pause, drive},
+    step::{Deadline, Patience, Pause, drive},
 };
-use crate::{Live, MutexGuard, Owner, Region, Step, SyncError, live};
+use crate::{Live, MutexGuard, Owner, Region, Step, SyncError, live, storm::may_die_here};
 use std::time::Duration;
 
 const KIND: Kind = Kind { name: "condition", letter: b'V' };
@@ -18,7 +18,9 @@ const BYTE_LEN: usize = 16;
 /// A condition variable in shared memory.
 ///
 /// A wait may end though nobody notified, as with every condition variable, so look again in a loop. Here
-/// that is also what saves the others when the one that was notified is killed.
+/// that is also what saves the others when the one that was notified is killed. Notify while you hold the mutex: if you
+/// are killed before you do, those who wait are woken. Whoever locks the mutex otherwise and is told of a death
+/// ([`MutexGuard::owner_died`]) notifies all too.
 #[derive(Clone, Copy, Debug)]
 pub struct Condition<'a> {
     region: Region<'a>,
@@ -87,6 +89,7 @@ impl<'a> Condition<'a> {
     pub fn waiting(&self, guard: MutexGuard<'a>) -> Result<Waiting<'a>, SyncError> {
         let (word, owner) = guard.parts().ok_or(SyncError::NotHeld)?;
         self.region.word(WAITERS).fetch_add(1, Ordering::SeqCst);
+        may_die_here!();
         let seen = self.sequence().load(Ordering::SeqCst);
         drop(guard);
         let queue = Queue::default();
@@ -97,6 +100,7 @@ impl<'a> Condition<'a> {
             seen,
             sleeps: true,
             notified: false,
+            patience: Patience::default(),
             queue,
             era: live::era(),
         })
@@ -113,7 +117,9 @@ impl<'a> Condition<'a> {
     }
 
     fn notify(&self, count: u32) -> usize {
+        may_die_here!();
         self.sequence().fetch_add(1, Ordering::SeqCst);
+        may_die_here!();
         crate::protocol::cell::between_write_and_read();
         if self.region.word(WAITERS).load(Ordering::SeqCst) == 0 {
             return 0;
@@ -131,6 +137,7 @@ pub struct Waiting<'a> {
     seen: u32,
     sleeps: bool,
     notified: bool,
+    patience: Patience,
     queue: Queue,
     era: u32,
 }
@@ -144,7 +151,7 @@ impl<'a> Waiting<'a> {
     pub fn step(&mut self) -> Result<Step<'a, MutexGuard<'a>>, SyncError> {
         if self.sleeps {
             let cell = self.condition.sequence();
-            if cell.load(Ordering::SeqCst) == self.seen {
+            if cell.load(Ordering::SeqCst) == self.seen && !self.is_mutex_left_behind() {
                 return Ok(Step::Wait(Pause { cell, expected: self.seen }));
             }
             self.notified = true;
@@ -152,7 +159,22 @@ impl<'a> Waiting<'a> {
         }
         let live = self.condition.live;
         let step = self.word.step(self.owner, &mut self.queue, |owner| live.is_alive(owner));
-        Ok(step.map(|acquired| MutexGuard::new(self.word, self.owner, acquired)))
+        Ok(step.map(|acquired| {
+            if acquired.owner_died {
+                // The others do not see a dead owner any more, and what it was about to tell may be for them.
+                self.condition.notify_all();
+            }
+            MutexGuard::new(self.word, self.owner, acquired)
+        }))
+    }
+
+    /// Whether the mutex's owner is dead: it may have been about to notify.
+    fn is_mutex_left_behind(&mut self) -> bool {
+        if !self.patience.is_over() {
+            return false;
+        }
+        let holder = self.word.owner();
+        holder.get() != 0 && !self.condition.live.is_alive(holder)
     }
 
     /// No longer waits for a notification: the next steps lock the mutex again.

@@ -7,7 +7,7 @@ use crate::protocol::{
     stamp::Kind,
     step::{Deadline, Patience, Pause, drive},
 };
-use crate::{Live, Owner, Region, Step, SyncError, live};
+use crate::{Live, Owner, Region, Step, SyncError, live, storm::may_die_here};
 
 const KIND: Kind = Kind { name: "once", letter: b'O' };
 const STATE: u32 = 8;
@@ -119,6 +119,7 @@ impl<'a> Beginning<'a> {
             }
             match state.compare_exchange_weak(seen, wanted, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) if takes => {
+                    may_die_here!();
                     let owner_died = holder.get() != 0;
                     let (state, owner, era) = (state, self.owner, live::era());
                     return Ok(Step::Ready(Some(Turn { state, owner, era, owner_died })));
@@ -158,6 +159,7 @@ impl Turn<'_> {
         while Owner::from_bits(seen) == self.owner && self.era == live::era() {
             match self.state.compare_exchange_weak(seen, state, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
+                    may_die_here!();
                     if seen & WAITERS != 0 {
                         futex::wake(self.state, u32::MAX);
                     }

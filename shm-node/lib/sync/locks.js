@@ -157,7 +157,10 @@ class Mutex {
     if (Atomics.compareExchange(this.#words, WORD, this.#me, 0) !== this.#me) lockRelease(this.#at, WORD, this.#me, 1);
   }
 
-  /** For a condition: how to let go, and to lock again; that tells whether the owner before us died. */
+  /**
+   * For a condition: how to let go, and to lock again, which tells whether the owner before us died; and whether the
+   * owner is dead now.
+   */
   [RESUME]() {
     const queue = new Queue();
     const step = () => {
@@ -166,6 +169,10 @@ class Mutex {
     };
     return {
       unlock: () => this[END](),
+      isLeftBehind: () => {
+        const holder = Atomics.load(this.#words, WORD) & OWNER;
+        return holder !== 0 && !this.#at.isAlive(holder);
+      },
       lock: () => this.#at.drive(step, Infinity),
       lockAsync: (ref) => this.#at.driveAsync(step, { timeout: Infinity, ref }),
     };

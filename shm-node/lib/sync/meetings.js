@@ -39,8 +39,11 @@ class Condition {
       Atomics.sub(words, SLEEPING, 1);
       throw error;
     }
+    const patience = new Patience();
     const step = () => {
       if (Atomics.load(words, SEQUENCE) !== seen) return true;
+      // Whoever has the mutex may have died when it was about to notify.
+      if (patience.isOver() && resume.isLeftBehind()) return true;
       this.#at.pause(SEQUENCE, seen);
       return undefined;
     };
@@ -57,7 +60,7 @@ class Condition {
     } finally {
       stop();
     }
-    guard.ownerDied = resume.lock();
+    this.#tellOthers((guard.ownerDied = resume.lock()));
     return notified;
   }
 
@@ -70,8 +73,13 @@ class Condition {
     } finally {
       stop();
       // Whoever aborts holds the mutex too, so that what follows may always unlock it.
-      guard.ownerDied = await resume.lockAsync(checked.ref);
+      this.#tellOthers((guard.ownerDied = await resume.lockAsync(checked.ref)));
     }
+  }
+
+  // The others do not see a dead owner any more, and what it was about to tell may be for them.
+  #tellOthers(ownerDied) {
+    if (ownerDied) this.notifyAll();
   }
 
   notifyOne() {

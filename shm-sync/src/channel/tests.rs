@@ -1,5 +1,12 @@
 use super::*;
-use crate::testing::{Memory, live};
+use crate::{
+    Owner, PATIENCE, Step,
+    protocol::{
+        lock_word::Queue,
+        ring::{Found, Ring},
+    },
+    testing::{Memory, live},
+};
 use std::{sync::atomic::Ordering, time::Duration};
 
 fn options(capacity: u32, producers: Producers) -> ChannelOptions {
@@ -219,4 +226,37 @@ fn a_record_beyond_the_head_or_the_rings_end_is_damage() {
         let result = channel.receiver().unwrap().try_receive(&mut received);
         assert!(matches!(result, Err(SyncError::Damaged { .. })), "{head} {tail} {header:#x}: {result:?}");
     }
+}
+
+#[test]
+fn what_a_producer_committed_just_before_it_died_is_not_lost() {
+    let memory = memory(64);
+    let ring = Ring::new(memory.region(), 64);
+    let reserved = ring.reserve_as_many(Owner::from_bits(9), 8, &mut Queue::default(), |_| true).unwrap();
+    let Step::Ready(Ok(position)) = reserved else { panic!("there is room") };
+    let mut consumer = ring.consumer();
+    assert_eq!(ring.find(&mut consumer, |_| false).unwrap(), Found::Busy { position }, "it may be at work");
+    std::thread::sleep(2 * PATIENCE);
+    // It commits between our look at its record and our question.
+    let commits = |_| {
+        ring.commit_as_many(position, 8);
+        false
+    };
+    let found = ring.find(&mut consumer, commits).unwrap();
+    assert_eq!((found, consumer.lost), (Found::Message { position, length: 8 }, 0));
+}
+
+#[test]
+fn the_records_of_several_dead_producers_are_skipped_together() {
+    let memory = memory(256);
+    let ring = Ring::new(memory.region(), 256);
+    for _ in 0..5 {
+        let reserved = ring.reserve_as_many(Owner::from_bits(9), 8, &mut Queue::default(), |_| true).unwrap();
+        assert!(matches!(reserved, Step::Ready(Ok(_))));
+    }
+    let mut consumer = ring.consumer();
+    ring.find(&mut consumer, |_| false).unwrap();
+    std::thread::sleep(2 * PATIENCE);
+    assert_eq!(ring.find(&mut consumer, |_| false).unwrap(), Found::Nothing);
+    assert_eq!(consumer.lost, 5);
 }

@@ -255,3 +255,39 @@ fn the_chooser_finds_one_that_works() {
     waits.submit(&*engine, memory.region().cell(0).unwrap(), Some(Duration::ZERO), 1).unwrap();
     assert_eq!(waits.next(), (1, Ended::TimedOut));
 }
+
+#[test]
+fn no_wait_loses_its_time_limit_beside_others_that_come_and_go() {
+    for engine in engines() {
+        let memory = Memory::new(4096);
+        let ended = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let (mut begun, start) = (0, Instant::now());
+        let request = |token: u64, expected, timeout| {
+            let ended = ended.clone();
+            let completion = Box::new(move |how| {
+                assert!(matches!(how, Ended::TimedOut | Ended::NotEqual), "{how:?}");
+                ended.fetch_add(1, Ordering::SeqCst);
+            });
+            let cell = memory.region().cell((token % 512 * 8) as usize).unwrap();
+            Request { cell, expected, timeout, token, completion }
+        };
+        // Threads are slower to make than entries of a ring.
+        let most = if engine.name() == "io_uring" { 20_000 } else { 1_000 };
+        while start.elapsed() < Duration::from_millis(1500) && begun < 50 * most {
+            while begun - ended.load(Ordering::SeqCst) > most / 10 {
+                std::thread::yield_now();
+            }
+            for (expected, timeout) in [(7, None), (0, Some(Duration::from_millis(10)))] {
+                // SAFETY: the memory stays until the engine is gone.
+                unsafe { engine.submit(request(begun.into(), expected, timeout)) }.unwrap();
+                begun += 1;
+            }
+        }
+        let stopped = Instant::now();
+        while ended.load(Ordering::SeqCst) < begun {
+            let missing = begun - ended.load(Ordering::SeqCst);
+            assert!(stopped.elapsed() < GENEROUS, "{engine:?}: {missing} of {begun} never ended");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

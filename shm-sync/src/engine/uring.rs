@@ -73,7 +73,7 @@ impl Uring {
     ///
     /// Where the kernel is too old, or does not let us.
     pub fn new() -> Result<Self, SyncError> {
-        let ring = IoUring::builder()
+        let mut ring = IoUring::builder()
             .setup_clamp()
             .setup_cqsize(COMPLETIONS)
             .build(SUBMISSIONS)
@@ -84,6 +84,12 @@ impl Uring {
         if !needed.into_iter().all(|code| probe.is_supported(code)) || !ring.params().is_feature_nodrop() {
             return Err(failed("io_uring", &io::Error::from_raw_os_error(libc::ENOSYS)).into());
         }
+        // Some containers forbid only this call.
+        // SAFETY: it points to nothing.
+        unsafe { ring.submission().push(&opcode::Nop::new().build()) }
+            .map_err(|_| failed("io_uring", &io::Error::from_raw_os_error(libc::EBUSY)))?;
+        ring.submit_and_wait(1).map_err(|error| failed("io_uring_enter", &error))?;
+        ring.completion().for_each(drop);
         let (submitting, ends) = (Mutex::new(()), AtomicBool::new(false));
         let shared = Arc::new(Shared { ring, submitting, pending: Pending::new(), ends });
         let thread = std::thread::Builder::new().name("shm-sync uring".into()).stack_size(STACK);

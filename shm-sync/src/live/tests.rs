@@ -87,3 +87,20 @@ fn a_planted_link_or_fifo_is_refused() {
     std::fs::remove_file(&live).unwrap();
     assert!(Live::in_folder(folder.path()).is_ok());
 }
+
+#[test]
+fn threads_that_come_at_once_with_one_file_have_one() {
+    for _ in 0..100 {
+        let (file, barrier) = (memfd(), std::sync::Barrier::new(2));
+        let open = || {
+            let file = again(&file);
+            barrier.wait();
+            Live::over(file).unwrap()
+        };
+        let (one, other) = std::thread::scope(|scope| {
+            let other = scope.spawn(open);
+            (open(), other.join().unwrap())
+        });
+        assert!(ptr::eq(one, other));
+    }
+}

@@ -177,12 +177,32 @@ fn ring_words() -> Vec<u32> {
     header.into_iter().chain((DATA..DATA + 64).step_by(4)).collect()
 }
 
-fn payload(ring: &Ring<Model>, position: u32) -> &'static AtomicU32 {
-    ring.word(ring.offset(position) + ring::layout::RECORD)
+/// The messages' bytes, which are no atomic words: the checker sees to it that no two threads are at one of them.
+#[derive(Clone)]
+struct Payload(Arc<[UnsafeCell<u32>; 8]>);
+
+impl Payload {
+    fn new() -> Self {
+        Self(Arc::new(std::array::from_fn(|_| UnsafeCell::new(0))))
+    }
+
+    fn cell(&self, ring: &Ring<Model>, position: u32) -> &UnsafeCell<u32> {
+        &self.0[((ring.offset(position) - ring::layout::DATA) / 8) as usize]
+    }
+
+    fn write(&self, ring: &Ring<Model>, position: u32, value: u32) {
+        // SAFETY: that nobody else is here is what the checker checks.
+        self.cell(ring, position).with_mut(|cell| unsafe { *cell = value });
+    }
+
+    fn read(&self, ring: &Ring<Model>, position: u32) -> u32 {
+        // SAFETY: as above.
+        self.cell(ring, position).with(|cell| unsafe { *cell })
+    }
 }
 
 /// Receives `count` messages of 8 bytes.
-fn receive(ring: Ring<Model>, count: usize, is_alive: fn(Owner) -> bool) -> Vec<u32> {
+fn receive(ring: Ring<Model>, payload: &Payload, count: usize, is_alive: fn(Owner) -> bool) -> Vec<u32> {
     let mut consumer = ring.consumer();
     (0..count)
         .map(|_| {
@@ -194,7 +214,7 @@ fn receive(ring: Ring<Model>, count: usize, is_alive: fn(Owner) -> bool) -> Vec<
             });
             let (position, length) = found.unwrap().unwrap();
             assert_eq!(length, 8);
-            let value = payload(&ring, position).load(Ordering::Relaxed);
+            let value = payload.read(&ring, position);
             ring.release(&mut consumer, position, length);
             value
         })
@@ -204,8 +224,9 @@ fn receive(ring: Ring<Model>, count: usize, is_alive: fn(Owner) -> bool) -> Vec<
 #[test]
 fn one_producer_and_the_consumer_lose_no_message_and_no_wake_up() {
     check(3, ring_words, |model| {
-        let ring = Ring::new(model, 64);
-        let consumer = thread::spawn(move || receive(ring, 6, |_| true));
+        let (ring, payload) = (Ring::new(model, 64), Payload::new());
+        let consumers = payload.clone();
+        let consumer = thread::spawn(move || receive(ring, &consumers, 6, |_| true));
         let mut producer = ring.one_producer();
         for value in 1..=6 {
             let position = drive(Deadline::Never, || {
@@ -215,14 +236,19 @@ fn one_producer_and_the_consumer_lose_no_message_and_no_wake_up() {
                 })
             });
             let position = position.unwrap().unwrap();
-            payload(&ring, position).store(value, Ordering::Relaxed);
+            payload.write(&ring, position, value);
             ring.publish_as_one(&mut producer, position, 8);
         }
         assert_eq!(consumer.join().unwrap(), [1, 2, 3, 4, 5, 6]);
     });
 }
 
-fn send_as_many(ring: Ring<Model>, id: u32, values: impl IntoIterator<Item = Option<u32>>) {
+fn send_as_many(
+    ring: Ring<Model>,
+    payload: &Payload,
+    id: u32,
+    values: impl IntoIterator<Item = Option<u32>>,
+) {
     for value in values {
         let mut queue = Queue::default();
         let position = drive(Deadline::Never, || {
@@ -237,7 +263,7 @@ fn send_as_many(ring: Ring<Model>, id: u32, values: impl IntoIterator<Item = Opt
         });
         let position = position.unwrap().unwrap();
         if let Some(value) = value {
-            payload(&ring, position).store(value, Ordering::Relaxed);
+            payload.write(&ring, position, value);
         }
         ring.commit_as_many(position, if value.is_some() { 8 } else { 8 | SKIP });
     }
@@ -246,10 +272,11 @@ fn send_as_many(ring: Ring<Model>, id: u32, values: impl IntoIterator<Item = Opt
 #[test]
 fn many_producers_and_the_consumer_lose_no_message_and_no_wake_up() {
     check(2, ring_words, |model| {
-        let ring = Ring::new(model, 64);
-        let other = thread::spawn(move || send_as_many(ring, 2, [Some(10), None, Some(20)]));
-        let consumer = thread::spawn(move || receive(ring, 5, |_| true));
-        send_as_many(ring, 1, [Some(1), Some(2), Some(3)]);
+        let (ring, payload) = (Ring::new(model, 64), Payload::new());
+        let [others, consumers] = [payload.clone(), payload.clone()];
+        let other = thread::spawn(move || send_as_many(ring, &others, 2, [Some(10), None, Some(20)]));
+        let consumer = thread::spawn(move || receive(ring, &consumers, 5, |_| true));
+        send_as_many(ring, &payload, 1, [Some(1), Some(2), Some(3)]);
         other.join().unwrap();
         let received = consumer.join().unwrap();
         let of = |from: fn(&u32) -> bool| received.iter().copied().filter(from).collect::<Vec<_>>();

@@ -92,6 +92,92 @@ pub(crate) fn take_permits_for_ever(shared: &Shared) {
     }
 }
 
+const PARTIES: u32 = 3;
+
+/// Meets the others again and again; one who takes the place of a dead one joins first.
+pub(crate) fn meet_for_ever(shared: &Shared) {
+    let barrier = Barrier::open(shared.region(), 0, PARTIES, shared.live()).unwrap();
+    let mut party = loop {
+        match barrier.join() {
+            Ok(party) => break party,
+            Err(SyncError::Full { .. }) => std::thread::sleep(Duration::from_millis(1)),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    loop {
+        match party.wait() {
+            Ok(_) => _ = shared.word(4).fetch_add(1, Ordering::SeqCst),
+            Err(SyncError::Broken) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Each of three waits for its turn, under a mutex, and gives the next one its own.
+pub(crate) fn take_turns_for_ever(shared: &Shared, which: u64) {
+    let mutex = Mutex::open(shared.region(), 0, shared.live()).unwrap();
+    let condition = Condition::open(shared.region(), 16, shared.live()).unwrap();
+    let turn = shared.word(1);
+    loop {
+        let mut guard = mutex.lock().unwrap();
+        if guard.owner_died() {
+            condition.notify_all();
+        }
+        while u64::from(turn.load(Ordering::SeqCst)) % 3 != which {
+            guard = condition.wait(guard).unwrap();
+        }
+        turn.fetch_add(1, Ordering::SeqCst);
+        condition.notify_all();
+        drop(guard);
+        shared.word(4).fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+const MANY: usize = 200;
+
+/// Does one after the other, each in two halves.
+pub(crate) fn do_each_once(shared: &Shared) {
+    for which in 0..MANY {
+        let once = Once::open(shared.region(), 16 * which, shared.live()).unwrap();
+        let (begun, done) = (shared.word(100 + which), shared.word(500 + which));
+        once.call(|turn| {
+            assert!(
+                turn.owner_died() || begun.load(Ordering::SeqCst) == 0,
+                "another began, and we were not told"
+            );
+            begun.fetch_add(1, Ordering::SeqCst);
+            done.store(1, Ordering::SeqCst);
+        })
+        .unwrap();
+        assert!(once.is_done() && done.load(Ordering::SeqCst) == 1);
+    }
+}
+
+/// Three processes at a time run a role to its end; those who die are replaced. Returns how many died.
+#[cfg(shm_storm)]
+pub(crate) fn kill_at_it(role: &str) -> u32 {
+    let shared = Shared::new(16 * MANY);
+    let (mut died, start) = (0, Instant::now());
+    let mut children: Vec<_> = (0..3).map(|_| shared.spawn(role, 0)).collect();
+    while !children.is_empty() {
+        assert!(start.elapsed() < 2 * GENEROUS, "they wait for the dead");
+        std::thread::sleep(Duration::from_micros(200));
+        for which in (0..children.len()).rev() {
+            if children[which].is_running() {
+                continue;
+            }
+            if !children.swap_remove(which).join().success() {
+                died += 1;
+                children.push(shared.spawn(role, 0));
+            }
+        }
+    }
+    do_each_once(&shared);
+    let begun: u32 = (0..MANY).map(|which| shared.word(100 + which).load(Ordering::SeqCst)).sum();
+    assert!(begun >= MANY as u32 && begun <= MANY as u32 + died, "{begun} begun, {died} died");
+    died
+}
+
 pub(crate) fn wait_for_condition(shared: &Shared) {
     let mutex = Mutex::open(shared.region(), 0, shared.live()).unwrap();
     let condition = Condition::open(shared.region(), 16, shared.live()).unwrap();
@@ -227,6 +313,16 @@ pub(crate) fn kill_at_random(role: &str, count: u64, enough: u32) {
 #[test]
 fn readers_and_writers_killed_at_random_hold_nobody_up() {
     kill_at_random("read and write for ever", 3, 10);
+}
+
+#[test]
+fn parties_killed_at_random_hold_nobody_up() {
+    kill_at_random("meet for ever", 3, 10);
+}
+
+#[test]
+fn those_who_wait_in_turn_and_are_killed_hold_nobody_up() {
+    kill_at_random("take turns for ever", 3, 10);
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn child() {
     match role {
         "notify" => waits::notify(&shared),
         "wait" => waits::wait(&shared),
+        "wait without" => waits::wait_without(&shared, argument),
         "hold" => mutexes::hold(&shared),
         "count" => mutexes::count(&shared, argument),
         "send" => channels::send(&shared, argument),
@@ -36,6 +37,9 @@ fn child() {
         "begin and stay" => holders::begin_and_stay(&shared),
         "wait for condition" => holders::wait_for_condition(&shared),
         "read and write for ever" => holders::read_and_write_for_ever(&shared, argument),
+        "meet for ever" => holders::meet_for_ever(&shared),
+        "take turns for ever" => holders::take_turns_for_ever(&shared, argument),
+        "do each once" => holders::do_each_once(&shared),
         "take permits for ever" => holders::take_permits_for_ever(&shared),
         "produce for ever" => broadcasts::produce_for_ever(&shared),
         "read for ever" => broadcasts::read_for_ever(&shared, argument),

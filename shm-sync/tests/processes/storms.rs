@@ -32,6 +32,24 @@ fn readers_and_writers_that_die_at_any_step_hold_nobody_up() {
 }
 
 #[test]
+fn parties_that_die_at_any_step_hold_nobody_up() {
+    crate::holders::kill_at_random("storm meet for ever", 3, 60);
+}
+
+#[test]
+fn those_who_wait_in_turn_and_die_at_any_step_hold_nobody_up() {
+    crate::holders::kill_at_random("storm take turns for ever", 3, 60);
+}
+
+#[test]
+fn what_is_done_once_is_done_whoever_dies_at_it() {
+    let mut died = 0;
+    while died < 10 {
+        died += crate::holders::kill_at_it("storm do each once");
+    }
+}
+
+#[test]
 fn permit_holders_that_die_at_any_step_hold_nobody_up() {
     crate::holders::kill_at_random("storm take permits for ever", 4, 100);
 }
