@@ -109,6 +109,24 @@ describe('a limit of the system', () => {
     assert.deepEqual(seen, ['Error', 'ENOMEM', 'mmap', true, 1e6, 1, 101]);
   });
 
+  it('on the size of files is EFBIG, and the message names it', needs('posix'), async () => {
+    const seen = await ask(
+      (shm) => {
+        const attempt = (reserve) => {
+          try {
+            shm.create({ size: 2 ** 30, backend: 'posix', reserve });
+          } catch ({ name, code, syscall, message }) {
+            return [name, code, syscall, message.includes('ulimit -f')];
+          }
+        };
+        ready([attempt(true), attempt(false)]);
+      },
+      [],
+      { under: ['sh', '-c', 'ulimit -f 1000000; exec "$@"', 'sh'] },
+    );
+    assert.deepEqual(seen, ['fallocate', 'ftruncate'].map((call) => ['Error', 'EFBIG', call, true]));
+  });
+
   it('on descriptors is EMFILE, and what was held is still there', needs('posix'), async () => {
     const seen = await ask(
       (shm) => {

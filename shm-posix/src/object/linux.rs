@@ -235,6 +235,9 @@ pub(crate) fn advise_to_make(errno: Errno, size: NonZeroUsize) -> String {
         }
         Errno::EACCES => format!("{FOLDER} cannot be written by this user."),
         Errno::EROFS => format!("{FOLDER} is mounted read-only: mount it writable, or use System V."),
+        Errno::EFBIG => {
+            format!("Asked for {size} bytes: this process may not make files that large (`ulimit -f`).")
+        }
         _ => String::new(),
     }
 }
