@@ -111,7 +111,6 @@ fn storm(options: &Options) -> bool {
                 if is_root() {
                     become_user(65534, 65534).expect("root may");
                 }
-                die_with_parent();
                 stranger::visit(&scene, tally, number);
             })
         })
