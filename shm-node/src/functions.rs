@@ -85,10 +85,11 @@ pub fn create(
             .persist(flags & PERSIST != 0)
             .reserve(flags & RESERVE != 0)
             .huge_pages(flags & HUGE_PAGES != 0);
+        // Before there is a segment, so that a signal finds the handler in the first call too.
+        signals::arm_again();
         let segment = backends::create(kind, key.as_ref(), &options)?;
         let data = layout.begin(&segment);
         let number = attachments::add(kind, segment, layout, data);
-        signals::arm_again();
         hand_out(env, number, flags).inspect_err(|_| undo_create(env, number))
     })
 }
@@ -114,10 +115,10 @@ pub fn attach(
         if let Some(number) = attachments::find_current(kind, &key, access, layout) {
             return hand_out(env, number, flags);
         }
+        signals::arm_again();
         let segment = backends::attach(kind, &key, access)?;
         let data = layout.read(&segment)?;
         let number = attachments::add(kind, segment, layout, data);
-        signals::arm_again();
         hand_out(env, number, flags).inspect_err(|_| {
             let _ = attachments::detach(env, number, Instant::now());
         })

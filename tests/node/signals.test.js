@@ -3,6 +3,7 @@
 // SIGTERM, SIGINT and SIGHUP: all is freed, and the process still dies of that signal, unless the user listens.
 
 const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -162,6 +163,57 @@ describe('two signals at once', { concurrency: 2 }, () => {
         assert.ok(code === null && [first, second].includes(signal), `${code} ${signal}`);
         assert.equal(shm.list().filter(({ creator }) => creator === child.pid).length, 0);
       }
+    });
+  }
+});
+
+describe('a signal in the middle of the first call', needsRoot(), () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'shm-node-shim-'));
+  const shim = path.join(folder, 'shim.so');
+  after(() => fs.rmSync(folder, { recursive: true }));
+  // What gives a segment its name raises the signal.
+  before(() => {
+    const source = path.join(folder, 'shim.rs');
+    fs.writeFileSync(
+      source,
+      `use std::ffi::{CStr, c_char, c_int, c_void};
+      unsafe extern "C" {
+        fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+        fn raise(signal: c_int) -> c_int;
+      }
+      unsafe fn next(name: &CStr) -> *mut c_void { unsafe { dlsym(!0usize as *mut c_void, name.as_ptr()) } }
+      #[unsafe(no_mangle)] unsafe extern "C" fn shmget(key: c_int, size: usize, flags: c_int) -> c_int {
+        let real: unsafe extern "C" fn(c_int, usize, c_int) -> c_int = unsafe { std::mem::transmute(next(c"shmget")) };
+        let id = unsafe { real(key, size, flags) };
+        if id >= 0 { unsafe { raise(15) }; }
+        id
+      }
+      #[unsafe(no_mangle)] unsafe extern "C" fn linkat(
+        from: c_int, old: *const c_char, to: c_int, new: *const c_char, flags: c_int
+      ) -> c_int {
+        type Link = unsafe extern "C" fn(c_int, *const c_char, c_int, *const c_char, c_int) -> c_int;
+        let real: Link = unsafe { std::mem::transmute(next(c"linkat")) };
+        let done = unsafe { real(from, old, to, new, flags) };
+        unsafe { raise(15) };
+        done
+      }`,
+    );
+    execFileSync('rustc', ['--edition', '2024', '--crate-type', 'cdylib', '-o', shim, source]);
+  });
+
+  for (const backend of built) {
+    it(`ends the process when the call is done, and all is freed (${backend})`, async () => {
+      const seen = await ask(
+        async (shm, support, backend, shim) => {
+          const { run } = require(support);
+          const body = (shm, backend) => { shm.create({ size: 64, backend }); console.log('created'); };
+          const { code, signal, stdout } = await run(body, [backend], { env: { LD_PRELOAD: shim } });
+          ready([code, signal, stdout, shm.list().length]);
+        },
+        [require.resolve('./support.js'), backend, shim],
+        { under: privately() }, // others would sweep what is left
+      );
+      assert.deepEqual(seen, [null, 'SIGTERM', '', 0]);
     });
   }
 });

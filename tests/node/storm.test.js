@@ -77,11 +77,11 @@ const storm = async (shm, support, member, targets, kills, stranger) => {
       const target = targets[Math.floor(Math.random() * targets.length)];
       const map = target.backend === 'sysv' ? `shmat ${target.key}` : `map ${objectOf(target.key).slice('/dev/shm'.length)}`;
       if (!(await tell(map)).startsWith('ok')) continue;
-      const before = identity(target);
+      // What had lost its name before it was mapped was nobody's to keep.
+      const [had, which] = (await tell('which')).split(' ');
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 3));
       visits += 1;
-      // Gone before we looked the first time, it was nobody's fault.
-      if (before !== undefined && identity(target) !== before) robbed += 1;
+      if (had === 'ok' && identity(target) !== Number(which)) robbed += 1;
       await tell('unmap');
     }
     child.stdin.end();

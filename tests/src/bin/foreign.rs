@@ -4,7 +4,10 @@
 //! make PATH SIZE      map PATH      shmmake KEY SIZE      shmat KEY
 //! unlink PATH         remove KEY        shut KEY        fill FILE
 //! unmap               read OFFSET LENGTH                  write OFFSET TEXT
+//! which
 //! ```
+//!
+//! `which` tells the inode or the id of what is mapped, if it still had its name then.
 
 use nix::{
     errno::Errno,
@@ -24,8 +27,11 @@ use std::{
     ptr::NonNull,
 };
 
-/// Mapped memory: where, how long, and whether by `shmat`.
-struct Mapped(NonNull<u8>, usize, bool);
+/// sys/shm.h; the libc crate does not have it.
+const SHM_DEST: u32 = 0o1000;
+
+/// Mapped memory: where, how long, whether by `shmat`, and which segment it was, if it still had its name.
+struct Mapped(NonNull<u8>, usize, bool, Option<u64>);
 
 fn main() {
     let mut mapped: Option<Mapped> = None;
@@ -39,6 +45,7 @@ fn main() {
             ["fill", path] => return Some(fill(path)),
             ["remove", key] => return Some(remove(key)),
             ["shut", key] => return Some(shut(key)),
+            ["which"] => return Some(which(mapped.as_ref()?)),
             ["unmap"] => return Some(unmap(mapped.take()?)),
             ["read", offset, length] => return Some(read(mapped.as_ref()?, number(offset), number(length))),
             ["write", offset, text] => {
@@ -79,7 +86,8 @@ fn whole(file: &OwnedFd) -> nix::Result<Mapped> {
     let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: the kernel chooses where.
     let start = unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, file, 0) }?;
-    Ok(Mapped(start.cast(), size.get(), false))
+    let mapped = fstat(file)?;
+    Ok(Mapped(start.cast(), size.get(), false, (mapped.st_nlink > 0).then_some(mapped.st_ino)))
 }
 
 fn attach(key: &str, size: usize, flags: i32) -> nix::Result<Mapped> {
@@ -91,8 +99,13 @@ fn attach(key: &str, size: usize, flags: i32) -> nix::Result<Mapped> {
     if start.addr() == usize::MAX {
         return Err(Errno::last());
     }
-    let size = stat(id)?.shm_segsz;
-    Ok(Mapped(NonNull::new(start.cast()).ok_or(Errno::EINVAL)?, size, true))
+    let stat = stat(id)?;
+    let named = (u32::from(stat.shm_perm.mode) & SHM_DEST == 0).then_some(id as u64);
+    Ok(Mapped(NonNull::new(start.cast()).ok_or(Errno::EINVAL)?, stat.shm_segsz, true, named))
+}
+
+fn which(memory: &Mapped) -> Answer {
+    memory.3.map(|id| id.to_string()).ok_or_else(|| refusal("gone", "it lost its name before it was mapped"))
 }
 
 fn unlink(name: &str) -> Answer {
@@ -144,7 +157,7 @@ fn stat(id: i32) -> nix::Result<libc::shmid_ds> {
     Ok(unsafe { stat.assume_init() })
 }
 
-fn unmap(Mapped(start, size, by_shmat): Mapped) -> Answer {
+fn unmap(Mapped(start, size, by_shmat, _): Mapped) -> Answer {
     let done = if by_shmat {
         // SAFETY: it was attached there, and is used no more.
         Errno::result(unsafe { libc::shmdt(start.as_ptr().cast()) }).map(drop)
