@@ -54,8 +54,11 @@ describe('detach with I/O in flight', () => {
         const code = `
           const { parentPort, workerData } = require('worker_threads');
           const shm = require(process.env.SHM_NODE_PACKAGE);
-          const { storm } = require(${JSON.stringify(io)});
-          storm(shm, { count: Infinity, size: 1 << 18, backends: workerData });
+          const { operations, storm } = require(${JSON.stringify(io)});
+          // Not zlib: Node 20 aborts where a worker is terminated between the making of a stream and its
+          // initialisation ("close before init"), with any buffer.
+          const keys = Object.keys(operations).filter((name) => !/deflate|gunzip|brotli/.test(name));
+          storm(shm, { count: Infinity, size: 1 << 18, backends: workerData, keys });
           parentPort.postMessage('started');`;
         let rounds = 0;
         const round = async () => {
