@@ -1,5 +1,5 @@
 // npm run storm:sync [-- MINUTES]: the tests of coordination again and again, in parallel, on each way to wait; then
-// the storm of the Rust crate, whose processes die at any step.
+// a process of Node killed at every single step, and the storm of the Rust crate, whose processes die at any step.
 
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -35,4 +35,5 @@ async function storm(way) {
 
 await Promise.all(['', 'waitv', 'sliced'].map(storm));
 console.log(`${rounds} rounds of ${files.length} files`);
+run('node', ['--test', join(tests, 'sync-kills.test.js')], { SHM_NODE_KILL_EVERY: '1' });
 run('cargo', ['test', '--package', 'shm-sync', '--release', '--test', 'processes', '--target-dir', 'target/storm'], { RUSTFLAGS: '--cfg shm_storm' });
