@@ -15,8 +15,9 @@
 //! A slot changes hands by compare-and-swap of its first word, which also holds the hash: whoever gets that
 //! name's lock and finds the slot claimed but not written knows that its writer is dead.
 
-use crate::{Lifetime, reserve_file};
+use crate::{Lifetime, is_beyond_file_limit, reserve_file};
 use memmap2::{MmapOptions, MmapRaw};
+use nix::sys::stat::fstat;
 use shm_api::{CreateOptions, OsError};
 use std::{
     array,
@@ -393,11 +394,16 @@ impl Ledger {
         if said <= self.backed.load(Relaxed) {
             return said;
         }
-        let size = nix::sys::stat::fstat(&self.file).map_or(0, |stat| stat.st_size as u64);
+        let size = self.size();
         let is_backed = |levels: &u32| u64::from(first(*levels)) * SLOT_BYTES as u64 <= size;
         let backed = (1..=MAX_LEVELS as u32).take_while(is_backed).last().unwrap_or(1);
         self.backed.store(backed, Relaxed);
         said.min(backed)
+    }
+
+    /// The file's.
+    fn size(&self) -> u64 {
+        fstat(&self.file).map_or(0, |stat| stat.st_size as u64)
     }
 
     fn grow(&self, levels: u32) -> Result<(), OsError> {
@@ -415,9 +421,8 @@ impl Ledger {
         let known = self.levels.get(level)?;
         // Another process may have grown the file since we mapped it.
         known.get().or_else(|| {
-            let size = u64::try_from(nix::sys::stat::fstat(&self.file).ok()?.st_size).ok()?;
             let end = u64::from(first(level as u32 + 1)) * SLOT_BYTES as u64;
-            if size >= end { self.reserve(level).ok() } else { None }
+            if self.size() >= end { self.reserve(level).ok() } else { None }
         })
     }
 
@@ -427,6 +432,11 @@ impl Ledger {
         let len = (FIRST_LEVEL as usize * SLOT_BYTES) << level;
         let advice = "The ledger of this user's segments needs room in the file system of its folder.";
         let failed = |call, errno: i32| OsError::new(call, errno).advise(advice);
+        let end = (start + len) as u64;
+        if self.size() < end && is_beyond_file_limit(end) {
+            let advice = format!("The ledger of this user's segments takes {end} bytes (`ulimit -f`).");
+            return Err(OsError::new("fallocate", libc::EFBIG).advise(advice));
+        }
         reserve_file::reserve(&self.file, start as u64, len as u64)
             .map_err(|(call, errno)| failed(call, errno as i32))?;
         let mapped = MmapOptions::new().offset(start as u64).len(len).map_raw(&self.file);

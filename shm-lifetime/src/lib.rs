@@ -16,6 +16,7 @@
 compile_error!("shm-lifetime knows where its files lie and how to lock them on Linux and macOS only");
 
 mod fault;
+mod file_limit;
 mod fork;
 mod home;
 mod huge;
@@ -31,6 +32,7 @@ mod reserve_file;
 mod room;
 
 pub use fault::{Check, lacks_unnamed_objects, skips, step};
+pub use file_limit::is_beyond_file_limit;
 pub use home::Home;
 pub use huge::ask_for_huge_pages;
 pub use ledger::{BackendId, Ledger, Record, RecordName, SlotId};

@@ -378,6 +378,32 @@ describe('Broadcast', () => {
     shm.detach(view);
   });
 
+  it('a read-only reader still sees what comes after it has looked in vain a hundred thousand times', needs('posix'), () => {
+    const { view, broadcast: news } = broadcast({ slots: 2, maxMessage: 8 }, 'posix');
+    const reader = new Broadcast(shm.get({ ...place(view, 'posix'), readOnly: true }), 0).reader();
+    for (let time = 0; time < 100_000; time++) assert.equal(reader.tryReceive(), null);
+    news.send(Buffer.from('news'));
+    assert.equal(String(reader.tryReceive().message), 'news');
+    shm.detach(view);
+  });
+
+  it('a reader that is overtaken again and again goes to the newest', () => {
+    const { view, broadcast: news } = broadcast({ slots: 8, maxMessage: 8 });
+    const reader = news.reader();
+    const lap = () => Array.from({ length: 9 }, () => news.send(Buffer.alloc(1))).pop();
+    lap();
+    for (let time = 0; time < 3; time++) {
+      const frame = reader.tryPeek();
+      lap();
+      assert.equal(frame.finish(), null);
+    }
+    const { number, missed } = reader.tryReceive();
+    assert.deepEqual([number, missed], [35, 35]);
+    assert.equal(lap(), 44);
+    assert.equal(reader.tryReceive().number, 39, 'it keeps up, and may have more than one');
+    shm.detach(view);
+  });
+
   it('its numbers go on beyond 32 bits', () => {
     const { view, broadcast: news } = broadcast({ slots: 4, maxMessage: 8 });
     view[33] = -3;

@@ -222,6 +222,7 @@ describe('RwLock', () => {
     const { view, lock } = rwLock(3);
     for (const end of [(guard) => guard.unlock(), () => lock.endWrite()]) {
       const writer = lock.write();
+      called.length = 0; // of those who slept again
       const waiting = [lock.readAsync(), lock.readAsync(), lock.writeAsync()];
       await asleep(3);
       assert.deepEqual(wakesOf(() => end(writer)), [[WRITER, ALL]]);
@@ -592,7 +593,7 @@ describe('Broadcast', () => {
       }
     }
     shm.detach(view);
-  });
+  }, { skip: typeof Bun !== 'undefined' && 'there is no operation of Atomics to meet it at: see lib/sync/order.js' });
 });
 
 describe('what happens just before somebody falls asleep is not missed', () => {

@@ -1,7 +1,7 @@
 //! The puppet's side: read a line, do it, answer in a line.
 
 use nix::sys::{
-    resource::{Resource, setrlimit},
+    resource::{Resource, rlim_t, setrlimit},
     stat::{Mode, umask},
 };
 use std::{fmt::Display, fs, io};
@@ -24,7 +24,8 @@ pub type Answer = Result<String, String>;
 /// Serves commands until the input ends. What `handle` does not know (`None`) is tried as one of the commands
 /// about the process itself:
 ///
-/// `unshare SIZE`, `join PID`, `user UID [GID]`, `umask OCTAL`, `descriptors N`, `sysctl NAME VALUE`, `sysv-table`.
+/// `unshare SIZE`, `join PID`, `user UID [GID]`, `umask OCTAL`, `descriptors N`, `file-size BYTES`,
+/// `sysctl NAME VALUE`, `sysv-table`.
 ///
 /// # Panics
 ///
@@ -61,10 +62,8 @@ fn process(words: &[&str]) -> Option<Answer> {
             umask(Mode::from_bits_truncate(libc::mode_t::from_str_radix(mask, 8).ok()?));
             Ok(String::new())
         }
-        ["descriptors", limit] => {
-            let limit = limit.parse().ok()?;
-            setrlimit(Resource::RLIMIT_NOFILE, limit, limit).map(|()| String::new()).map_err(refused)
-        }
+        ["descriptors", limit] => set_limit(Resource::RLIMIT_NOFILE, limit.parse().ok()?),
+        ["file-size", limit] => set_limit(Resource::RLIMIT_FSIZE, limit.parse().ok()?),
         ["sysctl", name, value] => fs::write(format!("/proc/sys/{name}"), value)
             .map(|()| String::new())
             .map_err(|error| refusal("io", error)),
@@ -73,6 +72,10 @@ fn process(words: &[&str]) -> Option<Answer> {
             .map_err(|error| refusal("io", error)),
         _ => return None,
     })
+}
+
+fn set_limit(resource: Resource, limit: rlim_t) -> Answer {
+    setrlimit(resource, limit, limit).map(|()| String::new()).map_err(refused)
 }
 
 fn refused(errno: nix::Error) -> String {

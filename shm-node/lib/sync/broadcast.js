@@ -5,6 +5,7 @@
 const native = require('../native.js');
 const { Into, checkTarget, copyOut, toBytes } = require('./bytes.js');
 const errors = require('./errors.js');
+const { fence, load } = require('./order.js');
 const { Place, disposable, now, spin, whole } = require('./place.js');
 const { SLEEPERS, prepareEvent, readAfterWrite, wakeEvent } = require('./words.js');
 const waits = require('./waits.js');
@@ -29,9 +30,6 @@ const HALF = 2 ** 32;
 
 // How often a reader that is overtaken while it reads tries again before it says that there is nothing.
 const ATTEMPTS = 8;
-
-// What orders ordinary loads and stores around atomic ones: x86 does by itself.
-const fence = ['x64', 'ia32'].includes(process.arch) ? () => {} : native.fence;
 
 const strideOf = (maxMessage) => Math.ceil((MESSAGE + maxMessage) / 64) * 64;
 
@@ -236,6 +234,8 @@ class Reader {
   #words;
   #next;
   #missed = 0;
+  // How often in a row.
+  #overtaken = 0;
   #length = 0;
   #into = new Into();
 
@@ -257,9 +257,9 @@ class Reader {
     const words = this.#words;
     // The halves differ for a moment in four thousand million messages, or if a producer was killed in it.
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const again = Atomics.load(words, HEAD_HIGH_AGAIN);
-      const low = Atomics.load(words, HEAD_LOW) >>> 0;
-      const high = Atomics.load(words, HEAD_HIGH);
+      const again = load(words, HEAD_HIGH_AGAIN);
+      const low = load(words, HEAD_LOW) >>> 0;
+      const high = load(words, HEAD_HIGH);
       if (high === again) {
         const head = (high >>> 0) * HALF + low;
         if (head > Number.MAX_SAFE_INTEGER) throw errors.damaged(KIND.name, 'its head is impossible');
@@ -270,7 +270,7 @@ class Reader {
   }
 
   #isThere() {
-    return Atomics.load(this.#words, offsetOf(this.#memory, this.#next) >>> 2) === ((this.#next + 1) | 0);
+    return load(this.#words, offsetOf(this.#memory, this.#next) >>> 2) === ((this.#next + 1) | 0);
   }
 
   #isStillThere() {
@@ -286,7 +286,7 @@ class Reader {
       const head = this.#head();
       if (head === this.#next) return false;
       if (head < this.#next) throw errors.damaged(KIND.name, 'its head went back');
-      if (attempt > 0 || head - this.#next > slots) this.#skip(head, attempt);
+      if (attempt > 0 || head - this.#next > slots) this.#skip(head);
       if (this.#isThere()) {
         this.#length = this.#words[(offsetOf(this.#memory, this.#next) >>> 2) + 1] >>> 0;
         if (!this.#isStillThere()) continue;
@@ -301,9 +301,9 @@ class Reader {
   }
 
   // Overtaken: goes to a message that is not about to go away too; the more often, the newer.
-  #skip(head, attempt) {
+  #skip(head) {
     const { slots } = this.#memory;
-    const keep = attempt < 3 ? Math.min(slots - (slots >> 2), slots - 1) : 1;
+    const keep = this.#overtaken++ < 3 ? Math.min(slots - (slots >> 2), slots - 1) : 1;
     const next = Math.max(head - keep, this.#next);
     this.#missed += next - this.#next;
     this.#next = next;
@@ -314,6 +314,7 @@ class Reader {
     if (!this.#isStillThere()) return undefined;
     const received = { number: this.#next, missed: this.#missed, message };
     this.#missed = 0;
+    this.#overtaken = 0;
     this.#next++;
     return received;
   }
@@ -363,7 +364,7 @@ class Reader {
   }
 
   #isNew() {
-    return Atomics.load(this.#words, HEAD_LOW) >>> 0 !== this.#next % HALF;
+    return load(this.#words, HEAD_LOW) >>> 0 !== this.#next % HALF;
   }
 
   #step() {

@@ -5,6 +5,7 @@
 
 const native = require('../native.js');
 const errors = require('./errors.js');
+const { load } = require('./order.js');
 const waits = require('./waits.js');
 
 const VERSION = 1;
@@ -74,7 +75,7 @@ class Place {
 
   /** Whether the structure is there; throws where something else is. */
   isStamped(words) {
-    const found = Atomics.load(words, MAGIC) >>> 0;
+    const found = load(words, MAGIC) >>> 0;
     if (found === 0) return false;
     const [s, y, letter, version] = [found & 255, (found >> 8) & 255, (found >> 16) & 255, found >>> 24];
     if (s !== 0x73 || y !== 0x79 || letter !== this.kind.letter.charCodeAt(0)) throw errors.foreign(this.kind.name, found);
@@ -86,7 +87,7 @@ class Place {
   stamped(...options) {
     const words = this.span(Math.max(...options, LIVE) * 4 + 4);
     if (!this.isStamped(words)) throw errors.fresh(this.kind.name);
-    return options.map((option) => Atomics.load(words, option) >>> 0);
+    return options.map((option) => load(words, option) >>> 0);
   }
 
   /** Makes the structure, or checks that it was made the same. `options`: [name, word, value]. */

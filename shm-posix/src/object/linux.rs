@@ -11,7 +11,7 @@ use nix::{
     },
     unistd::{ftruncate, linkat},
 };
-use shm_lifetime::{Lifetime, Record, lacks_unnamed_objects, step};
+use shm_lifetime::{Lifetime, Record, is_beyond_file_limit, lacks_unnamed_objects, step};
 use std::{
     ffi::CStr,
     num::NonZeroUsize,
@@ -177,6 +177,10 @@ fn fill(file: OwnedFd, size: u64, mode: u32, reserve: bool) -> Result<(OwnedFd, 
     if stat.mode() != mode {
         // open(2) takes the umask off; fchmod(2) does not.
         fchmod(&file, Mode::from_bits_truncate(mode as libc::mode_t)).map_err(Failed::of("fchmod"))?;
+    }
+    if is_beyond_file_limit(size) {
+        let call = if reserve { RESERVE } else { "ftruncate" };
+        return Err(Failed { call, errno: Errno::EFBIG });
     }
     if reserve {
         self::reserve(&file, size)?;

@@ -25,6 +25,8 @@ pub struct Reader<'a> {
     broadcast: Broadcast<'a>,
     next: u64,
     missed: u64,
+    /// How often in a row.
+    overtaken: u32,
 }
 
 /// What came with a message.
@@ -38,7 +40,7 @@ pub struct Received {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(broadcast: Broadcast<'a>) -> Result<Self, SyncError> {
-        let mut reader = Self { broadcast, next: 0, missed: 0 };
+        let mut reader = Self { broadcast, next: 0, missed: 0, overtaken: 0 };
         reader.next = reader.head()?;
         Ok(reader)
     }
@@ -224,7 +226,7 @@ impl<'a> Reader<'a> {
             }
             let count = u64::from(slots.count());
             if attempt > 0 || head - self.next > count {
-                self.skip(head, attempt);
+                self.skip(head);
             }
             if slots.is_there(self.next) {
                 let length = slots.length(self.next).load(Ordering::Relaxed);
@@ -244,10 +246,11 @@ impl<'a> Reader<'a> {
 
     /// Overtaken: goes to a message that is not about to go away too; the more often, the newer.
     #[cold]
-    fn skip(&mut self, head: u64, attempt: u32) {
+    fn skip(&mut self, head: u64) {
         let count = u64::from(self.broadcast.slots.count());
-        let keep = if attempt < 3 { (count - count / 4).min(count - 1) } else { 1 };
+        let keep = if self.overtaken < 3 { (count - count / 4).min(count - 1) } else { 1 };
         let next = head.saturating_sub(keep).max(self.next);
+        self.overtaken = self.overtaken.saturating_add(1);
         self.missed += next - self.next;
         self.next = next;
     }
@@ -313,6 +316,7 @@ impl Frame<'_, '_> {
             return None;
         }
         let received = Received { number: reader.next, missed: std::mem::take(&mut reader.missed) };
+        reader.overtaken = 0;
         reader.next += 1;
         Some(received)
     }

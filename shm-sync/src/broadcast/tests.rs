@@ -73,6 +73,27 @@ fn a_message_that_is_overwritten_while_it_is_read_does_not_count() {
 }
 
 #[test]
+fn a_reader_that_is_overtaken_again_and_again_goes_to_the_newest() {
+    let memory = memory(&OPTIONS);
+    let broadcast = open(&memory);
+    let mut producer = broadcast.producer(live()).unwrap();
+    let mut reader = broadcast.reader().unwrap();
+    let mut lap = || (0..9).map(|_| producer.send(b"x").unwrap()).last().unwrap();
+    lap();
+    for _ in 0..3 {
+        let frame = reader.try_peek().unwrap().unwrap();
+        lap();
+        assert_eq!(frame.finish(), None);
+    }
+    let mut message = Vec::new();
+    let received = reader.try_receive(&mut message).unwrap().unwrap();
+    assert_eq!(received, Received { number: 35, missed: 35 });
+    assert_eq!(lap(), 44);
+    let received = reader.try_receive(&mut message).unwrap().unwrap();
+    assert_eq!(received, Received { number: 39, missed: 3 }, "it keeps up, and may have more than one");
+}
+
+#[test]
 fn a_draft_that_is_given_up_is_never_seen() {
     let memory = memory(&OPTIONS);
     let broadcast = open(&memory);

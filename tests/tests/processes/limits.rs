@@ -104,6 +104,28 @@ fn without_descriptors_a_call_fails_and_names_the_limit(backend: &str) {
     }
 }
 
+#[test]
+fn a_file_beyond_the_limit_of_the_process_is_an_error_and_not_a_signal() {
+    let Some(mut world) = world("16m") else { return };
+    let mut one = world.start(ACTOR);
+    one.ok("file-size 1000");
+    for create in ["sysv create s 1 100", "posix create s one 100"] {
+        let message = one.no(create, "EFBIG"); // the ledger's
+        assert!(message.contains("ulimit -f"), "{message}");
+    }
+    let mut two = world.start(ACTOR);
+    two.ok("file-size 1000000");
+    for how in ["", " no-reserve", " huge"] {
+        let message = two.no(&format!("posix create s two 1000001{how}"), "EFBIG");
+        assert!(message.contains("ulimit -f"), "{message}");
+        two.ok(&format!("posix create s two 1000000{how}"));
+        assert_eq!(two.ok("posix detach s"), "destroyed");
+    }
+    two.ok("sysv create s 1 1000001");
+    assert_eq!(two.ok("sysv detach s"), "destroyed");
+    assert_eq!(world.left(), (vec![], 0));
+}
+
 /// A memory cgroup of version 1, removed when it is dropped.
 struct Group(String);
 
