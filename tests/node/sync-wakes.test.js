@@ -4,7 +4,7 @@
 // does not, and what lib/sync calls natively is watched. And what must come before what, one operation at a time.
 
 const assert = require('node:assert/strict');
-const { after, beforeEach, describe, it } = require('node:test');
+const { after, describe, it } = require('node:test');
 const { built, folder, mine, newKey, shm, sleep, start, until } = require('./support.js');
 
 /** Makes lib/sync wait for wake-ups alone; to be called before it is loaded. Gives what makes those who wait look. */
@@ -21,6 +21,9 @@ const deafen = (folder) => {
 
 const look = deafen(folder);
 
+// With io_uring a wait is in the kernel as soon as it was begun; a thread that is to wait may be late for what wakes it.
+process.env.SHM_NODE_WAITS = 'uring';
+
 // Each native call of lib/sync in this process: its name, the word, and what else it was given.
 const called = [];
 const cached = require.cache[require.resolve(`${folder}/lib/native.js`)];
@@ -36,7 +39,6 @@ const natives = (cached.exports = Object.fromEntries(Object.entries(cached.expor
 const sync = require(`${folder}/sync.js`);
 const { Barrier, Broadcast, Channel, Condition, Mutex, Once, RwLock, Semaphore, notify, waitAsync } = sync;
 
-beforeEach(() => void (called.length = 0));
 after(() => {
   shm.detachAll();
   assert.deepEqual(mine(), []);
@@ -44,11 +46,20 @@ after(() => {
 
 const GENEROUS = 20_000;
 
-/** A test that fails where something never ends. */
-const claim = (name, body, options) => it(name, { timeout: 2 * GENEROUS, ...options }, body);
-
 const backend = built[0];
 const words = (size = 4096) => shm.create({ size, type: 'Int32Array', key: newKey(), backend });
+
+const lacking = waitAsync(words(), 0, 1).then(() => undefined, ({ message }) => message);
+
+/** A test that fails where something never ends. */
+const claim = (name, body, options) =>
+  it(name, { timeout: 2 * GENEROUS, ...options }, async (t) => {
+    const reason = await lacking;
+    if (reason !== undefined) return t.skip(reason);
+    called.length = 0;
+    return body(t);
+  });
+
 const place = (view) => ({ key: view.key, backend, type: 'Int32Array' });
 const two = (Class, view, ...options) => [new Class(view, 0, ...options), new Class(view, 0)];
 
