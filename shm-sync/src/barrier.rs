@@ -103,7 +103,8 @@ impl<'a> Barrier<'a> {
         Ok(Party { barrier: *self, owner, era: live::era(), slot })
     }
 
-    fn break_phase(&self, broken: u32) {
+    /// Whether it was broken by this call.
+    fn break_phase(&self, broken: u32) -> bool {
         let state = self.state();
         let mut seen = state.load(Ordering::SeqCst);
         // Where nobody has arrived there is nothing to break.
@@ -113,11 +114,12 @@ impl<'a> Barrier<'a> {
                 Ok(_) => {
                     may_die_here!();
                     futex::wake(state, u32::MAX);
-                    return;
+                    return true;
                 }
                 Err(found) => seen = found,
             }
         }
+        false
     }
 }
 
@@ -227,11 +229,19 @@ impl<'a> Arrival<'a> {
 
     fn look_for_the_dead(&self) {
         let Barrier { slots, live, .. } = self.barrier;
+        let mut is_broken = false;
         for slot in 0..slots.count() {
             let seen = slots.slot(slot).load(Ordering::SeqCst);
-            if seen != 0 && !live.is_alive(Owner::from_bits(seen)) && slots.replace(slot, seen, 0) {
-                self.barrier.break_phase(self.phase);
+            if seen == 0 || live.is_alive(Owner::from_bits(seen)) {
+                continue;
             }
+            // Where the phase ended meanwhile, whoever waits in a later one is to find the dead one there.
+            is_broken = is_broken || self.barrier.break_phase(self.phase);
+            if !is_broken {
+                return;
+            }
+            may_die_here!();
+            slots.replace(slot, seen, 0);
         }
     }
 
@@ -330,5 +340,22 @@ mod tests {
         let mut arrival = one.arrive().unwrap();
         assert!(two.wait().unwrap());
         assert!(matches!(arrival.step().unwrap(), Step::Ready(false)));
+    }
+
+    #[test]
+    fn a_death_in_the_next_phase_is_told_to_those_who_come_to_it() {
+        let memory = Memory::new(64);
+        let barrier = open(&memory, 2);
+        let mut one = barrier.join().unwrap();
+        let mut arrival = one.arrive().unwrap();
+        assert!(matches!(arrival.step().unwrap(), Step::Wait(_)));
+        // The other arrives, arrives once more, and dies, before the first one looks.
+        let free = (0..2).find(|&slot| barrier.slots.slot(slot).load(Ordering::Relaxed) == 0).unwrap();
+        barrier.slots.slot(free).store(Owner::MAX, Ordering::Relaxed);
+        barrier.state().store(next_phase(1, 0) + 1, Ordering::Relaxed);
+        std::thread::sleep(crate::protocol::step::PATIENCE * 2);
+        assert!(matches!(arrival.step().unwrap(), Step::Ready(false)));
+        assert_eq!(one.wait(), Ok(true));
+        assert_eq!(one.wait_timeout(Duration::from_secs(10)), Err(SyncError::Broken));
     }
 }

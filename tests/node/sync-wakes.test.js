@@ -364,6 +364,27 @@ describe('Condition, Barrier, Once', () => {
     shm.detach(view);
   });
 
+  claim('a death in the next phase of a barrier is told to those who come to it', async () => {
+    const view = words();
+    const [STATE, PHASE] = [4, 2 ** 17];
+    const party = new Barrier(view, 0, { parties: 2 }).join();
+    const meeting = party.waitAsync();
+    await asleep(1);
+    // The other arrives, arrives once more, and dies, before the first one looks.
+    view[SLOTS + view.subarray(SLOTS, SLOTS + 2).indexOf(0)] = DEAD;
+    Atomics.store(view, STATE, PHASE + 1);
+    await sleep(20);
+    look();
+    assert.equal(await meeting, false);
+    assert.equal(await party.waitAsync(), true);
+    const broken = assert.rejects(party.waitAsync(), { code: 'ERR_SHM_BROKEN' });
+    await asleep(1);
+    await sleep(20);
+    look();
+    await broken;
+    shm.detach(view);
+  });
+
   claim('whoever has done it, or failed, wakes all', async () => {
     const view = words();
     const STATE = 2;

@@ -230,15 +230,20 @@ class Barrier {
     return new Party(this, this.#at, this.#slots, slot);
   }
 
+  /** Whether it was broken by this call. */
   [BREAK](broken) {
     const { words } = this.#at;
     let seen = Atomics.load(words, PHASE_STATE);
     // Where nobody has arrived there is nothing to break.
     while (phaseOf(seen) === broken && arrivedIn(seen) > 0) {
       const found = Atomics.compareExchange(words, PHASE_STATE, seen, nextPhase(seen, BROKEN));
-      if (found === seen) return void this.#at.wake(PHASE_STATE);
+      if (found === seen) {
+        this.#at.wake(PHASE_STATE);
+        return true;
+      }
       seen = found;
     }
+    return false;
   }
 }
 
@@ -290,9 +295,14 @@ class Party {
   }
 
   #lookForTheDead(phase) {
+    let isBroken = false;
     for (let slot = 0; slot < this.#slots.count; slot++) {
       const seen = Atomics.load(this.#at.words, SLOTS + slot);
-      if (seen !== 0 && !this.#at.isAlive(seen & OWNER) && this.#slots.replace(slot, seen, 0)) this.#barrier[BREAK](phase);
+      if (seen === 0 || this.#at.isAlive(seen & OWNER)) continue;
+      // Where the phase ended meanwhile, whoever waits in a later one is to find the dead one there.
+      isBroken ||= this.#barrier[BREAK](phase);
+      if (!isBroken) return;
+      this.#slots.replace(slot, seen, 0);
     }
   }
 
