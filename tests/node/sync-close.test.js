@@ -3,16 +3,14 @@
 // What becomes of what is open or pending: at a close, a detach, a transfer of the message, the end of a turn's time.
 
 const assert = require('node:assert/strict');
-const { after, describe, it } = require('node:test');
+const { describe, it } = require('node:test');
 const { Worker } = require('node:worker_threads');
-const { ask, built, folder, mine, newKey, run, shm, sleep, start, until } = require('./support.js');
+const { ask, folder, run, shm, sleep, until } = require('./support.js');
+const { kill, leaveNothing, peer, place, words } = require('./support/sync.js');
 const sync = require(`${folder}/sync.js`);
 const { Broadcast, Channel, Mutex, RwLock, Semaphore, waitAsync } = sync;
 
-after(() => {
-  shm.detachAll();
-  assert.deepEqual(mine(), []);
-});
+leaveNothing();
 
 // A promise of an end, not of speed: a machine that is busy with other things may take a part of it.
 const GENEROUS = 20_000;
@@ -20,9 +18,6 @@ const GENEROUS = 20_000;
 /** A test that fails where something never ends. */
 const claim = (name, body, options) => it(name, { timeout: 2 * GENEROUS, ...options }, body);
 
-const backend = built[0];
-const words = (size = 4096) => shm.create({ size, type: 'Int32Array', key: newKey(), backend });
-const place = (view) => ({ key: view.key, backend, type: 'Int32Array' });
 const channel = (options) => {
   const view = words(Channel.byteLength(options));
   return { view, ring: new Channel(view, 0, options) };
@@ -31,20 +26,6 @@ const broadcast = (options) => {
   const view = words(Broadcast.byteLength(options));
   return { view, news: new Broadcast(view, 0, options) };
 };
-
-/** A process that runs `body(shm, sync, view, ready, argument)`. */
-const peer = (view, body, argument) =>
-  start(
-    `(shm, folder, target, argument) => (${body})(shm, require(folder + '/sync.js'), shm.get(target), ready, argument)`,
-    [folder, place(view), argument],
-    { env: { SHM_NODE_QUIET: '1' } },
-  );
-
-async function kill({ child, ended }) {
-  child.kill('SIGKILL');
-  const { signal, stderr } = await ended;
-  assert.deepEqual([signal, stderr], ['SIGKILL', '']);
-}
 
 /** Runs `body(sync, view)` in a worker thread. */
 function inWorker(view, body) {

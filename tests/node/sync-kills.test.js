@@ -6,23 +6,19 @@
 
 const assert = require('node:assert/strict');
 const { randomInt } = require('node:crypto');
-const { after, describe, it } = require('node:test');
-const { built, folder, mine, newKey, shm, sleep, start, until } = require('./support.js');
+const { describe, it } = require('node:test');
+const { folder, shm, sleep, start, until } = require('./support.js');
+const { leaveNothing, place, words } = require('./support/sync.js');
 const sync = require(`${folder}/sync.js`);
 const { Barrier, Broadcast, Channel, Condition, Mutex, Once, RwLock, Semaphore } = sync;
 
-after(() => {
-  shm.detachAll();
-  assert.deepEqual(mine(), []);
-});
+leaveNothing();
 
 const EVERY = Number(process.env.SHM_NODE_KILL_EVERY ?? 0);
 const TRIES = 14;
 const LANES = 3;
 const GENEROUS = 10_000;
 const limit = { timeout: GENEROUS };
-
-const backend = built[0];
 
 // What the child is made of, as text: functions that know nothing of this file.
 
@@ -98,6 +94,21 @@ async function got(promise, what) {
   return value;
 }
 
+/** Holds what `lock` gives as long as the child lives, and once more; it is told of a death once, if there was one. */
+async function takeTurns(view, child, lock) {
+  let told = 0;
+  const hold = async (ms) => {
+    const guard = await lock();
+    if (guard.ownerDied) told++;
+    change(view, guard.ownerDied);
+    await sleep(ms);
+    guard.unlock();
+  };
+  for (; !child.isOver; await sleep(1)) await hold(2);
+  await hold(0);
+  assert.ok(told <= (await child.isKilled), `told ${told} times`);
+}
+
 /** Each claim: what the child does, and what is seen here while it lives and after it. */
 const claims = {
   'a structure that was half made is completed': {
@@ -145,17 +156,7 @@ const claims = {
     },
     async watch(view, child) {
       const mutex = new Mutex(view, 0);
-      let told = 0;
-      const hold = async (ms) => {
-        const guard = await got(mutex.lockAsync(limit), 'lockAsync');
-        if (guard.ownerDied) told++;
-        change(view, guard.ownerDied);
-        await sleep(ms);
-        guard.unlock();
-      };
-      for (; !child.isOver; await sleep(1)) await hold(2);
-      await hold(0);
-      assert.ok(told <= (await child.isKilled), `told ${told} times`);
+      await takeTurns(view, child, () => got(mutex.lockAsync(limit), 'lockAsync'));
       assert.equal(mutex.tryLock().ownerDied, false);
     },
   },
@@ -218,17 +219,7 @@ const claims = {
     async watch(view, child) {
       const semaphore = new Semaphore(view, 0);
       const held = semaphore.acquire(); // there is one for the two of us
-      let told = 0;
-      const hold = async (ms) => {
-        const guard = await got(semaphore.acquireAsync(limit), 'acquireAsync');
-        if (guard.ownerDied) told++;
-        change(view, guard.ownerDied);
-        await sleep(ms);
-        guard.unlock();
-      };
-      for (; !child.isOver; await sleep(1)) await hold(2);
-      await hold(0);
-      assert.ok(told <= (await child.isKilled), `told ${told} times`);
+      await takeTurns(view, child, () => got(semaphore.acquireAsync(limit), 'acquireAsync'));
       held.unlock();
       assert.deepEqual([1, 2].map(() => semaphore.tryAcquire().ownerDied), [false, false]);
     },
@@ -484,11 +475,10 @@ const claims = {
 /** One child, killed at a step; gives how many steps it took, or that it was killed. */
 async function once(scenario, step) {
   const { child, given, prepare } = scenario;
-  const view = shm.create({ size: 4096, type: 'Int32Array', key: newKey(), backend });
+  const view = words();
   try {
     prepare?.(view, step);
-    const target = { key: view.key, backend, type: 'Int32Array' };
-    const { ended, ready } = start(program(child, step), [folder, target, given ?? step], { env: { SHM_NODE_QUIET: '1' } });
+    const { ended, ready } = start(program(child, step), [folder, place(view), given ?? step], { env: { SHM_NODE_QUIET: '1' } });
     const one = { isOver: false, ended };
     const end = ended.then(({ signal, stdout, stderr }) => {
       one.isOver = true;

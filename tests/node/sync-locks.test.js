@@ -3,35 +3,17 @@
 // Mutex, RwLock, Semaphore, Condition, Barrier and Once: alone, between processes, and with killed owners.
 
 const assert = require('node:assert/strict');
-const { after, describe, it } = require('node:test');
-const { built, folder, mine, needs, newKey, shm, sleep, start } = require('./support.js');
+const { describe, it } = require('node:test');
+const { built, folder, needs, newKey, shm, sleep } = require('./support.js');
+const { kill, leaveNothing, peer, place } = require('./support/sync.js');
 const sync = require(`${folder}/sync.js`);
 const { Barrier, Condition, Mutex, Once, RwLock, Semaphore } = sync;
 
-after(() => {
-  shm.detachAll();
-  assert.deepEqual(mine(), []);
-});
+leaveNothing();
 
 const GENEROUS = 20_000;
 const backend = built[0];
 const words = (length = 64, on = backend) => shm.create({ length, type: 'Int32Array', key: newKey(), backend: on });
-const place = (view, on = backend) => ({ key: view.key, backend: on, type: 'Int32Array' });
-
-/** A process that runs `body(shm, sync, view, ready, argument)`. */
-const peer = (view, body, argument, on = backend) =>
-  start(
-    `(shm, folder, target, argument) => (${body})(shm, require(folder + '/sync.js'), shm.get(target), ready, argument)`,
-    [folder, place(view, on), argument],
-    { env: { SHM_NODE_QUIET: '1' } },
-  );
-
-/** Kills a process, and waits until it is gone. */
-async function kill({ child, ended }) {
-  child.kill('SIGKILL');
-  const { signal, stderr } = await ended;
-  assert.deepEqual([signal, stderr], ['SIGKILL', '']);
-}
 
 const codeOf = (work) => {
   try {

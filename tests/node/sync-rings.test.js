@@ -7,36 +7,19 @@ const { spawn, spawnSync } = require('node:child_process');
 const fc = require('fast-check');
 const { readFileSync } = require('node:fs');
 const path = require('node:path');
-const { after, describe, it } = require('node:test');
-const { built, folder, mine, needs, newKey, objectOf, shm, sleep, start } = require('./support.js');
+const { describe, it } = require('node:test');
+const { built, folder, needs, objectOf, shm, sleep } = require('./support.js');
+const { kill, leaveNothing, peer, place, words } = require('./support/sync.js');
 const sync = require(`${folder}/sync.js`);
 const { Barrier, Broadcast, Channel, Condition, Mutex, Once, RwLock, Semaphore } = sync;
 
-after(() => {
-  shm.detachAll();
-  assert.deepEqual(mine(), []);
-});
+leaveNothing();
 
 const root = path.join(__dirname, '..', '..');
-const make = (size, backend = built[0]) => shm.create({ size, type: 'Int32Array', key: newKey(), backend });
-const place = (view, backend = built[0]) => ({ key: view.key, backend, type: 'Int32Array' });
 const channel = (options, backend) => {
-  const view = make(Channel.byteLength(options), backend);
+  const view = words(Channel.byteLength(options), backend);
   return { view, channel: new Channel(view, 0, options) };
 };
-
-const peer = (view, body, argument, backend) =>
-  start(
-    `(shm, folder, target, argument) => (${body})(shm, require(folder + '/sync.js'), shm.get(target), ready, argument)`,
-    [folder, place(view, backend), argument],
-    { env: { SHM_NODE_QUIET: '1' } },
-  );
-
-async function kill({ child, ended }) {
-  child.kill('SIGKILL');
-  const { signal, stderr } = await ended;
-  assert.deepEqual([signal, stderr], ['SIGKILL', '']);
-}
 
 /** A message that tells its number and its length, and whether it is whole. */
 const message = (number, length) => {
@@ -288,7 +271,7 @@ describe('Channel', () => {
 });
 
 const broadcast = (options, backend = built.at(-1)) => {
-  const view = make(Broadcast.byteLength(options), backend);
+  const view = words(Broadcast.byteLength(options), backend);
   return { view, broadcast: new Broadcast(view, 0, options) };
 };
 
@@ -509,8 +492,8 @@ describe('hostile bytes', () => {
 
   for (const [name, [open, ...others]] of Object.entries(uses)) {
     it(`${name}: random bytes give errors or answers, and no hang`, async () => {
-      const view = make(SIZE);
-      const guard = make(64); // not touched
+      const view = words(SIZE);
+      const guard = words(64); // not touched
       const liveId = (new Mutex(view, 0), view[1]);
       const small = fc.constantFrom(0, 1, 2, 8, 64, 256, 1024, 2048, -8, 2 ** 30, -(2 ** 31), 2 ** 31 - 1);
       const word = fc.oneof(small, fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }));

@@ -7,6 +7,7 @@ const { promises: fs, readFileSync } = require('node:fs');
 const { after, describe, it } = require('node:test');
 const { Worker } = require('node:worker_threads');
 const { ask, built, folder, needs, newKey, run, shm, sleep, start } = require('./support.js');
+const { place } = require('./support/sync.js');
 const { notify, wait, waitAsync } = require(`${folder}/sync.js`);
 
 after(() => shm.detachAll());
@@ -15,7 +16,6 @@ after(() => shm.detachAll());
 const GENEROUS = 20_000;
 
 const words = (backend, length = 1024) => shm.create({ length, type: 'Int32Array', key: newKey(), backend });
-const target = (view, backend) => ({ key: view.key, backend, type: 'Int32Array' });
 
 /** Notifies until somebody was woken: whoever is to wait may not have begun. */
 async function notifySome(view, index, count = 1) {
@@ -68,7 +68,7 @@ describe('arguments', () => {
 
   it('a read-only view can not wait', needs('posix'), async () => {
     const view = words('posix', 8);
-    const readOnly = shm.get({ ...target(view, 'posix'), readOnly: true });
+    const readOnly = shm.get({ ...place(view, 'posix'), readOnly: true });
     throws(() => wait(readOnly, 0, 0), 'TypeError', 'ERR_INVALID_ARG_VALUE');
     throws(() => notify(readOnly, 0), 'TypeError', 'ERR_INVALID_ARG_VALUE');
     await assert.rejects(waitAsync(readOnly, 0, 0), { name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' });
@@ -159,7 +159,7 @@ for (const backend of built) {
           notify(view, 11);
           process.exitCode = how === 'ok' || how === 'not-equal' ? 0 : 1;
         },
-        [folder, target(view, backend)],
+        [folder, place(view, backend)],
       );
       await ready;
       const answer = waitAsync(view, 11, 0);

@@ -4,8 +4,9 @@
 // does not, and what lib/sync calls natively is watched. And what must come before what, one operation at a time.
 
 const assert = require('node:assert/strict');
-const { after, describe, it } = require('node:test');
-const { built, folder, mine, newKey, shm, sleep, start, until } = require('./support.js');
+const { beforeEach, describe, it } = require('node:test');
+const { folder, shm, sleep, start, until } = require('./support.js');
+const { leaveNothing, place, words } = require('./support/sync.js');
 
 /** Makes lib/sync wait for wake-ups alone; to be called before it is loaded. Gives what makes those who wait look. */
 const deafen = (folder) => {
@@ -39,28 +40,26 @@ const natives = (cached.exports = Object.fromEntries(Object.entries(cached.expor
 const sync = require(`${folder}/sync.js`);
 const { Barrier, Broadcast, Channel, Condition, Mutex, Once, RwLock, Semaphore, notify, waitAsync } = sync;
 
-after(() => {
-  shm.detachAll();
-  assert.deepEqual(mine(), []);
-});
+beforeEach(() => void (called.length = 0));
+leaveNothing();
 
 const GENEROUS = 20_000;
 
-const backend = built[0];
-const words = (size = 4096) => shm.create({ size, type: 'Int32Array', key: newKey(), backend });
+/** Why io_uring cannot be had here. */
+function lacking() {
+  try {
+    natives.wayToWait();
+    return false;
+  } catch ({ message }) {
+    return message;
+  }
+}
 
-const lacking = waitAsync(words(), 0, 1).then(() => undefined, ({ message }) => message);
+const skip = lacking();
 
 /** A test that fails where something never ends. */
-const claim = (name, body, options) =>
-  it(name, { timeout: 2 * GENEROUS, ...options }, async (t) => {
-    const reason = await lacking;
-    if (reason !== undefined) return t.skip(reason);
-    called.length = 0;
-    return body(t);
-  });
+const claim = (name, body, options) => it(name, { timeout: 2 * GENEROUS, ...options, skip: skip || options?.skip }, body);
 
-const place = (view) => ({ key: view.key, backend, type: 'Int32Array' });
 const two = (Class, view, ...options) => [new Class(view, 0, ...options), new Class(view, 0)];
 
 /** A process that runs `body(sync, view, ready, argument)`, there after `before`. */
@@ -403,13 +402,15 @@ describe('Condition, Barrier, Once', () => {
   });
 });
 
+const channelOf = (producers, capacity = 256) => {
+  const view = words(Channel.byteLength({ capacity }));
+  const [sender, receiver] = two(Channel, view, { capacity, producers });
+  return { view, sender, receiver };
+};
+
 for (const producers of ['one', 'many']) {
   describe(`Channel (producers: ${producers})`, () => {
-    const channel = (capacity = 256) => {
-      const view = words(Channel.byteLength({ capacity }));
-      const [sender, receiver] = two(Channel, view, { capacity, producers });
-      return { view, sender, receiver };
-    };
+    const channel = (capacity) => channelOf(producers, capacity);
     const reserveAndCommit = (sender) => {
       const room = sender.reserve(8);
       room.view.fill(1);
@@ -504,12 +505,7 @@ for (const producers of ['one', 'many']) {
 }
 
 describe('Channel with many producers', () => {
-  const options = { capacity: 256, producers: 'many' };
-  const channel = () => {
-    const view = words(Channel.byteLength(options));
-    const [sender, receiver] = two(Channel, view, options);
-    return { view, sender, receiver };
-  };
+  const channel = () => channelOf('many');
 
   claim('the consumer sleeps while a record is not committed, and is woken by its end, whichever that is', async () => {
     const { view, sender, receiver } = channel();
