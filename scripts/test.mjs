@@ -1,9 +1,11 @@
-// npm test: every test of the workspace, Rust and Node; the Node tests on each of the three builds.
+// npm test: every test of the workspace, Rust and Node; the Node tests on each of the three builds. With
+// SHM_TESTS_NO_SKIP=1 a test that is skipped for a reason that is not in tests/skips.txt is a failure.
 
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, copyPackage, install } from './build.mjs';
-import { root, run } from './run.mjs';
+import { fail, root, run } from './run.mjs';
+import { telling, unlisted } from './skips.mjs';
 
 if (!existsSync(join(root, 'node_modules'))) run('npm', ['ci', '--no-audit', '--no-fund']);
 run('cargo', ['test', '--workspace', '--locked']);
@@ -23,5 +25,8 @@ for (const backend of [undefined, 'sysv', 'posix']) {
   copyPackage(folder);
   install(build(backend), folder);
   console.log(`\n# Node tests, ${name}`);
-  run('node', ['--test', ...files.map((file) => join(tests, file))], { SHM_NODE_PACKAGE: folder });
+  const skipped = join(folder, '..', `${name}.skipped`);
+  run('node', ['--test', ...telling(skipped), ...files.map((file) => join(tests, file))], { SHM_NODE_PACKAGE: folder });
+  const refused = process.env.SHM_TESTS_NO_SKIP === '1' ? unlisted(skipped) : [];
+  if (refused.length > 0) fail(`Skipped, and not on the list tests/skips.txt:\n${refused.join('\n')}`);
 }

@@ -13,6 +13,12 @@ use std::{
     },
 };
 
+/// Says why a test proves nothing here. With `SHM_TESTS_NO_SKIP=1` that is a failure.
+pub(crate) fn skip(reason: &str) {
+    eprintln!("skipped: {reason}");
+    assert_ne!(std::env::var("SHM_TESTS_NO_SKIP").as_deref(), Ok("1"), "skipped: {reason}");
+}
+
 /// Zeroed memory, aligned as a segment is. (Mapped memory is what the tests with processes use.)
 pub(crate) struct Memory {
     start: NonNull<u8>,

@@ -84,7 +84,7 @@ describe('the original contract', () => {
     });
   }
 
-  it('Float16Array is an error where the runtime lacks it', { skip: float16 ? 'it has it' : false }, () => {
+  it('Float16Array is an error where the runtime lacks it', { skip: float16 ? 'this runtime has a Float16Array' : false }, () => {
     assert.throws(() => shm.create(64, 'Float16Array'), { name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' });
   });
 

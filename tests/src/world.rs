@@ -90,7 +90,14 @@ pub fn is_root() -> bool {
 }
 
 /// Says why a test proves nothing here; past the test harness, which hides what passing tests print.
+///
+/// # Panics
+///
+/// With `SHM_TESTS_NO_SKIP=1`, where the reason is not in `tests/skips.txt`.
 pub fn skip(reason: &str) {
     let thread = std::thread::current();
     let _ = writeln!(io::stderr(), "skipped {}: {reason}", thread.name().unwrap_or("?"));
+    let listed = include_str!("../skips.txt").lines().any(|line| line.split(" | ").next() == Some(reason));
+    let allowed = listed || std::env::var("SHM_TESTS_NO_SKIP").as_deref() != Ok("1");
+    assert!(allowed, "skipped, which tests/skips.txt does not allow: {reason}");
 }

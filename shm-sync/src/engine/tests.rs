@@ -17,8 +17,8 @@ fn engines() -> Vec<Box<dyn Engine>> {
     for name in ["waitv", "uring"] {
         match by_name(name) {
             Some(Ok(engine)) => engines.push(engine),
-            Some(Err(error)) => eprintln!("not tested: {error}"),
-            None => eprintln!("not tested, as this system has no such thing: {name}"),
+            Some(Err(error)) => crate::testing::skip(&error.to_string()),
+            None => crate::testing::skip(&format!("this system has no {name}")),
         }
     }
     engines
