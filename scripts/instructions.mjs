@@ -14,6 +14,8 @@ const PATHS = {
   'attach+detach, System V': 1_000,
   'attach+detach, POSIX': 1_000,
   'write and read 64 bytes': 100_000,
+  'send and receive 64 bytes': 100_000,
+  'send and receive 64 bytes, many producers': 100_000,
 };
 const ALLOWED = 1.1;
 const kept = join(root, 'benches', 'instructions.json');

@@ -1,6 +1,6 @@
 //! Copies between memory of ours and memory that another thread or process may write at the same time.
 
-use std::{hint::black_box, ptr::NonNull};
+use std::ptr::NonNull;
 
 unsafe extern "C" {
     /// Of the C library, or of Rust's own runtime where there is none.
@@ -19,36 +19,60 @@ unsafe extern "C" {
 /// meanwhile, but for the one that the side was made from.
 #[inline]
 pub unsafe fn racy_copy(source: NonNull<u8>, target: NonNull<u8>, count: usize) {
-    if count >= LONG {
-        let copy: unsafe extern "C" fn(*mut u8, *const u8, usize) -> *mut u8 = black_box(memmove);
+    if count < LONG {
         // SAFETY: as the caller promises.
-        unsafe { copy(target.as_ptr(), source.as_ptr(), count) };
-        return;
+        return unsafe { copy_short(source, target, count) };
     }
-    let mut words = [0u64; LONG / 8];
-    let whole = count / 8;
-    // All is read before anything is written, in case they overlap.
-    for (index, word) in words.iter_mut().enumerate().take(whole) {
-        // SAFETY: eight bytes from there on are inside.
-        *word = unsafe { read(source, index * 8) };
-    }
-    let mut rest = [0u8; 7];
-    for (index, byte) in rest.iter_mut().enumerate().take(count % 8) {
-        // SAFETY: the byte is inside.
-        *byte = unsafe { read(source, whole * 8 + index) };
-    }
-    for (index, word) in words.iter().enumerate().take(whole) {
+    // SAFETY: the static lives for ever; read as volatile, it may be any function to the compiler.
+    let copy = unsafe { (&raw const MEMMOVE).read_volatile() };
+    // SAFETY: as the caller promises.
+    unsafe { copy(target.as_ptr(), source.as_ptr(), count) };
+}
+
+static MEMMOVE: unsafe extern "C" fn(*mut u8, *const u8, usize) -> *mut u8 = memmove;
+
+/// From here on a call of the C library costs less than two words.
+const LONG: usize = 32;
+
+/// The first and the last word of the largest kind that fits span all that is there, and may overlap.
+///
+/// # Safety
+///
+/// As [`racy_copy`], and `count` is less than [`LONG`].
+#[inline(never)]
+unsafe fn copy_short(source: NonNull<u8>, target: NonNull<u8>, count: usize) {
+    match count {
+        // SAFETY: by the contract; both words are inside, here and below.
+        16.. => unsafe { both_ends::<u128>(source, target, count) },
         // SAFETY: as above.
-        unsafe { write(target, index * 8, *word) };
-    }
-    for (index, byte) in rest.iter().enumerate().take(count % 8) {
+        8.. => unsafe { both_ends::<u64>(source, target, count) },
         // SAFETY: as above.
-        unsafe { write(target, whole * 8 + index, *byte) };
+        4.. => unsafe { both_ends::<u32>(source, target, count) },
+        // SAFETY: as above.
+        2.. => unsafe { both_ends::<u16>(source, target, count) },
+        // SAFETY: as above.
+        1 => unsafe { both_ends::<u8>(source, target, count) },
+        0 => {}
     }
 }
 
-/// From here on a call costs less than a loop.
-const LONG: usize = 32;
+/// Copies the first and the last `T` of `count` bytes. All is read before anything is written, in case they overlap.
+///
+/// # Safety
+///
+/// As [`racy_copy`], and `count` is the size of one `T` to that of two; every value of its bytes is a `T`.
+#[inline]
+unsafe fn both_ends<T: Copy>(source: NonNull<u8>, target: NonNull<u8>, count: usize) {
+    let last = count - size_of::<T>();
+    // SAFETY: by the contract.
+    let first_value: T = unsafe { read(source, 0) };
+    // SAFETY: by the contract.
+    let last_value: T = unsafe { read(source, last) };
+    // SAFETY: by the contract.
+    unsafe { write(target, 0, first_value) };
+    // SAFETY: by the contract.
+    unsafe { write(target, last, last_value) };
+}
 
 #[repr(C, packed)]
 #[derive(Clone, Copy)]

@@ -11,6 +11,8 @@ pub struct Region<'a> {
     start: NonNull<u8>,
     size: usize,
     access: Access,
+    /// How many 32-bit words it has: none where it is not aligned for them.
+    words: u32,
     memory: PhantomData<&'a AtomicU32>,
 }
 
@@ -22,12 +24,7 @@ unsafe impl Sync for Region<'_> {}
 impl<'a> Region<'a> {
     /// All of a segment.
     pub fn of(segment: &'a impl Segment) -> Self {
-        Self {
-            start: segment.as_ptr(),
-            size: segment.size().get(),
-            access: segment.access(),
-            memory: PhantomData,
-        }
+        Self::new(segment.as_ptr(), segment.size().get(), segment.access())
     }
 
     /// Memory that was mapped by other means.
@@ -36,8 +33,14 @@ impl<'a> Region<'a> {
     ///
     /// For all of `'a`, the `size` bytes from `start` on can be read, and written if `access` says so, and
     /// this process reaches them only through atomic operations and raw pointers meanwhile.
-    pub const unsafe fn from_raw(start: NonNull<u8>, size: usize, access: Access) -> Self {
-        Self { start, size, access, memory: PhantomData }
+    pub unsafe fn from_raw(start: NonNull<u8>, size: usize, access: Access) -> Self {
+        Self::new(start, size, access)
+    }
+
+    fn new(start: NonNull<u8>, size: usize, access: Access) -> Self {
+        let count = if start.cast::<AtomicU32>().is_aligned() { size / size_of::<AtomicU32>() } else { 0 };
+        let words = count.min(1 << 30) as u32; // an offset has 32 bits
+        Self { start, size, access, words, memory: PhantomData }
     }
 
     /// `size` bytes of it, from `offset` on.
@@ -46,9 +49,8 @@ impl<'a> Region<'a> {
     ///
     /// [`SyncError::TooSmall`] where it ends before them.
     pub fn at(&self, offset: usize, size: usize) -> Result<Self, SyncError> {
-        let mut part = self.from(offset, size)?;
-        part.size = size;
-        Ok(part)
+        let part = self.from(offset, size)?;
+        Ok(Self::new(part.start, size, self.access))
     }
 
     /// What begins at `offset`, `at_least` bytes of it or more.
@@ -58,7 +60,7 @@ impl<'a> Region<'a> {
         }
         // SAFETY: `offset` is inside the region, or at its end.
         let start = unsafe { self.start.add(offset) };
-        Ok(Self { start, size: self.size - offset, ..*self })
+        Ok(Self::new(start, self.size - offset, self.access))
     }
 
     /// How many bytes it has.
@@ -104,11 +106,13 @@ impl<'a> Region<'a> {
         Ok(unsafe { word.start.cast().as_ref() })
     }
 
-    /// The address of a byte that the caller knows to be inside.
+    /// The address of a byte inside, or of its end.
     #[inline]
     pub(crate) fn byte(&self, offset: u32) -> NonNull<u8> {
-        debug_assert!((offset as usize) <= self.size, "checked when the structure was opened");
-        // SAFETY: whoever opened the structure checked that all its offsets are inside.
+        if offset as usize > self.size {
+            no_place(offset);
+        }
+        // SAFETY: inside, or at the end.
         unsafe { self.start.add(offset as usize) }
     }
 }
@@ -116,11 +120,22 @@ impl<'a> Region<'a> {
 impl<'a> Words<'a> for Region<'a> {
     #[inline]
     fn word(self, offset: u32) -> &'a AtomicU32 {
-        debug_assert!(offset as usize + size_of::<u32>() <= self.size, "checked when it was opened");
-        let word = self.byte(offset).cast();
-        // SAFETY: by the contract of `Words` it is inside and aligned; every value is valid.
+        // Rotated, one that is no multiple of four is more than any count: one comparison for both.
+        if offset.rotate_right(2) >= self.words {
+            no_place(offset);
+        }
+        // SAFETY: inside, as there are so many words.
+        let word = unsafe { self.start.add(offset as usize) }.cast();
+        // SAFETY: it is aligned, as there are any words, and lives for 'a; every value is valid, whoever wrote it.
         unsafe { word.as_ref() }
     }
+}
+
+/// Whoever opens a structure checks first that all of it is inside, so this is never reached.
+#[cold]
+#[inline(never)]
+fn no_place(offset: u32) -> ! {
+    panic!("offset {offset} is no place in this structure: this is a bug in shm-sync, please report it")
 }
 
 #[cfg(test)]
@@ -139,6 +154,27 @@ mod tests {
         }
         assert!(matches!(region.cell(62), Err(SyncError::TooSmall { .. })));
         assert!(matches!(region.cell(2), Err(SyncError::Misaligned { .. })));
+    }
+
+    #[test]
+    fn no_word_and_no_byte_is_reached_outside_the_memory() {
+        let memory = [0u64; 8];
+        // SAFETY: it is ours, and lives longer than the region.
+        let region = unsafe { Region::from_raw(NonNull::from(&memory).cast(), 64, Access::ReadWrite) };
+        assert_eq!(std::ptr::from_ref(region.word(60)).addr(), region.byte(60).addr().get());
+        let refuses = |reach: &dyn Fn()| {
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(reach)).is_err());
+        };
+        for offset in [61, 62, 64, 68, u32::MAX, u32::MAX - 3] {
+            refuses(&|| _ = region.word(offset));
+        }
+        for offset in [65, u32::MAX] {
+            refuses(&|| _ = region.byte(offset));
+        }
+        let shorter = region.at(8, 7).unwrap();
+        shorter.word(0);
+        refuses(&|| _ = shorter.word(4));
+        refuses(&|| _ = region.from(2, 0).unwrap().word(0));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! hot_paths PATH RUNS: runs one hot path so many times, for counting instructions.
 
 use shm_api::{Backend, CreateOptions, Key, Segment};
+use shm_benches::pair::{live, memory};
 use shm_posix::Posix;
+use shm_sync::{Channel, ChannelOptions, Producers};
 use shm_sysv::SysV;
 use std::{num::NonZeroUsize, process};
 
@@ -43,9 +45,26 @@ fn main() {
                 held.read(64, &mut bytes);
             })
         }
+        "send and receive 64 bytes" => messages(Producers::One),
+        "send and receive 64 bytes, many producers" => messages(Producers::Many),
         other => panic!("no hot path is called {other:?}"),
     };
     for _ in 0..runs {
         cycle();
     }
+}
+
+/// A message, sent and received by one thread.
+fn messages(producers: Producers) -> Box<dyn FnMut()> {
+    let options = ChannelOptions { capacity: 4096, producers };
+    let region = memory(Channel::byte_len(&options));
+    let channel = Channel::open(region, 0, &options, live()).expect("a channel");
+    let mut sender = channel.sender().expect("the producer's role");
+    let mut receiver = channel.receiver().expect("the consumer's role");
+    let (message, mut received) = ([7; 64], Vec::with_capacity(64));
+    Box::new(move || {
+        sender.send(&message).expect("room");
+        received.clear();
+        receiver.receive(&mut received).expect("a message");
+    })
 }

@@ -10,6 +10,7 @@ use crate::protocol::{
     step::{Deadline, drive},
 };
 use crate::{Owner, Step, SyncError, live};
+use shm_api::racy_copy;
 use std::{ptr::NonNull, time::Duration};
 
 /// Receives messages, each once: in the order in which their room was reserved.
@@ -204,7 +205,7 @@ impl Message<'_, '_> {
             // SAFETY: `offset` is inside the message.
             let source = unsafe { self.as_ptr().add(offset) };
             // SAFETY: `count` bytes fit on both sides; a `&mut` of ours never overlaps shared memory.
-            unsafe { source.copy_to_nonoverlapping(NonNull::from(target).cast(), count) };
+            unsafe { racy_copy(source, NonNull::from(target).cast(), count) };
         }
         count
     }
@@ -213,9 +214,9 @@ impl Message<'_, '_> {
     #[inline]
     pub fn append_to(&self, into: &mut Vec<u8>) {
         into.reserve(self.len());
-        let spare = into.spare_capacity_mut().as_mut_ptr();
+        let spare = NonNull::from(into.spare_capacity_mut()).cast();
         // SAFETY: `reserve` made room for as many bytes; a vector never overlaps shared memory.
-        unsafe { self.as_ptr().as_ptr().copy_to_nonoverlapping(spare.cast(), self.len()) };
+        unsafe { racy_copy(self.as_ptr(), spare, self.len()) };
         // SAFETY: they are initialized now.
         unsafe { into.set_len(into.len() + self.len()) };
     }

@@ -11,6 +11,7 @@ use crate::protocol::{
     step::{Deadline, drive},
 };
 use crate::{Owner, Step, SyncError, live, storm::may_die_here};
+use shm_api::racy_copy;
 use std::{ptr::NonNull, time::Duration};
 
 /// Sends messages.
@@ -272,8 +273,8 @@ impl Reservation<'_, '_> {
         if count > 0 {
             // SAFETY: `offset` is inside the message.
             let target = unsafe { self.as_ptr().add(offset) };
-            // SAFETY: `count` bytes fit on both sides; a `&` of ours never overlaps shared memory.
-            unsafe { target.copy_from_nonoverlapping(NonNull::from(bytes).cast(), count) };
+            // SAFETY: `count` bytes fit on both sides; no reference of ours spans a segment's bytes.
+            unsafe { racy_copy(NonNull::from(bytes).cast(), target, count) };
         }
         count
     }
