@@ -4,6 +4,7 @@
 """
 
 import sys
+import threading
 import time
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
@@ -13,13 +14,20 @@ import numpy
 HEADER = 128
 
 
-def attach(name):
-    """Attaches a segment. Before Python 3.13, the resource tracker would remove it when this process ends."""
+attaching = threading.Lock()
+
+
+def attach(name, **options):
+    """Opens a segment that Python does not remove when this process ends: see docs/guides/python.md."""
     if sys.version_info >= (3, 13):
-        return SharedMemory(name, track=False)
-    segment = SharedMemory(name)
-    resource_tracker.unregister(segment._name, "shared_memory")
-    return segment
+        return SharedMemory(name, track=False, **options)
+    with attaching:  # earlier ones tell a tracker of every segment, and so it is kept from hearing of this one
+        register, thread = resource_tracker.register, threading.get_ident()
+        resource_tracker.register = lambda *what: threading.get_ident() == thread or register(*what)
+        try:
+            return SharedMemory(name, **options)
+        finally:
+            resource_tracker.register = register
 
 
 def main(wanted="30", name="camera"):

@@ -6,6 +6,7 @@
 """
 
 import sys
+import threading
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 
@@ -15,16 +16,20 @@ except ImportError:
     numpy = None
 
 
-def open_segment(name, **options):
-    """A segment that is not removed when this process ends.
+attaching = threading.Lock()
 
-    Before Python 3.13, the resource tracker removes every segment that the process created or merely attached.
-    """
+
+def attach(name, **options):
+    """Opens a segment that Python does not remove when this process ends: see docs/guides/python.md."""
     if sys.version_info >= (3, 13):
         return SharedMemory(name, track=False, **options)
-    segment = SharedMemory(name, **options)
-    resource_tracker.unregister(segment._name, "shared_memory")
-    return segment
+    with attaching:  # earlier ones tell a tracker of every segment, and so it is kept from hearing of this one
+        register, thread = resource_tracker.register, threading.get_ident()
+        resource_tracker.register = lambda *what: threading.get_ident() == thread or register(*what)
+        try:
+            return SharedMemory(name, **options)
+        finally:
+            resource_tracker.register = register
 
 
 def doubles(segment):
@@ -35,12 +40,12 @@ def doubles(segment):
 
 def main(command, name):
     if command == "create":
-        segment = open_segment(name, create=True, size=24)
+        segment = attach(name, create=True, size=24)
         numbers = doubles(segment)
         for i in range(3):
             numbers[i] = 1.5 + i
     else:
-        segment = open_segment(name)
+        segment = attach(name)
         numbers = doubles(segment)
         print(*(f"{number:g}" for number in numbers))
         for i in range(len(numbers)):

@@ -5,7 +5,8 @@
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
 const { randomInt } = require('node:crypto');
-const { rmSync } = require('node:fs');
+const { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } = require('node:fs');
+const { homedir } = require('node:os');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 const { built, exampleFolder, packageFolder, root, run, temporary } = require('./support/packaging.js');
@@ -48,6 +49,74 @@ describe('C', { skip: c }, () => {
 const noPython = missing(python, '-c', 'import multiprocessing.shared_memory');
 test('Python', { skip: posix || noPython }, () => {
   share('posix', python, 'share.py');
+});
+
+/** Python as it is called here, and every version from 3.8 on that there is. */
+function pythons() {
+  const found = new Map();
+  const versions = path.join(homedir(), '.pyenv', 'versions');
+  const others = existsSync(versions) ? readdirSync(versions).map((name) => path.join(versions, name, 'bin', 'python3')) : [];
+  for (const command of [python, ...[8, 9, 10, 11, 12, 13, 14].map((minor) => `python3.${minor}`), ...others]) {
+    const { stdout, status } = spawnSync(command, ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])'], { encoding: 'utf8' });
+    const version = stdout?.trim();
+    if (status === 0 && /^3\.([89]|1\d)$/.test(version)) found.set(version, command);
+  }
+  return found;
+}
+
+test('attach() of the guide takes nothing from Python\'s own segments, and leaves nothing', { skip: posix || noPython }, () => {
+  const guide = readFileSync(path.join(root, 'docs/guides/python.md'), 'utf8');
+  const [attach] = /^import sys\n[^]*?\n\n(?=segment =)/m.exec(guide);
+  const program = `${attach}
+import os
+from multiprocessing import get_context
+
+def work(name):
+    threads = [threading.Thread(target=lambda: attach(name).close()) for _ in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    segment = attach(name)
+    segment.buf[0] += 1
+    segment.close()
+
+if __name__ == "__main__":
+    ours = SharedMemory("python-%d" % os.getpid(), create=True, size=100)
+    for how in "fork", "spawn":
+        child = get_context(how).Process(target=work, args=(ours.name,))
+        child.start()
+        child.join()
+    work(ours.name)
+    print(ours.buf[0], child.exitcode)
+    ours.close()
+    ours.unlink()
+
+    # Another thread makes one in the middle of an attach. Its tracker removes it, and warns.
+    made, open_segment = [], SharedMemory
+    def SharedMemory(name, **options):
+        make = lambda: made.append(open_segment("tracked-%d" % os.getpid(), create=True, size=100))
+        thread = threading.Thread(target=make)
+        thread.start()
+        thread.join()
+        return open_segment(name, **options)
+    attach(sys.argv[1], create=True, size=100).close()
+    print(made[0].name, flush=True)
+    os._exit(0)
+`;
+  const file = path.join(folder, 'attach.py');
+  writeFileSync(file, program);
+  for (const [version, command] of pythons()) {
+    const kept = `/languages-${process.pid}-${randomInt(2 ** 40)}`;
+    try {
+      const { stdout, stderr } = run(command, [file, kept]);
+      const [counted, left] = stdout.split('\n');
+      assert.equal(counted, '3 0', version);
+      assert.doesNotMatch(stderr, /Traceback|KeyError/, version);
+      assert.equal(shm.info(left), null, `${version}: what Python made is still its tracker's`);
+      assert.equal(shm.destroy(kept), true, `${version}: what was made by attach() outlives it`);
+    } finally {
+      shm.destroy(kept);
+    }
+  }
 });
 
 const noCargo = missing('cargo', '--version');
