@@ -31,8 +31,8 @@ const HELP = `usage: shm-node <command> [options]
   sweep [--dry-run]           frees what crashes left behind
   --help, --version
 
-KEY is an integer (System V; 0x for hexadecimal) or a name (POSIX).
---backend sysv|posix says otherwise, and says it for create.
+KEY is an integer (0x for hexadecimal) or a name (POSIX). An integer is looked for on System V,
+then on POSIX, and created on System V; --backend sysv|posix says otherwise.
 
 exit code: 0 done, 1 not done (no such segment, held, refused by the system), 2 wrong usage`;
 

@@ -128,7 +128,10 @@ export type CreateOptions<
   mode?: number | string;
   /** Default: `'posix'` for a string key, else `'sysv'` where it is built in. */
   backend?: Backend;
-  /** Keep the segment when nobody holds it, until it is destroyed. Default: false. */
+  /**
+   * Keep the segment when nobody holds it, until it is destroyed. Default: false. `ENOTSUP` on System V where
+   * `kernel.shm_rmid_forced` is 1.
+   */
   persist?: boolean;
   /** Have the kernel find room for all of it now, so that no later write can fail. Default: true. */
   reserve?: boolean;
@@ -142,7 +145,7 @@ export interface GetOptions<T extends Type = 'Buffer', K extends Key = Key, V ex
   key: K;
   /** What the view is. Default: `'Buffer'`. */
   type?: T;
-  /** Default: `'posix'` for a string key, else `'sysv'` where it is built in. */
+  /** Default: where there is a segment of that key, for an integer: attached in this thread, System V, POSIX. */
   backend?: Backend;
   /** POSIX only: writes to the view stay private to it and never reach the segment. Default: false. */
   readOnly?: boolean;
@@ -150,7 +153,10 @@ export interface GetOptions<T extends Type = 'Buffer', K extends Key = Key, V ex
   view?: V;
 }
 
-/** What names a segment: its key, a view of it, or a key with its backend. */
+/**
+ * What names a segment: its key, a view of it, or a key with its backend. An integer without a backend is the segment
+ * of that key that this thread has attached, else the one on System V, else the one on POSIX.
+ */
 export type Target = Key | ArrayBufferView | { readonly key: Key; readonly backend?: Backend };
 
 /**
@@ -160,7 +166,7 @@ export type Target = Key | ArrayBufferView | { readonly key: Key; readonly backe
  * @param type What the view is. Default: `BufferType.Buffer`.
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
  * @throws {RangeError} `ERR_OUT_OF_RANGE`
- * @throws {Error} with `code`, `errno`, `syscall` and `key`: `ENOSPC` and `ENOMEM` (no room), `EACCES`, `EINVAL`
+ * @throws {Error} with `code`, `errno`, `syscall` and `key`: `ENOSPC`, `EDQUOT` and `ENOMEM` (no room), `EACCES`, `EINVAL`
  * (over the system's own limit), `EBUSY` (another process held the key's lock for a second)
  */
 export function create<T extends Type = 'Buffer'>(size: number, type?: T): Shared<ViewOf<T>, number>;
@@ -244,7 +250,7 @@ export function write(segment: Target, offset: number, source: ArrayBufferView |
 /**
  * Removes a segment now, whoever holds it and whoever made it. Holders keep their memory; the key is free.
  *
- * @returns Whether there was one.
+ * @returns Whether there was one. What has the name in `/dev/shm` and is no regular file is none, and stays.
  * @throws {Error} with `code` `EPERM` or `EACCES`: it belongs to another user
  */
 export function destroy(target: Target): boolean;

@@ -42,4 +42,4 @@ pub use namespace::Namespaces;
 pub use presence::Presence;
 pub use protocol::{Hold, Kernel, OUTLIVES};
 pub use range::AddressRange;
-pub use room::check_room;
+pub use room::{check_room, orphans_may_hold};

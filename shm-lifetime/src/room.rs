@@ -18,6 +18,12 @@ const SMALL: u64 = 1 << 20;
 /// Below this the machine itself is taken to have room: its table is slow to read.
 const LARGE: u64 = 64 << 20;
 
+/// Whether what is missing may be held by segments that a sweep frees: a full file system or table, or, where the file
+/// system has quotas, a full one of this user.
+pub const fn orphans_may_hold(errno: i32) -> bool {
+    matches!(errno, libc::ENOSPC | libc::EDQUOT)
+}
+
 /// Checks that `size` bytes fit into what the machine, our memory cgroup and its ancestors have free.
 ///
 /// # Errors
@@ -147,6 +153,12 @@ mod tests {
         let error = check_room("fallocate", 1 << 60).unwrap_err();
         assert_eq!(error.errno(), libc::ENOMEM);
         assert!(error.to_string().contains("this machine has"), "{error}");
+    }
+
+    #[test]
+    fn a_full_file_system_and_a_full_quota_are_worth_a_sweep() {
+        assert!(orphans_may_hold(libc::ENOSPC) && orphans_may_hold(libc::EDQUOT));
+        assert!(!orphans_may_hold(libc::ENOMEM) && !orphans_may_hold(libc::EFBIG));
     }
 
     #[test]

@@ -87,7 +87,9 @@ function getArguments(first, second) {
 function target(value) {
   if (ArrayBuffer.isView(value)) return attachmentOf(value);
   const named = typeof value === 'object' && value !== null ? value : { key: value };
-  return { key: keyOf(named.key), backend: backendOf(named.backend, named.key) };
+  const key = keyOf(named.key);
+  const isBare = typeof key === 'number' && named.backend === undefined;
+  return { key, backend: isBare ? native.backendOf(key) : backendOf(named.backend, key) };
 }
 
 function attachmentOf(view) {
@@ -104,8 +106,8 @@ function keyOf(key) {
   return key;
 }
 
-// The number of a backend: its place among those that are built in. Strings name POSIX objects, and integers
-// live on the first backend of the build.
+// The number of a backend: its place among those that are built in. Strings name POSIX objects, and integers are
+// created on the first backend of the build.
 function backendOf(name, key) {
   if (name === undefined) {
     if (typeof key !== 'string') return 0;

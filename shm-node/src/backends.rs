@@ -5,7 +5,7 @@ use shm_api::{
     Access, AttachError, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached, Key,
     LeaveAtEnd, List, OsError, Segment, SegmentInfo, Sweep,
 };
-use shm_lifetime::AddressRange;
+use shm_lifetime::{AddressRange, orphans_may_hold};
 use std::{
     ptr::NonNull,
     sync::{Once, atomic::AtomicU64},
@@ -170,7 +170,7 @@ pub(crate) fn create(
     sweep_others_once(kind);
     match create_once(kind, key, options) {
         // Orphans of the other backend may hold what is missing in the ledger, which both share.
-        Err(CreateError::Os(error)) if error.errno() == libc::ENOSPC && sweep_others(kind) > 0 => {
+        Err(CreateError::Os(error)) if orphans_may_hold(error.errno()) && sweep_others(kind) > 0 => {
             create_once(kind, key, options)
         }
         created => created,
@@ -218,6 +218,11 @@ fn attach_read_only(kind: Kind, key: &Key) -> Result<AnySegment, Failure> {
             Ok(shm_posix::Posix::new().attach_read_only(key).map(AnySegment::from)?)
         }
     }
+}
+
+/// Whether there is a segment of that key on the backend; where it cannot tell, there may be.
+pub(crate) fn has(kind: Kind, key: &Key) -> bool {
+    !matches!(info(kind, key), Err(AttachError::NotFound { .. }))
 }
 
 pub(crate) fn info(kind: Kind, key: &Key) -> Result<SegmentInfo, AttachError> {

@@ -233,6 +233,22 @@ pub fn destroy_unheld(env: Env, backend: u32, key: JsKey) -> Result<f64> {
     })
 }
 
+/// The number of the backend that an integer key means where none is named: that on which this thread has it attached,
+/// else that which has such a segment; where both do, the first.
+#[napi]
+pub fn backend_of(env: Env, key: u32) -> Result<u32> {
+    plain(env, || {
+        let key = to_key(JsKey::A(key))?;
+        let attached = |kind: &Kind| !attachments::of_key(*kind, &key).is_empty();
+        let last = Kind::ALL.len() - 1;
+        let place = Kind::ALL
+            .iter()
+            .position(attached)
+            .or_else(|| Kind::ALL[..last].iter().position(|kind| backends::has(*kind, &key)));
+        Ok(place.unwrap_or(last) as u32)
+    })
+}
+
 /// Tells of one segment. `None`: there is none.
 #[napi(ts_return_type = "Info | null")]
 pub fn info(env: Env, backend: u32, key: JsKey) -> Result<Option<Info>> {

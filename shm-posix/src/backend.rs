@@ -119,6 +119,9 @@ fn destroy(
         .lock(lifetime.lock_file(lifetime.uid(), shared), name.lock_byte(), Patience::Bounded)
         .map_err(|error| error.on(key))?;
     let stat = object::look_up(name.as_c_str()).ok().flatten();
+    if stat.as_ref().is_some_and(|stat| !stat.is_object()) {
+        return Err(DestroyError::NotFound { key: key.clone() }); // a link, a FIFO, a folder: no segment
+    }
     let object = stat.map(|stat| stat.identity(lifetime.uid(), recorded));
     match remove(&lifetime, &name) {
         Ok(Detached::Destroyed) => {

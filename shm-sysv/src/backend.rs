@@ -47,6 +47,14 @@ unsafe impl Backend for SysV {
         if mode.bits() & 0o400 == 0 {
             return Err(CreateError::Unreadable { key: key.clone(), mode });
         }
+        if options.persists() && limits::all_go_with_their_last_holder() {
+            return Err(failed("shmget", Errno::EOPNOTSUPP, key)
+                .advise(
+                    "kernel.shm_rmid_forced is 1, so that the kernel destroys each System V segment with its last \
+                     attachment, and none can persist: set it to 0, or put the segment on the POSIX backend.",
+                )
+                .into());
+        }
         if options.reserves() {
             check_room("shmget", options.size().get() as u64).map_err(|error| error.on(key))?;
         }
@@ -124,7 +132,7 @@ fn destroy(
         .lock(lifetime.lock_file(lifetime.uid(), shared), name.lock_byte(), Patience::Bounded)
         .map_err(|error| error.on(key))?;
     let found = sys::find(id).map_err(|errno| match errno {
-        Errno::ENOENT => not_found(),
+        Errno::ENOENT | Errno::ENOSYS => not_found(),
         errno => failed("shmget", errno, key).into(),
     })?;
     match remove(found) {
@@ -178,7 +186,15 @@ fn create(
         // SAFETY: it was just attached with that size.
         unsafe { shm_lifetime::ask_for_huge_pages(attachment.start(), size, options.reserves()) };
     }
-    Ok(SysVSegment { key: key.clone(), id, attachment, size, hold, attached: true })
+    Ok(SysVSegment {
+        key: key.clone(),
+        id,
+        attachment,
+        size,
+        hold,
+        kernel_destroys: limits::kernel_destroys(),
+        attached: true,
+    })
 }
 
 /// `None`: what was looked up changed before it was locked; look again.
@@ -232,7 +248,15 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
         Err(errno) => return Err(attach_failed(errno, key).into()),
     };
     let hold = Hold::new(lifetime, slot, file, &name, found.0 as u64, false);
-    Ok(Some(SysVSegment { key: key.clone(), id, attachment, size, hold, attached: true }))
+    Ok(Some(SysVSegment {
+        key: key.clone(),
+        id,
+        attachment,
+        size,
+        hold,
+        kernel_destroys: limits::kernel_destroys(),
+        attached: true,
+    }))
 }
 
 fn is_ours(pid_namespace: u64, lifetime: &Lifetime) -> bool {
@@ -241,7 +265,8 @@ fn is_ours(pid_namespace: u64, lifetime: &Lifetime) -> bool {
 
 fn find(key: &Key, id: NonZeroU32) -> Result<sys::Id, AttachError> {
     sys::find(id).map_err(|errno| match errno {
-        Errno::ENOENT => AttachError::NotFound { key: key.clone() },
+        // The second where the kernel has no System V shared memory at all.
+        Errno::ENOENT | Errno::ENOSYS => AttachError::NotFound { key: key.clone() },
         errno => failed("shmget", errno, key).into(),
     })
 }

@@ -1,11 +1,23 @@
 //! What the system allows, for messages.
 
+use std::sync::OnceLock;
+
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod linux;
-        pub(crate) use linux::{advise_to_attach, advise_to_create, orphans_may_hold};
+        pub(crate) use linux::{
+            advise_to_attach, advise_to_create, all_go_with_their_last_holder, orphans_may_hold,
+        };
     } else {
         mod macos;
-        pub(crate) use macos::{advise_to_attach, advise_to_create, orphans_may_hold};
+        pub(crate) use macos::{
+            advise_to_attach, advise_to_create, all_go_with_their_last_holder, orphans_may_hold,
+        };
     }
+}
+
+/// Whether that was so when this process first asked: cheap enough for each attachment.
+pub(crate) fn kernel_destroys() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(all_go_with_their_last_holder)
 }

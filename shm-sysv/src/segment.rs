@@ -23,6 +23,8 @@ pub struct SysVSegment {
     pub(crate) attachment: Attachment,
     pub(crate) size: NonZeroUsize,
     pub(crate) hold: Hold,
+    /// The kernel itself destroys it with its last attachment (`kernel.shm_rmid_forced`).
+    pub(crate) kernel_destroys: bool,
     /// Until it was left, and dropping it has nothing more to do.
     pub(crate) attached: bool,
 }
@@ -43,7 +45,16 @@ impl SysVSegment {
             // A child of a fork: it let go of its copy, and its parent's attachment is counted.
             return if release() { look() } else { OUTLIVES };
         }
-        self.hold.leave::<SysVKernel>(patience, release, look)
+        let was_there = self.kernel_destroys && self.is_there();
+        match self.hold.leave::<SysVKernel>(patience, release, look) {
+            Detached::Gone if was_there => Detached::Destroyed,
+            left => left,
+        }
+    }
+
+    /// Whether nobody has destroyed it.
+    fn is_there(&self) -> bool {
+        sys::stat(self.object()).is_ok_and(|stat| !stat.destroyed())
     }
 
     fn unmap(&self) -> Detached {

@@ -14,6 +14,8 @@ cfg_if::cfg_if! {
     }
 }
 
+#[cfg(target_os = "linux")]
+pub(crate) use linux::all;
 pub(crate) use system::{GUARD, stat};
 
 /// A segment's id, as `shmget` returns it.

@@ -279,6 +279,8 @@ describe('detach', () => {
   });
 });
 
+const both = built.length < 2 ? 'this build has one backend' : false;
+
 describe('the options form', () => {
   it('takes a size or a length', () => {
     assert.equal(shm.create({ size: 400, type: 'Float64Array' }).length, 50);
@@ -328,13 +330,75 @@ describe('the options form', () => {
     }
   });
 
-  it('the same integer on both backends is two segments', { skip: built.length < 2 ? 'this build has one backend' : false }, () => {
+  it('the same integer on both backends is two segments', { skip: both }, () => {
     const key = newKey();
     const views = built.map((backend) => shm.create({ size: 64, key, backend }));
     for (const [index, view] of views.entries()) view[0] = index + 1;
     for (const [index, backend] of built.entries()) assert.equal(shm.get({ key, backend })[0], index + 1);
     assert.equal(shm.detach(key), 0, 'a bare integer means the default backend');
     assert.deepEqual(views.map((view) => view.length), [0, 64]);
+  });
+
+  it('what is in view.key leads back to the segment, whatever its backend', () => {
+    for (const backend of built) {
+      for (const view of [true, false]) {
+        const made = shm.create({ size: 64, backend, view });
+        const { key } = made;
+        assert.equal(shm.write(key, 3, Buffer.from('abc')), 3);
+        const target = Buffer.alloc(3);
+        assert.equal(shm.read(key, 3, target), 3);
+        assert.equal(target.toString(), 'abc');
+        assert.equal(shm.get(key).subarray(3, 6).toString(), 'abc');
+        if (view) assert.equal(shm.get(key).buffer, made.buffer);
+        assert.equal(shm.info(key).backend, backend);
+        assert.equal(shm.info({ key }).backend, backend);
+        assert.equal(shm.detach(key), 0);
+        assert.deepEqual([shm.detach(key), shm.info(key), shm.get(key), shm.destroy(key)], [-1, null, null, false]);
+        assert.throws(() => shm.read(key, 0, target), { code: 'ERR_SHM_NOT_ATTACHED' });
+      }
+      const { key } = shm.create({ size: 64, backend });
+      assert.equal(shm.destroy(key), true);
+      assert.equal(exists({ key, backend }), false);
+    }
+  });
+
+  it('what is in view.key leads another process to the segment, whatever its backend', async () => {
+    for (const backend of built) {
+      const { key } = shm.create({ size: 64, backend });
+      const seen = await ask((shm, key) => ready([shm.info(key).backend, shm.get(key).length, shm.destroy(key)]), [key]);
+      assert.deepEqual(seen, [backend, 64, true]);
+    }
+  });
+
+  it('a bare integer of both backends is the one that this thread holds', { skip: both }, () => {
+    for (const [index, backend] of built.entries()) {
+      const key = newKey();
+      const others = { key, backend: built[1 - index] };
+      shm.detach(shm.create({ ...others, size: 32, persist: true }));
+      try {
+        const view = shm.create({ size: 64, key, backend });
+        assert.equal(shm.get(key).buffer, view.buffer);
+        assert.equal(shm.info(key).size, 64);
+        assert.equal(shm.destroy(key), true);
+        assert.equal(shm.detach(key), 0);
+        assert.equal(shm.get(key).length, 32, 'and then the other');
+        assert.equal(shm.detach(key), 1);
+      } finally {
+        shm.destroy(others);
+      }
+    }
+  });
+
+  it('a bare integer of both backends, held on neither, is the default backend\'s', { skip: both }, () => {
+    const key = newKey();
+    for (const [index, backend] of built.entries()) shm.detach(shm.create({ key, backend, size: 32 + index, persist: true }));
+    for (const [index, backend] of built.entries()) {
+      assert.equal(shm.info(key).backend, backend);
+      assert.equal(shm.get(key).length, 32 + index);
+      assert.equal(shm.destroy(key), true);
+      shm.detach(key);
+    }
+    assert.equal(shm.info(key), null);
   });
 
   it('the mode is 0600 by default and what was asked for otherwise, whatever the umask', () => {
@@ -598,7 +662,7 @@ describe('a foreign segment', () => {
     }
   });
 
-  it('that is no regular file is EPERM', needs('posix'), () => {
+  it('that is no regular file is EPERM to attach, and otherwise none', needs('posix'), () => {
     const key = `/${newName()}`;
     for (const [make, unmake] of [
       [() => fs.mkdirSync(objectOf(key)), () => fs.rmdirSync(objectOf(key))],
@@ -611,6 +675,8 @@ describe('a foreign segment', () => {
         assert.equal(shm.info(key), null);
         assert.ok(shm.list().every((other) => other.key !== key));
         assert.equal(shm.create({ size: 64, key }), null, 'the name is taken');
+        assert.equal(shm.destroy(key), false);
+        assert.ok(fs.lstatSync(objectOf(key)), 'and it stays');
       } finally {
         unmake();
       }

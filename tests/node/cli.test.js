@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');
 const { randomInt } = require('node:crypto');
 const { once: event } = require('node:events');
-const { closeSync, openSync, readFileSync, writeFileSync } = require('node:fs');
+const { closeSync, lstatSync, openSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { built, packageFolder, run, runtime } = require('./support/packaging.js');
@@ -84,6 +84,27 @@ test('--backend puts an integer key on POSIX', posix, () => {
   assert.equal(shm.info({ key, backend: 'posix' }).size, 4);
   good('rm', String(key), '--backend', 'posix');
   assert.equal(shm.info({ key, backend: 'posix' }), null);
+});
+
+test('an integer key finds its segment on POSIX without --backend', posix, () => {
+  const key = newKey();
+  good('create', String(key), '--size', '4', '--backend', 'posix');
+  assert.match(good('inspect', String(key)), /^00000000 {2}00 00 00 00/);
+  good('rm', String(key));
+  assert.equal(shm.info({ key, backend: 'posix' }), null);
+});
+
+test('a link is no segment: it is not listed, not shown, and not removed', foreign, () => {
+  const name = newName();
+  symlinkSync('/etc/hostname', `/dev/shm${name}`);
+  try {
+    assert.ok(!good('ls').includes(name));
+    fails(1, /no such segment/, 'inspect', name);
+    for (const options of [[], ['--force']]) fails(1, /no such segment/, 'rm', name, ...options);
+    assert.ok(lstatSync(`/dev/shm${name}`));
+  } finally {
+    unlinkSync(`/dev/shm${name}`);
+  }
 });
 
 test('ls shows each segment, for people and as JSON', () => {
@@ -233,8 +254,8 @@ describe('rm refuses what someone holds, unless forced', () => {
 
 test('a key that is another backend\'s says so', { skip: posix.skip || sysv.skip }, () => {
   const { key } = shm.create({ size: 4, key: newKey(), backend: 'posix' });
-  fails(1, /no such segment; there is one on the other backend: --backend posix/, 'rm', String(key));
-  fails(1, /--backend posix/, 'inspect', String(key));
+  fails(1, /no such segment; there is one on the other backend: --backend posix/, 'rm', String(key), '--backend', 'sysv');
+  fails(1, /--backend posix/, 'inspect', String(key), '--backend', 'sysv');
   shm.detach({ key, backend: 'posix' });
 });
 

@@ -9,11 +9,11 @@ use std::{fmt::Display, fs, io};
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod linux;
-        use linux::join;
+        use linux::{cover, join};
         pub use linux::{become_user, die_with_parent, enter_new_ipc, enter_new_world, posix_namespace};
     } else {
         mod macos;
-        use macos::join;
+        use macos::{cover, join};
         pub use macos::{become_user, die_with_parent, enter_new_ipc, enter_new_world, posix_namespace};
     }
 }
@@ -24,7 +24,7 @@ pub type Answer = Result<String, String>;
 /// Serves commands until the input ends. What `handle` does not know (`None`) is tried as one of the commands
 /// about the process itself:
 ///
-/// `unshare SIZE`, `join PID`, `user UID [GID]`, `umask OCTAL`, `descriptors N`, `file-size BYTES`,
+/// `unshare SIZE`, `join PID`, `cover FOLDER`, `user UID [GID]`, `umask OCTAL`, `descriptors N`, `file-size BYTES`,
 /// `sysctl NAME VALUE`, `sysv-table`.
 ///
 /// # Panics
@@ -51,6 +51,7 @@ pub fn refusal(kind: impl Display, message: impl Display) -> String {
 fn process(words: &[&str]) -> Option<Answer> {
     Some(match *words {
         ["unshare", size] => enter_new_world(size).map(|()| String::new()).map_err(refused),
+        ["cover", folder] => cover(folder).map(|()| String::new()).map_err(refused),
         ["join", pid] => join(pid).map(|()| String::new()).map_err(|error| refusal("io", error)),
         ["user", uid] => {
             become_user(uid.parse().ok()?, uid.parse().ok()?).map(|()| String::new()).map_err(refused)

@@ -3,11 +3,14 @@
 use crate::{backend::describe, name, object::FOLDER};
 use shm_api::{OsError, SegmentInfo};
 use shm_lifetime::within_a_second;
-use std::fs;
+use std::{fs, io::ErrorKind};
 
 pub(crate) fn list() -> Result<Vec<SegmentInfo>, OsError> {
     let failed = |error: std::io::Error| OsError::new("readdir", error.raw_os_error().unwrap_or(libc::EIO));
-    let entries = fs::read_dir(FOLDER).map_err(failed)?;
+    let entries = match fs::read_dir(FOLDER) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
     // What goes while we look, is no regular file or has no name in UTF-8, is left out.
     let described =
         entries.filter_map(|entry| describe(&name::to_key(entry.ok()?.file_name().to_str()?)?).ok()?);

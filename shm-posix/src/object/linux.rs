@@ -238,6 +238,10 @@ pub(crate) fn advise_to_make(errno: Errno, size: NonZeroUsize) -> String {
             )
         }
         Errno::EACCES => format!("{FOLDER} cannot be written by this user."),
+        Errno::ENOENT => format!(
+            "There is no {FOLDER} here: mount a tmpfs there (`mount -t tmpfs -o mode=1777 tmpfs {FOLDER}`), or use \
+             System V."
+        ),
         Errno::EROFS => format!("{FOLDER} is mounted read-only: mount it writable, or use System V."),
         Errno::EFBIG => {
             format!("Asked for {size} bytes: this process may not make files that large (`ulimit -f`).")

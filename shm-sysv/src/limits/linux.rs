@@ -5,7 +5,13 @@ use std::{fs, num::NonZeroUsize};
 
 /// Whether what is missing may be held by segments that a sweep frees.
 pub(crate) const fn orphans_may_hold(errno: i32) -> bool {
-    errno == libc::ENOSPC
+    shm_lifetime::orphans_may_hold(errno)
+}
+
+/// Whether nothing can persist: proc(5), /proc/sys/kernel/shm_rmid_forced: with 1 "it is no longer possible to create
+/// shared memory segments that exist independently of any attached process".
+pub(crate) fn all_go_with_their_last_holder() -> bool {
+    limit("shm_rmid_forced") == "1"
 }
 
 pub(crate) fn advise_to_create(errno: Errno, size: NonZeroUsize) -> String {
@@ -21,6 +27,7 @@ pub(crate) fn advise_to_create(errno: Errno, size: NonZeroUsize) -> String {
             limit("shmmax")
         ),
         Errno::ENOMEM => format!("Asked for {size} bytes: the system has not that much memory left."),
+        Errno::ENOSYS => "This kernel has no System V shared memory: use the POSIX backend.".into(),
         _ => String::new(),
     }
 }

@@ -10,7 +10,12 @@ use std::{
 
 /// Whether what is missing may be held by segments that a sweep frees.
 pub(crate) const fn orphans_may_hold(errno: i32) -> bool {
-    matches!(errno, libc::ENOSPC | libc::ENOMEM)
+    errno == libc::ENOMEM || shm_lifetime::orphans_may_hold(errno)
+}
+
+/// Whether nothing can persist: there is no such setting.
+pub(crate) const fn all_go_with_their_last_holder() -> bool {
+    false
 }
 
 pub(crate) fn advise_to_create(errno: Errno, size: NonZeroUsize) -> String {

@@ -3,9 +3,12 @@
 use super::{Id, Stat, control};
 use libc::{c_int, key_t};
 use nix::errno::Errno;
+use std::mem::MaybeUninit;
 
 // sys/shm.h; the libc crate does not have them.
 const SHM_DEST: u32 = 0o1000;
+const SHM_STAT: c_int = 13;
+const SHM_INFO: c_int = 14;
 const SHM_STAT_ANY: c_int = 15;
 
 /// A bit of the mode: `IPC_RMID` was called.
@@ -25,6 +28,24 @@ pub(crate) fn stat(id: Id) -> Result<Stat, Errno> {
         Err(_) => {} // an older kernel
     }
     control(id, libc::IPC_STAT).map(|(_, stat)| stat)
+}
+
+/// Every segment of the kernel's table; none where there is no System V shared memory.
+pub(crate) fn all() -> Result<impl Iterator<Item = (Id, Stat)>, Errno> {
+    // shmctl(2), SHM_INFO: "the index of the highest used entry in the kernel's internal array", -1 for none.
+    let highest = match highest_index() {
+        Err(Errno::ENOSYS) => -1,
+        highest => highest?,
+    };
+    // Both find by the index, and return the id. Before Linux 4.17 what this user may not read is not seen.
+    let look = |index| control(Id(index), SHM_STAT_ANY).or_else(|_| control(Id(index), SHM_STAT));
+    Ok((0..=highest).filter_map(move |index| look(index).ok()).map(|(id, stat)| (Id(id), stat)))
+}
+
+fn highest_index() -> Result<c_int, Errno> {
+    let mut info = MaybeUninit::<[libc::c_ulong; 8]>::uninit();
+    // SAFETY: it writes a `struct shm_info`, which is an int and five longs; the id is not looked at.
+    Errno::result(unsafe { libc::shmctl(0, SHM_INFO, info.as_mut_ptr().cast()) })
 }
 
 pub(super) const fn holders_of(raw: &libc::shmid_ds) -> u64 {

@@ -33,6 +33,12 @@ pub fn enter_new_ipc() -> nix::Result<()> {
     unshare(CloneFlags::CLONE_NEWIPC)
 }
 
+/// Puts an empty folder in the place of one.
+pub(super) fn cover(folder: &str) -> nix::Result<()> {
+    let none: Option<&str> = None;
+    mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), none)
+}
+
 pub(super) fn join(pid: &str) -> io::Result<()> {
     for (namespace, kind) in [("ipc", CloneFlags::CLONE_NEWIPC), ("mnt", CloneFlags::CLONE_NEWNS)] {
         setns(fs::File::open(format!("/proc/{pid}/ns/{namespace}"))?, kind)?;

@@ -25,6 +25,10 @@ pub const fn enter_new_ipc() -> nix::Result<()> {
     Err(Errno::ENOTSUP)
 }
 
+pub(super) const fn cover(_folder: &str) -> nix::Result<()> {
+    Err(Errno::ENOTSUP)
+}
+
 pub(super) fn join(_pid: &str) -> io::Result<()> {
     Err(Errno::ENOTSUP.into())
 }

@@ -58,6 +58,37 @@ fn a_system_v_segment_larger_than_may_be_names_the_limit() {
     assert_eq!(world.left(), (vec![], 0));
 }
 
+#[test]
+fn where_the_kernel_destroys_what_nobody_holds_nothing_persists_and_all_else_holds() {
+    let Some(mut world) = world("16m") else { return };
+    world.set("kernel/shm_rmid_forced", "1");
+    let (mut one, mut other) = (world.start(ACTOR), world.start(ACTOR));
+    let message = one.no("sysv create s 1 100 persist", "EOPNOTSUPP");
+    assert!(message.contains("kernel.shm_rmid_forced is 1") && message.contains("POSIX"), "{message}");
+    assert_eq!((one.ok("records").as_str(), world.left().1), ("0", 0));
+    one.ok("posix create s name 100 persist");
+    one.ok("posix detach s");
+    other.ok("posix destroy name");
+
+    // It goes with its last holder, who is told that he was the last.
+    for leave in ["detach", "let-go"] {
+        one.ok("sysv create s 1 100");
+        other.ok("sysv attach s 1");
+        assert_eq!(one.ok(&format!("sysv {leave} s")), "outlives 1");
+        assert_eq!(other.ok("sysv read s 0 1"), "\0");
+        assert_eq!(other.ok(&format!("sysv {leave} s")), "destroyed");
+        one.ok("sysv create s 2 100");
+        other.ok("sysv destroy 2");
+        assert_eq!(one.ok(&format!("sysv {leave} s")), "gone");
+    }
+    // The kernel frees at once what a killed process held; its record goes with the next sweep.
+    other.ok("sysv create s 3 100");
+    other.kill();
+    assert_eq!(world.left().1, 0);
+    assert_eq!(one.ok("sysv sweep"), "0");
+    assert_eq!(one.ok("records"), "0");
+}
+
 fn more_mappings_than_a_process_may_have_name_the_limit(backend: &str) {
     let (mut one, key) = (actor(), key(backend));
     let limit: u32 = fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();

@@ -7,5 +7,6 @@ mod full;
 mod hostile;
 mod lifetimes;
 mod limits;
+mod missing;
 mod planted;
 mod users;
