@@ -114,6 +114,25 @@ for (const signal of SIGNALS) {
       assert.deepEqual(existing(keys), []);
     });
 
+    it('frees what a process only got, once it is the last holder', async () => {
+      const keys = newKeys();
+      const other = start((shm, keys) => { hold(keys); ready(); process.stdin.resume(); }, [keys], { stdin: 'pipe' });
+      await other.ready;
+      const { child, ready, ended } = start((shm, keys) => {
+        keys.forEach((key) => shm.get(key));
+        ready();
+        setInterval(() => {}, 1000);
+      }, [keys]);
+      await ready;
+      other.child.kill('SIGKILL'); // it sweeps nothing on its way out
+      await other.ended;
+      assert.deepEqual(existing(keys), keys);
+      child.kill(signal);
+      const end = await ended;
+      assert.deepEqual([end.code, end.signal, end.stdout, end.stderr], [null, signal, '', '']);
+      assert.deepEqual(existing(keys), []);
+    });
+
     // Alone: other processes would sweep what is left.
     it('during creates and detaches, at any moment', needsRoot(), async () => {
       const seen = await ask(

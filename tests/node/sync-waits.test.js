@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { promises: fs, readFileSync } = require('node:fs');
 const { after, describe, it } = require('node:test');
 const { Worker } = require('node:worker_threads');
-const { ask, built, folder, needs, newKey, run, shm, sleep, start } = require('./support.js');
+const { ask, built, folder, needs, newKey, run, shm, sleep, start, until } = require('./support.js');
 const { place } = require('./support/sync.js');
 const { notify, wait, waitAsync } = require(`${folder}/sync.js`);
 
@@ -168,6 +168,26 @@ for (const backend of built) {
       assert.match(await answer, /^(ok|not-equal)$/);
       assert.deepEqual(await ended.then(({ code, stderr }) => ({ code, stderr })), { code: 0, stderr: '' });
       child.kill();
+    });
+
+    it('a change that nobody tells of ends a wait that blocks', async () => {
+      const { child, ready, ended } = start(
+        (shm, folder, target) => {
+          const { wait } = require(`${folder}/sync.js`);
+          const view = shm.get(target);
+          ready();
+          console.log(wait(view, 12, 0));
+        },
+        [folder, place(view, backend)],
+        { env: { SHM_NODE_QUIET: '1' } },
+      );
+      await ready;
+      // It is in futex(2) on x64 or arm64, and without FUTEX_PRIVATE_FLAG, which none of Node's own waits is.
+      const asleep = () => /^(202|98) 0x\w+ 0x0 /.test(readFileSync(`/proc/${child.pid}/syscall`, 'utf8'));
+      assert.ok(await until(asleep, GENEROUS));
+      Atomics.store(view, 12, 1);
+      const { code, stdout, stderr } = await ended;
+      assert.deepEqual([code, stdout, stderr], [0, 'ok\n', '']);
     });
 
     it('5,000 pending waits leave the file system alone, and all wake', async () => {
