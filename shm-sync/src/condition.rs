@@ -120,7 +120,6 @@ impl<'a> Condition<'a> {
         may_die_here!();
         self.sequence().fetch_add(1, Ordering::SeqCst);
         may_die_here!();
-        crate::protocol::cell::between_write_and_read();
         if self.region.word(WAITERS).load(Ordering::SeqCst) == 0 {
             return 0;
         }

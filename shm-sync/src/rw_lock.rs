@@ -139,7 +139,6 @@ impl<'a> RwLock<'a> {
         self.bury_the_dead();
         let Some(acquired) = self.core.writer().attempt(owner, is_alive) else { return Ok(None) };
         let guard = self.write_guard(owner, acquired);
-        crate::protocol::cell::between_write_and_read();
         let mut readers = (0..self.core.readers.count()).map(|slot| self.core.readers.slot(slot));
         if readers.all(|slot| slot.load(Ordering::SeqCst) == 0) {
             return Ok(Some(guard));

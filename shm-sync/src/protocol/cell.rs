@@ -3,7 +3,9 @@
 //! Algorithms are written over [`Words`], so that a model checker can run them on words of its own.
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};
+pub(crate) use super::model_cell::AtomicU32;
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{Ordering, fence};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU32, Ordering, fence};
 
@@ -12,14 +14,6 @@ pub(crate) use std::sync::atomic::{AtomicU32, Ordering, fence};
 pub(crate) trait Words<'a>: Copy {
     /// The word at `offset`.
     fn word(self, offset: u32) -> &'a AtomicU32;
-}
-
-/// Stands between a sequentially consistent write and a sequentially consistent read of another word. The
-/// language orders those two already; loom takes such accesses for acquire and release only.
-#[inline]
-pub(crate) fn between_write_and_read() {
-    #[cfg(loom)]
-    loom::sync::atomic::fence(Ordering::SeqCst);
 }
 
 /// Looks at `done` a few times, as a peer on another core is often about to do what we wait for.

@@ -5,7 +5,7 @@
 //! makes it sound: without it, one who wakes late could take down the bit of one who is about to sleep.
 
 use super::{
-    cell::{AtomicU32, Ordering, between_write_and_read},
+    cell::{AtomicU32, Ordering},
     futex,
     step::Pause,
 };
@@ -20,7 +20,6 @@ impl<'a> EventCount<'a> {
     /// The pause of one who has not seen it happen. If it has happened by now, the pause ends at once.
     pub(crate) fn prepare(self, happened: impl FnOnce() -> bool) -> Pause<'a> {
         let expected = self.0.fetch_or(SLEEPERS, Ordering::SeqCst) | SLEEPERS;
-        between_write_and_read();
         // Without the bit, it is a value that the word does not come back to.
         let expected = if happened() { expected & !SLEEPERS } else { expected };
         Pause { cell: self.0, expected }
@@ -29,7 +28,6 @@ impl<'a> EventCount<'a> {
     /// It has happened: wakes all who sleep.
     #[inline]
     pub(crate) fn notify(self) {
-        between_write_and_read();
         let seen = self.0.load(Ordering::SeqCst);
         if seen & SLEEPERS != 0 {
             self.wake(seen);

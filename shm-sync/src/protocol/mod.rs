@@ -9,6 +9,8 @@ pub(crate) mod futex;
 pub(crate) mod futex;
 pub(crate) mod latest;
 pub(crate) mod lock_word;
+#[cfg(loom)]
+mod model_cell;
 #[cfg(all(test, loom))]
 mod models;
 pub(crate) mod owner;

@@ -54,7 +54,6 @@ impl<'a, W: Words<'a>> Core<W> {
     #[inline]
     fn look_for_writer(&self, slot: u32, owner: Owner) -> Option<(u32, bool)> {
         may_die_here!();
-        crate::protocol::cell::between_write_and_read();
         let seen = self.writer().0.load(Ordering::SeqCst);
         if Owner::from_bits(seen).get() == 0 {
             return Some((slot, seen & DIED != 0));
@@ -111,7 +110,6 @@ impl<'a, W: Words<'a>> Core<W> {
             },
         };
         may_die_here!();
-        crate::protocol::cell::between_write_and_read();
         let over = state.readers.is_over();
         for slot in 0..self.readers.count() {
             if let Some(pause) = self.wait_for_reader(slot, over, &is_alive) {
@@ -146,7 +144,6 @@ impl<'a, W: Words<'a>> Core<W> {
         if !self.writer().try_acquire(owner) {
             return false;
         }
-        crate::protocol::cell::between_write_and_read();
         let free = |slot| self.readers.slot(slot).load(Ordering::SeqCst) == 0;
         (0..self.readers.count()).all(free) || {
             self.end_write(owner);

@@ -147,7 +147,6 @@ impl<'a, W: Words<'a>> Slots<W> {
         }
         let expected = self.queue().fetch_or(SLEEPERS, Ordering::SeqCst) | SLEEPERS;
         waiting.waited = true;
-        crate::protocol::cell::between_write_and_read();
         match self.claim(owner) {
             Some(slot) => Step::Ready(self.claimed(slot, waiting, false)),
             None => Step::Wait(Pause { cell: self.queue(), expected }),
@@ -159,7 +158,6 @@ impl<'a, W: Words<'a>> Slots<W> {
     fn claimed(&self, slot: u32, waiting: &Waiting, owner_died: bool) -> Claimed {
         if waiting.waited {
             self.queue().fetch_or(SLEEPERS, Ordering::SeqCst);
-            crate::protocol::cell::between_write_and_read();
             if self.has_free() {
                 self.signal();
             }
@@ -185,7 +183,6 @@ impl<'a, W: Words<'a>> Slots<W> {
             }
         }
         may_die_here!();
-        crate::protocol::cell::between_write_and_read();
         if self.queue().load(Ordering::SeqCst) & SLEEPERS != 0 {
             self.signal();
         }
