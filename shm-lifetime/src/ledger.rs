@@ -344,13 +344,18 @@ impl Ledger {
     /// Corrects the counts of levels that are empty: of those who died in the middle of one.
     pub(crate) fn recount(&self) {
         for level in self.occupied().filter(|level| *level != 0) {
-            let count = self.header(HEADER_COUNTS + level as usize);
-            let seen = count.load(SeqCst);
             let is_free = |slot: &Slot| slot[STATE].load(SeqCst) == FREE;
-            if self.slots(level).is_some_and(|slots| slots.iter().all(is_free)) {
-                // Only if nobody came meanwhile, and left or not.
-                let _ = count.compare_exchange(seen, seen & !HALF, SeqCst, Relaxed);
-            }
+            self.correct(level, || self.slots(level).is_some_and(|slots| slots.iter().all(is_free)));
+        }
+    }
+
+    /// Corrects the count of a level that is found to be empty.
+    fn correct(&self, level: u32, is_empty: impl FnOnce() -> bool) {
+        let count = self.header(HEADER_COUNTS + level as usize);
+        let seen = count.load(SeqCst);
+        if is_empty() {
+            // Only if nobody came meanwhile, and left or not.
+            let _ = count.compare_exchange(seen, seen & !HALF, SeqCst, Relaxed);
         }
     }
 
@@ -625,6 +630,35 @@ mod tests {
         assert!(ledger.occupied().any(|level| level == 1));
         ledger.recount();
         assert!(ledger.occupied().all(|level| level == 0));
+    }
+
+    #[test]
+    fn one_who_comes_while_a_level_is_looked_through_is_not_counted_out() {
+        let ledger = Ledger::open(file()).unwrap();
+        // Slots of the second level that one name's record goes to once the first level has no room for it.
+        let mut upper = Vec::new();
+        let mut key = 0;
+        let mut next = || {
+            key += 1;
+            RecordName::Key(key)
+        };
+        while upper.len() < 2 {
+            let name = next();
+            let id = ledger.insert(&record(name)).unwrap();
+            if level_of(id) == 1 {
+                upper.push((id, name));
+            }
+        }
+        let [(stays, name), (leaves, _)] = upper[..] else { unreachable!() };
+        ledger.erase(stays);
+        // One has come to a place that was seen to be free, and one has left a place that is looked at next.
+        ledger.correct(1, || {
+            assert_eq!(ledger.insert(&record(name)).unwrap(), stays);
+            ledger.erase(leaves);
+            true
+        });
+        assert_eq!(ledger.find(&name).map(|(id, _)| id), Some(stays));
+        assert!(ledger.taken().any(|(id, ..)| id == stays));
     }
 
     #[test]

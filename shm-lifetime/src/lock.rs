@@ -262,6 +262,21 @@ fn busy() -> OsError {
 mod tests {
     use super::*;
 
+    /// The tries are counted, as a busy machine makes them fewer and not more.
+    #[test]
+    fn a_wait_for_one_lock_ends_after_a_second() {
+        let (mut tries, began) = (0, Instant::now());
+        let counted = || {
+            tries += 1;
+            Ok(false)
+        };
+        let refused = poll(&mut Wait { patience: Patience::Bounded, began: None }, counted).unwrap_err();
+        assert_eq!(refused.errno(), libc::EBUSY);
+        assert!(began.elapsed() >= Duration::from_secs(1));
+        // Seven that are shorter than the longest pause of 2 ms, 500 of it, and one after the end.
+        assert!(tries <= 508, "{tries}");
+    }
+
     #[test]
     fn a_call_waits_a_second_for_all_its_locks_together() {
         let never = |patience| poll(&mut Wait { patience, began: None }, || Ok(false)).unwrap_err().errno();

@@ -70,7 +70,12 @@ fn free_of_groups() -> Option<u64> {
         let lines = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         *groups = Some((Instant::now(), lines.lines().flat_map(groups_of_line).collect()));
     }
-    groups.iter().flat_map(|(_, groups)| groups).filter_map(Group::free).min()
+    groups.as_ref().and_then(|(_, groups)| free_of(groups))
+}
+
+/// What all of the groups have free: each is a limit of its own.
+fn free_of(groups: &[Group]) -> Option<u64> {
+    groups.iter().filter_map(Group::free).min()
 }
 
 /// One level of the hierarchy that this process is in, if it has a limit; most have none.
@@ -113,9 +118,14 @@ fn groups_of_line(line: &str) -> Vec<Group> {
         _ if controllers.split(',').any(|controller| controller == "memory") => &V1,
         _ => return Vec::new(),
     };
+    groups_of(path, Path::new(files.root), files)
+}
+
+/// The group at `path` below the mount, and those above it, as far as they have a limit.
+fn groups_of(path: &str, mount: &Path, files: &'static Files) -> Vec<Group> {
     // In a cgroup namespace the path may lie outside what is mounted; the mount's own root still counts.
-    let group = Path::new(files.root).join(path.trim_start_matches('/'));
-    let levels = group.ancestors().take_while(|folder| folder.starts_with(files.root));
+    let group = mount.join(path.trim_start_matches('/'));
+    let levels = group.ancestors().take_while(|folder| folder.starts_with(mount));
     levels
         .filter_map(|folder| {
             /// "No limit" is the largest number of pages in v1, and the word "max" in v2.
@@ -142,6 +152,51 @@ fn number(file: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    /// A folder like a mount of that version, with the groups `outer` and `outer/inner`, each with its limit, what it
+    /// uses and how much of that can be reclaimed; what is free to a process in the inner one.
+    fn free_in(files: &'static Files, groups: [(&str, u64, u64); 2]) -> Option<u64> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Relaxed);
+        let mount = std::env::temp_dir().join(format!("shm-room-{}-{count}", std::process::id()));
+        for (path, (limit, used, reclaimable)) in ["outer", "outer/inner"].into_iter().zip(groups) {
+            let folder = mount.join(path);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join(files.limit), format!("{limit}\n")).unwrap();
+            fs::write(folder.join(files.usage), format!("{used}\n")).unwrap();
+            let others = "cache 4096\nactive_file 4096\ninactive_anon 4096\n";
+            let stat = format!("{others}{}{reclaimable}\nunevictable 4096\n", files.reclaimable);
+            fs::write(folder.join("memory.stat"), stat).unwrap();
+        }
+        let free = free_of(&groups_of("/outer/inner", &mount, files));
+        fs::remove_dir_all(mount).unwrap();
+        free
+    }
+
+    #[test]
+    fn of_groups_within_groups_the_one_that_has_least_free_decides() {
+        for (files, none) in [(&V1, "9223372036854771712"), (&V2, "max")] {
+            assert_eq!(free_in(files, [("1000", 100, 0), ("5000", 50, 0)]), Some(900));
+            assert_eq!(free_in(files, [("5000", 100, 0), ("1000", 50, 0)]), Some(950));
+            assert_eq!(
+                free_in(files, [("5000", 4990, 0), ("1000", 50, 0)]),
+                Some(10),
+                "what others use there"
+            );
+            assert_eq!(free_in(files, [("1000", 100, 0), (none, 50, 0)]), Some(900));
+            assert_eq!(free_in(files, [(none, 100, 0), ("1000", 50, 0)]), Some(950));
+            assert_eq!(free_in(files, [(none, 100, 0), (none, 50, 0)]), None);
+        }
+    }
+
+    #[test]
+    fn page_cache_that_the_kernel_would_give_up_is_free() {
+        for files in [&V1, &V2] {
+            assert_eq!(free_in(files, [("1000", 1000, 800), ("1000", 1000, 800)]), Some(800));
+            assert_eq!(free_in(files, [("1000", 1000, 0), ("1000", 1000, 0)]), Some(0));
+        }
+    }
 
     #[test]
     fn a_small_reservation_is_never_refused() {

@@ -131,11 +131,52 @@ mod tests {
     use shm_api::CreateOptions;
     use std::num::NonZeroUsize;
 
+    fn key(number: u32) -> NonZeroU32 {
+        NonZeroU32::new(0x5300_0000 | number << 16 | std::process::id() & 0xffff).unwrap()
+    }
+
+    /// It was looked at, and somebody attached it before it was to be destroyed.
+    #[test]
+    fn a_segment_that_was_attached_since_it_was_looked_at_stays_with_its_mode() {
+        let id = sys::create(key(1), 100, 0o640).unwrap();
+        let looked_at = sys::stat(id).unwrap();
+        let start = sys::attach(id).unwrap();
+        let outcome = destroy_unheld(id, &looked_at, looked_at.mode());
+        let mode = sys::stat(id).map(|stat| stat.mode());
+        // SAFETY: nobody uses it.
+        unsafe { sys::detach(start) }.unwrap();
+        let _ = sys::remove(id);
+        assert_eq!(outcome, Ok(Detached::Outlives(NonZeroUsize::MIN)));
+        assert_eq!(mode, Ok(0o640));
+    }
+
+    /// The kernel finds a segment by the lower part of its id, which a new one has again.
+    #[test]
+    fn an_old_id_does_not_lead_to_the_segment_that_has_its_place() {
+        let (key, place) = (key(2), |id: Id| id.0 % 0x8000);
+        let old = sys::create(key, 100, 0o600).unwrap();
+        sys::remove(old).unwrap();
+        // Other programs may take the place meanwhile.
+        let new = (0..1000).find_map(|_| {
+            let new = sys::create(key, 100, 0o600).unwrap();
+            if place(new) == place(old) && new != old {
+                return Some(new);
+            }
+            sys::remove(new).unwrap();
+            None
+        });
+        let new = new.expect("the kernel gives away the lowest free place");
+        let (stat, left) = (sys::stat(old).map(|stat| stat.size()), look(old, key.get()));
+        sys::remove(new).unwrap();
+        assert_eq!(stat, Err(Errno::EIDRM));
+        assert_eq!(left, Detached::Gone);
+    }
+
     /// A record of an earlier IPC namespace of our number, where another program has made this segment since.
     #[test]
     fn a_segment_of_another_program_is_not_taken_for_one_that_had_its_id() {
         let lifetime = Lifetime::current().unwrap();
-        let key = NonZeroU32::new(0x5359_0000 | std::process::id() & 0xffff).unwrap();
+        let key = key(3);
         let id = sys::create(key, 100, 0o600).unwrap();
         let options = |size| CreateOptions::new(NonZeroUsize::new(size).unwrap());
         let ipc = lifetime.namespaces().ipc;

@@ -55,6 +55,7 @@ macro_rules! conformance {
         letting_go_in_place_leaves_at_once_and_keeps_the_addresses
         who_keeps_the_addresses_only_is_no_holder
         letting_go_waits_for_others_only_as_long_as_it_may
+        a_sole_holder_lets_go_without_waiting
         random_keys_differ
         threads_attach_and_detach_one_key
         threads_that_create_one_key_make_one_segment
@@ -380,6 +381,13 @@ pub fn letting_go_waits_for_others_only_as_long_as_it_may<B: Backend>(backend: &
     assert!(outlives(one.let_go_in_place(Duration::from_millis(20)).0));
     assert!(other.is_current());
     assert_eq!(other.let_go_in_place(Duration::from_millis(20)).0, Detached::Destroyed);
+}
+
+pub fn a_sole_holder_lets_go_without_waiting<B: Backend>(backend: &B) {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let (segment, began) = (backend.create(&fresh(), &options(1)).unwrap(), Instant::now());
+    assert_eq!(segment.let_go_in_place(PATIENCE).0, Detached::Destroyed);
+    assert!(began.elapsed() < PATIENCE / 2, "it takes microseconds, however busy the machine");
 }
 
 pub fn random_keys_differ<B: Backend>(backend: &B) {

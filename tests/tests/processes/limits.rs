@@ -162,12 +162,20 @@ struct Group(String);
 
 impl Group {
     fn new(limit: &str) -> Option<Self> {
-        let path = format!("/sys/fs/cgroup/memory/shm-test-{}", crate::cast::key("sysv"));
         let made = is_root() && Path::new("/sys/fs/cgroup/memory/memory.stat").exists();
-        if !made || fs::create_dir(&path).is_err() {
-            return None;
-        }
+        if made { Self::at("/sys/fs/cgroup/memory", limit) } else { None }
+    }
+
+    /// One inside of this one.
+    fn inner(&self, limit: &str) -> Option<Self> {
+        Self::at(&self.0, limit)
+    }
+
+    fn at(parent: &str, limit: &str) -> Option<Self> {
+        let path = format!("{parent}/shm-test-{}", crate::cast::key("sysv"));
+        fs::create_dir(&path).ok()?;
         let group = Self(path);
+        fs::write(format!("{}/memory.use_hierarchy", group.0), "1").ok();
         fs::write(format!("{}/memory.limit_in_bytes", group.0), limit).ok()?;
         Some(group)
     }
@@ -203,5 +211,22 @@ fn a_reservation_beyond_the_memory_cgroup_is_an_error_and_not_a_kill() {
             assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
         }
         one.end();
+    }
+}
+
+#[test]
+fn of_memory_cgroups_within_each_other_the_smaller_one_decides() {
+    let none = || skip("no memory cgroup of version 1 can be made");
+    for (outer, inner) in [("64M", "1G"), ("1G", "64M")] {
+        let Some(outer) = Group::new(outer) else { return none() };
+        let Some(inner) = outer.inner(inner) else { return none() };
+        for backend in ["sysv", "posix"] {
+            let (mut one, key) = (actor(), key(backend));
+            inner.add(&one);
+            one.no(&format!("{backend} create s {key} {}", 128 << 20), "ENOMEM");
+            one.ok(&format!("{backend} create s {key} {}", 16 << 20));
+            one.ok(&format!("{backend} detach s"));
+            one.end();
+        }
     }
 }
