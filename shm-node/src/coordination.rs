@@ -1,8 +1,9 @@
 //! What `lib/sync` calls where JavaScript alone cannot go on: to sleep, to wake, and to ask who is alive.
 
 use crate::{
+    alarms,
     attachments::{self, Number},
-    backends,
+    backends, doors,
     failure::{Failure, or_throw},
     waits,
 };
@@ -96,16 +97,17 @@ pub fn wake(env: Env, number: Number, offset: f64, count: u32) -> Result<u32> {
     or_throw(env, || with_word(number, offset, |word| Ok(notify(word, count) as u32)))
 }
 
-/// Prepares this environment for waits: `callback(slot, how)` is called for each that ended.
+/// Opens a door for a copy of the JavaScript, and returns its number: `callback(slot, how)` is called for each wait and
+/// alarm of it that ended.
 #[napi]
-pub fn prepare_waits(env: Env, callback: Unknown<'_>) -> Result<()> {
-    waits::prepare(&env, callback.raw())
+pub fn open_door(env: Env, callback: Unknown<'_>) -> Result<u32> {
+    doors::open(&env, callback.raw())
 }
 
-/// Whether pending waits keep this environment alive.
+/// Whether what is pending at a door keeps this environment alive.
 #[napi]
-pub fn keep_alive(env: Env, wanted: bool) -> Result<()> {
-    waits::keep_alive(&env, wanted)
+pub fn keep_alive(env: Env, door: u32, wanted: bool) -> Result<()> {
+    doors::keep_alive(&env, door, wanted)
 }
 
 /// Begins a wait that blocks nobody; returns what to cancel it by.
@@ -116,12 +118,14 @@ pub fn begin_wait(
     offset: f64,
     expected: i32,
     milliseconds: f64,
+    door: u32,
     slot: u32,
 ) -> Result<f64> {
     or_throw(env, || {
-        let word = word(number, offset)?;
+        let (door, word) = (doors::find(door)?, word(number, offset)?);
         // SAFETY: attachments end through `attachments`, which calls `waits::leave`.
-        let token = unsafe { waits::begin(word, expected.cast_unsigned(), duration(milliseconds), slot) }?;
+        let token =
+            unsafe { waits::begin(door, word, expected.cast_unsigned(), duration(milliseconds), slot) }?;
         Ok(token as f64)
     })
 }
@@ -130,6 +134,27 @@ pub fn begin_wait(
 #[napi]
 pub fn cancel_wait(token: f64) -> bool {
     waits::cancel(token as u64)
+}
+
+/// Milliseconds of a clock that only ever goes forward, and that nobody can replace.
+#[napi]
+pub fn now() -> f64 {
+    alarms::now()
+}
+
+/// Sets an alarm; returns what to cancel it by.
+#[napi]
+pub fn set_alarm(env: Env, milliseconds: f64, door: u32, slot: u32) -> Result<f64> {
+    or_throw(env, || {
+        let after = duration(milliseconds).unwrap_or(Duration::MAX);
+        Ok(alarms::set(doors::find(door)?, slot, after)? as f64)
+    })
+}
+
+/// Takes an alarm back; false where it is told already.
+#[napi]
+pub fn cancel_alarm(alarm: f64) -> bool {
+    alarms::cancel(alarm as u64)
 }
 
 /// How waits are done in this process.

@@ -8,7 +8,7 @@
 //! | a signal | `signals` |
 //! | `SIGKILL`, `abort` | the next process's sweep |
 
-use crate::{attachments, backends, backends::Kind, calls, failure::Failure, table};
+use crate::{attachments, backends, backends::Kind, calls, doors, failure::Failure, table};
 use napi::Env;
 use shm_api::{Detached, Key};
 use shm_lifetime::within_a_second;
@@ -83,7 +83,7 @@ fn detach_all_until(env: Env, until: Instant) -> Result<usize, Failure> {
 
 /// The main thread's end: as [`detach_all`], but waits a little for others to leave first, and sweeps.
 pub(crate) fn detach_at_exit(env: Env) -> Result<usize, Failure> {
-    crate::waits::shut();
+    doors::shut();
     leave_last(|until| detach_all_until(env, until))
 }
 
@@ -121,7 +121,7 @@ fn sweep() {
 /// Leaves the clean-up to the end of the process, when all of JavaScript's listeners have run.
 pub(crate) fn leave_to_process_exit(tell: bool) {
     TELL.store(tell, Relaxed);
-    crate::waits::shut();
+    doors::shut();
 }
 
 /// Leaves what other threads still hold, in a runtime that runs no exit handlers of the C library. They may still run

@@ -11,6 +11,8 @@
 //! | `table` | what the whole process has attached, for the handlers that end it |
 //! | `coordination` | what JavaScript's locks and rings call to sleep, to wake, and to ask who is alive |
 //! | `waits` | waiting without blocking JavaScript |
+//! | `alarms` | time, and being called when some of it is over |
+//! | `doors` | the ways from other threads into JavaScript |
 //! | `array_buffer` | memory as an `ArrayBuffer`, and when its addresses may go |
 //! | `endings` | leaving everything when a thread or the process ends |
 //! | `calls` | calls that a signal must not cut in two |
@@ -19,11 +21,13 @@
 
 cfg_if::cfg_if! {
     if #[cfg(any(feature = "sysv", feature = "posix"))] {
+        mod alarms;
         mod array_buffer;
         mod attachments;
         mod backends;
         mod calls;
         pub mod coordination;
+        mod doors;
         mod endings;
         mod failure;
         pub mod functions;

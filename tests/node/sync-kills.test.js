@@ -42,8 +42,8 @@ const stepping = (folder, fatal) => {
   const file = require.resolve(folder + '/lib/native.js');
   const native = require(file);
   const natives = [
-    ...['beginWait', 'cancelWait', 'endRole', 'fence', 'holdRecord', 'isAlive', 'isOurs', 'keepAlive', 'live', 'place'],
-    ...['prepareWaits', 'sleepOn', 'takeRole', 'unholdRecord', 'wake'],
+    ...['beginWait', 'cancelWait', 'endRole', 'fence', 'holdRecord', 'isAlive', 'isOurs', 'keepAlive', 'live', 'openDoor'],
+    ...['place', 'sleepOn', 'takeRole', 'unholdRecord', 'wake'],
   ];
   require.cache[file].exports = { ...native, ...Object.fromEntries(wrapped(native, natives)) };
   return { arm: () => (armed = true), step, steps: () => count };

@@ -4,9 +4,11 @@
 
 const native = require('../native.js');
 const { Into, checkTarget, copyOut, toBytes } = require('./bytes.js');
+const { after, now } = require('./clock.js');
 const errors = require('./errors.js');
 const { fence, load } = require('./order.js');
-const { Place, disposable, now, spin, whole } = require('./place.js');
+const { Place, disposable, spin, whole } = require('./place.js');
+const { offAbort, onAbort, reasonOf, throwIfAborted } = require('./signals.js');
 const { SLEEPERS, prepareEvent, readAfterWrite, wakeEvent } = require('./words.js');
 const waits = require('./waits.js');
 
@@ -395,7 +397,7 @@ class Reader {
 
   async receiveAsync(options) {
     const checked = waits.checkOptions(options);
-    checked.signal?.throwIfAborted();
+    throwIfAborted(checked.signal);
     const { at } = this.#memory;
     if (!at.readOnly) return (await at.driveAsync(() => this.#step(), checked)) ?? null;
     const deadline = now() + checked.timeout;
@@ -417,16 +419,16 @@ const nap = () => (napping ??= new Int32Array(new SharedArrayBuffer(4)));
 
 function delay(ms, { signal, ref }) {
   return new Promise((resolve, reject) => {
-    const abort = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', abort);
+    const stop = after(ms, ref, () => {
+      if (signal !== undefined) offAbort(signal, abort);
       resolve();
-    }, ms);
-    if (!ref) timer.unref();
-    signal?.addEventListener('abort', abort, { once: true });
+    });
+    const abort = () => {
+      stop();
+      reject(reasonOf(signal));
+    };
+    if (signal !== undefined) onAbort(signal, abort);
+    if (signal?.aborted) abort();
   });
 }
 

@@ -6,6 +6,7 @@ const native = require('../native.js');
 const { Into, checkTarget, copyOut, isDetached, toBytes } = require('./bytes.js');
 const errors = require('./errors.js');
 const { Patience, Place, disposable, spin, spinUntilChanged, whole } = require('./place.js');
+const { throwIfAborted } = require('./signals.js');
 const { Turns } = require('./turns.js');
 const {
   NO,
@@ -299,7 +300,7 @@ class Channel {
     const bytes = toBytes(message);
     const { length } = bytes;
     const checked = waits.checkOptions(options);
-    checked.signal?.throwIfAborted();
+    throwIfAborted(checked.signal);
     this.#checkMessage(bytes, length);
     if (!this.#sending.isBusy && this.#reserve(length) === RESERVED) return this.#write(bytes, length);
     const step = this.#reserveStep(length, false, () => this.#write(bytes, length));
@@ -476,7 +477,7 @@ class Channel {
 
   async receiveAsync(options) {
     const checked = waits.checkOptions(options);
-    checked.signal?.throwIfAborted();
+    throwIfAborted(checked.signal);
     this.#checkReceive();
     if (!this.#receiving.isBusy && this.#find() === MESSAGE) return this.#copy();
     return (await this.#inTurn(this.#receiving, this.#receiveStep(() => this.#copy()), checked)) ?? null;

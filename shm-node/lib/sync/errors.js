@@ -12,6 +12,8 @@ function ours(code, message) {
 
 module.exports = {
   ...errors,
+  // As Node's, for signals that have no reason.
+  aborted: () => Object.assign(ours('ABORT_ERR', 'The operation was aborted'), { name: 'AbortError' }),
   changed: () => ours('ERR_SHM_CHANGED', 'the message was detached or made shorter before it was sent: nothing was sent'),
   closed: () => ours('ERR_SHM_CLOSED', 'it was closed meanwhile: what was open or pending is given up'),
   damaged: (what, how) =>

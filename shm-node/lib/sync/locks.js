@@ -20,6 +20,7 @@ const {
   lockReleaseOurs,
   lockStep,
 } = require('./words.js');
+const { throwIfAborted } = require('./signals.js');
 const { Turns } = require('./turns.js');
 const waits = require('./waits.js');
 
@@ -133,7 +134,7 @@ class Mutex {
 
   async lockAsync(options) {
     const checked = waits.checkOptions(options);
-    checked.signal?.throwIfAborted();
+    throwIfAborted(checked.signal);
     if (this.#words.length === 0) throw errors.detached();
     // Those who ask here get it in the order in which they asked.
     return (await this.#locking.take(checked, (left) => this.#at.driveAsync(this.#step(), left))) ?? false;

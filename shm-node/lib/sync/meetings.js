@@ -5,6 +5,7 @@
 const errors = require('./errors.js');
 const { Guard, Mutex, RESUME, bytesOfSlots, countOf } = require('./locks.js');
 const { Patience, Place, disposable, whole } = require('./place.js');
+const { throwIfAborted } = require('./signals.js');
 const { OWNER, SLOTS_MOST, Slots, WAITERS } = require('./words.js');
 const waits = require('./waits.js');
 
@@ -66,7 +67,7 @@ class Condition {
 
   async waitAsync(guard, options) {
     const checked = waits.checkOptions(options);
-    checked.signal?.throwIfAborted();
+    throwIfAborted(checked.signal);
     const { step, stop, resume } = this.#begin(guard);
     try {
       return (await this.#at.driveAsync(step, checked)) ?? false;
@@ -328,7 +329,7 @@ class Party {
 
   async waitAsync(options) {
     const checked = waits.checkOptions(options);
-    checked.signal?.throwIfAborted();
+    throwIfAborted(checked.signal);
     const { phase, last } = this.#arrive();
     if (last) return true;
     try {

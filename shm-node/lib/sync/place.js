@@ -4,8 +4,10 @@
 // are those of shm-sync/src/protocol.
 
 const native = require('../native.js');
+const { after, now } = require('./clock.js');
 const errors = require('./errors.js');
 const { load } = require('./order.js');
+const { throwIfAborted } = require('./signals.js');
 const waits = require('./waits.js');
 
 const VERSION = 1;
@@ -21,14 +23,13 @@ let looking;
 
 function lookLater() {
   // Twice as often as somebody may ask, so that it is not twice as late. Thousands who wait do not keep the loop busy.
-  looking = setTimeout(look, Math.max(PATIENCE / 2, waiting.size / 10));
-  looking.unref?.();
+  looking = after(Math.max(PATIENCE / 2, waiting.size / 10), false, look);
 }
 
 function look() {
-  for (const one of waiting) one();
   looking = undefined;
-  if (waiting.size > 0) lookLater();
+  for (const one of waiting) one();
+  if (looking === undefined && waiting.size > 0) lookLater();
 }
 
 /** Has `one` look every now and then; gives what ends that. */
@@ -39,8 +40,6 @@ function looks(one) {
 }
 
 const READ_ONLY = 64;
-
-const now = () => performance.now();
 
 /** The words of a structure, this environment's owner id there, and the way to sleep on one of the words. */
 class Place {
@@ -153,7 +152,7 @@ class Place {
 
   /** The same without blocking; rejects when `signal` aborts. */
   async driveAsync(step, { timeout, signal, ref }) {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const deadline = timeout === Infinity ? Infinity : now() + timeout;
     for (;;) {
       this.check();
@@ -171,25 +170,14 @@ class Place {
     const [word, value] = [this.pauseWord, this.pauseValue];
     return new Promise((resolve, reject) => {
       let found;
-      let stop;
+      let cancel;
       const ended = (settle, outcome) => {
-        stop?.();
+        stop();
         if (found?.error !== undefined) reject(found.error);
         else if (found !== undefined) resolve(found.result);
         else settle(outcome);
       };
-      const cancel = waits.begin(
-        this.number,
-        this.start + word * 4,
-        value,
-        timeout,
-        signal,
-        ref,
-        () => ended(resolve),
-        (error) => ended(reject, error),
-      );
-      if (cancel === undefined) return; // it was refused
-      stop = looks(() => {
+      const stop = looks(() => {
         if (found !== undefined || this.words.length === 0) return;
         try {
           const result = step();
@@ -200,6 +188,16 @@ class Place {
         }
         cancel();
       });
+      cancel = waits.begin(
+        this.number,
+        this.start + word * 4,
+        value,
+        timeout,
+        signal,
+        ref,
+        () => ended(resolve),
+        (error) => ended(reject, error),
+      );
     });
   }
 }
@@ -262,4 +260,4 @@ function disposable(Class, dispose) {
   Object.defineProperty(Class.prototype, Symbol.dispose, { value: dispose, configurable: true, writable: true });
 }
 
-module.exports = { PATIENCE, Patience, Place, disposable, now, spin, spinUntilChanged, whole };
+module.exports = { PATIENCE, Patience, Place, disposable, spin, spinUntilChanged, whole };

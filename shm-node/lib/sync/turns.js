@@ -1,15 +1,20 @@
 'use strict';
 
-const { now } = require('./place.js');
-const { offAbort, onAbort } = require('./waits.js');
+const { after, now } = require('./clock.js');
+const { keepAlive, letGo } = require('./door.js');
+const { offAbort, onAbort, reasonOf } = require('./signals.js');
 
 /** Asynchronous calls, one after the other in the order in which they came. */
 class Turns {
-  #last;
-  #count = 0;
+  // Whose turn it is, and behind it those who wait, each with what tells it that its turn has come.
+  #line = new Set();
 
   get isBusy() {
-    return this.#count > 0;
+    return this.#line.size > 0;
+  }
+
+  get #first() {
+    return this.#line.values().next().value;
   }
 
   /**
@@ -17,39 +22,44 @@ class Turns {
    * before that; rejects at once when `signal` aborts.
    */
   async take({ timeout, signal, ref }, work) {
-    const deadline = now() + timeout;
-    const before = this.#last;
-    let leave;
-    this.#last = new Promise((resolve) => (leave = resolve));
-    this.#count++;
+    const deadline = timeout === Infinity ? Infinity : now() + timeout;
+    const turn = { come: undefined };
+    this.#line.add(turn);
     try {
-      if (before !== undefined && !(await comes(before, timeout, signal, ref))) return undefined;
-      return await work({ timeout: Math.max(0, deadline - now()), signal, ref });
+      if (this.#first !== turn && !(await comes(turn, timeout, signal, ref))) return undefined;
+      const left = timeout === Infinity ? Infinity : Math.max(0, deadline - now());
+      return await work({ timeout: left, signal, ref });
     } finally {
-      Promise.resolve(before).then(leave);
-      if (--this.#count === 0) this.#last = undefined;
+      // Should the caller's stack have no room for more: whoever has not waited had nobody behind it yet.
+      this.#line.delete(turn);
+      this.#first?.come?.();
     }
   }
 }
 
-const LONGEST = 2 ** 31 - 1;
-
-/** Whether a turn comes before time is up; keeps the loop alive meanwhile if it is to. */
+/** Whether a turn comes before time is up. */
 function comes(turn, timeout, signal, ref) {
   return new Promise((resolve, reject) => {
+    let stop;
     const end = (settle, value) => {
-      clearTimeout(timer);
+      turn.come = undefined;
       if (signal !== undefined) offAbort(signal, abort);
+      stop?.();
       settle(value);
     };
-    const abort = () => end(reject, signal.reason);
-    // Without a limit it is there to keep the loop alive.
-    const wait = () => setTimeout(() => (timeout === Infinity ? (timer = wait()) : end(resolve, false)), Math.min(timeout, LONGEST));
-    let timer = wait();
-    if (!ref) timer.unref();
-    if (signal?.aborted) return abort();
-    if (signal !== undefined) onAbort(signal, abort);
-    turn.then(() => end(resolve, true));
+    const abort = () => end(reject, reasonOf(signal));
+    try {
+      if (signal !== undefined) onAbort(signal, abort);
+      if (signal?.aborted) return abort();
+      if (timeout !== Infinity) stop = after(timeout, ref, () => end(resolve, false));
+      else if (ref) {
+        keepAlive();
+        stop = letGo;
+      }
+      turn.come = () => end(resolve, true);
+    } catch (error) {
+      end(reject, error);
+    }
   });
 }
 

@@ -4,7 +4,10 @@
 
 const native = require('../native.js');
 const { attachments } = require('../views.js');
+const { now } = require('./clock.js');
+const { expect } = require('./door.js');
 const errors = require('./errors.js');
+const { checkSignal, offAbort, onAbort, reasonOf, throwIfAborted } = require('./signals.js');
 
 const OUTCOMES = ['ok', 'not-equal', 'timed-out'];
 const WOKEN = 0;
@@ -40,7 +43,7 @@ function checkTimeout(timeout) {
 function checkOptions(options = {}) {
   if (typeof options !== 'object' || options === null) throw errors.wrongType('options', 'an object', options);
   const { timeout, signal, ref = true } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw errors.wrongType('signal', 'an AbortSignal', signal);
+  checkSignal(signal);
   if (typeof ref !== 'boolean') throw errors.wrongType('ref', 'a boolean', ref);
   return { timeout: checkTimeout(timeout), signal, ref };
 }
@@ -56,9 +59,9 @@ function wait(view, index, value, timeout) {
   const expected = checkValue(value);
   const limit = checkTimeout(timeout);
   const offset = view.byteOffset + index * 4;
-  const deadline = performance.now() + limit;
+  const deadline = now() + limit;
   for (let first = true; ; first = false) {
-    const left = deadline - performance.now();
+    const left = deadline - now();
     const outcome = native.sleepOn(number, offset, expected, Math.max(0, Math.min(left, SLICE)));
     // The word was changed, and its notification may have come, between two slices.
     if (outcome === 1 && !first) return 'ok';
@@ -86,71 +89,42 @@ function waitAsync(view, index, value, options) {
   });
 }
 
-// Slots of waits. The addon tells by slot how a wait ended.
-const pending = [];
-const free = [];
-let refs = 0;
-let prepared = false;
-
 /** Begins a wait; gives what ends it early, which then resolves it whatever came. */
 function begin(number, offset, expected, timeout, signal, ref, resolve, reject) {
-  if (signal?.aborted) return reject(signal.reason);
-  if (!prepared) {
-    native.prepareWaits(ended);
-    prepared = true;
-  }
-  const slot = free.pop() ?? pending.push(undefined) - 1;
   let token;
+  let given = false;
+  const cancel = () => {
+    if (token !== undefined) native.cancelWait(token);
+  };
+  const ended = (how) => {
+    if (signal !== undefined) offAbort(signal, cancel);
+    const outcome = how & 7;
+    // Who cancels has found what it waited for, by looking, or has given up: a wake-up belongs to another then.
+    if ((given || signal?.aborted) && outcome === WOKEN) passOn(number, offset);
+    if (given) resolve();
+    else if (signal?.aborted) reject(reasonOf(signal));
+    else if (outcome < CANCELLED) resolve(OUTCOMES[outcome]);
+    else if (outcome === CANCELLED) reject(errors.detached());
+    else reject(refused(how >> 3));
+  };
   try {
-    token = native.beginWait(number, offset, expected, timeout, slot);
+    throwIfAborted(signal);
+    if (signal !== undefined) onAbort(signal, cancel);
+    throwIfAborted(signal); // it may have been by what it runs when somebody listens
+    [token] = expect((door, slot) => native.beginWait(number, offset, expected, timeout, door, slot), ref, ended);
   } catch (error) {
-    free.push(slot);
-    return reject(error);
+    if (signal !== undefined) offAbort(signal, cancel);
+    reject(error);
+    return undefined;
   }
-  const wait = { number, offset, resolve, reject, ref, signal, given: false, cancel: () => native.cancelWait(token) };
-  pending[slot] = wait;
-  if (ref && refs++ === 0) native.keepAlive(true);
-  if (signal !== undefined) onAbort(signal, wait.cancel);
   return () => {
-    wait.given = true;
-    wait.cancel();
+    given = true;
+    cancel();
   };
 }
 
-// One listener a signal, however many wait for it: Node warns of more than ten.
-const aborting = new WeakMap();
-
-function onAbort(signal, call) {
-  const calls = aborting.get(signal);
-  if (calls !== undefined) return void calls.add(call);
-  const all = new Set([call]);
-  aborting.set(signal, all);
-  signal.addEventListener('abort', () => [...all].forEach((call) => call()), { once: true });
-}
-
-const offAbort = (signal, call) => aborting.get(signal)?.delete(call);
-
-function ended(slot, how) {
-  const wait = pending[slot];
-  pending[slot] = undefined;
-  free.push(slot);
-  if (wait.ref && --refs === 0) native.keepAlive(false);
-  if (wait.signal !== undefined) offAbort(wait.signal, wait.cancel);
-  const outcome = how & 7;
-  // Who cancels has found what it waited for, by looking, or has given up: a wake-up belongs to another then.
-  if (wait.given) {
-    if (outcome === WOKEN) passOn(wait);
-    wait.resolve();
-  } else if (wait.signal?.aborted) {
-    if (outcome === WOKEN) passOn(wait);
-    wait.reject(wait.signal.reason);
-  } else if (outcome < CANCELLED) wait.resolve(OUTCOMES[outcome]);
-  else if (outcome === CANCELLED) wait.reject(errors.detached());
-  else wait.reject(refused(how >> 3));
-}
-
 /** A wake-up that found one who had given up belongs to the next one. */
-function passOn({ number, offset }) {
+function passOn(number, offset) {
   try {
     native.wake(number, offset, 1);
   } catch {
@@ -163,4 +137,4 @@ function refused(errno) {
   return Object.assign(new Error(`${code}: ${text}, futex`), { code, errno: -errno, syscall: 'futex' });
 }
 
-module.exports = { attachmentOf, begin, checkIndex, checkOptions, checkTimeout, notify, offAbort, onAbort, wait, waitAsync };
+module.exports = { attachmentOf, begin, checkIndex, checkOptions, checkTimeout, notify, wait, waitAsync };

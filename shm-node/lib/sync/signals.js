@@ -1,0 +1,48 @@
+'use strict';
+
+// AbortSignals as Node takes them: whatever has `aborted` and can be listened to, of any realm.
+
+const errors = require('./errors.js');
+
+function checkSignal(signal) {
+  const isSignal = typeof signal === 'object' && signal !== null && 'aborted' in signal;
+  if (signal !== undefined && !(isSignal && typeof signal.addEventListener === 'function')) {
+    throw errors.wrongType('signal', 'an AbortSignal', signal);
+  }
+  return signal;
+}
+
+/** Why it was aborted; older signals do not tell. */
+const reasonOf = (signal) => ('reason' in signal ? signal.reason : errors.aborted());
+
+function throwIfAborted(signal) {
+  if (signal?.aborted) throw reasonOf(signal);
+}
+
+// One listener a signal, however many wait for it: Node warns of more than ten. It goes with the last of them.
+const listening = new WeakMap();
+
+/** Has `call` called when the signal aborts. What is aborted already does not call. */
+function onAbort(signal, call) {
+  let heard = listening.get(signal);
+  if (heard === undefined) {
+    const calls = new Set();
+    const listener = () => {
+      listening.delete(signal);
+      for (const one of [...calls]) one();
+    };
+    heard = { calls, listener };
+    signal.addEventListener('abort', listener, { once: true });
+    listening.set(signal, heard);
+  }
+  heard.calls.add(call);
+}
+
+function offAbort(signal, call) {
+  const heard = listening.get(signal);
+  if (!heard?.calls.delete(call) || heard.calls.size > 0) return;
+  listening.delete(signal);
+  signal.removeEventListener?.('abort', heard.listener);
+}
+
+module.exports = { checkSignal, offAbort, onAbort, reasonOf, throwIfAborted };
