@@ -270,7 +270,10 @@ export class Channel {
   peek(timeout: number): PeekedMessage | null;
   tryPeek(): PeekedMessage | null;
   peekAsync(options?: WaitOptions): Promise<PeekedMessage | null>;
-  /** The messages to come; ends when none comes within `timeout`, and at a `close`. */
+  /**
+   * The messages to come; ends when none comes within `timeout`, and at a `close`. `return()` ends it also while it
+   * waits.
+   */
   messages(options?: WaitOptions): AsyncGenerator<Buffer, void, undefined>;
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined>;
   /**
@@ -322,6 +325,8 @@ export interface BroadcastReader {
     readonly view: Uint8Array;
     finish(): (Omit<Received, 'message'> & { readonly message: Uint8Array }) | null;
   } | null;
+  /** The messages to come; ends when none comes within `timeout`. `return()` ends it also while it waits. */
+  messages(options?: WaitOptions): AsyncGenerator<Received, void, undefined>;
   [Symbol.asyncIterator](): AsyncGenerator<Received, void, undefined>;
 }
 

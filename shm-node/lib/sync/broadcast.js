@@ -6,6 +6,7 @@ const native = require('../native.js');
 const { Into, checkTarget, copyOut, toBytes } = require('./bytes.js');
 const { after, now } = require('./clock.js');
 const errors = require('./errors.js');
+const { Messages } = require('./messages.js');
 const { fence, load } = require('./order.js');
 const { Place, disposable, spin, whole } = require('./place.js');
 const { offAbort, onAbort, reasonOf, throwIfAborted } = require('./signals.js');
@@ -409,8 +410,12 @@ class Reader {
     }
   }
 
-  async *[Symbol.asyncIterator]() {
-    for (;;) yield await this.receiveAsync();
+  messages(options) {
+    return new Messages((checked) => this.receiveAsync(checked), waits.checkOptions(options));
+  }
+
+  [Symbol.asyncIterator]() {
+    return this.messages();
   }
 }
 

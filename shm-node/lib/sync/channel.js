@@ -5,6 +5,7 @@
 const native = require('../native.js');
 const { Into, checkTarget, copyOut, isDetached, toBytes } = require('./bytes.js');
 const errors = require('./errors.js');
+const { Messages } = require('./messages.js');
 const { Patience, Place, disposable, spin, spinUntilChanged, whole } = require('./place.js');
 const { throwIfAborted } = require('./signals.js');
 const { Turns } = require('./turns.js');
@@ -536,13 +537,10 @@ class Channel {
     return (await this.#inTurn(this.#receiving, this.#receiveStep(() => this.#message()), checked)) ?? null;
   }
 
-  async *messages(options) {
+  messages(options) {
     const era = this.#era;
-    while (this.#era === era) {
-      const message = await this.receiveAsync(options).catch(nullIfClosed);
-      if (message === null) return;
-      yield message;
-    }
+    const receive = (checked) => (this.#era === era ? this.receiveAsync(checked).catch(nullIfClosed) : null);
+    return new Messages(receive, waits.checkOptions(options));
   }
 
   [Symbol.asyncIterator]() {
