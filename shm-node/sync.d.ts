@@ -222,8 +222,8 @@ export interface PeekedMessage {
 
 /**
  * Messages from one or many producers to one consumer, in the order in which their room was reserved. Whoever sends
- * first is a producer, and whoever receives first the consumer, until it closes or its thread ends. A killed producer
- * loses only what it had not committed, a killed consumer nothing that it had not released.
+ * first is a producer, and whoever receives first the consumer, until it closes, its object is collected, or its thread
+ * ends. A killed producer loses only what it had not committed, a killed consumer nothing that it had not released.
  */
 export class Channel {
   static byteLength(options: ChannelOptions): number;

@@ -2,13 +2,13 @@
 
 // Messages from one producer to many readers, each at its own pace. As shm-sync/src/protocol/latest.rs.
 
-const native = require('../native.js');
 const { Into, checkTarget, copyOut, toBytes } = require('./bytes.js');
 const { after, now } = require('./clock.js');
 const errors = require('./errors.js');
 const { Messages } = require('./messages.js');
 const { fence, load } = require('./order.js');
 const { Place, disposable, spin, whole } = require('./place.js');
+const { Roles } = require('./roles.js');
 const { offAbort, onAbort, reasonOf, throwIfAborted } = require('./signals.js');
 const { SLEEPERS, prepareEvent, readAfterWrite, wakeEvent } = require('./words.js');
 const waits = require('./waits.js');
@@ -50,6 +50,7 @@ const MEMORY = Symbol('memory');
 
 class Broadcast {
   #at;
+  #roles;
   #memory;
   #sends = false;
   #next = 0;
@@ -79,6 +80,7 @@ class Broadcast {
       at.words = at.span(byteLength);
     }
     this.#at = at;
+    this.#roles = new Roles(this, at);
     this.#memory = { ...made, at, words: at.words, bytes: new Uint8Array(at.buffer, at.start, byteLength) };
   }
 
@@ -117,8 +119,7 @@ class Broadcast {
       this.#at.meet(words);
       if (Atomics.load(words, 1) >>> 0 !== this.#at.liveId) throw errors.otherLiveFile(KIND.name);
     }
-    const holder = native.takeRole(this.#at.number, this.#at.start + PRODUCER * 4, this.#at.live);
-    if (holder !== 0) throw errors.taken('producer', holder);
+    this.#roles.take(PRODUCER * 4, 'producer');
     // The one before may have died while moving the head. The upper half goes up when the lower one goes to 0.
     const low = Atomics.load(words, HEAD_LOW) >>> 0;
     const high = Atomics.load(words, low >= HALF / 2 ? HEAD_HIGH_AGAIN : HEAD_HIGH);
@@ -183,7 +184,7 @@ class Broadcast {
   }
 
   close() {
-    if (this.#sends && this.#at.words.length > 0) native.endRole(this.#at.number, this.#at.start + PRODUCER * 4);
+    if (this.#at.words.length > 0) this.#roles.end();
     this.#era++;
     this.#sends = false;
     this.#drafting = false;

@@ -2,11 +2,11 @@
 
 // Messages of any size from one process to another, through a ring of bytes. As shm-sync/src/protocol/ring.rs.
 
-const native = require('../native.js');
 const { Into, checkTarget, copyOut, isDetached, toBytes } = require('./bytes.js');
 const errors = require('./errors.js');
 const { Messages } = require('./messages.js');
 const { Patience, Place, disposable, spin, spinUntilChanged, whole } = require('./place.js');
+const { Roles } = require('./roles.js');
 const { throwIfAborted } = require('./signals.js');
 const { Turns } = require('./turns.js');
 const {
@@ -73,6 +73,7 @@ function checkOptions({ capacity, producers = 'one' }) {
 
 class Channel {
   #at;
+  #roles;
   #words;
   #bytes;
   #capacity;
@@ -86,8 +87,6 @@ class Channel {
   #tailSeen = 0;
   #position = 0;
   #reservation;
-  // With many producers: header -> length, of what is reserved and not committed.
-  #reserved = new Map();
   #sending = new Turns();
 
   // The consumer's side. Its tail is the truth; the shared one follows.
@@ -113,6 +112,7 @@ class Channel {
       ['the number of producers (1 one, 2 many)', PRODUCERS, producers],
     ]);
     this.#at = at;
+    this.#roles = new Roles(this, at);
     this.#words = at.words;
     this.#bytes = new Uint8Array(at.buffer, at.start, DATA + capacity);
     this.#capacity = capacity;
@@ -141,11 +141,6 @@ class Channel {
 
   get lost() {
     return this.#lost;
-  }
-
-  #take(role, name) {
-    const holder = native.takeRole(this.#at.number, this.#at.start + role * 4, this.#at.live);
-    if (holder !== 0) throw errors.taken(name, holder);
   }
 
   // How much to skip so that `size` bytes fit in one piece, or -1 while there is no room.
@@ -179,7 +174,7 @@ class Channel {
 
   #startSending() {
     if (!this.#isMany) {
-      this.#take(PRODUCER, 'producer');
+      this.#roles.take(PRODUCER * 4, 'producer');
       this.#tailSeen = Atomics.load(this.#words, TAIL);
       this.#head = Atomics.load(this.#words, HEAD);
     }
@@ -329,25 +324,19 @@ class Channel {
     const view = this.#bytes.subarray(header + RECORD, header + RECORD + length);
     if (this.#isMany) {
       // A detach gives it up, so that the consumer does not wait for it.
-      native.holdRecord(this.#at.number, this.#at.start + header, length | BUSY, this.#at.start + CONSUMER_EVENT * 4);
-      this.#reserved.set(position, length);
+      this.#roles.holdRecord(header, length | BUSY, CONSUMER_EVENT * 4);
     }
     const end = (flags) => {
       if (this.#words.length === 0) throw errors.detached();
       if (this.#era !== era) throw errors.closed();
       this.#reservation = undefined;
-      if (this.#isMany) this.#unhold(position);
+      if (this.#isMany) this.#roles.letGoOfRecord(header);
       // One producer alone has published nothing yet.
       if (flags === 0 || this.#isMany) this.#commit(position, length | flags);
     };
     const reservation = new Reservation(view, end);
     if (!this.#isMany) this.#reservation = reservation;
     return reservation;
-  }
-
-  #unhold(position) {
-    this.#reserved.delete(position);
-    native.unholdRecord(this.#at.number, this.#at.start + this.#offset(position));
   }
 
   #checkReserve(length) {
@@ -379,7 +368,7 @@ class Channel {
   }
 
   #startReceiving() {
-    this.#take(CONSUMER, 'consumer');
+    this.#roles.take(CONSUMER * 4, 'consumer');
     this.#tail = Atomics.load(this.#words, TAIL);
     this.#tailPublished = this.#tail;
     this.#headSeen = this.#tail;
@@ -550,12 +539,7 @@ class Channel {
   close() {
     this.#era++;
     if (this.#words.length === 0) return;
-    for (const [position, length] of this.#reserved) {
-      this.#unhold(position);
-      this.#commit(position, length | SKIP);
-    }
-    if (this.#sends && !this.#isMany) native.endRole(this.#at.number, this.#at.start + PRODUCER * 4);
-    if (this.#receives) native.endRole(this.#at.number, this.#at.start + CONSUMER * 4);
+    this.#roles.end();
     this.#sends = false;
     this.#receives = false;
     this.#reservation = undefined;

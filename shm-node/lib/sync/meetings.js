@@ -5,6 +5,7 @@
 const errors = require('./errors.js');
 const { Guard, Mutex, RESUME, bytesOfSlots, countOf } = require('./locks.js');
 const { Patience, Place, disposable, whole } = require('./place.js');
+const { whenForgotten } = require('./roles.js');
 const { throwIfAborted } = require('./signals.js');
 const { OWNER, SLOTS_MOST, Slots, WAITERS } = require('./words.js');
 const waits = require('./waits.js');
@@ -248,23 +249,45 @@ class Barrier {
   }
 }
 
+/** A place among those who wait for each other. */
+class Seat {
+  constructor(slots, slot) {
+    this.slots = slots;
+    this.slot = slot;
+  }
+
+  get isTaken() {
+    return this.slot >= 0;
+  }
+
+  end() {
+    if (!this.isTaken) return;
+    const { at } = this.slots;
+    const slot = this.slot;
+    this.slot = -1;
+    at.check();
+    this.slots.release(slot, at.me);
+  }
+}
+
 /** One of those who wait for each other. */
 class Party {
   #barrier;
   #at;
   #slots;
-  #slot;
+  #seat;
 
   constructor(barrier, at, slots, slot) {
     this.#barrier = barrier;
     this.#at = at;
     this.#slots = slots;
-    this.#slot = slot;
+    this.#seat = new Seat(slots, slot);
+    whenForgotten(this, this.#seat);
   }
 
   /** Arrives; gives the phase that it waits for the end of, and whether it came last. */
   #arrive() {
-    if (this.#slot < 0) throw errors.notHeld();
+    if (!this.#seat.isTaken) throw errors.notHeld();
     this.#at.check();
     const { words } = this.#at;
     let seen = Atomics.load(words, PHASE_STATE);
@@ -345,15 +368,12 @@ class Party {
   }
 
   leave() {
-    if (this.#slot < 0) throw errors.notHeld();
-    const slot = this.#slot;
-    this.#slot = -1;
-    this.#at.check();
-    this.#slots.release(slot, this.#at.me);
+    if (!this.#seat.isTaken) throw errors.notHeld();
+    this.#seat.end();
   }
 
   static dispose() {
-    if (this.#slot >= 0) this.leave();
+    this.#seat.end();
   }
 }
 disposable(Party, Party.dispose);
