@@ -2,7 +2,8 @@
 //!
 //! `--cfg shm_storm` compiles the faults in. Then `SHM_STORM_KILL=N` kills the process at one step in N,
 //! `SHM_STORM_SKIP=lock` (or another name below) leaves a check out, so that a storm can show that it is
-//! needed, and `SHM_STORM_NAMED=1` makes do without what only some systems have.
+//! needed. `SHM_STORM_NAMED=1` makes do without unnamed objects, `SHM_STORM_NAMED=late` has them and cannot name them,
+//! as where there is no /proc.
 
 /// A check of the protocol that a mutant leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Check {
     Holders,
     /// System V: mode 0 while the kernel is asked a second time.
     ModeGuard,
+    /// The marks of holders, where the kernel's word is none.
+    Marks,
     /// The record is written before the create, not after it.
     RecordFirst,
     /// The record stays when a holder leaves and others remain.
@@ -36,6 +39,12 @@ mod imp {
     /// Whether POSIX objects are to be made as on a system that has none without a name.
     #[inline(always)]
     pub const fn lacks_unnamed_objects() -> bool {
+        false
+    }
+
+    /// Whether they are to be made as on one that cannot give them a name.
+    #[inline(always)]
+    pub const fn cannot_name_objects() -> bool {
         false
     }
 }
@@ -78,6 +87,7 @@ mod imp {
             "lock" => Some(Check::Lock),
             "holders" => Some(Check::Holders),
             "mode-guard" => Some(Check::ModeGuard),
+            "marks" => Some(Check::Marks),
             "record-first" => Some(Check::RecordFirst),
             "record-stays" => Some(Check::RecordStays),
             other => panic!("no check is called {other}"),
@@ -86,9 +96,18 @@ mod imp {
 
     /// Whether POSIX objects are to be made as on a system that has none without a name.
     pub fn lacks_unnamed_objects() -> bool {
-        static LACKS: OnceLock<bool> = OnceLock::new();
-        *LACKS.get_or_init(|| std::env::var_os("SHM_STORM_NAMED").is_some())
+        is_named("1")
+    }
+
+    /// Whether they are to be made as on one that cannot give them a name.
+    pub fn cannot_name_objects() -> bool {
+        is_named("late")
+    }
+
+    fn is_named(how: &str) -> bool {
+        static HOW: OnceLock<String> = OnceLock::new();
+        HOW.get_or_init(|| std::env::var("SHM_STORM_NAMED").unwrap_or_default()) == how
     }
 }
 
-pub use imp::{lacks_unnamed_objects, skips, step};
+pub use imp::{cannot_name_objects, lacks_unnamed_objects, skips, step};

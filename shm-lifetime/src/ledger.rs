@@ -15,7 +15,7 @@
 //! A slot changes hands by compare-and-swap of its first word, which also holds the hash: whoever gets that
 //! name's lock and finds the slot claimed but not written knows that its writer is dead.
 
-use crate::{Lifetime, is_beyond_file_limit, reserve_file};
+use crate::{Lifetime, ObjectId, is_beyond_file_limit, reserve_file};
 use memmap2::{MmapOptions, MmapRaw};
 use nix::sys::stat::fstat;
 use shm_api::{CreateOptions, OsError};
@@ -68,6 +68,10 @@ const CREATED: usize = 5;
 const KEY: usize = 6;
 const SIZE: usize = 7;
 const NAME: usize = 8;
+/// When the object was born, if the next word is the one at `CREATED`: an earlier version of the library leaves both as
+/// they are, and so leaves there what belongs to another record.
+const BORN: usize = 40;
+const BORN_OF: usize = 41;
 
 type Slot = [AtomicU64; SLOT_WORDS];
 
@@ -158,9 +162,8 @@ pub struct Record {
     /// System V: the IPC namespace. POSIX: the device. Where the object id below means something; 0 is unknown.
     /// On macOS, for both: the boot.
     pub namespace: u64,
-    /// System V: the `shmid`. POSIX: the inode, or on macOS, which has none, `created`. `None` until the segment
-    /// exists.
-    pub object: Option<u64>,
+    /// Which object it is; `None` until the segment exists.
+    pub object: Option<ObjectId>,
     /// When it was created, in nanoseconds since 1970.
     pub created: u64,
     /// The bytes that its creator asked for; 0 is unknown.
@@ -187,6 +190,11 @@ impl Record {
             created: UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos() as u64),
             size: options.size().get() as u64,
         }
+    }
+
+    /// Whether it stands for that object, as far as both tell.
+    pub fn is_about(&self, object: ObjectId) -> bool {
+        self.object.is_some_and(|ours| ours.matches(object))
     }
 }
 
@@ -270,9 +278,9 @@ impl Ledger {
     }
 
     /// Notes which object a record stands for, once it exists; `None` where it was to be another and is not made.
-    pub fn set_object(&self, id: SlotId, object: Option<u64>) {
+    pub fn set_object(&self, id: SlotId, object: Option<ObjectId>) {
         if let Some(slot) = self.slot(id) {
-            slot[OBJECT].store(stored(object), Release);
+            write_object(slot, object);
         }
     }
 
@@ -367,24 +375,23 @@ impl Ledger {
         })
     }
 
-    /// Counts an attachment by this process. A slot's word holds the low half of the object's id and the count, so
-    /// that a slot that changed hands starts anew.
-    pub(crate) fn hold(&self, id: SlotId, object: u64) {
+    /// Counts an attachment by this process. A slot's word holds half a word of the object's id and the count, so that a slot that changed hands starts anew.
+    pub(crate) fn hold(&self, id: SlotId, object: ObjectId) {
         let level = level_of(id);
         let words = || (0..FIRST_LEVEL << level).map(|_| AtomicU64::new(0)).collect();
         let word = &self.held[level as usize].get_or_init(words)[(id.0 - first(level)) as usize];
         let _ = word.fetch_update(Relaxed, Relaxed, |count| {
-            let same = count >> 32 == object & HALF;
-            Some(if same { count + 1 } else { (object & HALF) << 32 | 1 })
+            let same = count >> 32 == half(object);
+            Some(if same { count + 1 } else { half(object) << 32 | 1 })
         });
     }
 
     /// Takes an attachment of this process off the count; tells whether it has others. Safe in a signal handler.
-    pub(crate) fn let_go(&self, id: SlotId, object: u64) -> bool {
+    pub(crate) fn let_go(&self, id: SlotId, object: ObjectId) -> bool {
         let level = level_of(id);
         let Some(words) = self.held[level as usize].get() else { return false };
         let word = &words[(id.0 - first(level)) as usize];
-        let taken_off = |count: u64| (count >> 32 == object & HALF && count & HALF != 0).then(|| count - 1);
+        let taken_off = |count: u64| (count >> 32 == half(object) && count & HALF != 0).then(|| count - 1);
         word.fetch_update(Relaxed, Relaxed, taken_off).is_ok_and(|count| count & HALF > 1)
     }
 
@@ -435,8 +442,15 @@ impl Ledger {
     fn reserve(&self, level: usize) -> Result<&MmapRaw, OsError> {
         let start = first(level as u32) as usize * SLOT_BYTES;
         let len = (FIRST_LEVEL as usize * SLOT_BYTES) << level;
-        let advice = "The ledger of this user's segments needs room in the file system of its folder.";
-        let failed = |call, errno: i32| OsError::new(call, errno).advise(advice);
+        let failed = |call, errno: i32| {
+            OsError::new(call, errno).advise(match errno {
+                libc::EDQUOT => {
+                    "The ledger of this user's segments needs room in the file system of its folder, and this \
+                     user's quota there is used up: free some, or have it raised."
+                }
+                _ => "The ledger of this user's segments needs room in the file system of its folder.",
+            })
+        };
         let end = (start + len) as u64;
         if self.size() < end && is_beyond_file_limit(end) {
             let advice = format!("The ledger of this user's segments takes {end} bytes (`ulimit -f`).");
@@ -484,6 +498,11 @@ impl Ledger {
 
 const HALF: u64 = u32::MAX as u64;
 
+/// Half a word that tells apart the objects that have one slot in turn.
+const fn half(object: ObjectId) -> u64 {
+    (object.number ^ object.born) & HALF
+}
+
 const fn level_of(id: SlotId) -> u32 {
     (id.0 / FIRST_LEVEL + 1).ilog2()
 }
@@ -493,9 +512,16 @@ const fn first(level: u32) -> u32 {
     FIRST_LEVEL * ((1 << level) - 1)
 }
 
-/// 0 is none.
-fn stored(object: Option<u64>) -> u64 {
-    object.map_or(0, |object| object + 1)
+/// The number is stored plus one: 0 is none.
+fn write_object(slot: &Slot, object: Option<ObjectId>) {
+    slot[BORN].store(object.map_or(0, |object| object.born), Relaxed);
+    slot[OBJECT].store(object.map_or(0, |object| object.number + 1), Release);
+}
+
+fn read_object(slot: &Slot, created: u64) -> Option<ObjectId> {
+    let number = slot[OBJECT].load(Acquire).checked_sub(1)?;
+    let born = if slot[BORN_OF].load(Relaxed) == created { slot[BORN].load(Relaxed) } else { 0 };
+    Some(ObjectId { number, born })
 }
 
 fn write(slot: &Slot, record: &Record) {
@@ -503,8 +529,9 @@ fn write(slot: &Slot, record: &Record) {
     slot[KIND].store(record.name.backend() as u64 | flags | u64::from(record.pid) << 32, Relaxed);
     slot[PID_NAMESPACE].store(record.pid_namespace, Relaxed);
     slot[NAMESPACE].store(record.namespace, Relaxed);
-    slot[OBJECT].store(stored(record.object), Relaxed);
     slot[CREATED].store(record.created, Relaxed);
+    slot[BORN_OF].store(record.created, Relaxed);
+    write_object(slot, record.object);
     slot[SIZE].store(record.size, Relaxed);
     match &record.name {
         RecordName::Key(key) => slot[KEY].store(u64::from(*key), Relaxed),
@@ -534,6 +561,7 @@ fn read(slot: &Slot, shared: bool) -> Option<Record> {
         }
         _ => return None,
     };
+    let created = slot[CREATED].load(Relaxed);
     Some(Record {
         name,
         shared,
@@ -542,8 +570,8 @@ fn read(slot: &Slot, shared: bool) -> Option<Record> {
         pid: (kind >> 32) as u32,
         pid_namespace: slot[PID_NAMESPACE].load(Relaxed),
         namespace: slot[NAMESPACE].load(Relaxed),
-        object: slot[OBJECT].load(Acquire).checked_sub(1),
-        created: slot[CREATED].load(Relaxed),
+        object: read_object(slot, created),
+        created,
         size: slot[SIZE].load(Relaxed),
     })
 }
@@ -575,11 +603,29 @@ mod tests {
         for name in [RecordName::Key(42), RecordName::from_bare(&"n".repeat(255)).unwrap()] {
             let id = ledger.insert(&record(name)).unwrap();
             assert_eq!(ledger.find(&name), Some((id, record(name))));
-            ledger.set_object(id, Some(0));
-            assert_eq!(ledger.get(id).unwrap().object, Some(0));
+            for object in [0.into(), ObjectId { number: 5, born: 6 }] {
+                ledger.set_object(id, Some(object));
+                assert_eq!(ledger.get(id).unwrap().object, Some(object));
+            }
             ledger.erase(id);
             assert_eq!(ledger.find(&name), None);
         }
+    }
+
+    /// In the words that earlier versions know, and without those that they do not.
+    #[test]
+    fn earlier_versions_understand_a_record_and_theirs_are_understood() {
+        let ledger = Ledger::open(file()).unwrap();
+        let name = RecordName::from_bare("name").unwrap();
+        let of = |object| Record { object: Some(object), ..record(name) };
+        let (ours, theirs) = (ObjectId { number: 5, born: 6 }, ObjectId { number: 7, born: 0 });
+        let id = ledger.insert(&of(ours)).unwrap();
+        let slot = ledger.slot(id).unwrap();
+        assert_eq!(slot[OBJECT].load(Relaxed), 6, "the inode, plus one");
+        // One of theirs in the same slot, whose other words stay as they were.
+        slot[OBJECT].store(8, Relaxed);
+        slot[CREATED].store(11, Relaxed);
+        assert_eq!(ledger.get(id), Some(Record { created: 11, ..of(theirs) }));
     }
 
     #[test]
@@ -675,13 +721,14 @@ mod tests {
     fn a_process_knows_how_often_it_holds_a_segment() {
         let ledger = Ledger::open(file()).unwrap();
         let slot = ledger.insert(&record(RecordName::Key(1))).unwrap();
-        ledger.hold(slot, 5);
-        ledger.hold(slot, 5);
-        assert!(ledger.let_go(slot, 5), "one is left");
-        ledger.hold(slot, 6);
-        assert!(!ledger.let_go(slot, 5), "the slot has another segment now");
-        assert!(!ledger.let_go(slot, 6), "none is left");
-        assert!(!ledger.let_go(slot, 6));
+        let (one, other) = (ObjectId { number: 5, born: 6 }, ObjectId { number: 5, born: 7 });
+        ledger.hold(slot, one);
+        ledger.hold(slot, one);
+        assert!(ledger.let_go(slot, one), "one is left");
+        ledger.hold(slot, other);
+        assert!(!ledger.let_go(slot, one), "the slot has another segment now");
+        assert!(!ledger.let_go(slot, other), "none is left");
+        assert!(!ledger.let_go(slot, other));
     }
 
     #[test]

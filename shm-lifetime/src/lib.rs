@@ -10,7 +10,8 @@
 //!
 //! [`Lifetime`] ties them together for one process and user, and holds the protocol that creates and leaves a
 //! segment; a backend adds the [`Kernel`]'s word on who holds it. Nothing is kept per holder: a holder that dies leaves nothing of its own behind.
-//! Where the kernel has no word (POSIX on macOS), holders leave a [`Presence`], which it takes away when they die.
+//! Where the kernel has no word (POSIX on macOS, and on overlayfs), holders leave a [`Presence`], which it takes away
+//! when they die.
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 compile_error!("shm-lifetime knows where its files lie and how to lock them on Linux and macOS only");
@@ -24,6 +25,7 @@ mod ledger;
 mod lifetime;
 mod lock;
 mod namespace;
+mod object_id;
 pub mod ofd_lock;
 mod presence;
 mod protocol;
@@ -31,7 +33,7 @@ mod range;
 mod reserve_file;
 mod room;
 
-pub use fault::{Check, lacks_unnamed_objects, skips, step};
+pub use fault::{Check, cannot_name_objects, lacks_unnamed_objects, skips, step};
 pub use file_limit::is_beyond_file_limit;
 pub use home::Home;
 pub use huge::ask_for_huge_pages;
@@ -39,6 +41,7 @@ pub use ledger::{BackendId, Ledger, Record, RecordName, SlotId};
 pub use lifetime::Lifetime;
 pub use lock::{LockFile, NameLock, Patience, within_a_second};
 pub use namespace::Namespaces;
+pub use object_id::ObjectId;
 pub use presence::Presence;
 pub use protocol::{Hold, Kernel, OUTLIVES};
 pub use range::AddressRange;

@@ -6,84 +6,122 @@
 //! other a while longer, and no more.
 //!
 //! Processes of the owner know from the ledger which segment it is that they hold, and share a byte for that one.
-//! Other users know its name only, and share a byte for whatever has it.
+//! Those who know its name only, as other users do, share a byte for whatever has it.
 
 use crate::{
-    LockFile,
+    Check, LockFile, Record,
     ofd_lock::{self, Kind},
+    skips,
 };
 use nix::errno::Errno;
 use shm_api::OsError;
-use std::os::fd::OwnedFd;
+use std::{
+    os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
+    sync::atomic::{AtomicI32, Ordering::Relaxed},
+};
 
 /// Where the bytes of the owner's processes begin: the names' end below.
 const OWNER: i64 = 1 << 32;
 
-/// Where the bytes of other users begin.
+/// Where the bytes of those begin who know a name only.
 const OTHERS: i64 = 2 << 32;
 
 /// The byte that the owner's processes share for a segment: FNV-1a, begun with the name's byte.
-fn byte_of_segment(byte: u32, object: u64) -> i64 {
+fn byte_of_segment(byte: u32, created: u64) -> i64 {
     let fnv = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
-    OWNER + i64::from(object.to_le_bytes().iter().fold(byte, fnv))
+    OWNER + i64::from(created.to_le_bytes().iter().fold(byte, fnv))
 }
 
-/// The byte that other users share for a name.
+/// The byte that they share for a name.
 fn byte_of_name(byte: u32) -> i64 {
     OTHERS + i64::from(byte)
+}
+
+/// The byte of an attachment's mark.
+fn byte_of(file: LockFile, byte: u32, created: Option<u64>) -> i64 {
+    match (file, created) {
+        (LockFile::Own | LockFile::Shared, Some(created)) => byte_of_segment(byte, created),
+        _ => byte_of_name(byte),
+    }
 }
 
 /// One attachment's mark; dropping it takes it away.
 #[derive(Debug)]
 pub struct Presence {
-    /// `None` where the lock file is not ours to open: the owner then does not see us.
-    file: Option<OwnedFd>,
-    byte: i64,
+    /// [`NO_FILE`] where the lock file is not ours to open (the owner then does not see us), and when the mark has ended.
+    file: AtomicI32,
+    /// Our mark's, and the one of those who know the name only.
+    bytes: [i64; 2],
 }
 
+const NO_FILE: RawFd = -1;
+
 impl Presence {
-    fn in_file(file: Option<OwnedFd>, byte: i64) -> Result<Self, OsError> {
+    fn in_file(file: Option<OwnedFd>, bytes: [i64; 2]) -> Result<Self, OsError> {
         if let Some(file) = &file {
-            ofd_lock::set(file, byte, 1, Kind::Read).map_err(|errno: Errno| {
+            ofd_lock::set(file, bytes[0], 1, Kind::Read).map_err(|errno: Errno| {
                 OsError::new("fcntl(F_OFD_SETLK)", errno as i32)
                     .advise("It was about the mark that this process holds the segment.")
             })?;
         }
-        Ok(Self { file, byte })
+        Ok(Self { file: AtomicI32::new(file.map_or(NO_FILE, IntoRawFd::into_raw_fd)), bytes })
     }
 
     /// Takes the mark away now. Safe in a signal handler.
+    ///
+    /// By closing our descriptor: fcntl(2), open file description locks "are only automatically released on the last
+    /// close", so a child of a fork, which has the memory as we had, keeps its mark.
     pub fn end(&self) {
-        if let Some(file) = &self.file {
-            // It cannot fail for a lock that we hold, and if it did, the drop would unlock it.
-            let _ = ofd_lock::set(file, self.byte, 1, Kind::Unlock);
+        match self.file.swap(NO_FILE, Relaxed) {
+            NO_FILE => {}
+            // SAFETY: it came from an `OwnedFd`, and whoever swapped it out is the only one who has it.
+            file => drop(unsafe { OwnedFd::from_raw_fd(file) }),
         }
     }
 
-    /// Whether another attachment with that mark is there, in this process or any other. What cannot be asked is a yes.
+    /// Whether another attachment with such a mark is there, in this process or any other. What cannot be asked is a yes.
+    /// Not while another thread ends it.
     pub fn has_company(&self) -> bool {
-        self.file.as_ref().is_none_or(|file| ofd_lock::is_locked(file, self.byte).unwrap_or(true))
+        match self.file.load(Relaxed) {
+            NO_FILE => true,
+            file => {
+                // SAFETY: it is open until the mark ends, which is not now.
+                let file = unsafe { BorrowedFd::borrow_raw(file) };
+                self.bytes.iter().any(|byte| ofd_lock::is_locked(file, *byte).unwrap_or(true))
+            }
+        }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
 impl crate::Lifetime {
-    /// Marks an attachment of a segment, under its name's lock. `object` is what the ledger knows it by, or is about to.
+    /// Marks an attachment of a segment, under its name's lock. `created` is when the ledger says that it was created, or
+    /// is about to; `None` where it is not on record.
     ///
     /// # Errors
     ///
     /// Where no more files can be opened.
-    pub fn mark_presence(&self, file: LockFile, byte: u32, object: u64) -> Result<Presence, OsError> {
-        let byte = match file {
-            LockFile::Own | LockFile::Shared => byte_of_segment(byte, object),
-            LockFile::OfUser { .. } => byte_of_name(byte),
-        };
-        Presence::in_file(self.reopen_lock_file(file)?, byte)
+    pub fn mark_presence(
+        &self,
+        file: LockFile,
+        byte: u32,
+        created: Option<u64>,
+    ) -> Result<Presence, OsError> {
+        let bytes = [byte_of(file, byte, created), byte_of_name(byte)];
+        Presence::in_file(self.reopen_lock_file(file)?, bytes)
     }
 
     /// Whether anybody holds a segment of this user's, by the marks. Safe in a signal handler.
-    pub fn is_anyone_present(&self, shared: bool, byte: u32, object: u64) -> bool {
-        let is_marked = |byte| ofd_lock::is_locked(self.own_lock_file(shared), byte).unwrap_or(true);
-        is_marked(byte_of_segment(byte, object)) || is_marked(byte_of_name(byte))
+    pub fn is_anyone_present(&self, record: &Record) -> bool {
+        let byte = record.name.lock_byte();
+        let is_marked = |byte| ofd_lock::is_locked(self.own_lock_file(record.shared), byte).unwrap_or(true);
+        !skips(Check::Marks)
+            && (is_marked(byte_of_segment(byte, record.created)) || is_marked(byte_of_name(byte)))
     }
 }
 
@@ -97,21 +135,28 @@ mod tests {
         let path = std::env::temp_dir().join(format!("shm-presence-{}", std::process::id()));
         let open =
             || File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
-        let mark = |object| Presence::in_file(Some(open().into()), byte_of_segment(7, object)).unwrap();
+        let mark = |created| {
+            let bytes = [byte_of(LockFile::Own, 7, created), byte_of_name(7)];
+            Presence::in_file(Some(open().into()), bytes).unwrap()
+        };
         let asking = open();
         let is_locked = |byte| ofd_lock::is_locked(&asking, byte).unwrap();
-        let anyone = |object| is_locked(byte_of_segment(7, object));
+        let anyone = |created| is_locked(byte_of_segment(7, created));
 
-        let (one, other) = (mark(1), mark(1));
+        let (one, other) = (mark(Some(1)), mark(Some(1)));
         assert!(anyone(1) && one.has_company() && other.has_company());
         assert!(!anyone(2), "that is another segment's, of the same name");
         assert!(!is_locked(7) && !is_locked(byte_of_name(7)), "it is not the lock of the name");
         other.end();
         assert!(anyone(1) && !one.has_company());
-        let copy = one.file.as_ref().unwrap().try_clone().unwrap();
-        drop(one);
+        let of_the_name = mark(None);
+        assert!(is_locked(byte_of_name(7)) && one.has_company() && of_the_name.file.load(Relaxed) >= 0);
+        drop(of_the_name);
+        // SAFETY: it is open until the mark ends.
+        let copy = unsafe { BorrowedFd::borrow_raw(one.file.load(Relaxed)) }.try_clone_to_owned().unwrap();
+        one.end();
         assert!(anyone(1), "a fork's child has it on");
-        drop(copy);
+        drop((one, copy));
         assert!(!anyone(1));
         fs::remove_file(path).unwrap();
     }

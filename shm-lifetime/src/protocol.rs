@@ -1,7 +1,8 @@
 //! The protocol that both backends follow; the kernel's word is theirs to give.
 
 use crate::{
-    BackendId, Check, Ledger, Lifetime, LockFile, NameLock, Patience, Record, RecordName, SlotId, skips, step,
+    BackendId, Check, Ledger, Lifetime, LockFile, NameLock, ObjectId, Patience, Record, RecordName, SlotId,
+    skips, step,
 };
 use shm_api::{Detached, OsError};
 use std::{num::NonZeroUsize, sync::Arc};
@@ -102,7 +103,7 @@ impl Lifetime {
     pub fn record<T, E: From<OsError>>(
         &self,
         record: &Record,
-        create: impl FnOnce(Option<SlotId>) -> Result<(T, u64), E>,
+        create: impl FnOnce(Option<SlotId>) -> Result<(T, ObjectId), E>,
     ) -> Result<(SlotId, T), E> {
         let ledger = self.ledger()?;
         if skips(Check::RecordFirst) {
@@ -128,9 +129,9 @@ impl Lifetime {
     }
 
     /// Erases the record of a segment that was just destroyed by request, under its name's lock.
-    pub fn forget(&self, name: &RecordName, object: u64) {
+    pub fn forget(&self, name: &RecordName, object: ObjectId) {
         if let Some(ledger) = self.existing_ledger()
-            && let Some((slot, _)) = ledger.find(name).filter(|(_, record)| record.object == Some(object))
+            && let Some((slot, _)) = ledger.find(name).filter(|(_, record)| record.is_about(object))
         {
             ledger.erase(slot);
         }
@@ -153,8 +154,8 @@ pub struct Hold {
     file: LockFile,
     /// The name's lock byte.
     byte: u32,
-    /// The System V id or the POSIX inode.
-    pub object: u64,
+    /// Which object it is.
+    pub object: ObjectId,
     /// This process created it.
     pub created_here: bool,
 }
@@ -166,7 +167,7 @@ impl Hold {
         slot: Option<SlotId>,
         file: LockFile,
         name: &RecordName,
-        object: u64,
+        object: ObjectId,
         created_here: bool,
     ) -> Self {
         if let (Some(slot), Some(ledger)) = (slot, lifetime.existing_ledger()) {
@@ -197,7 +198,7 @@ impl Hold {
         // A lock we did not get, or memory that would not go: the record stays, and a sweep looks again.
         let (Ok(_lock), true) = (lock, released) else { return OUTLIVES };
         let Some(ledger) = ledger else { return look() };
-        match ledger.get(slot).filter(|record| record.object == Some(self.object)) {
+        match ledger.get(slot).filter(|record| record.is_about(self.object)) {
             // This process asks when it leaves there.
             Some(_) if held_elsewhere && !K::COUNTS && !skips(Check::RecordStays) => OUTLIVES,
             Some(record) => {
@@ -222,7 +223,7 @@ impl Hold {
     pub fn recorded(&self, name: &RecordName) -> Option<Record> {
         let ledger = self.lifetime.existing_ledger()?;
         let own = self.slot.and_then(|slot| ledger.get(slot));
-        own.filter(|record| record.name == *name && record.object == Some(self.object))
+        own.filter(|record| record.name == *name && record.is_about(self.object))
             .or_else(|| self.lifetime.recorded(name).map(|(_, record)| record))
     }
 

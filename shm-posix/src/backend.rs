@@ -2,7 +2,7 @@
 
 use crate::{
     PosixSegment,
-    kernel::{Holding, PosixKernel, destroy_unheld, is_orphan},
+    kernel::{Holding, PosixKernel, destroy_unheld, is_orphan, namespace},
     list, mapping, name, object,
 };
 use nix::{errno::Errno, fcntl::OFlag};
@@ -10,7 +10,10 @@ use shm_api::{
     Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld,
     Detached, Key, List, Mode, OsError, SegmentInfo, State, Sweep,
 };
-use shm_lifetime::{AddressRange, Hold, Lifetime, Patience, Record, RecordName, SlotId, check_room, step};
+use shm_lifetime::{
+    AddressRange, Hold, Lifetime, ObjectId, Patience, Record, RecordName, SlotId, check_room,
+    orphans_may_hold, step,
+};
 use std::{
     ffi::CStr,
     io,
@@ -59,7 +62,7 @@ unsafe impl Backend for Posix {
         match create(&lifetime, key, &name, options) {
             // Orphans may hold what is missing.
             Err(CreateError::Os(error))
-                if error.errno() == libc::ENOSPC && lifetime.sweep::<PosixKernel>() > 0 =>
+                if orphans_may_hold(error.errno()) && lifetime.sweep::<PosixKernel>() > 0 =>
             {
                 create(&lifetime, key, &name, options)
             }
@@ -194,10 +197,11 @@ fn create(
 
     let Some(_lock) = lock()? else { return Err(taken()) };
     let file = lifetime.lock_file(lifetime.uid(), shared);
-    let namespace = object::namespace(lifetime, unnamed.as_ref().map(|made| &made.stat));
+    let namespace = namespace(lifetime, unnamed.as_ref().map(|made| &made.stat));
     let mut record = Record::of_this_process(*name, lifetime, options, namespace);
     record.object = unnamed.as_ref().map(|made| made.stat.identity_when_made(&record));
-    let holding = Holding::begin(lifetime, file, name, record.created).map_err(|error| error.on(key))?;
+    let holding = Holding::begin(lifetime, file, name, namespace, Some(record.created))
+        .map_err(|error| error.on(key))?;
     let (slot, made) = lifetime.record(&record, |slot| {
         let failed = |error: object::Failed| match error.errno {
             Errno::EEXIST => taken(),
@@ -229,7 +233,7 @@ fn create(
 }
 
 /// Notes which object a record stands for as soon as it has its name: whoever dies then leaves it to a sweep.
-fn note(lifetime: &Lifetime, slot: Option<SlotId>, object: Option<u64>) {
+fn note(lifetime: &Lifetime, slot: Option<SlotId>, object: Option<ObjectId>) {
     if let (Some(slot), Some(ledger)) = (slot, lifetime.existing_ledger()) {
         ledger.set_object(slot, object);
     }
@@ -270,12 +274,13 @@ fn attach_once(
         return Ok(None);
     }
     let record = recorded.as_ref().map(|(_, record)| record);
+    let is_ours = record.is_some_and(|record| stat.is_of(lifetime.uid(), record));
     let object = stat.identity(lifetime.uid(), || record.copied());
     let size = usize::try_from(stat.exact_size(lifetime.uid(), record)).ok().and_then(NonZeroUsize::new);
     // As we have the lock, what is on record was left by one who died in its create, where it has no size or is not
     // what has the name.
     if let (Some((slot, record)), Some(ledger)) = (&recorded, lifetime.existing_ledger())
-        && (size.is_none() || record.object != Some(object))
+        && (size.is_none() || !is_ours)
         && !matches!(lifetime.settle::<PosixKernel>(ledger, *slot, record), Detached::Outlives(_))
     {
         return Ok(None);
@@ -285,8 +290,10 @@ fn attach_once(
             .advise("It has no size yet: its creator is not done, so try again.")
             .into());
     };
-    let slot = recorded.filter(|(_, record)| record.object == Some(object)).map(|(slot, _)| slot);
-    let holding = Holding::begin(lifetime, file, name, object).map_err(|error| error.on(key))?;
+    let ours = recorded.filter(|_| is_ours);
+    let (slot, created) = ours.map(|(slot, record)| (slot, record.created)).unzip();
+    let namespace = namespace(lifetime, Some(&stat));
+    let holding = Holding::begin(lifetime, file, name, namespace, created).map_err(|error| error.on(key))?;
     step();
     let start = mapping::map(&file_of_object, size, access).map_err(|error| map_failed(&error, key))?;
     let hold = Hold::new(lifetime, slot, file, name, object, false);
@@ -327,9 +334,7 @@ pub(crate) fn describe(key: &Key) -> Result<Option<SegmentInfo>, Errno> {
     let size = stat.exact_size(uid, record.as_ref()) as u64;
     let mut info = SegmentInfo::new(key.clone(), size, mode, stat.uid(), stat.gid());
     info.created = stat.changed();
-    let object = stat.identity(uid, || record);
-    if let (Some(lifetime), Some(record)) = (lifetime, record.filter(|record| record.object == Some(object)))
-    {
+    if let (Some(lifetime), Some(record)) = (lifetime, record.filter(|record| stat.is_of(uid, record))) {
         info.creator = Some(record.pid);
         info.created = UNIX_EPOCH.checked_add(Duration::from_nanos(record.created));
         info.state = state(&lifetime, &name, &record);

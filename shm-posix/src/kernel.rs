@@ -1,4 +1,7 @@
 //! The kernel's word on a recorded object.
+//!
+//! Linux gives it by a lease, see `lease`. On macOS, and on file systems whose leases are worth nothing, holders leave
+//! marks, see `presence`.
 
 use crate::object;
 use nix::errno::Errno;
@@ -6,15 +9,20 @@ use shm_api::Detached;
 use shm_lifetime::{Hold, OUTLIVES, RecordName, step};
 use std::ffi::CStr;
 
+mod presence;
+
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
+        mod lease;
         mod linux;
-        pub(crate) use linux::{Holding, PosixKernel, destroy_unheld, is_orphan};
+        use linux as system;
     } else {
         mod macos;
-        pub(crate) use macos::{Holding, PosixKernel, destroy_unheld, is_orphan};
+        use macos as system;
     }
 }
+
+pub(crate) use system::{Holding, PosixKernel, destroy_unheld, is_orphan, namespace};
 
 /// Removes the name of an object that nobody holds, while nobody can take hold of it.
 fn destroy(name: &CStr) -> Detached {

@@ -17,8 +17,8 @@ cfg_if::cfg_if! {
 }
 
 pub(crate) use system::{
-    LONGEST_NAME, RESERVE, Stat, advise_to_make, check_free, look_up, make_named, make_unnamed, namespace,
-    open, publish, reserve, unlink,
+    LONGEST_NAME, RESERVE, Stat, advise_to_make, check_free, look_up, make_named, make_unnamed, open,
+    publish, reserve, unlink,
 };
 
 /// A call that failed while an object was made.

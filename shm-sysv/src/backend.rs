@@ -138,7 +138,7 @@ fn destroy(
     match remove(found) {
         Ok(Detached::Destroyed) => {
             step();
-            lifetime.forget(&name, found.0 as u64);
+            lifetime.forget(&name, found.into());
             Ok(Detached::Destroyed)
         }
         Ok(Detached::Gone) | Err(Errno::EINVAL | Errno::EIDRM) => Err(not_found()),
@@ -177,10 +177,10 @@ fn create(
             let _ = sys::remove(found);
             attach_failed(errno, key)
         })?;
-        Ok::<_, CreateError>(((found, attachment), found.0 as u64))
+        Ok::<_, CreateError>(((found, attachment), found.into()))
     })?;
     let file = lifetime.lock_file(lifetime.uid(), mode.is_shared());
-    let hold = Hold::new(lifetime, Some(slot), file, &name, found.0 as u64, true);
+    let hold = Hold::new(lifetime, Some(slot), file, &name, found.into(), true);
     drop(lock); // taking pages may be slow
     if options.wants_huge_pages() {
         // SAFETY: it was just attached with that size.
@@ -218,7 +218,7 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
         Err(errno) => return unknown(errno, key),
     };
     let slot = match recorded {
-        Some((slot, record)) if record.object == Some(found.0 as u64) => {
+        Some((slot, record)) if record.object == Some(found.into()) => {
             // That mode under the name's lock: whoever set it to ask the kernel has died of something.
             if stat.mode() == sys::GUARD && record.mode != sys::GUARD {
                 let ledger = lifetime.ledger().map_err(|error| error.on(key))?;
@@ -232,7 +232,7 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
         Some((slot, record)) if record.object.is_none() && is_ours(record.pid_namespace, lifetime) => {
             match stat.creator() == record.pid {
                 true => {
-                    lifetime.ledger().map_err(|error| error.on(key))?.set_object(slot, Some(found.0 as u64))
+                    lifetime.ledger().map_err(|error| error.on(key))?.set_object(slot, Some(found.into()))
                 }
                 false => lifetime.ledger().map_err(|error| error.on(key))?.erase(slot),
             }
@@ -247,7 +247,7 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
         Err(Errno::EIDRM | Errno::EINVAL) => return Ok(None),
         Err(errno) => return Err(attach_failed(errno, key).into()),
     };
-    let hold = Hold::new(lifetime, slot, file, &name, found.0 as u64, false);
+    let hold = Hold::new(lifetime, slot, file, &name, found.into(), false);
     Ok(Some(SysVSegment {
         key: key.clone(),
         id,
@@ -289,7 +289,7 @@ pub(crate) fn describe(key: NonZeroU32, found: sys::Id, stat: &sys::Stat) -> Seg
         u64::try_from(stat.changed()).ok().and_then(|s| UNIX_EPOCH.checked_add(Duration::from_secs(s)));
     let recorded =
         Lifetime::current().ok().and_then(|lifetime| lifetime.recorded(&RecordName::Key(key.get())));
-    if let Some((_, record)) = recorded.filter(|(_, record)| record.object == Some(found.0 as u64)) {
+    if let Some((_, record)) = recorded.filter(|(_, record)| record.object == Some(found.into())) {
         info.created = created(&record);
         info.state = match stat.holders() {
             _ if record.persist => State::Persistent,

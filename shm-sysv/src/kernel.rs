@@ -82,7 +82,7 @@ fn identify(record: &Record, pid_namespace: u64) -> Identity {
     let RecordName::Key(key) = record.name else { return Identity::Unknown };
     let Some(key) = NonZeroU32::new(key) else { return Identity::Gone };
     let id = match record.object {
-        Some(id) => Id(id as i32),
+        Some(id) => Id(id.number as i32),
         // The creator died between shmget and noting the id. What has the key now is its segment if its process
         // made it, and a pid means something only in its own namespace.
         None => match sys::find(key) {
@@ -183,7 +183,7 @@ mod tests {
         let record = |size| {
             let mut record =
                 Record::of_this_process(RecordName::Key(key.get()), &lifetime, &options(size), ipc);
-            record.object = Some(id.0 as u64);
+            record.object = Some(id.into());
             record
         };
         let of_another_size = SysVKernel::settle(&lifetime, &record(101));

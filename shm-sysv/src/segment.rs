@@ -36,7 +36,7 @@ unsafe impl Sync for SysVSegment {}
 
 impl SysVSegment {
     fn object(&self) -> Id {
-        Id(self.hold.object as i32)
+        Id(self.hold.object.number as i32)
     }
 
     fn leave(&self, patience: Patience, release: impl FnOnce() -> bool) -> Detached {

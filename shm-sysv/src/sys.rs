@@ -22,6 +22,12 @@ pub(crate) use system::{GUARD, stat};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id(pub(crate) c_int);
 
+impl From<Id> for shm_lifetime::ObjectId {
+    fn from(Id(id): Id) -> Self {
+        (id as u64).into()
+    }
+}
+
 /// What the kernel tells of a segment.
 #[derive(Clone, Copy)]
 pub(crate) struct Stat(libc::shmid_ds);

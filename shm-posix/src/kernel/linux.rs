@@ -1,17 +1,15 @@
-//! A lease.
-//!
-//! POSIX counts nobody, but Linux grants a write lease only while nobody else has the file open or mapped:
-//! fcntl(2), F_SETLEASE: "A write lease may be placed on a file only if there are no other open file
-//! descriptors for the file." A mapping counts as one, and foreign holders count like ours.
+//! The lease, and where that is not to be trusted, marks as well.
 
-use super::destroy;
-use crate::object;
+use super::{destroy, lease, presence};
+use crate::object::{self, Stat};
 use nix::{errno::Errno, fcntl::OFlag};
 use shm_api::{Detached, OsError};
-use shm_lifetime::{BackendId, Check, Kernel, Lifetime, LockFile, OUTLIVES, Record, RecordName, skips};
+use shm_lifetime::{
+    BackendId, Check, Kernel, Lifetime, LockFile, OUTLIVES, ObjectId, Presence, Record, RecordName, skips,
+};
 use std::{
     ffi::CStr,
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::OwnedFd,
     thread,
     time::{Duration, Instant},
 };
@@ -26,8 +24,8 @@ impl Kernel for PosixKernel {
 
     fn settle(lifetime: &Lifetime, record: &Record) -> Detached {
         let name = record.name.as_c_str();
-        let file = match find(lifetime, record, name) {
-            Found::It(file) => file,
+        let (file, stat) = match find(lifetime, record, name) {
+            Found::It(file, stat) => (file, stat),
             Found::Gone => return Detached::Gone,
             Found::Unknown => return OUTLIVES,
         };
@@ -36,7 +34,7 @@ impl Kernel for PosixKernel {
         }
         // Held, here, is not settled: a child between fork and exec holds it too, so every sweep asks again.
         // Any other answer than yes is a no.
-        if !skips(Check::Holders) && is_ours_alone(&file) != Ok(true) {
+        if !skips(Check::Holders) && is_unheld(lifetime, &file, &stat, Some(record)) != Ok(true) {
             return OUTLIVES;
         }
         // Nobody can open it while the lease is held.
@@ -44,106 +42,126 @@ impl Kernel for PosixKernel {
     }
 }
 
+/// Where the numbers of our objects mean something: the device of their folder. `made` is one of them.
+pub(crate) fn namespace(_lifetime: &Lifetime, made: Option<&Stat>) -> u64 {
+    match made.map(Stat::device) {
+        Some(device) if lease::is_trusted_on(device) => device,
+        // On overlayfs files may have another device than their folder.
+        _ => nix::sys::stat::stat(object::FOLDER).map_or(UNKNOWN, |stat| stat.st_dev),
+    }
+}
+
+const UNKNOWN: u64 = 0;
+
 enum Found {
-    It(OwnedFd),
+    It(OwnedFd, Stat),
     Gone,
     Unknown,
 }
 
 /// Opens the object that a record stands for, and no other of the same name.
 fn find(lifetime: &Lifetime, record: &Record, name: &CStr) -> Found {
+    let is_here = || record.namespace != UNKNOWN && namespace(lifetime, None) == record.namespace;
     let (file, stat) = match open_anyhow(name) {
         Ok(opened) => opened,
         // Nothing there says nothing where another mount lies on this path.
-        Err(Errno::ENOENT) => {
-            let here = object::namespace(lifetime, None);
-            return if here != 0 && here == record.namespace { Found::Gone } else { Found::Unknown };
-        }
+        Err(Errno::ENOENT) => return if is_here() { Found::Gone } else { Found::Unknown },
         Err(Errno::EPERM) => return Found::Gone, // a folder or a device stands in its place
         Err(_) => return Found::Unknown,
     };
-    if record.namespace != stat.device() {
+    if record.namespace != stat.device() && !is_here() {
         return Found::Unknown; // another mount on this path: our object may still be there, out of sight
     }
-    match record.object {
-        Some(inode) if inode == stat.inode() && !stat.is_unlinked() => Found::It(file),
-        Some(_) => Found::Gone,
-        // Its creator died between shm_open and noting the inode: only an empty object can be that one.
-        None if stat.size() == 0 && stat.uid() == nix::unistd::geteuid().as_raw() => Found::It(file),
-        None => Found::Gone,
+    // Its creator died between shm_open and noting which object it is: only an empty object can be that one.
+    let is_just_begun =
+        || record.object.is_none() && stat.size() == 0 && stat.uid() == nix::unistd::geteuid().as_raw();
+    if !stat.is_unlinked() && (stat.is_of(lifetime.uid(), record) || is_just_begun()) {
+        Found::It(file, stat)
+    } else {
+        Found::Gone
     }
 }
 
 /// Opens an object of ours, whatever of reading and writing its mode lets us do.
-fn open_anyhow(name: &CStr) -> Result<(OwnedFd, object::Stat), Errno> {
+fn open_anyhow(name: &CStr) -> Result<(OwnedFd, Stat), Errno> {
     match object::open(name, OFlag::O_RDWR) {
         Err(Errno::EACCES) => object::open(name, OFlag::O_RDONLY),
         opened => opened,
     }
 }
 
-/// Whether this fresh descriptor is the only thing that refers to the file. The lease goes with it. An error where the
-/// file is another user's.
-fn is_ours_alone(file: &OwnedFd) -> Result<bool, Errno> {
-    /// fcntl.h; the libc crate has it for few targets.
-    const F_SETSIG: libc::c_int = 10;
-    // Who opens the file meanwhile waits for us, and the kernel tells us so: by SIGIO, which would end the
-    // process, so SIGURG, which is ignored.
-    // SAFETY: F_SETSIG takes an integer.
-    Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) })?;
-    // SAFETY: F_SETLEASE takes an integer.
-    match Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) }) {
-        Err(Errno::EAGAIN) => Ok(false),
-        answer => answer.map(|_| true),
-    }
+/// Whether nobody holds an object, asked through a fresh descriptor, under its name's lock. Where its mount's leases are
+/// not to be trusted, only of one on record can that be known. An error where the file is another user's.
+fn is_unheld(
+    lifetime: &Lifetime,
+    file: &OwnedFd,
+    stat: &Stat,
+    record: Option<&Record>,
+) -> Result<bool, Errno> {
+    let is_unmarked = || record.is_some_and(|record| !lifetime.is_anyone_present(record));
+    Ok(lease::is_granted(file)? && (lease::is_trusted_on(stat.device()) || is_unmarked()))
 }
 
 /// Removes the name of an object if nobody holds it, whoever made it, under the name's lock.
-pub(crate) fn destroy_unheld(_lifetime: &Lifetime, name: &RecordName) -> Result<Detached, Errno> {
-    let name = name.as_c_str();
-    let (file, _) = open_anyhow(name)?;
-    Ok(if is_ours_alone(&file)? { destroy(name) } else { OUTLIVES })
+pub(crate) fn destroy_unheld(lifetime: &Lifetime, name: &RecordName) -> Result<Detached, Errno> {
+    let (file, stat) = open_anyhow(name.as_c_str())?;
+    lease::try_on(stat.device());
+    let recorded = lifetime.recorded(name).map(|(_, record)| record);
+    let record = recorded.filter(|record| stat.is_of(lifetime.uid(), record));
+    let unheld = is_unheld(lifetime, &file, &stat, record.as_ref())?;
+    Ok(if unheld { destroy(name.as_c_str()) } else { OUTLIVES })
 }
 
 /// Whether nobody holds the object of a record, under its name's lock.
-pub(crate) fn is_orphan(_lifetime: &Lifetime, record: &Record) -> bool {
-    match open_anyhow(record.name.as_c_str()) {
-        Ok((file, stat)) => record.object == Some(stat.inode()) && is_ours_alone(&file) == Ok(true),
-        Err(_) => false,
-    }
+pub(crate) fn is_orphan(lifetime: &Lifetime, record: &Record) -> bool {
+    open_anyhow(record.name.as_c_str()).is_ok_and(|(file, stat)| {
+        stat.is_of(lifetime.uid(), record) && is_unheld(lifetime, &file, &stat, Some(record)) == Ok(true)
+    })
 }
 
-/// What a holder leaves for others to see: its mapping, which the kernel sees.
+/// What a holder leaves for others to see: its mapping, which the kernel sees, or a mark.
 #[derive(Debug)]
-pub(crate) struct Holding(());
+pub(crate) struct Holding(Option<Presence>);
 
 impl Holding {
-    pub(crate) const fn begin(
-        _lifetime: &Lifetime,
-        _file: LockFile,
-        _name: &RecordName,
-        _object: u64,
+    pub(crate) fn begin(
+        lifetime: &Lifetime,
+        file: LockFile,
+        name: &RecordName,
+        namespace: u64,
+        created: Option<u64>,
     ) -> Result<Self, OsError> {
-        Ok(Self(()))
+        if lease::try_on(namespace) {
+            return Ok(Self(None));
+        }
+        lifetime.mark_presence(file, name.lock_byte(), created).map(|mark| Self(Some(mark)))
     }
 
-    /// The mapping is gone.
-    pub(crate) const fn end(&self) {}
+    /// The mapping is gone, and the kernel's word is about to be asked.
+    pub(crate) fn end(&self) {
+        if let Some(mark) = &self.0 {
+            mark.end();
+        }
+    }
 
-    /// Lets go with `release`, then waits until nobody else has the object open or mapped: a lease would count our
-    /// own mapping. The descriptor, opened before, keeps the others from being the last, until it is dropped.
+    /// Lets go with `release` and waits until nobody else holds the object. A mark waits first. Of a mapping, a lease would
+    /// count our own; a descriptor, opened before, then keeps the others from being the last, until it is dropped.
     pub(crate) fn let_go_and_wait(
         &self,
         name: &CStr,
-        object: u64,
+        object: ObjectId,
         patience: Duration,
         release: impl FnOnce() -> bool,
     ) -> (bool, Option<OwnedFd>) {
         let deadline = Instant::now() + patience;
+        if let Some(mark) = &self.0 {
+            presence::wait_for_others(mark, deadline);
+            return (release(), None);
+        }
         let opened = open_anyhow(name);
         let released = release();
         let Ok((file, stat)) = opened else { return (released, None) };
-        while stat.inode() == object && is_ours_alone(&file) != Ok(true) && Instant::now() < deadline {
+        while stat.id() == object && lease::is_granted(&file) != Ok(true) && Instant::now() < deadline {
             thread::sleep(Duration::from_micros(200));
         }
         (released, Some(file))

@@ -1,19 +1,14 @@
-//! Marks of our own.
-//!
-//! The kernel counts nobody and has no leases, so each attachment leaves a [`Presence`], and an object goes with the
-//! last of them. What the kernel still does: it takes the marks of those who die. A program that knows nothing of this
-//! library leaves no mark, so it does not keep an object's name; its memory it keeps.
+//! Marks alone: the kernel counts nobody and has no leases.
 
-use super::destroy;
-use crate::object;
+use super::{destroy, presence};
+use crate::object::{self, Stat};
 use nix::errno::Errno;
 use shm_api::{Detached, OsError};
 use shm_lifetime::{
-    BackendId, Check, Kernel, Lifetime, LockFile, OUTLIVES, Presence, Record, RecordName, skips,
+    BackendId, Check, Kernel, Lifetime, LockFile, OUTLIVES, ObjectId, Presence, Record, RecordName, skips,
 };
 use std::{
     ffi::CStr,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -44,9 +39,14 @@ impl Kernel for PosixKernel {
     }
 }
 
+/// Where our objects are known by their records: the boot, which no object outlives.
+pub(crate) const fn namespace(lifetime: &Lifetime, _made: Option<&Stat>) -> u64 {
+    lifetime.namespaces().ipc
+}
+
 /// Whether nobody holds the object of a record, under its name's lock.
 pub(crate) fn is_orphan(lifetime: &Lifetime, record: &Record) -> bool {
-    !lifetime.is_anyone_present(record.shared, record.name.lock_byte(), record.created)
+    !lifetime.is_anyone_present(record)
 }
 
 /// Removes the name of an object of ours if nobody left a mark, under the name's lock. Of any other it cannot be known.
@@ -71,9 +71,10 @@ impl Holding {
         lifetime: &Lifetime,
         file: LockFile,
         name: &RecordName,
-        object: u64,
+        _namespace: u64,
+        created: Option<u64>,
     ) -> Result<Self, OsError> {
-        lifetime.mark_presence(file, name.lock_byte(), object).map(Self)
+        lifetime.mark_presence(file, name.lock_byte(), created).map(Self)
     }
 
     /// Before the kernel's word is asked.
@@ -85,14 +86,11 @@ impl Holding {
     pub(crate) fn let_go_and_wait(
         &self,
         _name: &CStr,
-        _object: u64,
+        _object: ObjectId,
         patience: Duration,
         release: impl FnOnce() -> bool,
     ) -> (bool, ()) {
-        let deadline = Instant::now() + patience;
-        while self.0.has_company() && Instant::now() < deadline {
-            thread::sleep(Duration::from_micros(200));
-        }
+        presence::wait_for_others(&self.0, Instant::now() + patience);
         (release(), ())
     }
 }

@@ -1,90 +1,32 @@
 //! Objects are files.
 
+mod stat;
+
 use super::Failed;
 use nix::{
     errno::Errno,
     fcntl::{AT_FDCWD, AtFlags, FallocateFlags, OFlag, fallocate},
     sys::{
         mman::{shm_open, shm_unlink},
-        stat::{FileStat, Mode, SFlag, fchmod, fstat, lstat},
+        stat::{Mode, fchmod},
         statvfs::{fstatvfs, statvfs},
     },
     unistd::{ftruncate, linkat},
 };
-use shm_lifetime::{Lifetime, Record, is_beyond_file_limit, lacks_unnamed_objects, step};
+use shm_lifetime::{cannot_name_objects, is_beyond_file_limit, lacks_unnamed_objects, step};
 use std::{
     ffi::CStr,
     num::NonZeroUsize,
     os::fd::{AsRawFd, OwnedFd},
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+pub(crate) use stat::Stat;
 
 /// The most bytes of a name, its slash counted.
 pub(crate) const LONGEST_NAME: usize = 256;
 
 /// What finds an object its room.
 pub(crate) const RESERVE: &str = "fallocate";
-
-/// What `stat` tells of an object.
-#[derive(Clone, Copy)]
-pub(crate) struct Stat(FileStat);
-
-impl Stat {
-    /// What tells it from another that has had its name.
-    pub(crate) fn identity(&self, _owner: u32, _recorded: impl FnOnce() -> Option<Record>) -> u64 {
-        self.inode()
-    }
-
-    /// The same, for the one who makes it.
-    pub(crate) const fn identity_when_made(&self, _record: &Record) -> u64 {
-        self.inode()
-    }
-
-    pub(crate) const fn inode(&self) -> u64 {
-        self.0.st_ino
-    }
-
-    pub(crate) const fn device(&self) -> u64 {
-        self.0.st_dev
-    }
-
-    pub(crate) const fn uid(&self) -> u32 {
-        self.0.st_uid
-    }
-
-    pub(crate) const fn gid(&self) -> u32 {
-        self.0.st_gid
-    }
-
-    pub(crate) const fn mode(&self) -> u32 {
-        self.0.st_mode & 0o777
-    }
-
-    pub(crate) const fn size(&self) -> i64 {
-        self.0.st_size
-    }
-
-    /// The size that its creator asked for.
-    pub(crate) fn exact_size(&self, _owner: u32, _recorded: Option<&Record>) -> i64 {
-        self.size()
-    }
-
-    /// When it was created, or its inode last changed.
-    pub(crate) fn changed(&self) -> Option<SystemTime> {
-        u64::try_from(self.0.st_ctime).ok().and_then(|s| UNIX_EPOCH.checked_add(Duration::from_secs(s)))
-    }
-
-    /// Whether it is a regular file, and so an object at all.
-    pub(crate) const fn is_object(&self) -> bool {
-        SFlag::from_bits_truncate(self.0.st_mode).bits() & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits()
-    }
-
-    /// Its name is gone: shm_unlink(3) "removes a shared memory object name, and, once all processes have
-    /// unmapped the object, deallocates and destroys the contents".
-    pub(crate) const fn is_unlinked(&self) -> bool {
-        self.0.st_nlink == 0
-    }
-}
 
 /// Opens an object. Anything but a regular file in its place is `EPERM`.
 pub(crate) fn open(name: &CStr, access: OFlag) -> Result<(OwnedFd, Stat), Errno> {
@@ -96,7 +38,7 @@ pub(crate) fn open(name: &CStr, access: OFlag) -> Result<(OwnedFd, Stat), Errno>
         Err(Errno::ELOOP | Errno::EISDIR | Errno::EINVAL | Errno::ENXIO) => return Err(Errno::EPERM),
         opened => opened?,
     };
-    let stat = Stat(fstat(&file)?);
+    let stat = Stat::of(&file)?;
     if stat.is_object() { Ok((file, stat)) } else { Err(Errno::EPERM) }
 }
 
@@ -104,16 +46,11 @@ pub(crate) fn open(name: &CStr, access: OFlag) -> Result<(OwnedFd, Stat), Errno>
 pub(crate) fn look_up(name: &CStr) -> Result<Option<Stat>, Errno> {
     let path = path(name);
     let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::ENAMETOOLONG)?;
-    match lstat(path) {
-        Ok(stat) => Ok(Some(Stat(stat))),
+    match Stat::of_path(path) {
+        Ok(stat) => Ok(Some(stat)),
         Err(Errno::ENOENT) => Ok(None),
         Err(errno) => Err(errno),
     }
-}
-
-/// The device of our objects, which are known by their inodes on it; 0 is unknown.
-pub(crate) fn namespace(_lifetime: &Lifetime, made: Option<&Stat>) -> u64 {
-    made.map_or_else(|| nix::sys::stat::stat(FOLDER).map_or(0, |stat| stat.st_dev), Stat::device)
 }
 
 /// Removes a name.
@@ -131,7 +68,12 @@ pub(crate) fn make_unnamed(size: u64, mode: u32, reserve: bool) -> Result<Option
         // open(2), O_TMPFILE: EISDIR or ENOENT before Linux 3.11, EOPNOTSUPP where the file system has no such
         // thing.
         Err(Errno::EISDIR | Errno::ENOENT | Errno::EOPNOTSUPP) => Ok(None),
-        opened => fill(opened.map_err(Failed::of("open"))?, size, mode, reserve).map(Some),
+        opened => {
+            let file = opened.map_err(Failed::of("open"))?;
+            let stat = Stat::of(&file).map_err(Failed::of("statx"))?;
+            fill(&file, &stat, size, mode, reserve)?;
+            Ok(Some((file, stat)))
+        }
     }
 }
 
@@ -140,6 +82,9 @@ pub(crate) fn publish(file: &OwnedFd, name: &CStr) -> Result<(), Failed> {
     let failed = Failed::of("linkat");
     let path = path(name);
     let path = CStr::from_bytes_until_nul(&path).map_err(|_| failed(Errno::ENAMETOOLONG))?;
+    if cannot_name_objects() {
+        return Err(failed(Errno::ENOENT));
+    }
     // linkat(2), AT_EMPTY_PATH: needs CAP_DAC_READ_SEARCH, or since Linux 6.10 that we opened the file.
     match linkat(file, c"", AT_FDCWD, path, AtFlags::AT_EMPTY_PATH) {
         Err(Errno::ENOENT | Errno::EPERM) => {}
@@ -162,33 +107,37 @@ pub(crate) fn make_named(
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     let file = shm_open(name, flags, Mode::from_bits_truncate(0o600)).map_err(Failed::of("shm_open"))?;
     step();
-    let made = fstat(&file).map_err(Failed::of("fstat")).and_then(|stat| {
-        note(&Stat(stat));
+    let made = Stat::of(&file).map_err(Failed::of("statx")).and_then(|stat| {
+        note(&stat);
         step();
-        fill(file, size, mode, reserve)
+        fill(&file, &stat, size, mode, reserve)?;
+        Ok(stat)
     });
-    made.inspect_err(|_| {
-        let _ = shm_unlink(name);
-    })
+    match made {
+        Ok(stat) => Ok((file, stat)),
+        Err(failed) => {
+            let _ = shm_unlink(name);
+            Err(failed)
+        }
+    }
 }
 
-fn fill(file: OwnedFd, size: u64, mode: u32, reserve: bool) -> Result<(OwnedFd, Stat), Failed> {
-    let stat = Stat(fstat(&file).map_err(Failed::of("fstat"))?);
+/// Gives an empty object its mode, its size and its room.
+fn fill(file: &OwnedFd, stat: &Stat, size: u64, mode: u32, reserve: bool) -> Result<(), Failed> {
     if stat.mode() != mode {
         // open(2) takes the umask off; fchmod(2) does not.
-        fchmod(&file, Mode::from_bits_truncate(mode as libc::mode_t)).map_err(Failed::of("fchmod"))?;
+        fchmod(file, Mode::from_bits_truncate(mode as libc::mode_t)).map_err(Failed::of("fchmod"))?;
     }
     if is_beyond_file_limit(size) {
         let call = if reserve { RESERVE } else { "ftruncate" };
         return Err(Failed { call, errno: Errno::EFBIG });
     }
     if reserve {
-        self::reserve(&file, size)?;
+        self::reserve(file, size)
     } else {
         let size = i64::try_from(size).map_err(|_| Errno::EFBIG);
-        size.and_then(|size| ftruncate(&file, size)).map_err(Failed::of("ftruncate"))?;
+        size.and_then(|size| ftruncate(file, size)).map_err(Failed::of("ftruncate"))
     }
-    Ok((file, stat))
 }
 
 /// `ENOSPC` where the file system has less room than the whole object still needs.
@@ -198,7 +147,7 @@ fn fill(file: OwnedFd, size: u64, mode: u32, reserve: bool) -> Result<(OwnedFd, 
 pub(crate) fn check_free(file: &OwnedFd, size: u64) -> Result<(), Failed> {
     let room = fstatvfs(file).map_err(Failed::of("fstatvfs"))?;
     let limited = room.blocks() > 0; // a tmpfs without a limit has none to tell
-    let held = fstat(file).map_err(Failed::of("fstat"))?.st_blocks as u64 * 512;
+    let held = Stat::of(file).map_err(Failed::of("statx"))?.room();
     if limited && room.blocks_available() * room.fragment_size() < size.saturating_sub(held) {
         return Err(Failed { call: RESERVE, errno: Errno::ENOSPC });
     }
@@ -217,7 +166,10 @@ pub(crate) fn reserve(file: &OwnedFd, size: u64) -> Result<(), Failed> {
     let mut done = 0;
     while done < size {
         let len = CHUNK.min(size - done);
-        match fallocate(file, FallocateFlags::empty(), done, len) {
+        // It gets its size with the last chunk: under a name from the start, it is empty or whole to others.
+        let is_last = done + len == size;
+        let flags = if is_last { FallocateFlags::empty() } else { FallocateFlags::FALLOC_FL_KEEP_SIZE };
+        match fallocate(file, flags, done, len) {
             Ok(()) => done += len,
             Err(Errno::EINTR) => {}
             Err(Errno::EOPNOTSUPP) => return ftruncate(file, size).map_err(Failed::of("ftruncate")),
@@ -230,13 +182,23 @@ pub(crate) fn reserve(file: &OwnedFd, size: u64) -> Result<(), Failed> {
 /// What to do where an object cannot be made.
 pub(crate) fn advise_to_make(errno: Errno, size: NonZeroUsize) -> String {
     match errno {
-        Errno::ENOSPC => {
-            let free = statvfs(FOLDER).map_or(0, |stat| stat.blocks_available() * stat.fragment_size());
-            format!(
-                "Asked for {size} bytes, {FOLDER} has {free} free: ask for less, free some (see `list()`), or make \
-                 it larger (Docker: `--shm-size`)."
-            )
-        }
+        Errno::ENOSPC => match statvfs(FOLDER) {
+            // A file system that has no limit tells no number at all.
+            Ok(stat) if stat.files() > 0 && stat.files_available() == 0 => format!(
+                "{FOLDER} has room, but none of its {} inodes left, of which each file takes one: remove files there \
+                 (see `list()`), or mount it with more (tmpfs: `nr_inodes`).",
+                stat.files()
+            ),
+            stat => format!(
+                "Asked for {size} bytes, {FOLDER} has {} free: ask for less, free some (see `list()`), or make it \
+                 larger (Docker: `--shm-size`).",
+                stat.map_or(0, |stat| stat.blocks_available() * stat.fragment_size())
+            ),
+        },
+        Errno::EDQUOT => format!(
+            "Asked for {size} bytes, which is beyond what this user's quota on {FOLDER} has left: ask for less, free \
+             some (see `list()`), or have the quota raised."
+        ),
         Errno::EACCES => format!("{FOLDER} cannot be written by this user."),
         Errno::ENOENT => format!(
             "There is no {FOLDER} here: mount a tmpfs there (`mount -t tmpfs -o mode=1777 tmpfs {FOLDER}`), or use \

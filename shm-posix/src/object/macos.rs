@@ -14,7 +14,7 @@ use nix::{
     },
     unistd::ftruncate,
 };
-use shm_lifetime::{Lifetime, Record};
+use shm_lifetime::{ObjectId, Record};
 use std::{ffi::CStr, num::NonZeroUsize, os::fd::OwnedFd, time::SystemTime};
 
 /// The most bytes of a name, its slash counted: `PSHMNAMLEN`.
@@ -35,13 +35,13 @@ pub(crate) struct Stat(FileStat);
 
 impl Stat {
     /// What tells it from another that has had its name, as far as the ledger knows.
-    pub(crate) fn identity(&self, owner: u32, recorded: impl FnOnce() -> Option<Record>) -> u64 {
-        recorded().filter(|record| self.is_of(owner, record)).map_or(FOREIGN, |record| record.created)
+    pub(crate) fn identity(&self, owner: u32, recorded: impl FnOnce() -> Option<Record>) -> ObjectId {
+        recorded().filter(|record| self.is_of(owner, record)).map_or(FOREIGN, |record| record.created).into()
     }
 
     /// The same, for the one who makes it.
-    pub(crate) const fn identity_when_made(&self, record: &Record) -> u64 {
-        record.created
+    pub(crate) fn identity_when_made(&self, record: &Record) -> ObjectId {
+        record.created.into()
     }
 
     /// Whether it can be the object that a record in that user's ledger stands for. One that took its name from it,
@@ -121,11 +121,6 @@ pub(crate) fn look_up(name: &CStr) -> Result<Option<Stat>, Errno> {
 /// Removes a name.
 pub(crate) fn unlink(name: &CStr) -> Result<(), Errno> {
     shm_unlink(with_slash(name).as_c_str()?)
-}
-
-/// The boot, which no object outlives.
-pub(crate) const fn namespace(lifetime: &Lifetime, _made: Option<&Stat>) -> u64 {
-    lifetime.namespaces().ipc
 }
 
 /// There are no objects without a name.

@@ -13,7 +13,7 @@ pub(crate) fn list() -> Result<Vec<SegmentInfo>, OsError> {
         .filter_map(|record| {
             let RecordName::Key(key) = record.name else { return None };
             let key = NonZeroU32::new(key)?;
-            let id = sys::find(key).ok().filter(|id| record.object == Some(id.0 as u64))?;
+            let id = sys::find(key).ok().filter(|id| record.object == Some((*id).into()))?;
             Some(describe(key, id, &sys::stat(id).ok()?))
         })
         .collect();

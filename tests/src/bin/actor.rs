@@ -24,7 +24,7 @@ use shm_api::{
     AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached,
     Key, List, Mode, OsError, Segment, Sweep,
 };
-use shm_lifetime::{Lifetime, Patience, Record, RecordName};
+use shm_lifetime::{Lifetime, ObjectId, Patience, Record, RecordName};
 use shm_posix::Posix;
 use shm_sysv::SysV;
 use shm_tests::stage::{Answer, enter_new_ipc, posix_namespace, refusal, serve};
@@ -212,7 +212,7 @@ fn die_in_create(backend: &str, key: &str, make: impl FnOnce()) -> ! {
         _ => posix_namespace(&lifetime),
     };
     let record = Record::of_this_process(record_name(backend, key), &lifetime, &options, namespace);
-    let died = lifetime.record(&record, |_| -> Result<((), u64), OsError> {
+    let died = lifetime.record(&record, |_| -> Result<((), ObjectId), OsError> {
         make();
         raise(Signal::SIGKILL).expect("a valid signal");
         unreachable!("SIGKILL cannot be ignored");

@@ -1,0 +1,93 @@
+//! A lease.
+//!
+//! POSIX counts nobody, but Linux grants a write lease only while nobody else has the file open or mapped:
+//! fcntl(2), F_SETLEASE: "A write lease may be placed on a file only if there are no other open file
+//! descriptors for the file." A mapping counts as one, and foreign holders count like ours.
+//!
+//! Not everywhere. A mapping of a file on overlayfs belongs to the file of the layer below, so that once its descriptor is
+//! closed the lease is granted although the file is mapped. A refusal is true there, too; a grant says nothing. So each
+//! process asks once on a mount whether it grants what it must not: it maps a file that has no name, closes what it mapped
+//! it by, and asks. (By its type one could know a file system as well, but only those that one has thought of.) Only a mount
+//! that refuses this, and grants it when nothing is mapped any more, is trusted. Everywhere else holders leave marks, and a
+//! grant counts only where there are none. So it is no harm if two processes think otherwise of a mount that tells the
+//! truth: whoever does not trust it goes by the lease all the same.
+
+use crate::object;
+use memmap2::MmapOptions;
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, open},
+    sys::stat::{Mode, fstat, stat},
+};
+use shm_lifetime::lacks_unnamed_objects;
+use std::{
+    os::fd::{AsRawFd, OwnedFd},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// The device that was last found to tell the truth, and the one that was last found not to.
+static TRUSTED: AtomicU64 = AtomicU64::new(NONE);
+static WORTHLESS: AtomicU64 = AtomicU64::new(NONE);
+
+/// No device has this number.
+const NONE: u64 = u64::MAX;
+
+/// Whether this fresh descriptor is the only thing that refers to the file, as far as its mount can tell. The lease goes
+/// with it. An error where the file is another user's.
+pub(super) fn is_granted(file: &OwnedFd) -> Result<bool, Errno> {
+    /// fcntl.h; the libc crate has it for few targets.
+    const F_SETSIG: libc::c_int = 10;
+    // Who opens the file meanwhile waits for us, and the kernel tells us so: by SIGIO, which would end the
+    // process, so SIGURG, which is ignored.
+    // SAFETY: F_SETSIG takes an integer.
+    Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) })?;
+    // SAFETY: F_SETLEASE takes an integer.
+    match Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) }) {
+        Err(Errno::EAGAIN) => Ok(false),
+        answer => answer.map(|_| true),
+    }
+}
+
+/// Whether a mount is known to grant no lease on what is mapped. Safe in a signal handler.
+pub(super) fn is_trusted_on(device: u64) -> bool {
+    TRUSTED.load(Relaxed) == device
+}
+
+/// The same, and finds it out where it is not known. `device` is the folder's. What cannot be found out now (too many open
+/// files, no inode left) is tried again the next time.
+pub(super) fn try_on(device: u64) -> bool {
+    if is_trusted_on(device) || WORTHLESS.load(Relaxed) == device {
+        return is_trusted_on(device);
+    }
+    match tells_the_truth(device) {
+        Ok(Some(true)) => TRUSTED.store(device, Relaxed),
+        Ok(Some(false)) => WORTHLESS.store(device, Relaxed),
+        Ok(None)
+        | Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOSPC | Errno::EDQUOT | Errno::EINTR) =>
+            {}
+        // No files without a name, no /proc to open one again by, or no leases.
+        Err(_) => WORTHLESS.store(device, Relaxed),
+    }
+    is_trusted_on(device)
+}
+
+/// `None`: somebody else had the file, such as a child of a fork of another thread before its exec.
+fn tells_the_truth(device: u64) -> Result<Option<bool>, Errno> {
+    if lacks_unnamed_objects() {
+        return Ok(Some(false));
+    }
+    let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let file = open(object::FOLDER, flags | OFlag::O_TMPFILE, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    let again = open(format!("/proc/self/fd/{}", file.as_raw_fd()).as_str(), flags, Mode::empty())?;
+    if stat(object::FOLDER)?.st_dev != device {
+        return Ok(None); // another mount lies there by now
+    }
+    let mapping = MmapOptions::new().len(1).map_raw(&file);
+    let mapping = mapping.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::ENOMEM)))?;
+    // Where files are of other devices than their folder, something lies between them and us.
+    let stacked = fstat(&file)?.st_dev != device;
+    drop(file);
+    let granted_while_mapped = is_granted(&again)?;
+    drop(mapping);
+    Ok(is_granted(&again)?.then_some(!granted_while_mapped && !stacked))
+}

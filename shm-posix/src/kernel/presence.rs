@@ -1,0 +1,18 @@
+//! Marks of our own.
+//!
+//! Each attachment leaves a [`Presence`], and an object goes with the last of them. What the kernel still does: it takes
+//! the marks of those who die. A program that knows nothing of this library leaves no mark, and an earlier version of it
+//! neither, so they do not keep an object's name; its memory they keep.
+
+use shm_lifetime::Presence;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Waits until a mark is the only one of its segment.
+pub(super) fn wait_for_others(mark: &Presence, until: Instant) {
+    while mark.has_company() && Instant::now() < until {
+        thread::sleep(Duration::from_micros(200));
+    }
+}
