@@ -4,17 +4,45 @@ use nix::sys::{
     resource::{Resource, rlim_t, setrlimit},
     stat::{Mode, umask},
 };
-use std::{fmt::Display, fs, io};
+use std::{fmt::Display, fs, io, str::FromStr};
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
+        mod ground;
         mod linux;
-        use linux::{cover, join};
+        use linux::{cover, join, refuse};
         pub use linux::{become_user, die_with_parent, enter_new_ipc, enter_new_world, posix_namespace};
     } else {
         mod macos;
-        use macos::{cover, join};
+        use macos::{cover, join, refuse};
         pub use macos::{become_user, die_with_parent, enter_new_ipc, enter_new_world, posix_namespace};
+    }
+}
+
+/// What `/dev/shm` lies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// As everywhere.
+    Tmpfs,
+    /// As in a container without a mount of its own: a lease is granted although others have the file mapped.
+    Overlayfs,
+    /// Its layers on two file systems, so that files have another device than their folder.
+    OverlayfsOfTwo,
+    /// It gives the inode of a file that is gone to the next one.
+    Ext4,
+}
+
+impl FromStr for Ground {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "tmpfs" => Ok(Self::Tmpfs),
+            "overlayfs" => Ok(Self::Overlayfs),
+            "overlayfs-of-two" => Ok(Self::OverlayfsOfTwo),
+            "ext4" => Ok(Self::Ext4),
+            _ => Err(format!("no ground is called {name}")),
+        }
     }
 }
 
@@ -24,8 +52,8 @@ pub type Answer = Result<String, String>;
 /// Serves commands until the input ends. What `handle` does not know (`None`) is tried as one of the commands
 /// about the process itself:
 ///
-/// `unshare SIZE`, `join PID`, `cover FOLDER`, `user UID [GID]`, `umask OCTAL`, `descriptors N`, `file-size BYTES`,
-/// `sysctl NAME VALUE`, `sysv-table`.
+/// `unshare SIZE [GROUND]`, `join PID`, `cover FOLDER`, `user UID [GID]`, `umask OCTAL`, `descriptors N`,
+/// `file-size BYTES`, `refuse CALL ERRNO`, `sysctl NAME VALUE`, `sysv-table`.
 ///
 /// # Panics
 ///
@@ -50,7 +78,8 @@ pub fn refusal(kind: impl Display, message: impl Display) -> String {
 
 fn process(words: &[&str]) -> Option<Answer> {
     Some(match *words {
-        ["unshare", size] => enter_new_world(size).map(|()| String::new()).map_err(refused),
+        ["unshare", size] => enter(size, Ground::Tmpfs),
+        ["unshare", size, ground] => enter(size, ground.parse().ok()?),
         ["cover", folder] => cover(folder).map(|()| String::new()).map_err(refused),
         ["join", pid] => join(pid).map(|()| String::new()).map_err(|error| refusal("io", error)),
         ["user", uid] => {
@@ -65,6 +94,7 @@ fn process(words: &[&str]) -> Option<Answer> {
         }
         ["descriptors", limit] => set_limit(Resource::RLIMIT_NOFILE, limit.parse().ok()?),
         ["file-size", limit] => set_limit(Resource::RLIMIT_FSIZE, limit.parse().ok()?),
+        ["refuse", call, errno] => refuse(call, errno.parse().ok()?).map(|()| String::new()).map_err(refused),
         ["sysctl", name, value] => fs::write(format!("/proc/sys/{name}"), value)
             .map(|()| String::new())
             .map_err(|error| refusal("io", error)),
@@ -73,6 +103,10 @@ fn process(words: &[&str]) -> Option<Answer> {
             .map_err(|error| refusal("io", error)),
         _ => return None,
     })
+}
+
+fn enter(size: &str, ground: Ground) -> Answer {
+    enter_new_world(size, ground).map(|()| String::new()).map_err(|error| refusal("io", error))
 }
 
 fn set_limit(resource: Resource, limit: rlim_t) -> Answer {

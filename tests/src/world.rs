@@ -22,12 +22,22 @@ impl World {
     ///
     /// Where the keeper cannot be started.
     pub fn new(keeper: &str, size: &str) -> Option<Self> {
+        Self::on("tmpfs", keeper, size)
+    }
+
+    /// The same, its `/dev/shm` on that [`Ground`](crate::stage::Ground).
+    ///
+    /// # Panics
+    ///
+    /// Where root cannot mount it.
+    pub fn on(ground: &str, keeper: &str, size: &str) -> Option<Self> {
         if !is_root() {
             skip("it needs namespaces of its own, and so root");
             return None;
         }
         let mut keeper = Puppet::start(keeper);
-        let answer = keeper.ask(&format!("unshare {size}"));
+        let answer = keeper.ask(&format!("unshare {size} {ground}"));
+        assert!(answer.starts_with("ok") || ground == "tmpfs", "/dev/shm on {ground}: {answer}");
         if !answer.starts_with("ok") {
             skip(&format!("namespaces of its own: {answer}"));
             return None;

@@ -77,11 +77,50 @@ fn without_unnamed_objects_kills_at_every_step_take_nothing_and_leave_nothing() 
     assert_calm_run(&storm.output().expect("it was built"));
 }
 
+/// It makes them without a name, and cannot give them one.
+#[test]
+fn without_proc_kills_at_every_step_take_nothing_and_leave_nothing() {
+    let mut storm = Command::new(storm());
+    storm.args(["--kills", "300", "--kill-at", "20"]).env("SHM_STORM_NAMED", "late");
+    assert_calm_run(&storm.output().expect("it was built"));
+}
+
+#[test]
+fn on_overlayfs_kills_at_every_step_take_nothing_from_holders_and_strangers_keep_their_memory() {
+    for ground in ["overlayfs", "overlayfs-of-two"] {
+        assert_calm_on(ground, "300");
+    }
+}
+
+#[test]
+fn on_ext4_kills_at_every_step_take_nothing_and_leave_nothing() {
+    assert_calm_on("ext4", "300");
+}
+
+#[test]
+#[ignore = "takes minutes: the long form"]
+fn on_other_file_systems_ten_thousand_kills_take_nothing_and_leave_nothing() {
+    for ground in ["overlayfs", "overlayfs-of-two", "ext4"] {
+        println!("{ground}:");
+        assert_calm_on(ground, "10000");
+    }
+}
+
+#[track_caller]
+fn assert_calm_on(ground: &str, kills: &str) {
+    if is_root() {
+        assert_calm(&["--kills", kills, "--kill-at", "200", "--ground", ground]);
+    } else {
+        skip("it needs namespaces of its own, and so root");
+    }
+}
+
 #[test]
 fn kills_of_root_take_nothing_and_leave_nothing() {
-    if is_root() {
-        assert_calm(&["--kills", "500", "--user", "0"]);
+    if !is_root() {
+        return skip("it is of root");
     }
+    assert_calm(&["--kills", "500", "--user", "0"]);
 }
 
 #[test]
@@ -92,7 +131,7 @@ fn without_any_one_check_the_storm_sees_it() {
     let ran = run(&["--mutants"]);
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{}\n{said}", ran.status);
-    assert!(said.contains("5 of 5 mutants seen"), "{said}");
+    assert!(said.contains("6 of 6 mutants seen"), "{said}");
     println!("{said}");
 }
 
@@ -100,4 +139,5 @@ fn without_any_one_check_the_storm_sees_it() {
 fn a_wrong_option_is_an_error() {
     assert_eq!(run(&["--kills"]).status.code(), Some(2));
     assert_eq!(run(&["--thunder", "1"]).status.code(), Some(2));
+    assert_eq!(run(&["--ground", "sand"]).status.code(), Some(2));
 }

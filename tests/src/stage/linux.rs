@@ -1,6 +1,8 @@
-//! Namespaces, and other users.
+//! Namespaces, other users, and system calls that fail.
 
+use super::{Ground, ground};
 use nix::{
+    errno::Errno,
     mount::{MsFlags, mount},
     sched::{CloneFlags, setns, unshare},
     unistd::{Gid, Uid, setgroups, setresgid, setresuid},
@@ -12,8 +14,8 @@ use std::{fs, io};
 ///
 /// # Errors
 ///
-/// `EPERM` without the right to.
-pub fn enter_new_world(size: &str) -> nix::Result<()> {
+/// `EPERM` without the right to. For ext4 it takes `mkfs.ext4` and a loop device as well.
+pub fn enter_new_world(size: &str, on: Ground) -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC)?;
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
@@ -21,7 +23,7 @@ pub fn enter_new_world(size: &str) -> nix::Result<()> {
         let options = format!("size={size},mode=1777");
         mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), Some(options.as_str()))?;
     }
-    Ok(())
+    ground::lay(on, size)
 }
 
 /// Moves this process into an IPC namespace of its own.
@@ -71,4 +73,38 @@ pub fn die_with_parent() {
 /// Where there is no `/dev/shm`.
 pub fn posix_namespace(_lifetime: &Lifetime) -> u64 {
     nix::sys::stat::stat("/dev/shm").expect("it is mounted").st_dev
+}
+
+/// Has a system call fail with that errno in this process from now on: `fallocate`, `lease` (the `fcntl` that asks for one)
+/// or `linkat`.
+pub(super) fn refuse(call: &str, errno: i32) -> nix::Result<()> {
+    let (number, command) = match call {
+        "fallocate" => (libc::SYS_fallocate, None),
+        "lease" => (libc::SYS_fcntl, Some(libc::F_SETLEASE)),
+        "linkat" => (libc::SYS_linkat, None),
+        _ => return Err(Errno::EINVAL),
+    };
+    /// Where `struct seccomp_data` has the call's number and the lower half of its second argument.
+    const NUMBER: u32 = 0;
+    const SECOND: u32 = if cfg!(target_endian = "little") { 24 } else { 28 };
+    let load = |offset| instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, offset);
+    let unless_equal = |skip, value| instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skip, value);
+    let answer = |value| instruction(libc::BPF_RET | libc::BPF_K, 0, value);
+    let refused = answer(libc::SECCOMP_RET_ERRNO | errno as u32);
+    let allowed = answer(libc::SECCOMP_RET_ALLOW);
+    let mut filter = vec![load(NUMBER), unless_equal(if command.is_some() { 3 } else { 1 }, number as u32)];
+    if let Some(command) = command {
+        filter.extend([load(SECOND), unless_equal(1, command as u32)]);
+    }
+    filter.extend([refused, allowed]);
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    nix::sys::prctl::set_no_new_privs()?;
+    let mode = libc::c_ulong::from(libc::SECCOMP_MODE_FILTER);
+    // SAFETY: it reads the program, and copies it.
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program) }).map(drop)
+}
+
+/// One instruction of a filter; a jump that does not find its value skips that many.
+const fn instruction(code: u32, skip: u8, value: u32) -> libc::sock_filter {
+    libc::sock_filter { code: code as u16, jt: 0, jf: skip, k: value }
 }

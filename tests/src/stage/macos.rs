@@ -1,5 +1,6 @@
 //! Other users; there are no namespaces, so the tests that need them skip themselves.
 
+use super::Ground;
 use nix::{
     errno::Errno,
     unistd::{Gid, Uid, setgid, setuid},
@@ -12,8 +13,8 @@ use std::{io, ptr};
 /// # Errors
 ///
 /// `ENOTSUP`, always.
-pub const fn enter_new_world(_size: &str) -> nix::Result<()> {
-    Err(Errno::ENOTSUP)
+pub fn enter_new_world(_size: &str, _ground: Ground) -> io::Result<()> {
+    Err(Errno::ENOTSUP.into())
 }
 
 /// There are no namespaces here.
@@ -26,6 +27,10 @@ pub const fn enter_new_ipc() -> nix::Result<()> {
 }
 
 pub(super) const fn cover(_folder: &str) -> nix::Result<()> {
+    Err(Errno::ENOTSUP)
+}
+
+pub(super) const fn refuse(_call: &str, _errno: i32) -> nix::Result<()> {
     Err(Errno::ENOTSUP)
 }
 

@@ -3,7 +3,8 @@
 //! Processes that attach, create, check and leave the same few segments on both backends are killed and stopped
 //! from outside at random, and killed at random steps of the protocol from inside. Meanwhile unprivileged strangers, which
 //! know nothing of the library, map what they find. Nothing may be taken from a holder, and nothing may be
-//! left after the next process's first call.
+//! left after the next process's first call. With `/dev/shm` on overlayfs (`--ground`) a name may go while only strangers
+//! hold the object, and their memory stays.
 //!
 //! ```text
 //! RUSTFLAGS=--cfg=shm_storm cargo run -p shm-tests --bin storm --target-dir target/storm -- --kills 10000
@@ -22,7 +23,7 @@ mod worker;
 use options::Options;
 use shm_tests::{
     is_root,
-    stage::{become_user, die_with_parent, enter_new_world},
+    stage::{Ground, become_user, die_with_parent, enter_new_world},
 };
 use std::{
     env, panic,
@@ -43,8 +44,15 @@ use nix::{
 use random::Random;
 use scene::Scene;
 
-/// The checks that a mutant leaves out, as `shm_lifetime::skips` calls them.
-const CHECKS: [&str; 5] = ["lock", "holders", "mode-guard", "record-first", "record-stays"];
+/// The checks that a mutant leaves out, as `shm_lifetime::skips` calls them, and where it shows.
+const CHECKS: [(&str, &str); 6] = [
+    ("lock", "tmpfs"),
+    ("holders", "tmpfs"),
+    ("mode-guard", "tmpfs"),
+    ("record-first", "tmpfs"),
+    ("record-stays", "tmpfs"),
+    ("marks", "overlayfs"),
+];
 
 fn main() -> ExitCode {
     let options = match Options::parse(env::args().skip(1)) {
@@ -66,9 +74,13 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     if is_root()
-        && let Err(errno) = enter_new_world("64m")
+        && let Err(error) = enter_new_world("64m", options.ground)
     {
-        eprintln!("namespaces of its own: {errno}");
+        eprintln!("namespaces of its own, and /dev/shm on {:?}: {error}", options.ground);
+        return ExitCode::from(2);
+    }
+    if !is_root() && options.ground != Ground::Tmpfs {
+        eprintln!("It needs root to lay /dev/shm on {:?}.", options.ground);
         return ExitCode::from(2);
     }
     if storm(&options) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -77,10 +89,11 @@ fn main() -> ExitCode {
 /// Runs each mutant until the storm sees it; true if it saw them all.
 fn try_mutants() -> ExitCode {
     let mut survived = 0;
-    for check in CHECKS {
+    for (check, ground) in CHECKS {
         let seen = (1..=20).find_map(|round| {
             let itself = env::current_exe().expect("/proc is mounted");
-            let ran = Command::new(itself).args(["--skip", check, "--kills", "100"]).output();
+            let ran =
+                Command::new(itself).args(["--skip", check, "--kills", "100", "--ground", ground]).output();
             let ran = ran.expect("it is this program");
             let said = String::from_utf8_lossy(&ran.stdout).into_owned();
             (ran.status.code() == Some(1)).then_some((round, said))
@@ -99,7 +112,7 @@ fn try_mutants() -> ExitCode {
 
 /// Runs the storm and says what happened; true if nothing was violated.
 fn storm(options: &Options) -> bool {
-    let (tally, scene) = (Tally::shared(), Scene::new(options.names));
+    let (tally, scene) = (Tally::shared(), Scene::new(options.names, options.ground));
     let mut random = Random::new(5);
     // Only the children are mutants: what is left is judged, and swept, by the library as it is.
     set("SHM_STORM_KILL", (options.kill_at > 0).then(|| options.kill_at.to_string()).as_deref());

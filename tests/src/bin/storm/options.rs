@@ -1,5 +1,7 @@
 //! The command line.
 
+use shm_tests::stage::Ground;
+
 /// How hard it storms.
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -15,6 +17,8 @@ pub(crate) struct Options {
     pub(crate) names: u32,
     /// A process kills itself at one step of the protocol in this many; 0 is never.
     pub(crate) kill_at: u64,
+    /// What `/dev/shm` lies on, where root may choose.
+    pub(crate) ground: Ground,
     /// The user that they are, where root may choose.
     pub(crate) user: u32,
     /// The check that is left out.
@@ -32,6 +36,7 @@ impl Options {
             strangers: 4,
             names: 4,
             kill_at: if cfg!(shm_storm) { 1000 } else { 0 },
+            ground: Ground::Tmpfs,
             user: 1000,
             skip: None,
             mutants: false,
@@ -50,6 +55,7 @@ impl Options {
                 "--strangers" => options.strangers = number()? as usize,
                 "--names" => options.names = number()?.clamp(1, 100) as u32,
                 "--kill-at" => options.kill_at = number()?,
+                "--ground" => options.ground = value.parse()?,
                 "--user" => options.user = number()? as u32,
                 "--skip" => options.skip = Some(value),
                 _ => return Err(format!("unknown option {word}")),

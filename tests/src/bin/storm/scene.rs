@@ -13,6 +13,7 @@ use shm_api::{Backend, Key};
 use shm_lifetime::{Lifetime, RecordName};
 use shm_posix::Posix;
 use shm_sysv::SysV;
+use shm_tests::stage::Ground;
 use std::{ffi::CString, fs, process};
 
 /// The size of every segment.
@@ -23,12 +24,13 @@ pub(crate) const SIZE: usize = 8192;
 pub(crate) struct Scene {
     names: u32,
     id: u32,
+    ground: Ground,
 }
 
 impl Scene {
     /// With `names` keys on each backend, the last of them a stranger's own segment.
-    pub(crate) fn new(names: u32) -> Self {
-        let scene = Self { names, id: process::id() };
+    pub(crate) fn new(names: u32, ground: Ground) -> Self {
+        let scene = Self { names, id: process::id(), ground };
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR;
         let file = shm_open(scene.name(names).as_c_str(), flags, Mode::S_IRUSR).expect("a fresh name");
         fchmod(&file, Mode::from_bits_truncate(0o666)).expect("our file");
@@ -46,6 +48,11 @@ impl Scene {
 
     pub(crate) const fn is_foreign(&self, number: u32) -> bool {
         number == self.names
+    }
+
+    /// Whether an object may lose its name while only strangers hold it: where the kernel does not see them.
+    pub(crate) const fn hides_strangers(&self) -> bool {
+        matches!(self.ground, Ground::Overlayfs | Ground::OverlayfsOfTwo)
     }
 
     /// The integer key of this number.

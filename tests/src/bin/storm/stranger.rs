@@ -13,7 +13,13 @@ use nix::{
     },
     unistd::getppid,
 };
-use std::{mem::MaybeUninit, num::NonZeroUsize, thread, time::Duration};
+use std::{
+    mem::MaybeUninit,
+    num::NonZeroUsize,
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+    thread,
+    time::Duration,
+};
 
 /// sys/shm.h; the libc crate does not have it.
 const SHM_DEST: u32 = 0o1000;
@@ -46,10 +52,26 @@ fn visit_posix(scene: &Scene, number: u32, tally: &Tally, random: &mut Random) -
     let start = unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, &file, 0) }.ok()?;
     let opened = fstat(&file).ok()?;
     drop(file);
-    if opened.st_nlink > 0 {
+    // One whose creator is not done is empty.
+    if opened.st_nlink > 0 && opened.st_size as usize == SIZE {
         tally.visits.one();
         let path = format!("/dev/shm{}", name.to_str().expect("digits"));
-        stay(tally, random, || stat(path.as_str()).is_ok_and(|now| now.st_ino == opened.st_ino));
+        let has_name = || stat(path.as_str()).is_ok_and(|now| now.st_ino == opened.st_ino);
+        // SAFETY: a mapping is aligned to a page, and the object has its size, which nobody changes here.
+        let word = unsafe { start.cast::<AtomicU64>().as_ref() };
+        let number = word.load(SeqCst);
+        let (mut named, mut kept) = (true, true);
+        stay(random, || {
+            named &= has_name();
+            // Whoever comes first numbers it, and nobody numbers it anew.
+            kept &= number == 0 || word.load(SeqCst) == number;
+            kept && (named || scene.hides_strangers())
+        });
+        match (kept, named) {
+            (true, true) => {}
+            (true, false) if scene.hides_strangers() => drop(tally.unnamed.one()),
+            _ => drop(tally.robbed.one()),
+        }
     }
     // SAFETY: it was mapped there, and is used no more.
     unsafe { munmap(start, SIZE) }.ok()
@@ -68,7 +90,9 @@ fn visit_sysv(key: u32, tally: &Tally, random: &mut Random) -> Option<()> {
         return None;
     }
     tally.visits.one();
-    stay(tally, random, || !is_removed(id));
+    if !stay(random, || !is_removed(id)) {
+        tally.robbed.one();
+    }
     // SAFETY: it was attached there, and is used no more.
     unsafe { libc::shmdt(start) };
     Some(())
@@ -86,15 +110,14 @@ fn is_removed(id: i32) -> bool {
     u32::from(mode) & SHM_DEST != 0
 }
 
-fn stay(tally: &Tally, random: &mut Random, is_there: impl Fn() -> bool) {
+/// Looks a few times; false as soon as `is_there` is.
+fn stay(random: &mut Random, mut is_there: impl FnMut() -> bool) -> bool {
     let long = random.one_in(4);
-    for _ in 0..4 {
-        if !is_there() {
-            tally.robbed.one();
-            return;
-        }
-        if long {
+    (0..4).all(|_| {
+        let is_there = is_there();
+        if is_there && long {
             thread::sleep(Duration::from_micros(random.below(400)));
         }
-    }
+        is_there
+    })
 }

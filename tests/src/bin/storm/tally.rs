@@ -41,6 +41,8 @@ counts! {
     visits
     /// Strangers that came while the kernel was asked.
     refused
+    /// Names that went while only a stranger held the object, where the kernel does not see it.
+    unnamed
     /// Calls that gave up on a lock.
     busy
     /// Violation: a key that no longer names the segment that is held.
@@ -49,7 +51,7 @@ counts! {
     changed
     /// Violation: a segment of the wrong size.
     missized
-    /// Violation: a segment removed while a stranger held it.
+    /// Violation: a segment removed while a stranger held it, where the kernel sees it, or its memory anywhere.
     robbed
     /// Violation: an error that nothing explains.
     errors
@@ -119,9 +121,10 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { died_at_steps, creates, attaches, destroyed, swept, kept, .. } = self;
-        let Self { visits, refused, busy, taken, changed, missized, robbed, errors, panics, .. } = self;
-        let all = [died_at_steps, creates, attaches, destroyed, swept, kept, visits, refused, busy];
-        let [died_at_steps, creates, attaches, destroyed, swept, kept, visits, refused, busy] =
+        let Self { visits, refused, unnamed, busy, taken, changed, missized, robbed, errors, panics, .. } =
+            self;
+        let all = [died_at_steps, creates, attaches, destroyed, swept, kept, visits, refused, unnamed, busy];
+        let [died_at_steps, creates, attaches, destroyed, swept, kept, visits, refused, unnamed, busy] =
             all.map(Count::get);
         let [taken, changed, missized, robbed, errors, panics] =
             [taken, changed, missized, robbed, errors, panics].map(Count::get);
@@ -129,7 +132,7 @@ impl fmt::Display for Tally {
             f,
             "{died_at_steps} at steps, {creates} creates, {attaches} attaches, {destroyed} destroyed by the last \
              holder and {swept} by a sweep, {kept} times left to others, {visits} visits of strangers ({refused} \
-             refused), {busy} times busy\n  while held: {taken} taken, {changed} changed, {missized} of a wrong \
+             refused, {unnamed} whose name went), {busy} times busy\n  while held: {taken} taken, {changed} changed, {missized} of a wrong \
              size, {robbed} strangers robbed; {errors} errors, {panics} panics"
         )
     }
