@@ -1,7 +1,7 @@
 //! The puppet's side: read a line, do it, answer in a line.
 
 use nix::sys::{
-    resource::{Resource, rlim_t, setrlimit},
+    resource::{Resource, getrlimit, rlim_t, setrlimit},
     stat::{Mode, umask},
 };
 use std::{fmt::Display, fs, io, str::FromStr};
@@ -110,7 +110,8 @@ fn enter(size: &str, ground: Ground) -> Answer {
 }
 
 fn set_limit(resource: Resource, limit: rlim_t) -> Answer {
-    setrlimit(resource, limit, limit).map(|()| String::new()).map_err(refused)
+    let set = getrlimit(resource).and_then(|(_, most)| setrlimit(resource, limit, most));
+    set.map(|()| String::new()).map_err(refused)
 }
 
 fn refused(errno: nix::Error) -> String {

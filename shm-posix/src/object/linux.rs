@@ -9,7 +9,7 @@ use nix::{
     sys::{
         mman::{shm_open, shm_unlink},
         stat::{Mode, fchmod},
-        statvfs::{fstatvfs, statvfs},
+        statvfs::{Statvfs, fstatvfs, statvfs},
     },
     unistd::{ftruncate, linkat},
 };
@@ -148,7 +148,7 @@ pub(crate) fn check_free(file: &OwnedFd, size: u64) -> Result<(), Failed> {
     let room = fstatvfs(file).map_err(Failed::of("fstatvfs"))?;
     let limited = room.blocks() > 0; // a tmpfs without a limit has none to tell
     let held = Stat::of(file).map_err(Failed::of("statx"))?.room();
-    if limited && room.blocks_available() * room.fragment_size() < size.saturating_sub(held) {
+    if limited && free(&room) < size.saturating_sub(held) {
         return Err(Failed { call: RESERVE, errno: Errno::ENOSPC });
     }
     Ok(())
@@ -179,20 +179,28 @@ pub(crate) fn reserve(file: &OwnedFd, size: u64) -> Result<(), Failed> {
     Ok(())
 }
 
+fn free(room: &Statvfs) -> u64 {
+    room.blocks_available() * room.fragment_size()
+}
+
 /// What to do where an object cannot be made.
 pub(crate) fn advise_to_make(errno: Errno, size: NonZeroUsize) -> String {
     match errno {
         Errno::ENOSPC => match statvfs(FOLDER) {
             // A file system that has no limit tells no number at all.
-            Ok(stat) if stat.files() > 0 && stat.files_available() == 0 => format!(
-                "{FOLDER} has room, but none of its {} inodes left, of which each file takes one: remove files there \
+            Ok(stat)
+                if stat.files() > 0 && stat.files_available() == 0 && free(&stat) >= size.get() as u64 =>
+            {
+                format!(
+                    "{FOLDER} has room, but none of its {} inodes left, of which each file takes one: remove files there \
                  (see `list()`), or mount it with more (tmpfs: `nr_inodes`).",
-                stat.files()
-            ),
+                    stat.files()
+                )
+            }
             stat => format!(
                 "Asked for {size} bytes, {FOLDER} has {} free: ask for less, free some (see `list()`), or make it \
                  larger (Docker: `--shm-size`).",
-                stat.map_or(0, |stat| stat.blocks_available() * stat.fragment_size())
+                stat.map_or(0, |stat| free(&stat))
             ),
         },
         Errno::EDQUOT => format!(

@@ -3,10 +3,12 @@
 //!
 //! ```text
 //! BACKEND create SLOT KEY SIZE [mode=OCTAL] [persist] [no-reserve]
-//! BACKEND attach|attach-read-only SLOT KEY       BACKEND detach|let-go|size|current SLOT
+//! BACKEND attach|attach-read-only SLOT KEY       BACKEND detach|leave-in-signal|size|current SLOT
+//! BACKEND let-go SLOT [PATIENCE_MS]
 //! BACKEND read SLOT OFFSET LENGTH                BACKEND write SLOT OFFSET TEXT
 //! BACKEND destroy|destroy-unheld|info KEY        BACKEND list|sweep|fill SLOT
 //! BACKEND child-drops SLOT                       BACKEND child-creates KEY
+//! BACKEND child-keeps SLOT                       BACKEND child-ends
 //! BACKEND children-of-threads KEY COUNT
 //! BACKEND attach-often KEY COUNT                 BACKEND loop KEY
 //! lock BACKEND KEY                               records|new-ipc|files-of-a-child
@@ -18,18 +20,19 @@ use nix::{
     sys::mman::shm_open,
     sys::signal::{Signal, kill, raise},
     sys::wait::{WaitPidFlag, WaitStatus, waitpid},
-    unistd::{ForkResult, fork},
+    unistd::{ForkResult, Pid, fork, pause},
 };
 use shm_api::{
     AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached,
-    Key, List, Mode, OsError, Segment, Sweep,
+    Key, LeaveAtEnd, List, Mode, OsError, Segment, Sweep,
 };
 use shm_lifetime::{Lifetime, ObjectId, Patience, Record, RecordName};
 use shm_posix::Posix;
 use shm_sysv::SysV;
-use shm_tests::stage::{Answer, enter_new_ipc, posix_namespace, refusal, serve};
+use shm_tests::stage::{Answer, die_with_parent, enter_new_ipc, posix_namespace, refusal, serve};
 use std::{
     collections::HashMap,
+    mem::ManuallyDrop,
     num::NonZeroUsize,
     process::Command,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -40,11 +43,12 @@ use std::{
 struct Role<B: Backend> {
     backend: B,
     held: HashMap<String, B::Segment>,
+    child: Option<Pid>,
 }
 
-impl<B: Backend + List + Sweep + DestroyUnheld> Role<B> {
+impl<B: Backend<Segment: LeaveAtEnd> + List + Sweep + DestroyUnheld> Role<B> {
     fn new(backend: B) -> Self {
-        Self { backend, held: HashMap::new() }
+        Self { backend, held: HashMap::new(), child: None }
     }
 
     fn segment(&self, slot: &str) -> &B::Segment {
@@ -75,6 +79,15 @@ impl<B: Backend + List + Sweep + DestroyUnheld> Role<B> {
             },
             ["detach", slot] => Ok(became(self.take(slot).detach())),
             ["let-go", slot] => Ok(became(self.take(slot).let_go_in_place(Duration::ZERO).0)),
+            ["let-go", slot, patience] => {
+                let patience = Duration::from_millis(number(patience) as u64);
+                Ok(became(self.take(slot).let_go_in_place(patience).0))
+            }
+            ["leave-in-signal", slot] => {
+                let segment = ManuallyDrop::new(self.take(slot));
+                // SAFETY: nothing uses it any more, and it is not dropped.
+                Ok(became(unsafe { segment.leave_in_signal(Instant::now() + Duration::from_secs(1)) }))
+            }
             ["size", slot] => Ok(self.segment(slot).size().to_string()),
             ["current", slot] => Ok(self.segment(slot).is_current().to_string()),
             ["read", slot, offset, length] => {
@@ -116,6 +129,24 @@ impl<B: Backend + List + Sweep + DestroyUnheld> Role<B> {
                 let (answer, kept) = in_child(segment, |segment| became(segment.detach()));
                 self.held.insert(slot.to_owned(), kept);
                 Ok(answer)
+            }
+            // What it inherited is its own until it ends.
+            ["child-keeps", _slot] => {
+                // SAFETY: the child waits to be killed.
+                self.child = Some(match unsafe { fork() }.expect("fork") {
+                    ForkResult::Parent { child } => child,
+                    ForkResult::Child => loop {
+                        die_with_parent();
+                        pause();
+                    },
+                });
+                Ok(String::new())
+            }
+            ["child-ends"] => {
+                let child = self.child.take().expect("there is one");
+                kill(child, Signal::SIGKILL).expect("our child");
+                waitpid(child, None).expect("our child");
+                Ok(String::new())
             }
             ["child-creates", key] => {
                 let backend = &self.backend;

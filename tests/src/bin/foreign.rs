@@ -1,13 +1,13 @@
 //! A process that shares memory as a C program does, and knows nothing of the library. Commands:
 //!
 //! ```text
-//! make PATH SIZE      map PATH      shmmake KEY SIZE      shmat KEY
-//! unlink PATH         remove KEY        shut KEY        fill FILE
+//! make PATH SIZE      map PATH      map-open PATH      shmmake KEY SIZE      shmat KEY
+//! unlink PATH         resize PATH SIZE      remove KEY        shut KEY        fill FILE
 //! unmap               read OFFSET LENGTH                  write OFFSET TEXT
 //! which
 //! ```
 //!
-//! `which` tells the inode or the id of what is mapped, if it still had its name then.
+//! `map-open` keeps its descriptor, as Python does, until `unmap`. `which` tells the inode or the id of what is mapped, if it still had its name then.
 
 use nix::{
     errno::Errno,
@@ -35,18 +35,27 @@ struct Mapped(NonNull<u8>, usize, bool, Option<u64>);
 
 fn main() {
     let mut mapped: Option<Mapped> = None;
+    let mut opened: Option<OwnedFd> = None;
     serve(|words| {
         let done: nix::Result<Mapped> = match *words {
             ["make", name, size] => make(name, number(size)),
-            ["map", name] => map(name),
+            ["map", name] => map(name).map(|(mapped, _)| mapped),
+            ["map-open", name] => map(name).map(|(mapped, file)| {
+                opened = Some(file);
+                mapped
+            }),
             ["shmmake", key, size] => attach(key, number(size), libc::IPC_CREAT | libc::IPC_EXCL | 0o600),
             ["shmat", key] => attach(key, 0, 0),
             ["unlink", name] => return Some(unlink(name)),
+            ["resize", name, size] => return Some(resize(name, number(size))),
             ["fill", path] => return Some(fill(path)),
             ["remove", key] => return Some(remove(key)),
             ["shut", key] => return Some(shut(key)),
             ["which"] => return Some(which(mapped.as_ref()?)),
-            ["unmap"] => return Some(unmap(mapped.take()?)),
+            ["unmap"] => {
+                opened = None;
+                return Some(unmap(mapped.take()?));
+            }
             ["read", offset, length] => return Some(read(mapped.as_ref()?, number(offset), number(length))),
             ["write", offset, text] => {
                 write(mapped.as_ref()?, number(offset), text.as_bytes());
@@ -77,8 +86,14 @@ fn make(name: &str, size: usize) -> nix::Result<Mapped> {
     whole(&file)
 }
 
-fn map(name: &str) -> nix::Result<Mapped> {
-    whole(&shm_open(name, OFlag::O_RDWR, Mode::empty())?)
+fn map(name: &str) -> nix::Result<(Mapped, OwnedFd)> {
+    let file = shm_open(name, OFlag::O_RDWR, Mode::empty())?;
+    Ok((whole(&file)?, file))
+}
+
+fn resize(name: &str, size: usize) -> Answer {
+    let file = shm_open(name, OFlag::O_RDWR, Mode::empty()).map_err(refused)?;
+    ftruncate(&file, size as i64).map(|()| String::new()).map_err(refused)
 }
 
 fn whole(file: &OwnedFd) -> nix::Result<Mapped> {

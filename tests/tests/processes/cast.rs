@@ -22,6 +22,11 @@ pub(crate) fn world(size: &str) -> Option<World> {
     World::new(ACTOR, size)
 }
 
+/// The same, its `/dev/shm` on that ground.
+pub(crate) fn world_on(ground: &str) -> Option<World> {
+    World::on(ground, ACTOR, "16m")
+}
+
 /// A fresh key as this backend has them: integers on System V, names on POSIX.
 pub(crate) fn key(backend: &str) -> String {
     if backend == "sysv" { fresh_id().to_string() } else { fresh_name() }

@@ -146,3 +146,52 @@ fn orphans_are_swept_before_a_create_fails_for_room() {
     next.end();
     assert_eq!(world.left(), (vec![], 0));
 }
+
+#[test]
+fn a_large_create_that_is_refused_asks_for_no_byte() {
+    let Some(mut world) = world("100m") else { return };
+    let mut actor = world.start(ACTOR);
+    actor.ok("posix create s small 4096");
+    // Whoever reserves a part of it first takes that from others meanwhile.
+    actor.ok(&format!("refuse fallocate {}", libc::EIO));
+    actor.no("posix create t tiny 4096", "EIO");
+    actor.no(&format!("posix create t large {}", 200 << 20), "ENOSPC");
+    assert_eq!(world.left().0, ["small"]);
+}
+
+#[test]
+fn a_quota_that_is_used_up_is_treated_like_a_full_mount() {
+    let Some(mut world) = world("16m") else { return };
+    let (mut next, mut dead) = (world.start(ACTOR), world.start(ACTOR));
+    next.ok("posix create s ours 4096");
+    dead.ok("posix create s orphan 4096");
+    dead.kill();
+    next.ok(&format!("refuse fallocate {}", libc::EDQUOT));
+    let message = next.no("posix create t another 4096", "EDQUOT");
+    assert!(message.contains("quota on /dev/shm"), "{message}");
+    assert_eq!(world.left().0, ["ours"], "the orphan was swept");
+    // Where even the ledger has no room.
+    let mut other = world.start(ACTOR);
+    other.ok("user 1000");
+    other.ok(&format!("refuse fallocate {}", libc::EDQUOT));
+    let message = other.no("posix create s another 4096 no-reserve", "EDQUOT");
+    assert!(message.contains("ledger") && message.contains("quota"), "{message}");
+}
+
+#[test]
+fn a_mount_without_inodes_says_so() {
+    let Some(mut world) = world("16m,nr_inodes=40") else { return };
+    let (mut next, mut dead) = (world.start(ACTOR), world.start(ACTOR));
+    next.ok("posix create s ours 4096");
+    dead.ok("posix create s orphan 4096");
+    let files =
+        (0..40).map_while(|number| std::fs::File::create(world.folder().join(number.to_string())).ok());
+    let made = files.count();
+    assert!(made < 40);
+    let message = next.no("posix create t another 4096", "ENOSPC");
+    assert!(message.contains("none of its 40 inodes left") && message.contains("nr_inodes"), "{message}");
+    dead.kill();
+    next.ok("posix create t another 4096");
+    next.end();
+    assert_eq!(world.left().0.len(), made);
+}

@@ -4,6 +4,7 @@
 mod cast;
 mod cycles;
 mod full;
+mod grounds;
 mod hostile;
 mod lifetimes;
 mod limits;

@@ -1,0 +1,339 @@
+//! `/dev/shm` on other file systems than tmpfs. On overlayfs a lease says nothing of who has an object mapped, and ext4
+//! gives an inode to the next file.
+
+use crate::cast::{ACTOR, FOREIGN, key, world, world_on};
+use shm_tests::{Puppet, World};
+use std::{
+    fs::{self, Metadata},
+    os::unix::fs::MetadataExt,
+};
+
+macro_rules! on {
+    ($($module:ident $ground:literal { $($name:ident)+ })+) => {
+        $(mod $module {
+            $(#[test] fn $name() { if let Some(world) = super::world_on($ground) { super::$name(world) } })+
+        })+
+    };
+}
+
+macro_rules! on_every_ground {
+    ($($name:ident)+) => { on_every_ground! { @ { $($name)+ } } };
+    (@ $names:tt) => {
+        on! { tmpfs "tmpfs" $names overlayfs "overlayfs" $names overlayfs_of_two "overlayfs-of-two" $names ext4 "ext4" $names }
+    };
+}
+
+on_every_ground! {
+    what_another_process_holds_outlives_the_first_call_of_a_third
+    what_is_attached_read_only_is_held
+    what_a_child_of_a_fork_still_holds_is_not_destroyed
+    what_another_user_holds_is_not_destroyed
+    a_killed_holder_leaves_it_to_the_last_and_the_last_to_a_sweep
+    a_holder_that_waits_for_others_is_the_last
+    what_is_left_in_a_signal_handler_goes
+    a_segment_that_changed_its_size_stays_ours
+    a_name_that_another_program_removed_can_be_created_again
+}
+
+on! {
+    where_strangers_are_not_seen "overlayfs" {
+        a_stranger_keeps_its_memory_and_the_name_goes
+        a_stranger_that_keeps_its_descriptor_is_seen
+        nobody_knows_who_holds_a_segment_that_is_not_on_record
+    }
+    where_files_have_another_device_than_their_folder "overlayfs-of-two" {
+        a_stranger_keeps_its_memory_and_the_name_goes
+        nobody_knows_who_holds_a_segment_that_is_not_on_record
+    }
+    where_inodes_are_given_again "ext4" {
+        a_foreign_segment_with_the_inode_of_ours_stays
+    }
+}
+
+/// Whoever comes next and calls something sweeps.
+fn first_call(world: &World) -> Puppet {
+    let mut next = world.start(ACTOR);
+    next.no(&format!("posix attach none {}", key("posix")), "NotFound");
+    next
+}
+
+#[track_caller]
+fn assert_held(world: &World, key: &str) {
+    let mut third = first_call(world);
+    assert_eq!(third.ok("posix sweep"), "0");
+    assert!(third.ok(&format!("posix info {key}")).ends_with("Held"));
+    assert_eq!(third.ok(&format!("posix destroy-unheld {key}")), "outlives 1");
+    third.ok(&format!("posix attach s {key}"));
+    assert_eq!(third.ok("posix detach s"), "outlives 1");
+    third.ok(&format!("posix attach s {key}"));
+    third.kill();
+}
+
+#[track_caller]
+fn assert_freed_by_the_next_call(mut world: World) {
+    first_call(&world).end();
+    assert_eq!(world.left(), (vec![], 0));
+    assert_eq!(world.start(ACTOR).ok("records"), "0");
+}
+
+fn what_another_process_holds_outlives_the_first_call_of_a_third(world: World) {
+    let (mut one, mut other, key) = (world.start(ACTOR), world.start(ACTOR), key("posix"));
+    one.ok(&format!("posix create s {key} 4096"));
+    one.ok("posix write s 0 kept");
+    assert_held(&world, &key);
+    other.ok(&format!("posix attach s {key}"));
+    assert_eq!(one.ok("posix detach s"), "outlives 1");
+    assert_held(&world, &key);
+    assert_eq!(other.ok("posix current s"), "true");
+    assert_eq!(other.ok("posix read s 0 4"), "kept");
+    assert_eq!(other.ok("posix detach s"), "destroyed");
+    other.no(&format!("posix attach s {key}"), "NotFound");
+    assert_freed_by_the_next_call(world);
+}
+
+fn what_is_attached_read_only_is_held(world: World) {
+    let (mut one, mut reader, key) = (world.start(ACTOR), world.start(ACTOR), key("posix"));
+    one.ok(&format!("posix create s {key} 4096"));
+    reader.ok(&format!("posix attach-read-only s {key}"));
+    one.kill();
+    assert_held(&world, &key);
+    assert_eq!(reader.ok("posix current s"), "true");
+    assert_eq!(reader.ok("posix detach s"), "destroyed");
+    assert_freed_by_the_next_call(world);
+}
+
+fn what_a_child_of_a_fork_still_holds_is_not_destroyed(world: World) {
+    let (mut one, key) = (world.start(ACTOR), key("posix"));
+    one.ok(&format!("posix create s {key} 4096"));
+    one.ok("posix child-keeps s");
+    assert_eq!(one.ok("posix detach s"), "outlives 1");
+    assert_held(&world, &key);
+    one.ok("posix child-ends");
+    assert_freed_by_the_next_call(world);
+}
+
+fn what_another_user_holds_is_not_destroyed(mut world: World) {
+    let (mut owner, mut other, key) = (world.start(ACTOR), world.start(ACTOR), key("posix"));
+    owner.ok("user 1000");
+    other.ok("user 65534");
+    owner.ok(&format!("posix create s {key} 100 mode=666"));
+    other.ok(&format!("posix attach s {key}"));
+    assert_eq!(owner.ok("posix detach s"), "outlives 1");
+    assert_eq!(owner.ok("posix sweep"), "0");
+    assert!(owner.ok(&format!("posix info {key}")).ends_with("Held"));
+    assert_eq!(other.ok("posix detach s"), "outlives 1");
+    assert_eq!(owner.ok("posix sweep"), "1");
+    owner.ok(&format!("posix create s {key} 100 mode=666"));
+    other.ok(&format!("posix attach s {key}"));
+    other.kill();
+    assert_eq!(owner.ok("posix detach s"), "destroyed");
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+fn a_killed_holder_leaves_it_to_the_last_and_the_last_to_a_sweep(world: World) {
+    let (mut one, mut other, key) = (world.start(ACTOR), world.start(ACTOR), key("posix"));
+    one.ok(&format!("posix create s {key} 4096"));
+    other.ok(&format!("posix attach s {key}"));
+    one.kill();
+    assert_held(&world, &key);
+    let mut witness = first_call(&world);
+    other.kill();
+    assert!(witness.ok(&format!("posix info {key}")).ends_with("Orphan"));
+    assert_freed_by_the_next_call(world);
+}
+
+fn a_holder_that_waits_for_others_is_the_last(mut world: World) {
+    let (mut one, mut other, key) = (world.start(ACTOR), world.start(ACTOR), key("posix"));
+    one.ok(&format!("posix create s {key} 4096"));
+    other.ok(&format!("posix attach s {key}"));
+    one.tell("posix let-go s 100000");
+    assert_eq!(other.ok("posix detach s"), "outlives 1");
+    assert_eq!(one.answer(), "ok destroyed");
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+fn what_is_left_in_a_signal_handler_goes(mut world: World) {
+    let (mut one, mut other, key) = (world.start(ACTOR), world.start(ACTOR), key("posix"));
+    one.ok(&format!("posix create s {key} 4096"));
+    other.ok(&format!("posix attach s {key}"));
+    assert_eq!(one.ok("posix leave-in-signal s"), "outlives 1");
+    assert_eq!(other.ok("posix leave-in-signal s"), "destroyed");
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+fn a_segment_that_changed_its_size_stays_ours(world: World) {
+    let (mut one, mut two, mut stranger) = (world.start(ACTOR), world.start(ACTOR), world.start(FOREIGN));
+    for size in [0, 100, 100_000] {
+        let (left, swept) = (key("posix"), key("posix"));
+        one.ok(&format!("posix create s {left} 5000"));
+        two.ok(&format!("posix create {size} {swept} 5000"));
+        for key in [&left, &swept] {
+            stranger.ok(&format!("resize {key} {size}"));
+            assert!(two.ok(&format!("posix info {key}")).ends_with("Held"));
+        }
+        assert_eq!(one.ok("posix detach s"), "destroyed");
+    }
+    two.kill();
+    assert_freed_by_the_next_call(world);
+}
+
+fn a_name_that_another_program_removed_can_be_created_again(world: World) {
+    let (mut one, key) = (world.start(ACTOR), key("posix"));
+    one.ok(&format!("posix create s {key} 4096"));
+    fs::remove_file(world.folder().join(&key[1..])).unwrap();
+    let mut next = world.start(ACTOR);
+    next.ok(&format!("posix create s {key} 100"));
+    assert_eq!(next.ok("records"), "1");
+    assert_eq!(one.ok("posix current s"), "false");
+    assert_eq!(one.ok("posix detach s"), "gone");
+    next.kill();
+    assert_freed_by_the_next_call(world);
+}
+
+/// A stranger that maps an object, closes its descriptor and writes to it.
+fn stranger(world: &World, how: &str, key: &str) -> Puppet {
+    let mut stranger = world.start(FOREIGN);
+    stranger.ok(&format!("{how} {key}"));
+    stranger.ok("write 0 theirs");
+    stranger
+}
+
+fn a_stranger_keeps_its_memory_and_the_name_goes(mut world: World) {
+    let (mut one, key) = (world.start(ACTOR), key("posix"));
+    one.ok(&format!("posix create s {key} 4096"));
+    let mut stranger = stranger(&world, "map", &key);
+    assert_eq!(one.ok("posix detach s"), "destroyed");
+    assert_eq!(world.left(), (vec![], 0));
+    one.ok(&format!("posix create s {key} 4096"));
+    one.ok("posix write s 0 others");
+    assert_eq!(stranger.ok("read 0 6"), "theirs");
+    assert_eq!(one.ok("posix detach s"), "destroyed");
+}
+
+fn a_stranger_that_keeps_its_descriptor_is_seen(world: World) {
+    let (mut one, key) = (world.start(ACTOR), key("posix"));
+    one.ok(&format!("posix create s {key} 4096"));
+    let mut stranger = stranger(&world, "map-open", &key);
+    assert_eq!(one.ok("posix detach s"), "outlives 1");
+    assert_held(&world, &key);
+    stranger.ok("unmap");
+    assert_freed_by_the_next_call(world);
+}
+
+fn nobody_knows_who_holds_a_segment_that_is_not_on_record(world: World) {
+    let (mut one, mut stranger, key) = (world.start(ACTOR), world.start(FOREIGN), key("posix"));
+    stranger.ok(&format!("make {key} 5000"));
+    assert_eq!(one.ok(&format!("posix destroy-unheld {key}")), "outlives 1");
+    stranger.ok("unmap");
+    assert_eq!(one.ok(&format!("posix destroy-unheld {key}")), "outlives 1", "it may be held as well");
+    one.ok(&format!("posix destroy {key}"));
+    assert_freed_by_the_next_call(world);
+}
+
+fn a_foreign_segment_with_the_inode_of_ours_stays(world: World) {
+    let mut stranger = world.start(FOREIGN);
+    let (key, ours) = (0..1000)
+        .find_map(|_| {
+            let (mut dead, key) = (world.start(ACTOR), key("posix"));
+            let path = world.folder().join(&key[1..]);
+            dead.ok(&format!("posix create s {key} 4096"));
+            dead.kill();
+            let ours = fs::metadata(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            stranger.ok(&format!("make {key} 4096"));
+            stranger.ok("write 0 theirs");
+            stranger.ok("unmap");
+            let theirs = fs::metadata(&path).unwrap();
+            // The clock of a file system ticks every few milliseconds.
+            let told_apart = ours.ino() == theirs.ino() && born(&ours) != born(&theirs);
+            told_apart.then_some((key, ours))
+        })
+        .expect("ext4 gives the lowest inode that is free");
+    let mut next = first_call(&world);
+    assert_eq!(next.ok("posix sweep"), "0");
+    assert_eq!(next.ok("records"), "0");
+    assert!(next.ok(&format!("posix info {key}")).ends_with("Foreign"));
+    next.ok(&format!("posix attach s {key}"));
+    assert_eq!(next.ok("posix read s 0 6"), "theirs");
+    assert_eq!(next.ok("posix detach s"), "outlives 1");
+    assert_eq!(fs::metadata(world.folder().join(&key[1..])).unwrap().ino(), ours.ino());
+}
+
+fn born(file: &Metadata) -> std::time::SystemTime {
+    file.created().expect("ext4 tells")
+}
+
+/// What the ledger has for one who knows no time of birth, as earlier versions of the library.
+fn forget_births(world: &World) {
+    let ledger = world.folder().join(".shm-node-0/ledger.1");
+    let mut bytes = fs::read(&ledger).unwrap();
+    for slot in bytes.chunks_exact_mut(512).skip(1) {
+        slot[320..336].fill(0);
+    }
+    fs::write(&ledger, bytes).unwrap();
+}
+
+#[test]
+fn where_no_time_of_birth_is_on_record_the_size_counts() {
+    let Some(mut world) = world("16m") else { return };
+    let (mut one, mut stranger) = (world.start(ACTOR), world.start(FOREIGN));
+    let (same, other) = (key("posix"), key("posix"));
+    one.ok(&format!("posix create s {same} 4096"));
+    one.ok(&format!("posix create t {other} 4096"));
+    one.kill();
+    stranger.ok(&format!("resize {other} 5000"));
+    forget_births(&world);
+    let mut next = first_call(&world);
+    assert_eq!(world.left().0, [&other[1..]]);
+    assert!(next.ok(&format!("posix info {other}")).ends_with("Foreign"));
+    assert_eq!(next.ok("records"), "0");
+}
+
+/// A mount that cannot be asked for want of descriptors is not trusted, and asked again the next time.
+#[test]
+fn a_mount_is_asked_again_when_it_could_not_be_asked() {
+    for (ground, kept) in [("tmpfs", 0), ("overlayfs", 1)] {
+        let Some(world) = world_on(ground) else { return };
+        let (mut one, key) = (world.start(ACTOR), key("posix"));
+        let enough = (3..100).find(|limit| {
+            one.ok(&format!("descriptors {limit}"));
+            one.ask(&format!("posix create s {key} 4096")).starts_with("ok")
+        });
+        assert!(enough.is_some());
+        one.ok("descriptors 100");
+        let files = |puppet: &Puppet| fs::read_dir(format!("/proc/{}/fd", puppet.pid())).unwrap().count();
+        let before = files(&one);
+        one.ok(&format!("posix attach t {key}"));
+        assert_eq!(files(&one), before + kept, "{ground}");
+        assert_eq!(one.ok("posix detach s"), "outlives 1");
+        assert_eq!(files(&one), before - 1 + kept, "{ground}: it held a mark");
+        assert_eq!(one.ok("posix detach t"), "destroyed");
+    }
+}
+
+#[test]
+fn an_error_where_a_lease_is_asked_for_destroys_nothing() {
+    let Some(mut world) = world("16m") else { return };
+    for errno in [libc::EINVAL, libc::EACCES, libc::ENOMEM, libc::EPERM] {
+        let [mut holder, mut one, mut other] = [(); 3].map(|()| world.start(ACTOR));
+        let key = key("posix");
+        holder.ok(&format!("posix create s {key} 100"));
+        // One that could not ask the mount, and one that trusts it.
+        one.ok(&format!("refuse lease {errno}"));
+        assert_eq!(one.ok("posix sweep"), "0");
+        one.ok(&format!("posix attach s {key}"));
+        other.ok(&format!("posix attach s {key}"));
+        other.ok(&format!("refuse lease {errno}"));
+        holder.kill();
+        for last in [&mut one, &mut other] {
+            assert_eq!(last.ok("posix detach s"), "outlives 1");
+            assert_eq!(last.ok("posix sweep"), "0");
+            assert!(last.ok(&format!("posix info {key}")).ends_with("Held"));
+        }
+        let message = one.ask(&format!("posix destroy-unheld {key}"));
+        assert!(message.starts_with("no "), "{message}");
+        assert_eq!(world.left().0, [&key[1..]]);
+        first_call(&world).end();
+        assert_eq!(world.left(), (vec![], 0));
+    }
+}
