@@ -375,7 +375,8 @@ impl Ledger {
         })
     }
 
-    /// Counts an attachment by this process. A slot's word holds half a word of the object's id and the count, so that a slot that changed hands starts anew.
+    /// Counts an attachment by this process. A slot's word holds half a word of the object's id and the count, so that
+    /// a slot that changed hands starts anew.
     pub(crate) fn hold(&self, id: SlotId, object: ObjectId) {
         let level = level_of(id);
         let words = || (0..FIRST_LEVEL << level).map(|_| AtomicU64::new(0)).collect();

@@ -8,10 +8,10 @@
 //! - two lock files, one for this user alone and one that segments open to others are locked through. A
 //!   [`NameLock`] is one byte of them. It excludes *look up and attach* from *detach and destroy* for one name.
 //!
-//! [`Lifetime`] ties them together for one process and user, and holds the protocol that creates and leaves a
-//! segment; a backend adds the [`Kernel`]'s word on who holds it. Nothing is kept per holder: a holder that dies leaves nothing of its own behind.
-//! Where the kernel has no word (POSIX on macOS, and on overlayfs), holders leave a [`Presence`], which it takes away
-//! when they die.
+//! [`Lifetime`] ties them together for one process and user, and holds the protocol that creates and leaves a segment;
+//! a backend adds the [`Kernel`]'s word on who holds it. Nothing is kept per holder: a holder that dies leaves nothing
+//! of its own behind. Where the kernel has no word (POSIX on macOS, and on overlayfs), holders leave a [`Presence`],
+//! which it takes away when they die.
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 compile_error!("shm-lifetime knows where its files lie and how to lock them on Linux and macOS only");

@@ -48,7 +48,8 @@ fn byte_of(file: LockFile, byte: u32, created: Option<u64>) -> i64 {
 /// One attachment's mark; dropping it takes it away.
 #[derive(Debug)]
 pub struct Presence {
-    /// [`NO_FILE`] where the lock file is not ours to open (the owner then does not see us), and when the mark has ended.
+    /// [`NO_FILE`] where the lock file is not ours to open (the owner then does not see us), and when the mark has
+    /// ended.
     file: AtomicI32,
     /// Our mark's, and the one of those who know the name only.
     bytes: [i64; 2],
@@ -79,8 +80,8 @@ impl Presence {
         }
     }
 
-    /// Whether another attachment with such a mark is there, in this process or any other. What cannot be asked is a yes.
-    /// Not while another thread ends it.
+    /// Whether another attachment with such a mark is there, in this process or any other. What cannot be asked is a
+    /// yes. Not while another thread ends it.
     pub fn has_company(&self) -> bool {
         match self.file.load(Relaxed) {
             NO_FILE => true,
@@ -100,8 +101,8 @@ impl Drop for Presence {
 }
 
 impl crate::Lifetime {
-    /// Marks an attachment of a segment, under its name's lock. `created` is when the ledger says that it was created, or
-    /// is about to; `None` where it is not on record.
+    /// Marks an attachment of a segment, under its name's lock. `created` is when the ledger says that it was created,
+    /// or is about to; `None` where it is not on record.
     ///
     /// # Errors
     ///

@@ -4,13 +4,13 @@
 //! fcntl(2), F_SETLEASE: "A write lease may be placed on a file only if there are no other open file
 //! descriptors for the file." A mapping counts as one, and foreign holders count like ours.
 //!
-//! Not everywhere. A mapping of a file on overlayfs belongs to the file of the layer below, so that once its descriptor is
-//! closed the lease is granted although the file is mapped. A refusal is true there, too; a grant says nothing. So each
-//! process asks once on a mount whether it grants what it must not: it maps a file that has no name, closes what it mapped
-//! it by, and asks. (By its type one could know a file system as well, but only those that one has thought of.) Only a mount
-//! that refuses this, and grants it when nothing is mapped any more, is trusted. Everywhere else holders leave marks, and a
-//! grant counts only where there are none. So it is no harm if two processes think otherwise of a mount that tells the
-//! truth: whoever does not trust it goes by the lease all the same.
+//! Not everywhere. A mapping of a file on overlayfs belongs to the file of the layer below, so that once its descriptor
+//! is closed the lease is granted although the file is mapped. A refusal is true there, too; a grant says nothing. So
+//! each process asks once on a mount whether it grants what it must not: it maps a file that has no name, closes what
+//! it mapped it by, and asks. (By its type one could know a file system as well, but only those that one has thought
+//! of.) Only a mount that refuses this, and grants it when nothing is mapped any more, is trusted. Everywhere else
+//! holders leave marks, and a grant counts only where there are none. So it is no harm if two processes think otherwise
+//! of a mount that tells the truth: whoever does not trust it goes by the lease all the same.
 
 use crate::object;
 use memmap2::MmapOptions;
@@ -32,8 +32,8 @@ static WORTHLESS: AtomicU64 = AtomicU64::new(NONE);
 /// No device has this number.
 const NONE: u64 = u64::MAX;
 
-/// Whether this fresh descriptor is the only thing that refers to the file, as far as its mount can tell. The lease goes
-/// with it. An error where the file is another user's.
+/// Whether this fresh descriptor is the only thing that refers to the file, as far as its mount can tell. The lease
+/// goes with it. An error where the file is another user's.
 pub(super) fn is_granted(file: &OwnedFd) -> Result<bool, Errno> {
     /// fcntl.h; the libc crate has it for few targets.
     const F_SETSIG: libc::c_int = 10;
@@ -53,8 +53,8 @@ pub(super) fn is_trusted_on(device: u64) -> bool {
     TRUSTED.load(Relaxed) == device
 }
 
-/// The same, and finds it out where it is not known. `device` is the folder's. What cannot be found out now (too many open
-/// files, no inode left) is tried again the next time.
+/// The same, and finds it out where it is not known. `device` is the folder's. What cannot be found out now (too many
+/// open files, no inode left) is tried again the next time.
 pub(super) fn try_on(device: u64) -> bool {
     if is_trusted_on(device) || WORTHLESS.load(Relaxed) == device {
         return is_trusted_on(device);

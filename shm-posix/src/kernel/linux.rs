@@ -90,8 +90,8 @@ fn open_anyhow(name: &CStr) -> Result<(OwnedFd, Stat), Errno> {
     }
 }
 
-/// Whether nobody holds an object, asked through a fresh descriptor, under its name's lock. Where its mount's leases are
-/// not to be trusted, only of one on record can that be known. An error where the file is another user's.
+/// Whether nobody holds an object, asked through a fresh descriptor, under its name's lock. Where its mount's leases
+/// are not to be trusted, only of one on record can that be known. An error where the file is another user's.
 fn is_unheld(
     lifetime: &Lifetime,
     file: &OwnedFd,
@@ -144,8 +144,9 @@ impl Holding {
         }
     }
 
-    /// Lets go with `release` and waits until nobody else holds the object. A mark waits first. Of a mapping, a lease would
-    /// count our own; a descriptor, opened before, then keeps the others from being the last, until it is dropped.
+    /// Lets go with `release` and waits until nobody else holds the object. A mark waits first. Of a mapping, a lease
+    /// would count our own; a descriptor, opened before, then keeps the others from being the last, until it is
+    /// dropped.
     pub(crate) fn let_go_and_wait(
         &self,
         name: &CStr,

@@ -1,8 +1,8 @@
 //! Marks of our own.
 //!
-//! Each attachment leaves a [`Presence`], and an object goes with the last of them. What the kernel still does: it takes
-//! the marks of those who die. A program that knows nothing of this library leaves no mark, and an earlier version of it
-//! neither, so they do not keep an object's name; its memory they keep.
+//! Each attachment leaves a [`Presence`], and an object goes with the last of them. What the kernel still does: it
+//! takes the marks of those who die. A program that knows nothing of this library leaves no mark, and an earlier
+//! version of it neither, so they do not keep an object's name; its memory they keep.
 
 use shm_lifetime::Presence;
 use std::{

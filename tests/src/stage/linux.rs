@@ -75,8 +75,8 @@ pub fn posix_namespace(_lifetime: &Lifetime) -> u64 {
     nix::sys::stat::stat("/dev/shm").expect("it is mounted").st_dev
 }
 
-/// Has a system call fail with that errno in this process from now on: `fallocate`, `lease` (the `fcntl` that asks for one)
-/// or `linkat`.
+/// Has a system call fail with that errno in this process from now on: `fallocate`, `lease` (the `fcntl` that asks for
+/// one) or `linkat`.
 pub(super) fn refuse(call: &str, errno: i32) -> nix::Result<()> {
     let (number, command) = match call {
         "fallocate" => (libc::SYS_fallocate, None),

@@ -19,7 +19,12 @@ macro_rules! on {
 macro_rules! on_every_ground {
     ($($name:ident)+) => { on_every_ground! { @ { $($name)+ } } };
     (@ $names:tt) => {
-        on! { tmpfs "tmpfs" $names overlayfs "overlayfs" $names overlayfs_of_two "overlayfs-of-two" $names ext4 "ext4" $names }
+        on! {
+            tmpfs "tmpfs" $names
+            overlayfs "overlayfs" $names
+            overlayfs_of_two "overlayfs-of-two" $names
+            ext4 "ext4" $names
+        }
     };
 }
 
