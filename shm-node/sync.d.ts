@@ -68,7 +68,12 @@ export class Mutex {
   lock(timeout: number): Guard | false;
   /** Locks it if it is free, or its owner is dead. */
   tryLock(): Guard | false;
-  /** Locks it without blocking; queues where this thread holds it already, in the order of the calls on this object. */
+  /**
+   * Locks it without blocking; queues where this thread holds it already, in the order of the calls on this object.
+   *
+   * @throws {Error} `ERR_SHM_DEADLOCK`: called without a limit by the `work` of a `withLockAsync`; so too for the other
+   * locks
+   */
   lockAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Guard>;
   /** Locks it without blocking; false when time is up. */
   lockAsync(options: WaitOptions): Promise<Guard | false>;
@@ -191,6 +196,7 @@ export class Once {
   readonly done: boolean;
   /** Does it, unless it has been done; waits while another does it. If `work` throws, it is the next one's turn. */
   call(work: (turn: { readonly ownerDied: boolean }) => void): void;
+  /** @throws {Error} `ERR_SHM_DEADLOCK`: called without a limit by its own `work` */
   callAsync(work: (turn: { readonly ownerDied: boolean }) => unknown, options?: WaitOptions): Promise<void>;
 }
 

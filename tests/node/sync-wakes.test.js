@@ -389,13 +389,12 @@ describe('Condition, Barrier, Once', () => {
     const view = words();
     const STATE = 2;
     const [once, other] = two(Once, view);
-    let waiting;
-    const work = async () => {
-      waiting = [other.callAsync(() => {}), other.callAsync(() => {})];
-      await asleep(2);
-      throw new Error('enough');
-    };
-    await assert.rejects(once.callAsync(work), enough);
+    let fail;
+    const doing = assert.rejects(once.callAsync(() => new Promise((_, reject) => (fail = reject))), enough);
+    const waiting = [other.callAsync(() => {}), other.callAsync(() => {})];
+    await asleep(2);
+    fail(new Error('enough'));
+    await doing;
     assert.deepEqual(wakes()[0], [STATE, ALL]);
     await Promise.all(waiting);
     assert.equal(once.done, true);

@@ -528,7 +528,7 @@ class Channel {
 
   messages(options) {
     const era = this.#era;
-    const receive = (checked) => (this.#era === era ? this.receiveAsync(checked).catch(nullIfClosed) : null);
+    const receive = (checked) => (this.#era === era ? this.receiveAsync(checked) : null);
     return new Messages(receive, waits.checkOptions(options));
   }
 
@@ -546,11 +546,6 @@ class Channel {
   }
 }
 disposable(Channel, Channel.prototype.close);
-
-function nullIfClosed(error) {
-  if (error.code === 'ERR_SHM_CLOSED') return null;
-  throw error;
-}
 
 /** Room for a message, ours until it is committed. */
 class Reservation {

@@ -20,6 +20,11 @@ module.exports = {
     ours('ERR_SHM_DAMAGED', `the ${what} is damaged (${how}): fill its bytes with zeros once nobody uses it`),
   deadlock: () =>
     ours('ERR_SHM_DEADLOCK', 'this thread holds it already, and would wait for itself: release it first'),
+  deadlockOfChain: () =>
+    ours(
+      'ERR_SHM_DEADLOCK',
+      'this chain of calls holds it already, and would wait for itself: release it first, or wait with a timeout',
+    ),
   detached: () => ours('ERR_SHM_DETACHED', 'the segment is detached: create or get it anew'),
   foreign: (what, found) =>
     ours('ERR_SHM_FOREIGN', `the bytes here are no ${what} (they begin with 0x${found.toString(16)}): wrong index?`),

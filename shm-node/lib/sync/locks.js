@@ -2,6 +2,7 @@
 
 // Mutex, RwLock and Semaphore: what one holds until one lets go.
 
+const { checkChain, held, holding } = require('./chains.js');
 const errors = require('./errors.js');
 const { Patience, Place, disposable, spin, whole } = require('./place.js');
 const {
@@ -76,10 +77,10 @@ function during(guard, work) {
   return Promise.resolve(result).finally(() => guard.unlock());
 }
 
-async function duringAsync(locking, work) {
+async function duringAsync(key, locking, work) {
   const guard = await locking;
   if (guard === false) throw errors.timedOut();
-  return during(guard, work);
+  return holding(key, () => during(guard, work));
 }
 
 const MUTEX = { name: 'mutex', letter: 'M', align: 4 };
@@ -136,6 +137,7 @@ class Mutex {
     const checked = waits.checkOptions(options);
     throwIfAborted(checked.signal);
     if (this.#words.length === 0) throw errors.detached();
+    checkChain(checked, () => held(this.#at.key) > 0);
     // Those who ask here get it in the order in which they asked.
     return (await this.#locking.take(checked, (left) => this.#at.driveAsync(this.#step(), left))) ?? false;
   }
@@ -150,7 +152,7 @@ class Mutex {
   }
 
   withLockAsync(work, options) {
-    return duringAsync(this.lockAsync(options), work);
+    return duringAsync(this.#at.key, this.lockAsync(options), work);
   }
 
   [END]() {
@@ -230,6 +232,7 @@ class Semaphore {
 
   async acquireAsync(options) {
     const checked = waits.checkOptions(options);
+    checkChain(checked, () => held(this.#at.key) >= this.#slots.count);
     return (await this.#at.driveAsync(this.#step(), checked)) ?? false;
   }
 
@@ -252,7 +255,7 @@ class Semaphore {
   }
 
   withPermitAsync(work, options) {
-    return duringAsync(this.acquireAsync(options), work);
+    return duringAsync(this.#at.key, this.acquireAsync(options), work);
   }
 
   [END](slot) {
@@ -277,6 +280,7 @@ const FOR_WRITING = -1;
 class RwLock {
   #at;
   #readers;
+  #readingKey;
 
   static byteLength({ readers }) {
     return bytesOfSlots(whole('readers', readers, 1, SLOTS_MOST));
@@ -288,6 +292,7 @@ class RwLock {
     at.open(bytesOfSlots(readers), [['readers', COUNT, readers]]);
     this.#at = at;
     this.#readers = new Slots(at, READERS_QUEUE, SLOTS, readers);
+    this.#readingKey = `${at.key} read`;
   }
 
   get readers() {
@@ -368,7 +373,15 @@ class RwLock {
 
   async readAsync(options) {
     const checked = waits.checkOptions(options);
-    return (await this.#at.driveAsync(this.#readStep(), checked)) ?? false;
+    const reading = held(this.#readingKey);
+    const waitsForUs = () => reading > 0 && (this.#writer() & OWNER) !== 0;
+    checkChain(checked, () => held(this.#at.key) > 0 || reading >= this.#readers.count);
+    const read = this.#readStep();
+    const step = () => {
+      checkChain(checked, waitsForUs);
+      return read();
+    };
+    return (await this.#at.driveAsync(step, checked)) ?? false;
   }
 
   #writeStep(state) {
@@ -427,6 +440,7 @@ class RwLock {
 
   async writeAsync(options) {
     const checked = waits.checkOptions(options);
+    checkChain(checked, () => held(this.#at.key) > 0 || held(this.#readingKey) > 0);
     const state = { got: NO };
     try {
       return (await this.#at.driveAsync(this.#writeStep(state), checked)) ?? false;
@@ -462,7 +476,7 @@ class RwLock {
   }
 
   withReadAsync(work, options) {
-    return duringAsync(this.readAsync(options), work);
+    return duringAsync(this.#readingKey, this.readAsync(options), work);
   }
 
   withWrite(work) {
@@ -470,7 +484,7 @@ class RwLock {
   }
 
   withWriteAsync(work, options) {
-    return duringAsync(this.writeAsync(options), work);
+    return duringAsync(this.#at.key, this.writeAsync(options), work);
   }
 
   [END](slot) {

@@ -2,6 +2,7 @@
 
 // Condition, Barrier and Once: waiting for what others do.
 
+const { checkChain, held, holding } = require('./chains.js');
 const errors = require('./errors.js');
 const { Guard, Mutex, RESUME, bytesOfSlots, countOf } = require('./locks.js');
 const { Patience, Place, disposable, whole } = require('./place.js');
@@ -169,12 +170,13 @@ class Once {
   async callAsync(work, options) {
     const checked = waits.checkOptions(options);
     if (this.done) return;
+    checkChain(checked, () => held(this.#at.key) > 0);
     const turn = await this.#at.driveAsync(this.#step(), checked);
     if (turn === null) return;
     if (turn === undefined) throw errors.timedOut();
     let state = 0;
     try {
-      await work(turn);
+      await holding(this.#at.key, () => work(turn));
       state = DONE;
     } finally {
       this.#end(state);

@@ -2,20 +2,21 @@
 
 // The messages to come, as an asynchronous iterator. A generator would not return while it waits for one.
 
-const { offAbort, onAbort, reasonOf } = require('./signals.js');
-const { Turns } = require('./turns.js');
+const { Stop, offAbort, onAbort, reasonOf } = require('./signals.js');
 
 const AsyncIterator = Object.getPrototypeOf(Object.getPrototypeOf(async function* () {}.prototype));
 
-const IN_TURN = { timeout: Infinity, signal: undefined, ref: false };
+const nothing = () => {};
 
 /** One call of `receive(options)` after the other, until one gives null or fails, or somebody returns. */
 class Messages {
   #receive;
   #options;
-  #turns = new Turns();
-  #stop = new AbortController();
+  #stop = new Stop();
   #isOver = false;
+  // How many calls of `next()` are pending, and what the last one gave.
+  #pending = 0;
+  #last;
 
   /** @param options Checked. */
   constructor(receive, options) {
@@ -24,25 +25,28 @@ class Messages {
   }
 
   next() {
-    return this.#turns.take(IN_TURN, () => this.#step());
+    const next = this.#pending++ === 0 ? this.#step() : this.#last.catch(nothing).then(() => this.#step());
+    this.#last = next;
+    return next;
   }
 
   async #step() {
-    if (this.#isOver) return { value: undefined, done: true };
     const { timeout, signal, ref } = this.#options;
     const abort = () => this.#stop.abort(reasonOf(signal));
     try {
-      if (signal !== undefined) onAbort(signal, abort);
-      if (signal?.aborted) abort();
-      const value = await this.#receive({ timeout, signal: this.#stop.signal, ref });
-      // Even where somebody returned meanwhile: what was received is not lost.
-      if (value !== null) return { value, done: false };
-    } catch (error) {
       if (!this.#isOver) {
-        this.#end();
-        throw error;
+        if (signal !== undefined) onAbort(signal, abort);
+        if (signal?.aborted) abort();
+        const value = await this.#receive({ timeout, signal: this.#stop, ref });
+        // Even where somebody returned meanwhile: what was received is not lost.
+        if (value !== null) return { value, done: false };
       }
+    } catch (error) {
+      const wasOver = this.#isOver || error?.code === 'ERR_SHM_CLOSED';
+      this.#end();
+      if (!wasOver) throw error;
     } finally {
+      this.#pending--;
       if (signal !== undefined) offAbort(signal, abort);
     }
     this.#end();

@@ -59,6 +59,8 @@ class Place {
     if (((flags % 64) + this.start) % kind.align !== 0) {
       throw errors.outOfRange('index', `a place at a multiple of ${kind.align} bytes, as a ${kind.name} needs`, index);
     }
+    /** What it is known by in this thread. */
+    this.key = `${this.number} ${this.start}`;
     this.words = undefined;
     this.live = undefined;
     this.me = 0;

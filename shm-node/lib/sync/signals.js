@@ -45,4 +45,26 @@ function offAbort(signal, call) {
   signal.removeEventListener?.('abort', heard.listener);
 }
 
-module.exports = { checkSignal, offAbort, onAbort, reasonOf, throwIfAborted };
+/** A signal of our own, which costs less to listen to than one of the runtime's. */
+class Stop {
+  aborted = false;
+  reason;
+  #listeners = new Set();
+
+  addEventListener(type, listener) {
+    this.#listeners.add(listener);
+  }
+
+  removeEventListener(type, listener) {
+    this.#listeners.delete(listener);
+  }
+
+  abort(reason) {
+    if (this.aborted) return;
+    this.aborted = true;
+    this.reason = reason;
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+module.exports = { Stop, checkSignal, offAbort, onAbort, reasonOf, throwIfAborted };
