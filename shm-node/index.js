@@ -3,6 +3,7 @@
 // Shared memory between processes, as ordinary Buffers and typed arrays.
 // Arguments are checked here and in lib/; what they mean is decided in Rust (src/functions.rs).
 
+const { bytesOf } = require('./lib/arrays.js');
 const parse = require('./lib/arguments.js');
 const { BufferType, constants } = require('./lib/types.js');
 const errors = require('./lib/errors.js');
@@ -64,7 +65,7 @@ function write(target, offset, bytes) {
 
 function copy(move, target, offset, bytes, name) {
   const { backend, key, number } = parse.target(target);
-  const moved = move(backend, key, number, parse.offset(offset), parse.bytes(name, bytes));
+  const moved = move(backend, key, number, parse.offset(offset), bytesOf(name, bytes));
   if (moved < 0) throw errors.notAttached(key);
   return moved;
 }

@@ -3,7 +3,7 @@
 // Arguments: the positional forms of the original contract and the options object, to plain values for Rust.
 
 const { MAX_LENGTH } = require('buffer').constants;
-const { isAnyArrayBuffer } = require('util').types;
+const { bufferOf } = require('./arrays.js');
 const errors = require('./errors.js');
 const native = require('./native.js');
 const { attachments } = require('./views.js');
@@ -45,7 +45,10 @@ function createArguments(size, type) {
 }
 
 function createOptions(options, second) {
-  if (ArrayBuffer.isView(options) || Array.isArray(options)) throw errors.wrongType('size', 'a number or an object', options);
+  // A Proxy of an array is no view, and would throw where its length is asked for.
+  if (ArrayBuffer.isView(options) || Array.isArray(options) || 'BYTES_PER_ELEMENT' in options) {
+    throw errors.wrongType('size', 'a number or an object', options);
+  }
   noSecond(second);
   const { size, length, type, key, mode, backend, persist, reserve, hugePages, view } = options;
   const parsed = typeOf(type);
@@ -93,7 +96,7 @@ function target(value) {
 }
 
 function attachmentOf(view) {
-  const attachment = attachments.get(view.buffer);
+  const attachment = attachments.get(bufferOf(view));
   if (attachment === undefined) throw errors.wrongValue('view', view, 'is not over a shared segment');
   return attachment;
 }
@@ -131,12 +134,4 @@ function offset(value) {
   return integer('offset', value, 0, Number.MAX_SAFE_INTEGER);
 }
 
-function bytes(name, value) {
-  // No byte, and perhaps detached: then nothing can be made over it.
-  if (value?.byteLength === 0) return new Uint8Array(0);
-  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  if (isAnyArrayBuffer(value)) return new Uint8Array(value);
-  throw errors.wrongType(name, 'a Buffer, a typed array, a DataView or an ArrayBuffer', value);
-}
-
-module.exports = { SIZE_MAX, attachmentOf, bytes, createArguments, createOptions, flags, getArguments, offset, target };
+module.exports = { SIZE_MAX, attachmentOf, createArguments, createOptions, flags, getArguments, offset, target };

@@ -11,7 +11,14 @@ function coded(Class, code, message) {
   return error;
 }
 
-const shown = (value) => inspect(value, { depth: 0, maxStringLength: 60, maxArrayLength: 3 });
+// What `inspect` trips over (a DataView that was detached, a getter that throws) still has a kind.
+function shown(value) {
+  try {
+    return inspect(value, { depth: 0, maxStringLength: 60, maxArrayLength: 3 });
+  } catch {
+    return ArrayBuffer.isView(value) ? 'a view' : `a value of type ${typeof value}`;
+  }
+}
 
 module.exports = {
   wrongType: (name, wanted, value) =>

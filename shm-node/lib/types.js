@@ -33,7 +33,7 @@ for (const [number, [name]] of NAMES.entries()) {
 }
 
 function typeOf(value = BufferType.Buffer) {
-  const type = types.get(value);
+  const type = types.get(value) ?? ofAnotherRealm(value);
   if (type === undefined) {
     if (!['number', 'string', 'function'].includes(typeof value)) {
       throw errors.wrongType('type', 'a BufferType, the name of an array type or its constructor', value);
@@ -43,5 +43,14 @@ function typeOf(value = BufferType.Buffer) {
   if (type.constructor === undefined) throw errors.wrongValue('type', value, `needs ${type.name}, which this runtime lacks`);
   return type;
 }
+
+// A constructor of another realm makes views of that realm, which are what its programs expect.
+function ofAnotherRealm(value) {
+  if (typeof value !== 'function' || !isBuiltIn(value) || !Object.hasOwn(value, 'BYTES_PER_ELEMENT')) return undefined;
+  const type = typeof value.name === 'string' ? types.get(value.name) : undefined;
+  return type && { ...type, constructor: value };
+}
+
+const isBuiltIn = (value) => Function.prototype.toString.call(value).endsWith('{ [native code] }');
 
 module.exports = { BufferType, constants, typeOf };
