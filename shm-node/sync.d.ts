@@ -349,7 +349,7 @@ export class Broadcast {
    * Sends a message, and returns its number.
    *
    * @throws {RangeError} it is longer than `maxMessage`
-   * @throws {Error} `ERR_SHM_TAKEN`: another is the producer
+   * @throws {Error} `ERR_SHM_TAKEN`: another is the producer. `ERR_SHM_CHANGED`: the message is detached
    */
   send(message: Bytes): number;
   /** Room for a message of `length` bytes, to be filled in place. */

@@ -2,7 +2,7 @@
 
 // Messages from one producer to many readers, each at its own pace. As shm-sync/src/protocol/latest.rs.
 
-const { Into, checkTarget, copyOut, toBytes } = require('./bytes.js');
+const { Into, checkTarget, copyOut, isMoved, toBytes } = require('./bytes.js');
 const { after, now } = require('./clock.js');
 const errors = require('./errors.js');
 const { Messages } = require('./messages.js');
@@ -154,6 +154,7 @@ class Broadcast {
 
   send(message) {
     const bytes = message instanceof Uint8Array ? message : toBytes(message);
+    if (bytes.length === 0 && isMoved(bytes)) throw errors.changed();
     this.#check();
     this.#memory.bytes.set(bytes, this.#begin(bytes.length));
     return this.#publish();

@@ -2,6 +2,7 @@
 
 // Messages, as what is sent and what is given back.
 
+const { bufferOf, bytesOf, classOf } = require('../arrays.js');
 const errors = require('./errors.js');
 
 const POOL = 1 << 16;
@@ -64,20 +65,22 @@ class Into {
 }
 
 function checkTarget(target) {
-  if (!(target instanceof Uint8Array)) throw errors.wrongType('target', 'a Buffer or a Uint8Array', target);
+  if (classOf(target) !== 'Uint8Array') throw errors.wrongType('target', 'a Buffer or a Uint8Array', target);
   return target;
 }
 
 /** A message as bytes. */
 function toBytes(message) {
-  if (message instanceof Uint8Array) return message;
-  if (ArrayBuffer.isView(message)) return new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
-  if (message instanceof ArrayBuffer || message instanceof SharedArrayBuffer) return new Uint8Array(message);
-  throw errors.wrongType('message', 'a Buffer, a typed array, a DataView or an ArrayBuffer', message);
+  if (classOf(message) === 'Uint8Array') return message;
+  const bytes = bytesOf('message', message);
+  if (bytes.length === 0 && isDetached(ArrayBuffer.isView(message) ? bufferOf(message) : message)) throw errors.changed();
+  return bytes;
 }
 
 /** Whether a view is empty because its buffer was moved, or its segment detached. */
-function isDetached({ buffer }) {
+const isMoved = (view) => isDetached(bufferOf(view));
+
+function isDetached(buffer) {
   if (buffer.byteLength > 0) return false;
   try {
     return buffer.detached ?? new Uint8Array(buffer).length > 0;
@@ -86,4 +89,4 @@ function isDetached({ buffer }) {
   }
 }
 
-module.exports = { Into, checkTarget, copyOut, isDetached, toBytes };
+module.exports = { Into, checkTarget, copyOut, isMoved, toBytes };

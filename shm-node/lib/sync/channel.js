@@ -2,7 +2,7 @@
 
 // Messages of any size from one process to another, through a ring of bytes. As shm-sync/src/protocol/ring.rs.
 
-const { Into, checkTarget, copyOut, isDetached, toBytes } = require('./bytes.js');
+const { Into, checkTarget, copyOut, isMoved, toBytes } = require('./bytes.js');
 const errors = require('./errors.js');
 const { Messages } = require('./messages.js');
 const { Patience, Place, disposable, spin, spinUntilChanged, whole } = require('./place.js');
@@ -304,7 +304,7 @@ class Channel {
   }
 
   #checkMessage(bytes, length) {
-    if (length === 0 && isDetached(bytes)) throw errors.changed();
+    if (length === 0 && isMoved(bytes)) throw errors.changed();
     this.#checkSend(length);
   }
 

@@ -3,6 +3,7 @@
 // Where a structure lies, and how its users sleep there. docs/layout.md tells what the words mean; the algorithms
 // are those of shm-sync/src/protocol.
 
+const { bufferOf } = require('../arrays.js');
 const native = require('../native.js');
 const { after, now } = require('./clock.js');
 const errors = require('./errors.js');
@@ -53,7 +54,7 @@ class Place {
     if (this.readOnly && !kind.readOnly) {
       throw errors.wrongValue('view', view, 'is read-only: such a segment can neither wait nor lock');
     }
-    this.buffer = view.buffer;
+    this.buffer = bufferOf(view);
     this.start = view.byteOffset + index * 4;
     this.room = view.byteLength - index * 4;
     if (((flags % 64) + this.start) % kind.align !== 0) {

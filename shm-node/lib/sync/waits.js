@@ -2,6 +2,7 @@
 
 // Wait and notify, after the shape of `Atomics`, but across processes.
 
+const { bufferOf, classOf } = require('../arrays.js');
 const native = require('../native.js');
 const { attachments } = require('../views.js');
 const { now } = require('./clock.js');
@@ -18,8 +19,8 @@ const SLICE = 100;
 
 /** The number of a view's attachment, once the view is known to be one that can be waited on. */
 function attachmentOf(view) {
-  if (!(view instanceof Int32Array)) throw errors.wrongType('view', 'an Int32Array over a segment', view);
-  const attachment = attachments.get(view.buffer);
+  if (classOf(view) !== 'Int32Array') throw errors.wrongType('view', 'an Int32Array over a segment', view);
+  const attachment = attachments.get(bufferOf(view));
   if (attachment === undefined) throw errors.wrongValue('view', view, 'is not over a shared segment');
   if (view.length === 0) throw errors.detached();
   return attachment.number;
