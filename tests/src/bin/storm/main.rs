@@ -114,10 +114,6 @@ fn try_mutants() -> ExitCode {
 fn storm(options: &Options) -> bool {
     let (tally, scene) = (Tally::shared(), Scene::new(options.names, options.ground));
     let mut random = Random::new(5);
-    // Only the children are mutants: what is left is judged, and swept, by the library as it is.
-    set("SHM_STORM_KILL", (options.kill_at > 0).then(|| options.kill_at.to_string()).as_deref());
-    set("SHM_STORM_SKIP", options.skip.as_deref());
-
     let strangers: Vec<_> = (0..options.strangers)
         .map(|number| {
             start(|| {
@@ -131,6 +127,13 @@ fn storm(options: &Options) -> bool {
     if is_root() && options.user != 0 {
         become_user(options.user, options.user).expect("root may");
     }
+    if options.crowded {
+        let ended = ended(start(|| scene.crowd()), None).expect("it was waited for");
+        assert!(matches!(ended, WaitStatus::Exited(_, 0)), "{ended:?}");
+    }
+    // Only the children are mutants: what is left is judged, and swept, by the library as it is.
+    set("SHM_STORM_KILL", (options.kill_at > 0).then(|| options.kill_at.to_string()).as_deref());
+    set("SHM_STORM_SKIP", options.skip.as_deref());
     let work = |number: usize| {
         start(|| {
             die_with_parent();

@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) ground: Ground,
     /// The user that they are, where root may choose.
     pub(crate) user: u32,
+    /// The ledger's first level is full, so that records come and go in the next one, which is counted.
+    pub(crate) crowded: bool,
     /// The check that is left out.
     pub(crate) skip: Option<String>,
     /// Leave out each in turn, and see it fail.
@@ -38,29 +40,35 @@ impl Options {
             kill_at: if cfg!(shm_storm) { 1000 } else { 0 },
             ground: Ground::Tmpfs,
             user: 1000,
+            crowded: false,
             skip: None,
             mutants: false,
         };
         while let Some(word) = words.next() {
-            if word == "--mutants" {
-                options.mutants = true;
-                continue;
-            }
-            let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
-            let number = || value.parse::<u64>().map_err(|error| format!("{word} {value}: {error}"));
             match word.as_str() {
-                "--kills" => options.kills = number()?,
-                "--processes" => options.processes = number()?.max(1) as usize,
-                "--threads" => options.threads = number()?.max(1) as usize,
-                "--strangers" => options.strangers = number()? as usize,
-                "--names" => options.names = number()?.clamp(1, 100) as u32,
-                "--kill-at" => options.kill_at = number()?,
-                "--ground" => options.ground = value.parse()?,
-                "--user" => options.user = number()? as u32,
-                "--skip" => options.skip = Some(value),
-                _ => return Err(format!("unknown option {word}")),
+                "--mutants" => options.mutants = true,
+                "--crowded" => options.crowded = true,
+                _ => options.set(&word, words.next())?,
             }
         }
         Ok(options)
+    }
+
+    fn set(&mut self, word: &str, value: Option<String>) -> Result<(), String> {
+        let value = value.ok_or_else(|| format!("{word} needs a value"))?;
+        let number = || value.parse::<u64>().map_err(|error| format!("{word} {value}: {error}"));
+        match word {
+            "--kills" => self.kills = number()?,
+            "--processes" => self.processes = number()?.max(1) as usize,
+            "--threads" => self.threads = number()?.max(1) as usize,
+            "--strangers" => self.strangers = number()? as usize,
+            "--names" => self.names = number()?.clamp(1, 100) as u32,
+            "--kill-at" => self.kill_at = number()?,
+            "--ground" => self.ground = value.parse()?,
+            "--user" => self.user = number()? as u32,
+            "--skip" => self.skip = Some(value),
+            _ => return Err(format!("unknown option {word}")),
+        }
+        Ok(())
     }
 }

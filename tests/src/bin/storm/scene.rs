@@ -9,12 +9,12 @@ use nix::{
     },
     unistd::ftruncate,
 };
-use shm_api::{Backend, Key};
-use shm_lifetime::{Lifetime, RecordName};
+use shm_api::{Backend, CreateOptions, Key};
+use shm_lifetime::{Lifetime, Record, RecordName};
 use shm_posix::Posix;
 use shm_sysv::SysV;
 use shm_tests::stage::Ground;
-use std::{ffi::CString, fs, process};
+use std::{ffi::CString, fs, num::NonZeroUsize, process};
 
 /// The size of every segment.
 pub(crate) const SIZE: usize = 8192;
@@ -71,6 +71,24 @@ impl Scene {
 
     pub(crate) fn posix_key(&self, number: u32) -> Key {
         Key::name(self.name(number).to_str().expect("digits")).expect("a valid name")
+    }
+
+    /// Fills the ledger's first level with records of another IPC namespace, which are left alone. A record goes to the
+    /// place that its name's lock byte points to, where that is free.
+    pub(crate) fn crowd(&self) {
+        const FIRST_LEVEL: u32 = 128;
+        const ELSEWHERE: u64 = 1;
+        let lifetime = Lifetime::current().expect("our folder");
+        let ledger = lifetime.ledger().expect("room for it");
+        let options = CreateOptions::new(NonZeroUsize::MIN);
+        // The first place is the header's.
+        for place in 1..FIRST_LEVEL {
+            let is_there = |name: &RecordName| name.lock_byte() % FIRST_LEVEL == place;
+            let name = (1..).map(RecordName::Key).find(is_there).expect("some key leads there");
+            let record = Record::of_this_process(name, &lifetime, &options, ELSEWHERE);
+            ledger.insert(&record).expect("a place is free");
+        }
+        assert_eq!(ledger.capacity(), ledger.taken().count(), "all of its places, and no others");
     }
 
     /// What a process calls first; it sweeps what others left.
