@@ -210,3 +210,34 @@ describe('in the place of our folder', needsRoot(), () => {
     assert.deepEqual(seen, ['x', built.map(() => 'foreign')]);
   });
 });
+
+describe('a process that changes its user', needsRoot(), () => {
+  it('keeps what it has attached, and leaves what it created to its former user', async () => {
+    const seen = await ask(
+      (shm, built) => {
+        const code = (work) => {
+          try {
+            return work();
+          } catch ({ code }) {
+            return /^E(PERM|ACCES)$/.test(code) ? 'refused' : code;
+          }
+        };
+        const answers = built.map((backend) => {
+          const [one, other] = [shm.create({ size: 64, backend }), shm.create({ size: 64, backend })];
+          process.seteuid(65534);
+          one[0] = 7;
+          const as = [shm.info(one).state, one[0], code(() => shm.destroy(one)), shm.detach(one), shm.sweep()];
+          const mine = shm.create({ size: 64, backend });
+          as.push(shm.info(mine).state, shm.detach(mine));
+          process.seteuid(0);
+          return [...as, shm.info(other).state, shm.sweep(), shm.detach(other)];
+        });
+        ready([answers, shm.list().length]);
+      },
+      [built],
+      alone,
+    );
+    const expected = ['foreign', 7, 'refused', 1, 0, 'held', 0, 'held', 1, 0];
+    assert.deepEqual(seen, [built.map(() => expected), 0]);
+  });
+});

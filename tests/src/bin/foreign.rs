@@ -3,6 +3,7 @@
 //! ```text
 //! make PATH SIZE      map PATH      map-open PATH      shmmake KEY SIZE      shmat KEY
 //! unlink PATH         resize PATH SIZE      remove KEY        shut KEY        fill FILE
+//! move PATH PATH      folder PATH
 //! unmap               read OFFSET LENGTH                  write OFFSET TEXT
 //! which
 //! ```
@@ -20,7 +21,8 @@ use nix::{
 };
 use shm_tests::stage::{Answer, refusal, serve};
 use std::{
-    io::{ErrorKind, Write},
+    fs,
+    io::{self, ErrorKind, Write},
     mem::MaybeUninit,
     num::NonZeroUsize,
     os::fd::OwnedFd,
@@ -48,6 +50,8 @@ fn main() {
             ["shmat", key] => attach(key, 0, 0),
             ["unlink", name] => return Some(unlink(name)),
             ["resize", name, size] => return Some(resize(name, number(size))),
+            ["move", from, to] => return Some(answer(fs::rename(from, to))),
+            ["folder", path] => return Some(answer(fs::create_dir(path))),
             ["fill", path] => return Some(fill(path)),
             ["remove", key] => return Some(remove(key)),
             ["shut", key] => return Some(shut(key)),
@@ -73,6 +77,10 @@ fn main() {
 
 fn number(digits: &str) -> usize {
     digits.parse().unwrap_or_else(|error| panic!("{digits}: {error}"))
+}
+
+fn answer(done: io::Result<()>) -> Answer {
+    done.map(|()| String::new()).map_err(|error| refusal(error.kind(), error))
 }
 
 fn refused(errno: Errno) -> String {

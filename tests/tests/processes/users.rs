@@ -176,6 +176,26 @@ fn a_process_that_changes_its_user_uses_that_users_files(backend: &str) {
 }
 
 #[test]
+fn where_dev_shm_has_no_sticky_bit_a_stranger_takes_names_and_no_memory() {
+    let Some(world) = world("16m") else { return };
+    fs::set_permissions(world.folder(), Permissions::from_mode(0o777)).unwrap();
+    let (mut owner, mut stranger) = (play(&world, OWNER), world.start(FOREIGN));
+    stranger.ok(STRANGER);
+    owner.ok("posix create s name 100");
+    owner.ok("sysv create s 80 100");
+    owner.ok("posix write s 0 mine");
+    stranger.ok("unlink name");
+    stranger.ok("move /dev/shm/.shm-node-1000 /dev/shm/elsewhere");
+    stranger.ok("folder /dev/shm/.shm-node-1000");
+    assert_eq!(owner.ok("posix read s 0 4"), "mine");
+    assert_eq!(owner.ok("posix current s"), "false");
+    assert_eq!(owner.ok("sysv current s"), "true");
+    play(&world, OWNER).no("posix info name", "NotFound");
+    assert_eq!(owner.ok("posix detach s"), "gone");
+    assert_eq!(owner.ok("sysv detach s"), "destroyed", "it has the folder open");
+}
+
+#[test]
 fn a_crash_while_the_mode_was_0_does_not_lock_the_owner_out() {
     let Some(mut world) = world("16m") else { return };
     let (mut one, mut other, key) = (play(&world, OWNER), play(&world, OWNER), key("sysv"));
