@@ -3,7 +3,7 @@
 use crate::{
     SysVSegment,
     attachment::Attachment,
-    kernel::{SysVKernel, destroy_unheld},
+    kernel::{SysVKernel, destroy_unheld, is_made_by},
     limits, list, sys,
 };
 use nix::errno::Errno;
@@ -230,7 +230,7 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
         }
         // Its creator died before it noted the id; a pid means something only in its own namespace.
         Some((slot, record)) if record.object.is_none() && is_ours(record.pid_namespace, lifetime) => {
-            match stat.creator() == record.pid {
+            match is_made_by(&stat, &record, lifetime.namespaces().pid) {
                 true => {
                     lifetime.ledger().map_err(|error| error.on(key))?.set_object(slot, Some(found.into()))
                 }

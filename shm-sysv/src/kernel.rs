@@ -104,10 +104,14 @@ fn identify(record: &Record, pid_namespace: u64) -> Identity {
 }
 
 /// Whether a segment can be that of a record: the number of an IPC namespace is given to another one when it ends, and
-/// there another program may have the same key and id.
-fn is_made_by(stat: &Stat, record: &Record, pid_namespace: u64) -> bool {
+/// there another program may have the same key and id. And two threads of one process may create one key at once, with
+/// modes that are locked in different files: where it died before it noted an id, only the mode tells whose it is.
+pub(crate) fn is_made_by(stat: &Stat, record: &Record, pid_namespace: u64) -> bool {
     let knows_pids = pid_namespace != 0 && pid_namespace == record.pid_namespace;
-    (record.size == 0 || stat.size() as u64 == record.size) && (!knows_pids || stat.creator() == record.pid)
+    let has_its_mode = stat.mode() == record.mode || stat.mode() == GUARD;
+    (record.size == 0 || stat.size() as u64 == record.size)
+        && (!knows_pids || stat.creator() == record.pid)
+        && (record.object.is_some() || has_its_mode)
 }
 
 /// A segment that stays, for the holders that the kernel counts.
@@ -148,6 +152,27 @@ mod tests {
         let _ = sys::remove(id);
         assert_eq!(outcome, Ok(Detached::Outlives(NonZeroUsize::MIN)));
         assert_eq!(mode, Ok(0o640));
+    }
+
+    /// A process whose threads created one key at once, with modes that are locked in different files, died before one
+    /// of them heard that it was taken.
+    #[test]
+    fn the_segment_of_one_thread_is_not_taken_for_that_of_another_by_its_process() {
+        let lifetime = Lifetime::current().unwrap();
+        let key = key(4);
+        let id = sys::create(key, 100, 0o640).unwrap();
+        let record = |mode| {
+            let options = CreateOptions::new(NonZeroUsize::new(100).unwrap());
+            let options = options.mode(shm_api::Mode::new(mode).unwrap());
+            let name = RecordName::Key(key.get());
+            Record::of_this_process(name, &lifetime, &options, lifetime.namespaces().ipc)
+        };
+        let of_another_thread = SysVKernel::settle(&lifetime, &record(0o600));
+        let mode = sys::stat(id).map(|stat| stat.mode());
+        let ours = SysVKernel::settle(&lifetime, &record(0o640));
+        let _ = sys::remove(id);
+        assert_eq!((of_another_thread, mode), (Detached::Gone, Ok(0o640)));
+        assert_eq!(ours, Detached::Destroyed);
     }
 
     /// The kernel finds a segment by the lower part of its id, which a new one has again.
