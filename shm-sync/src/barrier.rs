@@ -7,7 +7,7 @@ use crate::protocol::{
     stamp::Kind,
     step::{Deadline, Patience, Pause, drive},
 };
-use crate::{Live, Owner, Region, Step, SyncError, live, storm::may_die_here};
+use crate::{Live, Owner, Region, Step, SyncError, caller::Caller, live, storm::may_die_here};
 use std::time::Duration;
 
 const KIND: Kind = Kind { name: "barrier", letter: b'B' };
@@ -41,7 +41,7 @@ const fn next_phase(state: u32, broken: u32) -> u32 {
 pub struct Barrier<'a> {
     region: Region<'a>,
     slots: Slots<Region<'a>>,
-    live: &'static Live,
+    caller: Caller,
 }
 
 impl<'a> Barrier<'a> {
@@ -69,7 +69,29 @@ impl<'a> Barrier<'a> {
         let region = region.at(offset, Self::byte_len(parties))?;
         region.aligned(KIND.name, 4)?;
         KIND.stamp(region, live.file_id(), &[("a number of parties,", PARTIES, parties)])?;
-        Ok(Self { region, slots: Slots::new(region, QUEUE, SLOTS, parties), live })
+        Ok(Self { region, slots: Slots::new(region, QUEUE, SLOTS, parties), caller: Caller::thread(live) })
+    }
+
+    /// The barrier that someone has made at `offset`, for however many.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Fresh`] where nobody has; otherwise as [`open`](Self::open).
+    pub fn attach(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
+        let count = slots::found(KIND, region, offset, PARTIES, live, slots::MAX - 1)?;
+        Self::open(region, offset, count, live)
+    }
+
+    /// How many parties it was made for.
+    pub const fn parties(&self) -> u32 {
+        self.slots.count()
+    }
+
+    /// The same barrier, whose operations are those of `owner` from now on, and not of the thread that calls: for what
+    /// acts like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    #[must_use]
+    pub const fn for_owner(self, owner: Owner) -> Self {
+        Self { caller: self.caller.named(owner), ..self }
     }
 
     fn state(&self) -> &'a AtomicU32 {
@@ -82,7 +104,7 @@ impl<'a> Barrier<'a> {
     ///
     /// [`SyncError::Full`] where all parties have joined and live.
     pub fn join(&self) -> Result<Party<'a>, SyncError> {
-        self.join_as(self.live.this_thread()?)
+        self.join_as(self.caller.owner()?)
     }
 
     /// Becomes a party, on behalf of any owner of this process.
@@ -93,7 +115,7 @@ impl<'a> Barrier<'a> {
     pub fn join_as(&self, owner: Owner) -> Result<Party<'a>, SyncError> {
         let free = self.slots.claim(owner);
         let slot = free.or_else(|| {
-            let slot = self.slots.claim_from_the_dead(owner, |owner| self.live.is_alive(owner))?;
+            let slot = self.slots.claim_from_the_dead(owner, |owner| self.caller.is_alive(owner))?;
             // Those who wait with the dead one would not find it any more.
             may_die_here!();
             self.break_phase(phase(self.state().load(Ordering::SeqCst)));
@@ -152,8 +174,7 @@ impl<'a> Party<'a> {
         let mut arrival = self.arrive()?;
         match drive(Deadline::after(timeout), || arrival.step())? {
             Some(last) => Ok(Some(last)),
-            None if arrival.withdraw() => Ok(None),
-            None => arrival.ended().map(|()| Some(false)),
+            None => arrival.give_up(),
         }
     }
 
@@ -227,12 +248,24 @@ impl<'a> Arrival<'a> {
         self.ended().map(|()| Step::Ready(false))
     }
 
+    /// Takes the arrival back: `None`, or as a [step](Self::step) where the phase has ended meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
+    pub fn give_up(mut self) -> Result<Option<bool>, SyncError> {
+        if self.last {
+            return Ok(Some(true));
+        }
+        if self.withdraw() { Ok(None) } else { self.ended().map(|()| Some(false)) }
+    }
+
     fn look_for_the_dead(&self) {
-        let Barrier { slots, live, .. } = self.barrier;
+        let Barrier { slots, caller, .. } = self.barrier;
         let mut is_broken = false;
         for slot in 0..slots.count() {
             let seen = slots.slot(slot).load(Ordering::SeqCst);
-            if seen == 0 || live.is_alive(Owner::from_bits(seen)) {
+            if seen == 0 || caller.is_alive(Owner::from_bits(seen)) {
                 continue;
             }
             // Where the phase ended meanwhile, whoever waits in a later one is to find the dead one there.

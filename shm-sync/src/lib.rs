@@ -57,6 +57,8 @@ mod barrier;
 #[cfg(not(loom))]
 mod broadcast;
 #[cfg(not(loom))]
+mod caller;
+#[cfg(not(loom))]
 mod channel;
 #[cfg(not(loom))]
 mod condition;
@@ -79,13 +81,15 @@ mod wait;
 
 pub use error::SyncError;
 pub use protocol::owner::Owner;
+#[doc(hidden)]
+pub use protocol::ring::{ReceiveWindow, SendWindow};
 pub use protocol::step::{PATIENCE, Pause, Step};
 
 #[cfg(not(loom))]
 pub use self::{
     barrier::{Arrival, Barrier, Party},
-    broadcast::{Broadcast, BroadcastOptions, Draft, Frame, Producer, Reader, Received},
-    channel::{Channel, ChannelOptions, Message, Producers, Receiver, Reservation, Reserving, Sender},
+    broadcast::{Broadcast, BroadcastOptions, Draft, Frame, KeptFrame, Producer, Reader, Received},
+    channel::{Channel, ChannelOptions, Kept, Message, Producers, Receiver, Reservation, Reserving, Sender},
     condition::{Condition, Waiting},
     live::Live,
     mutex::{Locking, Mutex, MutexGuard},
@@ -93,5 +97,5 @@ pub use self::{
     region::Region,
     rw_lock::{ReadGuard, Reading, RwLock, WriteGuard, Writing},
     semaphore::{Acquiring, Permit, Semaphore},
-    wait::{Cell, Outcome, notify, wait},
+    wait::{Cell, Outcome, block_on, notify, wait},
 };

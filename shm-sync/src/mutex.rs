@@ -6,7 +6,7 @@ use crate::protocol::{
     stamp::Kind,
     step::{Deadline, drive},
 };
-use crate::{Live, Owner, Region, Step, SyncError, live};
+use crate::{Live, Owner, Region, Step, SyncError, caller::Caller, live};
 use std::time::Duration;
 
 const KIND: Kind = Kind { name: "mutex", letter: b'M' };
@@ -24,7 +24,7 @@ const BYTE_LEN: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub struct Mutex<'a> {
     region: Region<'a>,
-    live: &'static Live,
+    caller: Caller,
 }
 
 impl<'a> Mutex<'a> {
@@ -43,7 +43,14 @@ impl<'a> Mutex<'a> {
         let region = region.at(offset, BYTE_LEN)?;
         region.aligned(KIND.name, 4)?;
         KIND.stamp(region, live.file_id(), &[])?;
-        Ok(Self { region, live })
+        Ok(Self { region, caller: Caller::thread(live) })
+    }
+
+    /// The same mutex, whose operations are those of `owner` from now on, and not of the thread that calls: for what
+    /// acts like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    #[must_use]
+    pub const fn for_owner(self, owner: Owner) -> Self {
+        Self { caller: self.caller.named(owner), ..self }
     }
 
     #[inline]
@@ -58,7 +65,7 @@ impl<'a> Mutex<'a> {
     /// [`SyncError::Deadlock`] where this thread holds it already.
     #[inline]
     pub fn lock(&self) -> Result<MutexGuard<'a>, SyncError> {
-        let owner = self.live.this_thread()?;
+        let owner = self.caller.owner()?;
         if self.word().try_acquire(owner) {
             return Ok(self.guard(owner, Acquired { owner_died: false }));
         }
@@ -71,7 +78,7 @@ impl<'a> Mutex<'a> {
     ///
     /// As [`lock`](Self::lock).
     pub fn lock_timeout(&self, timeout: Duration) -> Result<Option<MutexGuard<'a>>, SyncError> {
-        let owner = self.live.this_thread()?;
+        let owner = self.caller.owner()?;
         if self.word().try_acquire(owner) {
             return Ok(Some(self.guard(owner, Acquired { owner_died: false })));
         }
@@ -84,21 +91,19 @@ impl<'a> Mutex<'a> {
     ///
     /// Where this thread has no owner id yet, and none can be had.
     pub fn try_lock(&self) -> Result<Option<MutexGuard<'a>>, SyncError> {
-        let owner = self.live.this_thread()?;
-        let acquired = self.word().attempt(owner, |owner| self.live.is_alive(owner));
+        let owner = self.caller.owner()?;
+        let acquired = self.word().attempt(owner, |owner| self.caller.is_alive(owner));
         Ok(acquired.map(|acquired| self.guard(owner, acquired)))
     }
 
     #[cold]
     fn lock_slowly(&self, owner: Owner, deadline: Deadline) -> Result<Option<MutexGuard<'a>>, SyncError> {
         let word = self.word();
-        if word.owner() == owner {
-            return Err(SyncError::Deadlock);
-        }
+        let mut locking = self.locking(owner);
+        locking.check_deadlock()?;
         if crate::protocol::cell::spin(|| word.try_acquire_if_free(owner)) {
             return Ok(Some(self.guard(owner, Acquired { owner_died: false })));
         }
-        let mut locking = self.locking(owner);
         drive(deadline, || locking.step())
     }
 
@@ -108,6 +113,20 @@ impl<'a> Mutex<'a> {
         Locking { mutex: *self, owner, queue: Queue::default() }
     }
 
+    /// The guard of a lock that its owner has [kept](MutexGuard::keep).
+    ///
+    /// # Errors
+    ///
+    /// Where nobody holds it, or another owner.
+    pub fn resume(&self) -> Result<MutexGuard<'a>, SyncError> {
+        let owner = self.caller.owner()?;
+        match self.word().owner() {
+            holder if holder == owner => Ok(self.guard(owner, Acquired { owner_died: false })),
+            holder if holder.get() == 0 => Err(SyncError::NotHeld),
+            holder => Err(SyncError::NotOwner(holder)),
+        }
+    }
+
     /// Unlocks it on behalf of whoever of this process locked it, its guard having been
     /// [kept](MutexGuard::keep).
     ///
@@ -115,7 +134,7 @@ impl<'a> Mutex<'a> {
     ///
     /// Where nobody holds it, or another process.
     pub fn unlock(&self) -> Result<(), SyncError> {
-        self.word().release_ours(self.live, 1)
+        self.word().release_ours(self.caller.live(), 1)
     }
 
     #[inline]
@@ -140,8 +159,17 @@ impl<'a> Locking<'a> {
     /// None so far.
     pub fn step(&mut self) -> Result<Step<'a, MutexGuard<'a>>, SyncError> {
         let mutex = self.mutex;
-        let step = mutex.word().step(self.owner, &mut self.queue, |owner| mutex.live.is_alive(owner));
+        let step = mutex.word().step(self.owner, &mut self.queue, |owner| mutex.caller.is_alive(owner));
         Ok(step.map(|acquired| mutex.guard(self.owner, acquired)))
+    }
+
+    /// An error where one who blocks here would wait for itself. (An event loop may let go of it meanwhile.)
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Deadlock`] where the owner holds the mutex already.
+    pub fn check_deadlock(&self) -> Result<(), SyncError> {
+        if self.mutex.word().owner() == self.owner { Err(SyncError::Deadlock) } else { Ok(()) }
     }
 }
 
@@ -278,6 +306,20 @@ mod tests {
         assert!(mutex.lock_timeout(Duration::from_millis(30)).unwrap().is_none());
         live().retire(environment);
         assert!(mutex.lock().unwrap().owner_died());
+    }
+
+    #[test]
+    fn what_is_an_owners_is_not_its_threads() {
+        let memory = Memory::new(64);
+        let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
+        let environment = mutex.for_owner(live().new_owner().unwrap());
+        environment.lock().unwrap().keep();
+        assert_eq!(environment.lock().unwrap_err(), SyncError::Deadlock);
+        assert!(mutex.try_lock().unwrap().is_none(), "the thread is another owner");
+        assert!(matches!(mutex.resume(), Err(SyncError::NotOwner(_))));
+        drop(environment.resume().unwrap());
+        assert_eq!(environment.resume().unwrap_err(), SyncError::NotHeld);
+        assert!(mutex.try_lock().unwrap().is_some());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::protocol::{
     stamp::Kind,
     step::{Deadline, Patience, Pause, drive},
 };
-use crate::{Live, Owner, Region, Step, SyncError, live, storm::may_die_here};
+use crate::{Live, Owner, Region, Step, SyncError, caller::Caller, live, storm::may_die_here};
 
 const KIND: Kind = Kind { name: "once", letter: b'O' };
 const STATE: u32 = 8;
@@ -20,7 +20,7 @@ const DONE: u32 = 1 << 30;
 #[derive(Clone, Copy, Debug)]
 pub struct Once<'a> {
     region: Region<'a>,
-    live: &'static Live,
+    caller: Caller,
 }
 
 impl<'a> Once<'a> {
@@ -39,7 +39,14 @@ impl<'a> Once<'a> {
         let region = region.at(offset, BYTE_LEN)?;
         region.aligned(KIND.name, 4)?;
         KIND.stamp(region, live.file_id(), &[])?;
-        Ok(Self { region, live })
+        Ok(Self { region, caller: Caller::thread(live) })
+    }
+
+    /// The same flag, whose operations are those of `owner` from now on, and not of the thread that calls: for what
+    /// acts like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    #[must_use]
+    pub const fn for_owner(self, owner: Owner) -> Self {
+        Self { caller: self.caller.named(owner), ..self }
     }
 
     fn state(&self) -> &'a AtomicU32 {
@@ -75,11 +82,8 @@ impl<'a> Once<'a> {
         if self.is_done() {
             return Ok(None);
         }
-        let owner = self.live.this_thread()?;
-        if Owner::from_bits(self.state().load(Ordering::Relaxed)) == owner {
-            return Err(SyncError::Deadlock);
-        }
-        let mut beginning = self.beginning(owner);
+        let mut beginning = self.beginning(self.caller.owner()?);
+        beginning.check_deadlock()?;
         Ok(drive(Deadline::Never, || beginning.step())?.flatten())
     }
 
@@ -112,7 +116,7 @@ impl<'a> Beginning<'a> {
                 return Ok(Step::Ready(None));
             }
             let holder = Owner::from_bits(seen);
-            let takes = holder.get() == 0 || (over && !self.once.live.is_alive(holder));
+            let takes = holder.get() == 0 || (over && !self.once.caller.is_alive(holder));
             let wanted = if takes { self.owner.get() | (seen & WAITERS) } else { seen | WAITERS };
             if wanted == seen {
                 return Ok(Step::Wait(Pause { cell: state, expected: seen }));
@@ -128,6 +132,16 @@ impl<'a> Beginning<'a> {
                 Err(found) => seen = found,
             }
         }
+    }
+
+    /// An error where one who blocks here would wait for itself.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Deadlock`] where the owner is at it.
+    pub fn check_deadlock(&self) -> Result<(), SyncError> {
+        let holder = Owner::from_bits(self.once.state().load(Ordering::Relaxed));
+        if holder == self.owner { Err(SyncError::Deadlock) } else { Ok(()) }
     }
 }
 

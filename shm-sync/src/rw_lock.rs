@@ -8,7 +8,7 @@ use crate::protocol::{
     stamp::Kind,
     step::{Deadline, drive},
 };
-use crate::{Live, Owner, Region, Step, SyncError, live};
+use crate::{Live, Owner, Region, Step, SyncError, caller::Caller, live};
 use std::time::Duration;
 
 const KIND: Kind = Kind { name: "read-write lock", letter: b'R' };
@@ -25,7 +25,7 @@ const SLOTS: u32 = 32;
 #[derive(Clone, Copy, Debug)]
 pub struct RwLock<'a> {
     core: Core<Region<'a>>,
-    live: &'static Live,
+    caller: Caller,
 }
 
 impl<'a> RwLock<'a> {
@@ -50,7 +50,30 @@ impl<'a> RwLock<'a> {
         let region = region.at(offset, Self::byte_len(readers))?;
         region.aligned(KIND.name, 4)?;
         KIND.stamp(region, live.file_id(), &[("a number of readers,", READERS, readers)])?;
-        Ok(Self { core: Core::new(region, WRITER, Slots::new(region, QUEUE, SLOTS, readers)), live })
+        let core = Core::new(region, WRITER, Slots::new(region, QUEUE, SLOTS, readers));
+        Ok(Self { core, caller: Caller::thread(live) })
+    }
+
+    /// The lock that someone has made at `offset`, for however many.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Fresh`] where nobody has; otherwise as [`open`](Self::open).
+    pub fn attach(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
+        let count = slots::found(KIND, region, offset, READERS, live, slots::MAX)?;
+        Self::open(region, offset, count, live)
+    }
+
+    /// How many readers it was made for.
+    pub const fn readers(&self) -> u32 {
+        self.core.readers.count()
+    }
+
+    /// The same lock, whose operations are those of `owner` from now on, and not of the thread that calls: for what
+    /// acts like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    #[must_use]
+    pub const fn for_owner(self, owner: Owner) -> Self {
+        Self { caller: self.caller.named(owner), ..self }
     }
 
     /// Locks it for reading.
@@ -61,7 +84,7 @@ impl<'a> RwLock<'a> {
     /// every reader that there can be.
     #[inline]
     pub fn read(&self) -> Result<ReadGuard<'a>, SyncError> {
-        let owner = self.live.this_thread()?;
+        let owner = self.caller.owner()?;
         match self.core.try_read(owner) {
             Some(read) => Ok(self.read_guard(owner, read)),
             None => self.read_slowly(owner, Deadline::Never)?.ok_or(SyncError::NotHeld),
@@ -74,7 +97,7 @@ impl<'a> RwLock<'a> {
     ///
     /// As [`read`](Self::read).
     pub fn read_timeout(&self, timeout: Duration) -> Result<Option<ReadGuard<'a>>, SyncError> {
-        self.read_slowly(self.live.this_thread()?, Deadline::after(timeout))
+        self.read_slowly(self.caller.owner()?, Deadline::after(timeout))
     }
 
     /// Locks it for reading if no writer has it or waits for it, and a slot is free.
@@ -83,7 +106,7 @@ impl<'a> RwLock<'a> {
     ///
     /// Where this thread has no owner id yet, and none can be had.
     pub fn try_read(&self) -> Result<Option<ReadGuard<'a>>, SyncError> {
-        let owner = self.live.this_thread()?;
+        let owner = self.caller.owner()?;
         let read = self.core.try_read(owner).or_else(|| {
             self.bury_the_dead();
             self.core.try_read(owner)
@@ -95,12 +118,7 @@ impl<'a> RwLock<'a> {
     fn read_slowly(&self, owner: Owner, deadline: Deadline) -> Result<Option<ReadGuard<'a>>, SyncError> {
         let mut reading = self.reading(owner);
         drive(deadline, || {
-            let writer = self.core.writer().owner();
-            let waits_for_us = writer.get() != 0 && self.core.readers.has(owner);
-            let for_ever = deadline.is_never() && self.core.readers.are_all_of(owner);
-            if writer == owner || waits_for_us || for_ever {
-                return Err(SyncError::Deadlock);
-            }
+            reading.check_deadlock(deadline.is_never())?;
             reading.step()
         })
     }
@@ -112,7 +130,7 @@ impl<'a> RwLock<'a> {
     /// [`SyncError::Deadlock`] where this thread has it already, for reading or for writing.
     #[inline]
     pub fn write(&self) -> Result<WriteGuard<'a>, SyncError> {
-        let owner = self.live.this_thread()?;
+        let owner = self.caller.owner()?;
         if self.core.try_write(owner) {
             return Ok(self.write_guard(owner, Acquired { owner_died: false }));
         }
@@ -125,7 +143,7 @@ impl<'a> RwLock<'a> {
     ///
     /// As [`write`](Self::write).
     pub fn write_timeout(&self, timeout: Duration) -> Result<Option<WriteGuard<'a>>, SyncError> {
-        self.write_slowly(self.live.this_thread()?, Deadline::after(timeout))
+        self.write_slowly(self.caller.owner()?, Deadline::after(timeout))
     }
 
     /// Locks it for writing if nobody has it.
@@ -134,8 +152,8 @@ impl<'a> RwLock<'a> {
     ///
     /// As [`try_read`](Self::try_read).
     pub fn try_write(&self) -> Result<Option<WriteGuard<'a>>, SyncError> {
-        let owner = self.live.this_thread()?;
-        let is_alive = |owner| self.live.is_alive(owner);
+        let owner = self.caller.owner()?;
+        let is_alive = |owner| self.caller.is_alive(owner);
         self.bury_the_dead();
         let Some(acquired) = self.core.writer().attempt(owner, is_alive) else { return Ok(None) };
         let guard = self.write_guard(owner, acquired);
@@ -151,10 +169,8 @@ impl<'a> RwLock<'a> {
 
     #[cold]
     fn write_slowly(&self, owner: Owner, deadline: Deadline) -> Result<Option<WriteGuard<'a>>, SyncError> {
-        if self.core.writer().owner() == owner || self.core.readers.has(owner) {
-            return Err(SyncError::Deadlock);
-        }
         let mut writing = self.writing(owner);
+        writing.check_deadlock()?;
         drive(deadline, || writing.step())
     }
 
@@ -162,7 +178,7 @@ impl<'a> RwLock<'a> {
     fn bury_the_dead(&self) {
         let is_dead = |word: u32| {
             let owner = Owner::from_bits(word);
-            owner.get() != 0 && !self.live.is_alive(owner)
+            owner.get() != 0 && !self.caller.is_alive(owner)
         };
         let seen = self.core.writer().0.load(Ordering::Relaxed);
         if is_dead(seen) {
@@ -192,7 +208,7 @@ impl<'a> RwLock<'a> {
     ///
     /// Where nobody reads there, or another process.
     pub fn end_read(&self, slot: u32) -> Result<(), SyncError> {
-        slots::release_ours(&self.core.readers, slot, self.live)
+        slots::release_ours(&self.core.readers, slot, self.caller.live())
     }
 
     /// Ends the writing of this process, its guard having been [kept](WriteGuard::keep).
@@ -201,7 +217,7 @@ impl<'a> RwLock<'a> {
     ///
     /// Where nobody writes, or another process.
     pub fn end_write(&self) -> Result<(), SyncError> {
-        self.core.writer().release_ours(self.live, u32::MAX)
+        self.core.writer().release_ours(self.caller.live(), u32::MAX)
     }
 
     #[inline]
@@ -230,9 +246,23 @@ impl<'a> Reading<'a> {
     ///
     /// None so far.
     pub fn step(&mut self) -> Result<Step<'a, ReadGuard<'a>>, SyncError> {
-        let RwLock { core, live } = self.lock;
-        let step = core.read_step(self.owner, &mut self.state, |owner| live.is_alive(owner));
+        let RwLock { core, caller } = self.lock;
+        let step = core.read_step(self.owner, &mut self.state, |owner| caller.is_alive(owner));
         Ok(step.map(|read| self.lock.read_guard(self.owner, read)))
+    }
+
+    /// An error where one who blocks here, `for_ever` or for some time, would wait for itself.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Deadlock`] where the owner is the writer, or reads already while a writer waits for it, or is
+    /// every reader that there can be.
+    pub fn check_deadlock(&self, for_ever: bool) -> Result<(), SyncError> {
+        let RwLock { core, .. } = self.lock;
+        let writer = core.writer().owner();
+        let waits_for_us = writer.get() != 0 && core.readers.has(self.owner);
+        let for_ever = for_ever && core.readers.are_all_of(self.owner);
+        if writer == self.owner || waits_for_us || for_ever { Err(SyncError::Deadlock) } else { Ok(()) }
     }
 }
 
@@ -252,12 +282,23 @@ impl<'a> Writing<'a> {
     ///
     /// None so far.
     pub fn step(&mut self) -> Result<Step<'a, WriteGuard<'a>>, SyncError> {
-        let RwLock { core, live } = self.lock;
-        let step = core.write_step(self.owner, &mut self.state, |owner| live.is_alive(owner))?;
+        let RwLock { core, caller } = self.lock;
+        let step = core.write_step(self.owner, &mut self.state, |owner| caller.is_alive(owner))?;
         Ok(step.map(|acquired| {
             self.state = WriteState::default();
             self.lock.write_guard(self.owner, acquired)
         }))
+    }
+
+    /// An error where one who blocks here would wait for itself. To be asked before the first step.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Deadlock`] where the owner has it already, for reading or for writing.
+    pub fn check_deadlock(&self) -> Result<(), SyncError> {
+        let RwLock { core, .. } = self.lock;
+        let has_it = core.writer().owner() == self.owner || core.readers.has(self.owner);
+        if has_it { Err(SyncError::Deadlock) } else { Ok(()) }
     }
 }
 
@@ -287,6 +328,11 @@ impl ReadGuard<'_> {
     /// Whether the last writer died while writing, and no other has been there since.
     pub const fn owner_died(&self) -> bool {
         self.owner_died
+    }
+
+    /// Its number.
+    pub const fn slot(&self) -> u32 {
+        self.slot
     }
 
     /// Keeps reading until [`RwLock::end_read`] of the number returned.

@@ -5,7 +5,7 @@ use crate::protocol::{
     stamp::Kind,
     step::{Deadline, drive},
 };
-use crate::{Live, Owner, Region, Step, SyncError, live};
+use crate::{Live, Owner, Region, Step, SyncError, caller::Caller, live};
 use std::time::Duration;
 
 const KIND: Kind = Kind { name: "semaphore", letter: b'S' };
@@ -20,7 +20,7 @@ const SLOTS: u32 = 32;
 #[derive(Clone, Copy, Debug)]
 pub struct Semaphore<'a> {
     slots: Slots<Region<'a>>,
-    live: &'static Live,
+    caller: Caller,
 }
 
 impl<'a> Semaphore<'a> {
@@ -45,7 +45,29 @@ impl<'a> Semaphore<'a> {
         let region = region.at(offset, Self::byte_len(permits))?;
         region.aligned(KIND.name, 4)?;
         KIND.stamp(region, live.file_id(), &[("a number of permits,", PERMITS, permits)])?;
-        Ok(Self { slots: Slots::new(region, QUEUE, SLOTS, permits), live })
+        Ok(Self { slots: Slots::new(region, QUEUE, SLOTS, permits), caller: Caller::thread(live) })
+    }
+
+    /// The semaphore that someone has made at `offset`, for however many.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Fresh`] where nobody has; otherwise as [`open`](Self::open).
+    pub fn attach(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
+        let count = slots::found(KIND, region, offset, PERMITS, live, slots::MAX)?;
+        Self::open(region, offset, count, live)
+    }
+
+    /// How many permits it was made for.
+    pub const fn permits(&self) -> u32 {
+        self.slots.count()
+    }
+
+    /// The same semaphore, whose operations are those of `owner` from now on, and not of the thread that calls: for what
+    /// acts like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    #[must_use]
+    pub const fn for_owner(self, owner: Owner) -> Self {
+        Self { caller: self.caller.named(owner), ..self }
     }
 
     /// Takes a permit, and waits for one as long as that takes. A thread may take several.
@@ -55,17 +77,12 @@ impl<'a> Semaphore<'a> {
     /// [`SyncError::Deadlock`] where this thread has them all; where it has no owner id yet, and none can be had.
     #[inline]
     pub fn acquire(&self) -> Result<Permit<'a>, SyncError> {
-        let owner = self.live.this_thread()?;
+        let owner = self.caller.owner()?;
         if let Some(slot) = self.slots.claim(owner) {
             return Ok(self.permit(owner, Claimed { slot, owner_died: false }));
         }
         let mut acquiring = self.acquiring(owner);
-        let step = || {
-            if self.slots.are_all_of(owner) {
-                return Err(SyncError::Deadlock);
-            }
-            acquiring.step()
-        };
+        let step = || acquiring.check_deadlock().and_then(|()| acquiring.step());
         drive(Deadline::Never, step)?.ok_or(SyncError::NotHeld)
     }
 
@@ -75,7 +92,7 @@ impl<'a> Semaphore<'a> {
     ///
     /// As [`acquire`](Self::acquire).
     pub fn acquire_timeout(&self, timeout: Duration) -> Result<Option<Permit<'a>>, SyncError> {
-        let mut acquiring = self.acquiring(self.live.this_thread()?);
+        let mut acquiring = self.acquiring(self.caller.owner()?);
         drive(Deadline::after(timeout), || acquiring.step())
     }
 
@@ -85,10 +102,10 @@ impl<'a> Semaphore<'a> {
     ///
     /// As [`acquire`](Self::acquire).
     pub fn try_acquire(&self) -> Result<Option<Permit<'a>>, SyncError> {
-        let owner = self.live.this_thread()?;
+        let owner = self.caller.owner()?;
         let free = self.slots.claim(owner).map(|slot| Claimed { slot, owner_died: false });
         let claimed = free.or_else(|| {
-            let slot = self.slots.claim_from_the_dead(owner, |owner| self.live.is_alive(owner))?;
+            let slot = self.slots.claim_from_the_dead(owner, |owner| self.caller.is_alive(owner))?;
             Some(Claimed { slot, owner_died: true })
         });
         Ok(claimed.map(|claimed| self.permit(owner, claimed)))
@@ -105,7 +122,7 @@ impl<'a> Semaphore<'a> {
     ///
     /// Where nobody has it, or another process.
     pub fn release(&self, slot: u32) -> Result<(), SyncError> {
-        slots::release_ours(&self.slots, slot, self.live)
+        slots::release_ours(&self.slots, slot, self.caller.live())
     }
 
     #[inline]
@@ -129,9 +146,18 @@ impl<'a> Acquiring<'a> {
     ///
     /// None so far.
     pub fn step(&mut self) -> Result<Step<'a, Permit<'a>>, SyncError> {
-        let Semaphore { slots, live } = self.semaphore;
-        let step = slots.step(self.owner, &mut self.waiting, |owner| live.is_alive(owner));
+        let Semaphore { slots, caller } = self.semaphore;
+        let step = slots.step(self.owner, &mut self.waiting, |owner| caller.is_alive(owner));
         Ok(step.map(|claimed| self.semaphore.permit(self.owner, claimed)))
+    }
+
+    /// An error where one who blocks here for as long as it takes would wait for itself.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Deadlock`] where the owner has all permits.
+    pub fn check_deadlock(&self) -> Result<(), SyncError> {
+        if self.semaphore.slots.are_all_of(self.owner) { Err(SyncError::Deadlock) } else { Ok(()) }
     }
 }
 
@@ -149,6 +175,11 @@ impl Permit<'_> {
     /// Whether the one who had it before died with it.
     pub const fn owner_died(&self) -> bool {
         self.claimed.owner_died
+    }
+
+    /// Its number.
+    pub const fn slot(&self) -> u32 {
+        self.claimed.slot
     }
 
     /// Keeps it until [`Semaphore::release`] of the number returned.
@@ -234,6 +265,25 @@ mod tests {
         slot.store(Owner::MAX, Ordering::Relaxed);
         assert!(semaphore.try_acquire().unwrap().unwrap().owner_died());
         assert!(!semaphore.acquire().unwrap().owner_died());
+    }
+
+    #[test]
+    fn it_is_attached_with_the_number_that_it_was_made_with() {
+        let memory = Memory::new(256);
+        let attach = || Semaphore::attach(memory.region(), 0, live());
+        assert_eq!(attach().unwrap_err(), SyncError::Fresh { what: "semaphore" });
+        let semaphore = Semaphore::open(memory.region(), 0, 3, live()).unwrap();
+        let permit = semaphore.for_owner(live().new_owner().unwrap()).acquire().unwrap();
+        let slot = permit.slot();
+        assert_eq!(attach().unwrap().permits(), 3);
+        assert_eq!(permit.keep(), slot);
+        attach().unwrap().release(slot).unwrap();
+        for permits in [0, slots::MAX + 1] {
+            memory.region().cell(PERMITS as usize).unwrap().store(permits, Ordering::Relaxed);
+            assert!(matches!(attach(), Err(SyncError::Damaged { .. })), "{permits}");
+        }
+        let short = memory.region().at(0, 8).unwrap();
+        assert!(matches!(Semaphore::attach(short, 0, live()), Err(SyncError::TooSmall { .. })));
     }
 
     #[test]

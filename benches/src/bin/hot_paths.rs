@@ -3,7 +3,9 @@
 use shm_api::{Backend, CreateOptions, Key, Segment};
 use shm_benches::pair::{live, memory};
 use shm_posix::Posix;
-use shm_sync::{Channel, ChannelOptions, Producers};
+use shm_sync::{
+    Broadcast, BroadcastOptions, Channel, ChannelOptions, Mutex, Once, Producers, RwLock, Semaphore,
+};
 use shm_sysv::SysV;
 use std::{num::NonZeroUsize, process};
 
@@ -47,7 +49,8 @@ fn main() {
         }
         "send and receive 64 bytes" => messages(Producers::One),
         "send and receive 64 bytes, many producers" => messages(Producers::Many),
-        other => panic!("no hot path is called {other:?}"),
+        "send and receive 64 bytes, broadcast" => broadcast(),
+        structure => held(structure),
     };
     for _ in 0..runs {
         cycle();
@@ -67,4 +70,48 @@ fn messages(producers: Producers) -> Box<dyn FnMut()> {
         received.clear();
         receiver.receive(&mut received).expect("a message");
     })
+}
+
+/// The same with a broadcast.
+fn broadcast() -> Box<dyn FnMut()> {
+    let options = BroadcastOptions { slots: 64, max_message: 64 };
+    let (region, live) = (memory(Broadcast::byte_len(&options)), live());
+    let broadcast = Broadcast::open(region, 0, &options, live).expect("a broadcast");
+    let mut producer = broadcast.producer(live).expect("the producer's role");
+    let mut reader = broadcast.reader().expect("a reader");
+    let (message, mut received) = ([7; 64], Vec::with_capacity(64));
+    Box::new(move || {
+        producer.send(&message).expect("short enough");
+        received.clear();
+        reader.try_receive(&mut received).expect("whole").expect("a message");
+    })
+}
+
+/// What nobody else wants, held and let go.
+fn held(structure: &str) -> Box<dyn FnMut()> {
+    let (region, live) = (memory(4096), live());
+    match structure {
+        "lock and unlock a mutex" => {
+            let mutex = Mutex::open(region, 0, live).expect("a mutex");
+            Box::new(move || drop(mutex.lock().expect("free")))
+        }
+        "acquire and release a permit" => {
+            let semaphore = Semaphore::open(region, 0, 4, live).expect("a semaphore");
+            Box::new(move || drop(semaphore.acquire().expect("free")))
+        }
+        "lock for reading and unlock" => {
+            let lock = RwLock::open(region, 0, 4, live).expect("a lock");
+            Box::new(move || drop(lock.read().expect("free")))
+        }
+        "lock for writing and unlock" => {
+            let lock = RwLock::open(region, 0, 4, live).expect("a lock");
+            Box::new(move || drop(lock.write().expect("free")))
+        }
+        "find that it was done once" => {
+            let once = Once::open(region, 0, live).expect("a flag");
+            once.call(|_| {}).expect("done");
+            Box::new(move || once.call(|_| unreachable!("it was done")).expect("done"))
+        }
+        other => panic!("no hot path is called {other:?}"),
+    }
 }

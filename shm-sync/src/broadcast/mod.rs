@@ -5,9 +5,9 @@ mod reader;
 
 use crate::protocol::cell::{Ordering, Words};
 use crate::protocol::latest::{Latest, layout::*};
-use crate::{Live, Region, SyncError};
+use crate::{Live, Owner, Region, SyncError};
 pub use producer::{Draft, Producer};
-pub use reader::{Frame, Reader, Received};
+pub use reader::{Frame, KeptFrame, Reader, Received};
 
 /// What a broadcast is made with. All who open it give the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub struct Broadcast<'a> {
     region: Region<'a>,
     slots: Latest<Region<'a>>,
     max_message: u32,
+    owner: Option<Owner>,
 }
 
 impl<'a> Broadcast<'a> {
@@ -77,7 +78,7 @@ impl<'a> Broadcast<'a> {
         };
         let region = region.at(offset, Self::byte_len(options))?;
         region.aligned(KIND.name, ALIGN)?;
-        Ok(Self { region, slots: Latest::new(region, slots, stride), max_message })
+        Ok(Self { region, slots: Latest::new(region, slots, stride), max_message, owner: None })
     }
 
     /// The broadcast that someone has made at `offset`, with whatever options. A read-only region will do:
@@ -105,6 +106,13 @@ impl<'a> Broadcast<'a> {
     /// What it was made with.
     pub const fn options(&self) -> BroadcastOptions {
         BroadcastOptions { slots: self.slots.count(), max_message: self.max_message }
+    }
+
+    /// The same broadcast, whose producer is `owner` and not the thread that makes it: for what acts like a thread, as a
+    /// JavaScript environment does. The owner comes from [`Live::new_owner`].
+    #[must_use]
+    pub const fn for_owner(self, owner: Owner) -> Self {
+        Self { owner: Some(owner), ..self }
     }
 
     /// The producer's end.

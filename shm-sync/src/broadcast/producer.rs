@@ -20,7 +20,7 @@ impl<'a> Producer<'a> {
     pub(super) fn new(broadcast: Broadcast<'a>, live: &'static Live) -> Result<Self, SyncError> {
         broadcast.region.writable()?;
         KIND.check(broadcast.region, live.file_id())?;
-        let owner = live.this_thread()?;
+        let owner = broadcast.owner.map_or_else(|| live.this_thread(), Ok)?;
         let word = broadcast.slots.word(PRODUCER);
         LockWord(word)
             .attempt(owner, |owner| live.is_alive(owner))
@@ -40,7 +40,8 @@ impl<'a> Producer<'a> {
         Ok(draft.commit())
     }
 
-    /// Room for a message of `length` bytes, to be filled in place. The oldest message goes.
+    /// Room for a message of `length` bytes, to be filled in place. The oldest message goes. A draft that was not
+    /// committed is there again in the next one of the same length.
     ///
     /// # Errors
     ///

@@ -38,6 +38,13 @@ pub struct Received {
     pub missed: u64,
 }
 
+/// A message that was kept, of the reader that it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptFrame {
+    number: u64,
+    length: u32,
+}
+
 impl<'a> Reader<'a> {
     pub(super) fn new(broadcast: Broadcast<'a>) -> Result<Self, SyncError> {
         let mut reader = Self { broadcast, next: 0, missed: 0, overtaken: 0 };
@@ -187,6 +194,18 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// A message that was [kept](Frame::keep), whether overwritten meanwhile or not.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::NotHeld`] where the reader has gone on to another one.
+    pub fn resume(&mut self, kept: KeptFrame) -> Result<Frame<'_, 'a>, SyncError> {
+        if kept.number != self.next {
+            return Err(SyncError::NotHeld);
+        }
+        Ok(Frame { reader: self, length: kept.length })
+    }
+
     fn find_until(&mut self, deadline: Deadline) -> Result<Option<u32>, SyncError> {
         let mut pause = Duration::from_micros(1);
         loop {
@@ -305,6 +324,11 @@ impl Frame<'_, '_> {
         unsafe { racy_copy(self.as_ptr(), spare, self.len()) };
         // SAFETY: they are initialized now.
         unsafe { into.set_len(into.len() + self.len()) };
+    }
+
+    /// Keeps it until [`Reader::resume`].
+    pub const fn keep(self) -> KeptFrame {
+        KeptFrame { number: self.reader.next, length: self.length }
     }
 
     /// Done with it. `None` where it was overwritten meanwhile, and so what was read may be torn; the reader

@@ -5,7 +5,7 @@ mod sender;
 
 use crate::protocol::cell::{Ordering, Words};
 use crate::protocol::ring::{Ring, layout::*};
-use crate::{Live, Region, SyncError};
+use crate::{Live, Owner, Region, SyncError, caller::Caller};
 pub use receiver::{Message, Receiver};
 pub use sender::{Reservation, Reserving, Sender};
 
@@ -45,7 +45,7 @@ pub struct Channel<'a> {
     region: Region<'a>,
     ring: Ring<Region<'a>>,
     producers: Producers,
-    live: &'static Live,
+    caller: Caller,
 }
 
 impl<'a> Channel<'a> {
@@ -74,7 +74,8 @@ impl<'a> Channel<'a> {
             ("the number of producers (1 one, 2 many)", PRODUCERS, options.producers.word()),
         ];
         KIND.stamp(region, live.file_id(), &words)?;
-        Ok(Self { region, ring: Ring::new(region, capacity), producers: options.producers, live })
+        let (ring, producers) = (Ring::new(region, capacity), options.producers);
+        Ok(Self { region, ring, producers, caller: Caller::thread(live) })
     }
 
     /// The channel that someone has made at `offset`, with whatever options.
@@ -108,6 +109,13 @@ impl<'a> Channel<'a> {
         (self.ring.capacity() / 2 - RECORD) as usize
     }
 
+    /// The same channel, whose ends are `owner`'s from now on, and not the thread's that makes them: for what acts like
+    /// a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    #[must_use]
+    pub const fn for_owner(self, owner: Owner) -> Self {
+        Self { caller: self.caller.named(owner), ..self }
+    }
+
     /// A producer's end.
     ///
     /// # Errors
@@ -125,6 +133,13 @@ impl<'a> Channel<'a> {
     pub fn receiver(&self) -> Result<Receiver<'a>, SyncError> {
         Receiver::new(*self)
     }
+}
+
+/// A reservation or a message that was kept, of the end that it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    position: u32,
+    length: u32,
 }
 
 fn check_capacity(capacity: u32) -> Result<u32, SyncError> {

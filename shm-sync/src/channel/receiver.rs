@@ -1,8 +1,8 @@
 //! The consumer's end of a channel.
 
-use super::Channel;
+use super::{Channel, Kept};
 use crate::protocol::ring::{
-    Consumer, Found,
+    Consumer, Found, ReceiveWindow,
     layout::{CONSUMER, RECORD},
 };
 use crate::protocol::{
@@ -24,9 +24,9 @@ pub struct Receiver<'a> {
 
 impl<'a> Receiver<'a> {
     pub(super) fn new(channel: Channel<'a>) -> Result<Self, SyncError> {
-        let owner = channel.live.this_thread()?;
+        let owner = channel.caller.owner()?;
         LockWord(channel.ring.word(CONSUMER))
-            .attempt(owner, |owner| channel.live.is_alive(owner))
+            .attempt(owner, |owner| channel.caller.is_alive(owner))
             .ok_or_else(|| SyncError::taken("consumer", channel.ring.word(CONSUMER)))?;
         Ok(Self { channel, owner, era: live::era(), consumer: channel.ring.consumer() })
     }
@@ -136,8 +136,42 @@ impl<'a> Receiver<'a> {
         if self.era != live::era() {
             return Err(SyncError::NotHeld); // by this child of a fork
         }
-        let live = self.channel.live;
-        self.channel.ring.find(&mut self.consumer, |owner| live.is_alive(owner))
+        let caller = self.channel.caller;
+        self.channel.ring.find(&mut self.consumer, |owner| caller.is_alive(owner))
+    }
+
+    /// A message that was [kept](Message::keep).
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::NotHeld`] where it was released.
+    pub fn resume(&mut self, kept: Kept) -> Result<Message<'_, 'a>, SyncError> {
+        match self.known_message() {
+            Some((position, length)) if (Kept { position, length }) == kept => {
+                Ok(Message { receiver: self, position, length })
+            }
+            _ => Err(SyncError::NotHeld),
+        }
+    }
+
+    /// Where the window of a receiver is, for a binding that receives on its own within it: see [`ReceiveWindow`]. It
+    /// stays there for as long as the receiver is not moved.
+    ///
+    /// # Safety
+    ///
+    /// There is a receiver, and it is used through this pointer only, by one at a time.
+    #[doc(hidden)]
+    pub const unsafe fn window(receiver: NonNull<Self>) -> NonNull<ReceiveWindow> {
+        // SAFETY: it is inside the receiver, by the caller's promise.
+        let window = unsafe { &raw mut (*receiver.as_ptr()).consumer.window };
+        // SAFETY: no part of what is there is at 0.
+        unsafe { NonNull::new_unchecked(window) }
+    }
+
+    /// Wakes the producers, if they may sleep: something was received within the [window](Self::window).
+    #[doc(hidden)]
+    pub fn wake(&self) {
+        self.channel.ring.wake_producers();
     }
 
     #[cold]
@@ -229,6 +263,11 @@ impl Message<'_, '_> {
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: producers leave it alone until it is released, and the caller vouches for the others.
         unsafe { NonNull::slice_from_raw_parts(self.as_ptr(), self.len()).as_ref() }
+    }
+
+    /// Keeps it in place until [`Receiver::resume`].
+    pub fn keep(self) -> Kept {
+        Kept { position: self.position, length: self.length }
     }
 
     /// Done with it: its room is free for others.

@@ -1,8 +1,8 @@
 //! The producer's end of a channel.
 
-use super::{Channel, Producers};
+use super::{Channel, Kept, Producers};
 use crate::protocol::ring::{
-    OneProducer,
+    SendWindow,
     layout::{LOCK, PRODUCER, RECORD, SKIP, TAIL},
 };
 use crate::protocol::{
@@ -20,13 +20,8 @@ pub struct Sender<'a> {
     channel: Channel<'a>,
     owner: Owner,
     era: u32,
-    side: Side,
-}
-
-#[derive(Debug)]
-enum Side {
-    One(OneProducer),
-    Many,
+    // Empty where there are many producers.
+    window: SendWindow,
 }
 
 /// What a [`Sender`] that waits for room remembers between steps.
@@ -35,17 +30,17 @@ pub struct Reserving(Queue);
 
 impl<'a> Sender<'a> {
     pub(super) fn new(channel: Channel<'a>) -> Result<Self, SyncError> {
-        let owner = channel.live.this_thread()?;
-        let side = match channel.producers {
-            Producers::Many => Side::Many,
+        let owner = channel.caller.owner()?;
+        let window = match channel.producers {
+            Producers::Many => SendWindow::default(),
             Producers::One => {
                 LockWord(channel.ring.word(PRODUCER))
-                    .attempt(owner, |owner| channel.live.is_alive(owner))
+                    .attempt(owner, |owner| channel.caller.is_alive(owner))
                     .ok_or_else(|| SyncError::taken("producer", channel.ring.word(PRODUCER)))?;
-                Side::One(channel.ring.one_producer())
+                channel.ring.one_producer()
             }
         };
-        Ok(Self { channel, owner, era: live::era(), side })
+        Ok(Self { channel, owner, era: live::era(), window })
     }
 
     /// Sends a message, and waits for room for as long as that takes.
@@ -94,19 +89,11 @@ impl<'a> Sender<'a> {
     #[inline]
     pub fn reserve(&mut self, length: usize) -> Result<Reservation<'_, 'a>, SyncError> {
         let length = self.check(length)?;
-        let position = match self.known_room(length) {
+        let position = match self.window.known_room(length) {
             Some(position) => position,
             None => self.find_room(length)?,
         };
         Ok(Reservation { sender: self, position, length })
-    }
-
-    #[inline]
-    fn known_room(&self, length: u32) -> Option<u32> {
-        match &self.side {
-            Side::One(producer) => producer.known_room(length),
-            Side::Many => None,
-        }
     }
 
     #[inline(never)]
@@ -125,7 +112,7 @@ impl<'a> Sender<'a> {
     #[inline]
     pub fn try_reserve(&mut self, length: usize) -> Result<Option<Reservation<'_, 'a>>, SyncError> {
         let length = self.check(length)?;
-        if let Some(position) = self.known_room(length) {
+        if let Some(position) = self.window.known_room(length) {
             return Ok(Some(Reservation { sender: self, position, length }));
         }
         if let Step::Ready(reserved) = self.attempt(length, &mut Queue::default())? {
@@ -137,9 +124,9 @@ impl<'a> Sender<'a> {
     // The lock of the other producers is never held for long, unless by one that died.
     #[cold]
     fn reserve_from_the_dead(&mut self, length: u32) -> Result<Option<Reservation<'_, 'a>>, SyncError> {
-        let live = self.channel.live;
+        let caller = self.channel.caller;
         let lock = LockWord(self.channel.ring.word(LOCK));
-        if lock.attempt(self.owner, |owner| live.is_alive(owner)).is_none() {
+        if lock.attempt(self.owner, |owner| caller.is_alive(owner)).is_none() {
             return Ok(None);
         }
         lock.release(self.owner, 1)?;
@@ -193,11 +180,52 @@ impl<'a> Sender<'a> {
         }
     }
 
+    /// A reservation that was [kept](Reservation::keep).
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::NotHeld`] in a fork's child.
+    pub fn resume(&mut self, kept: Kept) -> Result<Reservation<'_, 'a>, SyncError> {
+        if self.era != live::era() {
+            return Err(SyncError::NotHeld);
+        }
+        let Kept { position, length } = kept;
+        // One producer finds it where it was, as its head has not moved.
+        if self.channel.producers == Producers::One
+            && self.channel.ring.reserve_as_one(&mut self.window, length)? != Ok(position)
+        {
+            return Err(SyncError::NotHeld);
+        }
+        Ok(Reservation { sender: self, position, length })
+    }
+
+    /// Where the window of a sender is, for a binding that sends on its own within it: see [`SendWindow`]. It stays
+    /// there for as long as the sender is not moved.
+    ///
+    /// # Safety
+    ///
+    /// There is a sender, and it is used through this pointer only, by one at a time.
+    #[doc(hidden)]
+    pub const unsafe fn window(sender: NonNull<Self>) -> NonNull<SendWindow> {
+        // SAFETY: it is inside the sender, by the caller's promise.
+        let window = unsafe { &raw mut (*sender.as_ptr()).window };
+        // SAFETY: no part of what is there is at 0.
+        unsafe { NonNull::new_unchecked(window) }
+    }
+
+    /// Wakes the consumer, if it may sleep: something was sent within the [window](Self::window).
+    #[doc(hidden)]
+    pub fn wake(&self) {
+        self.channel.ring.wake_consumer();
+    }
+
     fn attempt(&mut self, length: u32, queue: &mut Queue) -> Result<Step<'a, Result<u32, u32>>, SyncError> {
-        let Channel { ring, live, .. } = self.channel;
-        match &mut self.side {
-            Side::One(producer) => ring.reserve_as_one(producer, length).map(Step::Ready),
-            Side::Many => ring.reserve_as_many(self.owner, length, queue, |owner| live.is_alive(owner)),
+        let Channel { ring, caller, producers, .. } = self.channel;
+        match producers {
+            Producers::One => ring.reserve_as_one(&mut self.window, length).map(Step::Ready),
+            Producers::Many => {
+                ring.reserve_as_many(self.owner, length, queue, |owner| caller.is_alive(owner))
+            }
         }
     }
 
@@ -231,7 +259,7 @@ impl<'a> Sender<'a> {
 
 impl Drop for Sender<'_> {
     fn drop(&mut self) {
-        if let (Side::One(_), true) = (&self.side, self.era == live::era()) {
+        if self.channel.producers == Producers::One && self.era == live::era() {
             // An error means that the bytes were overwritten; then there is nothing of ours to end.
             drop(LockWord(self.channel.ring.word(PRODUCER)).release(self.owner, 1));
         }
@@ -289,15 +317,24 @@ impl Reservation<'_, '_> {
         unsafe { NonNull::slice_from_raw_parts(self.as_ptr(), self.len()).as_mut() }
     }
 
+    /// Keeps the room until [`Sender::resume`]. One producer can send nothing else meanwhile: it would lie there.
+    pub fn keep(self) -> Kept {
+        let kept = Kept { position: self.position, length: self.length };
+        // It is found again, and nobody sends within the window.
+        self.sender.window.room = 0;
+        std::mem::forget(self);
+        kept
+    }
+
     /// Sends the message.
     #[inline]
     pub fn commit(self) {
         let Self { position, length, .. } = self;
         let ring = self.sender.channel.ring;
         may_die_here!();
-        match &mut self.sender.side {
-            Side::One(producer) => ring.publish_as_one(producer, position, length),
-            Side::Many => ring.commit_as_many(position, length),
+        match self.sender.channel.producers {
+            Producers::One => ring.publish_as_one(&mut self.sender.window, position, length),
+            Producers::Many => ring.commit_as_many(position, length),
         }
         std::mem::forget(self);
     }
@@ -306,7 +343,7 @@ impl Reservation<'_, '_> {
 impl Drop for Reservation<'_, '_> {
     fn drop(&mut self) {
         // One producer alone has published nothing yet.
-        if let (Side::Many, true) = (&self.sender.side, self.sender.era == live::era()) {
+        if self.sender.channel.producers == Producers::Many && self.sender.era == live::era() {
             self.sender.channel.ring.commit_as_many(self.position, self.length | SKIP);
         }
     }

@@ -3,11 +3,15 @@ use crate::{
     Owner, PATIENCE, Step,
     protocol::{
         lock_word::Queue,
-        ring::{Found, Ring},
+        ring::{Found, ReceiveWindow, Ring, SendWindow},
     },
     testing::{Memory, live},
 };
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 fn options(capacity: u32, producers: Producers) -> ChannelOptions {
     ChannelOptions { capacity, producers }
@@ -259,4 +263,133 @@ fn the_records_of_several_dead_producers_are_skipped_together() {
     std::thread::sleep(2 * PATIENCE);
     assert_eq!(ring.find(&mut consumer, |_| false).unwrap(), Found::Nothing);
     assert_eq!(consumer.lost, 5);
+}
+
+#[test]
+fn what_was_kept_is_there_again() {
+    for producers in [Producers::One, Producers::Many] {
+        let options = ChannelOptions { capacity: 64, producers };
+        let memory = Memory::new(Channel::byte_len(&options));
+        let channel = Channel::open(memory.region(), 0, &options, live()).unwrap();
+        let channel = channel.for_owner(live().new_owner().unwrap());
+        let (mut sender, mut receiver) = (channel.sender().unwrap(), channel.receiver().unwrap());
+        for round in 0..20u8 {
+            let mut reservation = sender.reserve(9).unwrap();
+            let place = reservation.offset();
+            reservation.write(0, &[round; 9]);
+            let kept = reservation.keep();
+            assert!(receiver.try_peek().unwrap().is_none());
+            let reservation = sender.resume(kept).unwrap();
+            assert_eq!((reservation.offset(), reservation.len()), (place, 9));
+            reservation.commit();
+
+            let kept = receiver.peek().unwrap().keep();
+            let message = receiver.resume(kept).unwrap();
+            let mut bytes = [0; 9];
+            assert_eq!((message.read(0, &mut bytes), bytes), (9, [round; 9]));
+            message.release();
+            assert_eq!(receiver.resume(kept).unwrap_err(), SyncError::NotHeld);
+        }
+    }
+}
+
+#[test]
+fn a_reservation_that_was_kept_is_given_up_like_any_other() {
+    let options = ChannelOptions { capacity: 256, producers: Producers::Many };
+    let memory = Memory::new(Channel::byte_len(&options));
+    let channel = Channel::open(memory.region(), 0, &options, live()).unwrap();
+    let (mut sender, mut receiver) = (channel.sender().unwrap(), channel.receiver().unwrap());
+    let kept = [(); 2].map(|()| sender.reserve(8).unwrap().keep());
+    sender.send(b"behind").unwrap();
+    assert!(receiver.try_peek().unwrap().is_none(), "in the order of their reservations");
+    kept.into_iter().for_each(|kept| drop(sender.resume(kept).unwrap()));
+    let mut message = Vec::new();
+    assert!(receiver.try_receive(&mut message).unwrap());
+    assert_eq!(message, b"behind");
+}
+
+/// As a binding for another language does: it works within what the two ends have found, and asks them otherwise.
+struct Binding<'a> {
+    region: Region<'a>,
+    ring: Ring<Region<'a>>,
+    sender: NonNull<Sender<'a>>,
+    receiver: NonNull<Receiver<'a>>,
+    within: (u32, u32),
+}
+
+impl Binding<'_> {
+    fn word(&self, at: u32) -> &AtomicU32 {
+        self.region.cell(at as usize).unwrap()
+    }
+
+    fn send(&mut self, message: [u8; 8]) {
+        // SAFETY: the sender is there, and used through this pointer only.
+        let window = unsafe { Sender::window(self.sender) };
+        // SAFETY: as above.
+        let SendWindow { head, room } = unsafe { window.read() };
+        if record_size(8) > room {
+            // SAFETY: as above.
+            assert!(unsafe { self.sender.as_mut() }.try_send(&message).unwrap());
+            return;
+        }
+        let at = self.ring.offset(head);
+        // SAFETY: as many bytes are free there.
+        unsafe { self.region.byte(at + RECORD).cast().write(message) };
+        self.word(at).store(8, Ordering::Relaxed);
+        let head = head.wrapping_add(record_size(8));
+        // SAFETY: as above.
+        unsafe { window.write(SendWindow { head, room: room - record_size(8) }) };
+        self.word(HEAD).store(head, Ordering::SeqCst);
+        // SAFETY: as above.
+        unsafe { self.sender.as_ref() }.wake();
+        self.within.0 += 1;
+    }
+
+    fn receive(&mut self) -> [u8; 8] {
+        // SAFETY: the receiver is there, and used through this pointer only.
+        let window = unsafe { Receiver::window(self.receiver) };
+        // SAFETY: as above.
+        let ReceiveWindow { tail, readable, .. } = unsafe { window.read() };
+        let at = self.ring.offset(tail);
+        let header = self.word(at).load(Ordering::Acquire);
+        if header & (BUSY | SKIP) != 0 || record_size(header) > readable {
+            let mut message = [0; 8];
+            // SAFETY: as above.
+            let found = unsafe { self.receiver.as_mut() }.peek().unwrap();
+            assert_eq!(found.read(0, &mut message), 8);
+            found.release();
+            return message;
+        }
+        // SAFETY: the message is there.
+        let message = unsafe { self.region.byte(at + RECORD).cast().read() };
+        let (tail, readable) = (tail.wrapping_add(record_size(8)), readable - record_size(8));
+        // SAFETY: as above.
+        unsafe { window.write(ReceiveWindow { tail, tail_published: tail, readable }) };
+        self.word(TAIL).store(tail, Ordering::SeqCst);
+        // SAFETY: as above.
+        unsafe { self.receiver.as_ref() }.wake();
+        self.within.1 += 1;
+        message
+    }
+}
+
+#[test]
+fn a_binding_sends_and_receives_within_the_windows() {
+    let memory = memory(128);
+    let channel = Channel::open(memory.region(), 0, &options(128, Producers::One), live()).unwrap();
+    let sender = NonNull::from(Box::leak(Box::new(channel.sender().unwrap())));
+    let receiver = NonNull::from(Box::leak(Box::new(channel.receiver().unwrap())));
+    let Channel { region, ring, .. } = channel;
+    let mut binding = Binding { region, ring, sender, receiver, within: (0, 0) };
+    for round in 0..100u8 {
+        (0..5).for_each(|number| binding.send([round, number, 0, 0, 0, 0, 0, 1]));
+        for number in 0..5 {
+            assert_eq!(binding.receive(), [round, number, 0, 0, 0, 0, 0, 1]);
+        }
+    }
+    assert!(binding.within.0 > 200 && binding.within.1 > 200, "{:?}", binding.within);
+    // SAFETY: leaked above, and no longer used.
+    drop(unsafe { Box::from_raw(sender.as_ptr()) });
+    // SAFETY: as above.
+    drop(unsafe { Box::from_raw(receiver.as_ptr()) });
 }

@@ -21,21 +21,40 @@ pub(crate) struct Ring<W> {
 }
 
 /// What the only producer knows. Its head is the truth; the shared one follows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OneProducer {
-    head: u32,
-    // How many bytes from there on are known to be free, in one piece.
-    room: u32,
+///
+/// A binding for another language may send on its own within it: write a record of `size` bytes (a multiple of 8, at
+/// most `room`) at `head`, add `size` to `head` and take it from `room`, store the head in shared memory, and wake the
+/// consumer if it may sleep. Where there are many producers, the window is empty.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct SendWindow {
+    /// Where the next record goes.
+    pub head: u32,
+    /// How many bytes from there on are known to be free, in one piece.
+    pub room: u32,
 }
 
-/// What the consumer knows. Its tail is the truth; the shared one follows.
+/// What the consumer knows of the ring. Its tail is the truth; the shared one follows.
+///
+/// A binding for another language may receive on its own within it: while the header at `tail` is a message's whose
+/// record is at most `readable` long, read it, add the record's size to `tail` and take it from `readable`, copy the
+/// tail to `tail_published`, store it in shared memory, and wake the producers if they may sleep.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ReceiveWindow {
+    /// Where the next record is.
+    pub tail: u32,
+    /// The tail in shared memory.
+    pub tail_published: u32,
+    /// How many bytes from the tail on are known to be records, in one piece.
+    pub readable: u32,
+}
+
+/// What the consumer knows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Consumer {
-    tail: u32,
-    tail_published: u32,
+    pub(crate) window: ReceiveWindow,
     head_seen: u32,
-    // How many bytes from the tail on are known to be records, in one piece.
-    readable: u32,
     busy: Patience,
     // How long to look away between two looks for a message, and how often it was looked for.
     glance: u32,
@@ -58,7 +77,7 @@ pub(crate) enum Found {
     Busy { position: u32 },
 }
 
-impl OneProducer {
+impl SendWindow {
     /// Where a record goes, if there is room without looking.
     #[inline]
     pub(crate) fn known_room(&self, length: u32) -> Option<u32> {
@@ -148,20 +167,27 @@ impl<'a, W: Words<'a>> Ring<W> {
         self.producers_event().prepare(|| word.load(Ordering::SeqCst) != tail)
     }
 
+    /// Something was sent.
     #[inline]
-    fn wake_consumer(&self) {
+    pub(crate) fn wake_consumer(&self) {
         self.consumer_event().notify();
     }
 
-    pub(crate) fn one_producer(&self) -> OneProducer {
-        OneProducer { head: self.word(HEAD).load(Ordering::Acquire), room: 0 }
+    /// Something was received.
+    #[inline]
+    pub(crate) fn wake_producers(&self) {
+        self.producers_event().notify();
+    }
+
+    pub(crate) fn one_producer(&self) -> SendWindow {
+        SendWindow { head: self.word(HEAD).load(Ordering::Acquire), room: 0 }
     }
 
     /// Room for a record, or the tail that leaves none. Nobody sees the record before it is published.
     #[inline]
     pub(crate) fn reserve_as_one(
         &self,
-        producer: &mut OneProducer,
+        producer: &mut SendWindow,
         length: u32,
     ) -> Result<Result<u32, u32>, SyncError> {
         if record_size(length) <= producer.room {
@@ -171,7 +197,7 @@ impl<'a, W: Words<'a>> Ring<W> {
     }
 
     #[cold]
-    fn look_for_room(&self, producer: &mut OneProducer, length: u32) -> Result<Result<u32, u32>, SyncError> {
+    fn look_for_room(&self, producer: &mut SendWindow, length: u32) -> Result<Result<u32, u32>, SyncError> {
         if let Some(position) = producer.known_room(length) {
             return Ok(Ok(position));
         }
@@ -187,7 +213,7 @@ impl<'a, W: Words<'a>> Ring<W> {
     }
 
     #[inline]
-    pub(crate) fn publish_as_one(&self, producer: &mut OneProducer, position: u32, length: u32) {
+    pub(crate) fn publish_as_one(&self, producer: &mut SendWindow, position: u32, length: u32) {
         self.header(position).store(length, Ordering::Relaxed);
         producer.head = position.wrapping_add(record_size(length));
         producer.room -= record_size(length);
@@ -257,16 +283,16 @@ impl<'a, W: Words<'a>> Ring<W> {
 
     pub(crate) fn consumer(&self) -> Consumer {
         let tail = self.word(TAIL).load(Ordering::Acquire);
-        let (head_seen, busy) = (tail, Patience::default());
-        Consumer { tail, tail_published: tail, head_seen, readable: 0, busy, glance: 1, spins: 0, lost: 0 }
+        let window = ReceiveWindow { tail, tail_published: tail, readable: 0 };
+        Consumer { window, head_seen: tail, busy: Patience::default(), glance: 1, spins: 0, lost: 0 }
     }
 
     /// The position and length of the next message, if it is there without looking at the head.
     #[inline]
     pub(crate) fn known_message(&self, consumer: &Consumer) -> Option<(u32, u32)> {
-        let position = consumer.tail;
+        let position = consumer.window.tail;
         let header = self.header(position).load(Ordering::Acquire);
-        let there = header & (BUSY | SKIP) == 0 && record_size(header) <= consumer.readable;
+        let there = header & (BUSY | SKIP) == 0 && record_size(header) <= consumer.window.readable;
         there.then_some((position, header))
     }
 
@@ -280,19 +306,19 @@ impl<'a, W: Words<'a>> Ring<W> {
         let mut is_over = false;
         loop {
             // Also behind a record that was skipped: a message may have come since.
-            if consumer.tail == consumer.head_seen {
+            if consumer.window.tail == consumer.head_seen {
                 consumer.head_seen = self.word(HEAD).load(Ordering::Acquire);
             }
-            let position = consumer.tail;
+            let position = consumer.window.tail;
             let used = self.used(consumer.head_seen, position)?;
             if used == 0 {
                 return Ok(Found::Nothing);
             }
-            consumer.readable = used.min(self.until_end(position));
+            consumer.window.readable = used.min(self.until_end(position));
             let header = self.header(position).load(Ordering::Acquire);
             let length = header & LENGTH;
             let size = record_size(length);
-            if size > consumer.readable {
+            if size > consumer.window.readable {
                 return Err(damaged("a record is longer than its ring"));
             }
             if header & (BUSY | SKIP) == 0 {
@@ -310,8 +336,8 @@ impl<'a, W: Words<'a>> Ring<W> {
                 consumer.lost += 1;
             }
             consumer.busy.restart();
-            consumer.tail = position.wrapping_add(size);
-            consumer.readable -= size;
+            consumer.window.tail = position.wrapping_add(size);
+            consumer.window.readable -= size;
         }
     }
 
@@ -341,7 +367,7 @@ impl<'a, W: Words<'a>> Ring<W> {
         for _ in 0..MOST_PAUSES.div_ceil(glance) {
             pause(glance);
             if self.is_changed(found, consumer) {
-                let several = self.has_several(consumer.tail);
+                let several = self.has_several(consumer.window.tail);
                 consumer.glance =
                     if several { (glance * 2).min(MOST_GLANCE) } else { (consumer.glance / 2).max(1) };
                 return true;
@@ -367,20 +393,20 @@ impl<'a, W: Words<'a>> Ring<W> {
     /// The message at `position` is done with: its room is free.
     #[inline]
     pub(crate) fn release(&self, consumer: &mut Consumer, position: u32, length: u32) {
-        consumer.tail = position.wrapping_add(record_size(length));
-        consumer.readable -= record_size(length);
+        consumer.window.tail = position.wrapping_add(record_size(length));
+        consumer.window.readable -= record_size(length);
         may_die_here!();
         self.publish_tail(consumer);
     }
 
     #[inline]
     fn publish_tail(&self, consumer: &mut Consumer) {
-        if consumer.tail == consumer.tail_published {
+        if consumer.window.tail == consumer.window.tail_published {
             return;
         }
-        consumer.tail_published = consumer.tail;
-        self.word(TAIL).swap(consumer.tail, Ordering::SeqCst);
+        consumer.window.tail_published = consumer.window.tail;
+        self.word(TAIL).swap(consumer.window.tail, Ordering::SeqCst);
         may_die_here!();
-        self.producers_event().notify();
+        self.wake_producers();
     }
 }

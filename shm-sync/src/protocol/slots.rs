@@ -8,6 +8,7 @@ use crate::protocol::{
     cell::{AtomicU32, Ordering, Words},
     futex,
     lock_word::WAITERS,
+    stamp::Kind,
     step::{Patience, Pause, Step},
 };
 use crate::{Owner, SyncError, storm::may_die_here};
@@ -23,6 +24,27 @@ pub(crate) fn check(option: &'static str, count: u32) -> Result<(), SyncError> {
         return Ok(());
     }
     Err(SyncError::OutOfRange { option, value: count.into(), must: "1 to 65536" })
+}
+
+/// How many slots the structure at `offset` was made with; an error where there is none.
+#[cfg(not(loom))]
+pub(crate) fn found(
+    kind: Kind,
+    region: crate::Region<'_>,
+    offset: usize,
+    option: u32,
+    live: &crate::Live,
+    most: u32,
+) -> Result<u32, SyncError> {
+    region.writable()?;
+    let header = region.at(offset, option as usize + 4)?;
+    header.aligned(kind.name, 4)?;
+    kind.check(header, live.file_id())?;
+    let count = header.word(option).load(Ordering::Relaxed);
+    if (1..=most).contains(&count) {
+        return Ok(count);
+    }
+    Err(SyncError::Damaged { what: kind.name, how: "its number of holders is impossible" })
 }
 
 /// Gives back a slot on behalf of whoever of this process has it.

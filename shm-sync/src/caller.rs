@@ -1,0 +1,39 @@
+//! For whom the operations of a structure are: for the calling thread, or for an owner that its user names.
+
+use crate::{Live, Owner, SyncError};
+
+/// Who calls, and the live file through which others find out whether that one lives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    live: &'static Live,
+    owner: Option<Owner>,
+}
+
+impl Caller {
+    /// Each thread for itself.
+    pub(crate) const fn thread(live: &'static Live) -> Self {
+        Self { live, owner: None }
+    }
+
+    /// One owner, whichever thread calls.
+    pub(crate) const fn named(self, owner: Owner) -> Self {
+        Self { owner: Some(owner), ..self }
+    }
+
+    pub(crate) const fn live(&self) -> &'static Live {
+        self.live
+    }
+
+    /// The owner for whom a call of this thread is.
+    #[inline]
+    pub(crate) fn owner(&self) -> Result<Owner, SyncError> {
+        match self.owner {
+            None => self.live.this_thread(),
+            Some(owner) => Ok(owner),
+        }
+    }
+
+    pub(crate) fn is_alive(&self, owner: Owner) -> bool {
+        self.live.is_alive(owner)
+    }
+}
