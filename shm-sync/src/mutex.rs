@@ -120,11 +120,8 @@ impl<'a> Mutex<'a> {
     /// Where nobody holds it, or another owner.
     pub fn resume(&self) -> Result<MutexGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
-        match self.word().owner() {
-            holder if holder == owner => Ok(self.guard(owner, Acquired { owner_died: false })),
-            holder if holder.get() == 0 => Err(SyncError::NotHeld),
-            holder => Err(SyncError::NotOwner(holder)),
-        }
+        self.word().check_held(owner)?;
+        Ok(self.guard(owner, Acquired { owner_died: false }))
     }
 
     /// Unlocks it on behalf of whoever of this process locked it, its guard having been

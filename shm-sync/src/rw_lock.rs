@@ -202,6 +202,28 @@ impl<'a> RwLock<'a> {
         Writing { lock: *self, owner, era: live::era(), state: WriteState::default() }
     }
 
+    /// The guard of a reading that its owner has [kept](ReadGuard::keep).
+    ///
+    /// # Errors
+    ///
+    /// Where nobody reads there, or another owner.
+    pub fn resume_read(&self, slot: u32) -> Result<ReadGuard<'a>, SyncError> {
+        let owner = self.caller.owner()?;
+        self.core.readers.check_held(slot, owner)?;
+        Ok(self.read_guard(owner, (slot, false)))
+    }
+
+    /// The guard of the writing that its owner has [kept](WriteGuard::keep).
+    ///
+    /// # Errors
+    ///
+    /// Where nobody writes, or another owner.
+    pub fn resume_write(&self) -> Result<WriteGuard<'a>, SyncError> {
+        let owner = self.caller.owner()?;
+        self.core.writer().check_held(owner)?;
+        Ok(self.write_guard(owner, Acquired { owner_died: false }))
+    }
+
     /// Ends the reading of a guard of this process that was [kept](ReadGuard::keep).
     ///
     /// # Errors
@@ -290,15 +312,17 @@ impl<'a> Writing<'a> {
         }))
     }
 
-    /// An error where one who blocks here would wait for itself. To be asked before the first step.
+    /// An error where one who blocks here would wait for itself.
     ///
     /// # Errors
     ///
     /// [`SyncError::Deadlock`] where the owner has it already, for reading or for writing.
     pub fn check_deadlock(&self) -> Result<(), SyncError> {
         let RwLock { core, .. } = self.lock;
+        // Once it has the word, it waits for other readers.
+        let waits_for_word = self.state.acquired.is_none();
         let has_it = core.writer().owner() == self.owner || core.readers.has(self.owner);
-        if has_it { Err(SyncError::Deadlock) } else { Ok(()) }
+        if waits_for_word && has_it { Err(SyncError::Deadlock) } else { Ok(()) }
     }
 }
 
@@ -500,10 +524,14 @@ mod tests {
         let memory = Memory::new(256);
         let lock = open(&memory);
         let slot = lock.read().unwrap().keep();
+        let slot = lock.resume_read(slot).unwrap().keep();
         lock.end_read(slot).unwrap();
+        assert_eq!(lock.resume_read(slot).unwrap_err(), SyncError::NotHeld);
         assert_eq!(lock.end_read(slot), Err(SyncError::NotHeld));
         lock.write().unwrap().keep();
+        lock.resume_write().unwrap().keep();
         lock.end_write().unwrap();
+        assert_eq!(lock.resume_write().unwrap_err(), SyncError::NotHeld);
         assert_eq!(lock.end_write(), Err(SyncError::NotHeld));
     }
 

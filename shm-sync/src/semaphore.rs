@@ -116,6 +116,17 @@ impl<'a> Semaphore<'a> {
         Acquiring { semaphore: *self, owner, waiting: Waiting::default() }
     }
 
+    /// A permit that its owner has [kept](Permit::keep).
+    ///
+    /// # Errors
+    ///
+    /// Where nobody has it, or another owner.
+    pub fn resume(&self, slot: u32) -> Result<Permit<'a>, SyncError> {
+        let owner = self.caller.owner()?;
+        self.slots.check_held(slot, owner)?;
+        Ok(self.permit(owner, Claimed { slot, owner_died: false }))
+    }
+
     /// Gives back a permit of this process that was [kept](Permit::keep).
     ///
     /// # Errors
@@ -277,6 +288,7 @@ mod tests {
         let slot = permit.slot();
         assert_eq!(attach().unwrap().permits(), 3);
         assert_eq!(permit.keep(), slot);
+        assert!(matches!(attach().unwrap().resume(slot), Err(SyncError::NotOwner(_))));
         attach().unwrap().release(slot).unwrap();
         for permits in [0, slots::MAX + 1] {
             memory.region().cell(PERMITS as usize).unwrap().store(permits, Ordering::Relaxed);
@@ -293,6 +305,7 @@ mod tests {
         let slot = semaphore.acquire().unwrap().keep();
         semaphore.release(slot).unwrap();
         assert_eq!(semaphore.release(slot), Err(SyncError::NotHeld));
+        assert_eq!(semaphore.resume(slot).unwrap_err(), SyncError::NotHeld);
         assert_eq!(semaphore.release(1), Err(SyncError::NotHeld));
     }
 }

@@ -53,6 +53,16 @@ impl<'a> LockWord<'a> {
         Owner::from_bits(self.0.load(Ordering::Relaxed))
     }
 
+    /// An error unless `owner` holds it.
+    #[cfg(not(loom))]
+    pub(crate) fn check_held(self, owner: Owner) -> Result<(), SyncError> {
+        match self.owner() {
+            holder if holder == owner => Ok(()),
+            holder if holder.get() == 0 => Err(SyncError::NotHeld),
+            holder => Err(SyncError::NotOwner(holder)),
+        }
+    }
+
     /// One attempt, and if it fails, how to wait for the next.
     pub(crate) fn step(
         self,

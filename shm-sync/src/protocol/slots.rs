@@ -7,7 +7,7 @@
 use crate::protocol::{
     cell::{AtomicU32, Ordering, Words},
     futex,
-    lock_word::WAITERS,
+    lock_word::{LockWord, WAITERS},
     stamp::Kind,
     step::{Patience, Pause, Step},
 };
@@ -112,6 +112,15 @@ impl<'a, W: Words<'a>> Slots<W> {
     /// Whether a slot belongs to `owner`.
     pub(crate) fn has(&self, owner: Owner) -> bool {
         (0..self.count).any(|slot| Owner::from_bits(self.slot(slot).load(Ordering::Relaxed)) == owner)
+    }
+
+    /// An error unless the slot belongs to `owner`.
+    #[cfg(not(loom))]
+    pub(crate) fn check_held(&self, slot: u32, owner: Owner) -> Result<(), SyncError> {
+        if slot >= self.count {
+            return Err(SyncError::NotHeld);
+        }
+        LockWord(self.slot(slot)).check_held(owner)
     }
 
     /// Whether every slot belongs to `owner`.
