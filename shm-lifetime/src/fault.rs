@@ -1,6 +1,7 @@
-//! Where a storm may kill us, and which check it may leave out. Empty in an ordinary build.
+//! Where a storm may kill us, and which check it may leave out: for the crates of this workspace and their tests, and
+//! empty in an ordinary build.
 //!
-//! `--cfg shm_storm` compiles the faults in. Then `SHM_STORM_KILL=N` kills the process at one step in N,
+//! `--cfg shm_storm` compiles the faults in. Then `SHM_STORM_KILL=N` (or [`arm`]) kills the process at one step in N,
 //! `SHM_STORM_SKIP=lock` (or another name below) leaves a check out, so that a storm can show that it is
 //! needed. `SHM_STORM_NAMED=1` makes do without unnamed objects, `SHM_STORM_NAMED=late` has them and cannot name them,
 //! as where there is no /proc.
@@ -57,14 +58,26 @@ mod imp {
         atomic::{AtomicU64, Ordering},
     };
 
+    static STATE: AtomicU64 = AtomicU64::new(0);
+    static ONE_IN: OnceLock<AtomicU64> = OnceLock::new();
+
+    fn one_in() -> &'static AtomicU64 {
+        ONE_IN.get_or_init(|| {
+            STATE.store(u64::from(std::process::id()) << 32 | 0x9e37_79b9, Ordering::Relaxed);
+            let wanted = std::env::var("SHM_STORM_KILL").ok().and_then(|text| text.parse().ok());
+            AtomicU64::new(wanted.unwrap_or(0))
+        })
+    }
+
+    /// From now on, one step of `steps` ends this process with SIGKILL.
+    pub fn arm(seed: u64, steps: u64) {
+        one_in().store(steps, Ordering::Relaxed);
+        STATE.store(seed, Ordering::Relaxed);
+    }
+
     /// A step of the protocol at which a process may die.
     pub fn step() {
-        static STATE: AtomicU64 = AtomicU64::new(0);
-        static ONE_IN: OnceLock<u64> = OnceLock::new();
-        let one_in = *ONE_IN.get_or_init(|| {
-            STATE.store(u64::from(std::process::id()) << 32 | 0x9e37_79b9, Ordering::Relaxed);
-            std::env::var("SHM_STORM_KILL").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
-        });
+        let one_in = one_in().load(Ordering::Relaxed);
         if one_in == 0 {
             return;
         }
@@ -110,4 +123,6 @@ mod imp {
     }
 }
 
+#[cfg(shm_storm)]
+pub use imp::arm;
 pub use imp::{cannot_name_objects, lacks_unnamed_objects, skips, step};

@@ -16,7 +16,8 @@
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 compile_error!("shm-lifetime knows where its files lie and how to lock them on Linux and macOS only");
 
-mod fault;
+#[doc(hidden)]
+pub mod fault;
 mod file_limit;
 mod fork;
 mod home;

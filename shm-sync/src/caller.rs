@@ -1,6 +1,8 @@
 //! For whom the operations of a structure are: for the calling thread, or for an owner that its user names.
 
+use crate::protocol::step::{Patience, Peers};
 use crate::{Live, Owner, SyncError};
+use std::time::Instant;
 
 /// Who calls, and the live file through which others find out whether that one lives.
 #[derive(Clone, Copy, Debug)]
@@ -20,10 +22,6 @@ impl Caller {
         Self { owner: Some(owner), ..self }
     }
 
-    pub(crate) const fn live(&self) -> &'static Live {
-        self.live
-    }
-
     /// The owner for whom a call of this thread is.
     #[inline]
     pub(crate) fn owner(&self) -> Result<Owner, SyncError> {
@@ -33,7 +31,17 @@ impl Caller {
         }
     }
 
-    pub(crate) fn is_alive(&self, owner: Owner) -> bool {
+    pub(crate) fn is_ours(self, owner: Owner) -> bool {
+        self.live.is_ours(owner)
+    }
+}
+
+impl Peers for Caller {
+    fn is_alive(self, owner: Owner) -> bool {
         self.live.is_alive(owner)
+    }
+
+    fn is_over(self, patience: &mut Patience) -> bool {
+        patience.is_over_at(Instant::now())
     }
 }

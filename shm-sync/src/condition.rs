@@ -1,19 +1,17 @@
 //! Waiting for what a mutex protects to change.
 
 use crate::protocol::{
-    cell::{AtomicU32, Ordering, Words},
-    futex,
-    lock_word::{LockWord, Queue},
-    stamp::Kind,
-    step::{Deadline, Patience, Pause, drive},
+    condition::{self, WaitState},
+    layout::condition::{SIZE, STRUCTURE},
+    mutex::LockWord,
 };
-use crate::{Live, MutexGuard, Owner, Region, Step, SyncError, live, storm::may_die_here};
+use crate::{
+    Live, MutexGuard, Owner, Region, Step, SyncError,
+    block::{Deadline, block, block_until},
+    caller::Caller,
+    live, place,
+};
 use std::time::Duration;
-
-const KIND: Kind = Kind { name: "condition", letter: b'V' };
-const SEQUENCE: u32 = 8;
-const WAITERS: u32 = 12;
-const BYTE_LEN: usize = 16;
 
 /// A condition variable in shared memory.
 ///
@@ -23,14 +21,14 @@ const BYTE_LEN: usize = 16;
 /// ([`MutexGuard::owner_died`]) notifies all too.
 #[derive(Clone, Copy, Debug)]
 pub struct Condition<'a> {
-    region: Region<'a>,
-    live: &'static Live,
+    condition: condition::Condition<Region<'a>>,
+    caller: Caller,
 }
 
 impl<'a> Condition<'a> {
     /// How many bytes it takes; they begin at a multiple of 4.
     pub const fn byte_len() -> usize {
-        BYTE_LEN
+        SIZE as usize
     }
 
     /// The condition at `offset`. All-zero bytes become one.
@@ -39,15 +37,8 @@ impl<'a> Condition<'a> {
     ///
     /// Where the place is no good, or something else is there.
     pub fn open(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
-        region.writable()?;
-        let region = region.at(offset, BYTE_LEN)?;
-        region.aligned(KIND.name, 4)?;
-        KIND.stamp(region, live.file_id(), &[])?;
-        Ok(Self { region, live })
-    }
-
-    fn sequence(&self) -> &'a AtomicU32 {
-        self.region.word(SEQUENCE)
+        let place = place::open(STRUCTURE, region, offset, Self::byte_len(), live, &[])?;
+        Ok(Self { condition: condition::Condition::new(place), caller: Caller::thread(live) })
     }
 
     /// Unlocks the mutex, waits for a notification, and locks the mutex again. The mutex has to be one of the
@@ -55,10 +46,10 @@ impl<'a> Condition<'a> {
     ///
     /// # Errors
     ///
-    /// Where the guard was locked before a fork, by its parent.
+    /// [`SyncError::Forked`] where the guard was locked before a fork, by its parent.
     pub fn wait(&self, guard: MutexGuard<'a>) -> Result<MutexGuard<'a>, SyncError> {
         let mut waiting = self.waiting(guard)?;
-        drive(Deadline::Never, || waiting.step())?.ok_or(SyncError::NotHeld)
+        block(|| waiting.step())
     }
 
     /// The same, but waits no longer than `timeout` (to lock the mutex again may take longer). Tells whether
@@ -73,57 +64,33 @@ impl<'a> Condition<'a> {
         timeout: Duration,
     ) -> Result<(MutexGuard<'a>, bool), SyncError> {
         let mut waiting = self.waiting(guard)?;
-        if let Some(guard) = drive(Deadline::after(timeout), || waiting.step())? {
-            return Ok((guard, waiting.notified));
+        if let Some(guard) = block_until(Deadline::after(timeout), || waiting.step())? {
+            return Ok((guard, waiting.notified()));
         }
         waiting.give_up();
-        let guard = drive(Deadline::Never, || waiting.step())?.ok_or(SyncError::NotHeld)?;
-        Ok((guard, waiting.notified))
+        let guard = block(|| waiting.step())?;
+        Ok((guard, waiting.notified()))
     }
 
     /// Waiting in steps, for an event loop. It unlocks the mutex now.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait).
+    /// As [`wait`](Self::wait); where the mutex's bytes were overwritten.
     pub fn waiting(&self, guard: MutexGuard<'a>) -> Result<Waiting<'a>, SyncError> {
-        let (word, owner) = guard.parts().ok_or(SyncError::NotHeld)?;
-        self.region.word(WAITERS).fetch_add(1, Ordering::SeqCst);
-        may_die_here!();
-        let seen = self.sequence().load(Ordering::SeqCst);
-        drop(guard);
-        let queue = Queue::default();
-        Ok(Waiting {
-            condition: *self,
-            word,
-            owner,
-            seen,
-            sleeps: true,
-            notified: false,
-            patience: Patience::default(),
-            queue,
-            era: live::era(),
-        })
+        let (mutex, owner) = guard.into_parts()?;
+        let state = self.condition.begin(mutex, owner)?;
+        Ok(Waiting { condition: *self, mutex, owner, state, generation: live::generation() })
     }
 
     /// Wakes one of those who wait; tells whether one slept.
     pub fn notify_one(&self) -> bool {
-        self.notify(1) == 1
+        self.condition.notify(1) == 1
     }
 
     /// Wakes all who wait, and returns how many slept.
     pub fn notify_all(&self) -> usize {
-        self.notify(u32::MAX)
-    }
-
-    fn notify(&self, count: u32) -> usize {
-        may_die_here!();
-        self.sequence().fetch_add(1, Ordering::SeqCst);
-        may_die_here!();
-        if self.region.word(WAITERS).load(Ordering::SeqCst) == 0 {
-            return 0;
-        }
-        futex::wake(self.sequence(), count)
+        self.condition.notify(u32::MAX)
     }
 }
 
@@ -131,14 +98,10 @@ impl<'a> Condition<'a> {
 #[derive(Debug)]
 pub struct Waiting<'a> {
     condition: Condition<'a>,
-    word: LockWord<'a>,
+    mutex: LockWord<'a, Region<'a>>,
     owner: Owner,
-    seen: u32,
-    sleeps: bool,
-    notified: bool,
-    patience: Patience,
-    queue: Queue,
-    era: u32,
+    state: WaitState,
+    generation: u32,
 }
 
 impl<'a> Waiting<'a> {
@@ -148,50 +111,25 @@ impl<'a> Waiting<'a> {
     ///
     /// None so far.
     pub fn step(&mut self) -> Result<Step<'a, MutexGuard<'a>>, SyncError> {
-        if self.sleeps {
-            let cell = self.condition.sequence();
-            if cell.load(Ordering::SeqCst) == self.seen && !self.is_mutex_left_behind() {
-                return Ok(Step::Wait(Pause { cell, expected: self.seen }));
-            }
-            self.notified = true;
-            self.give_up();
-        }
-        let live = self.condition.live;
-        let step = self.word.step(self.owner, &mut self.queue, |owner| live.is_alive(owner));
-        Ok(step.map(|acquired| {
-            if acquired.owner_died {
-                // The others do not see a dead owner any more, and what it was about to tell may be for them.
-                self.condition.notify_all();
-            }
-            MutexGuard::new(self.word, self.owner, acquired)
-        }))
-    }
-
-    /// Whether the mutex's owner is dead: it may have been about to notify.
-    fn is_mutex_left_behind(&mut self) -> bool {
-        if !self.patience.is_over() {
-            return false;
-        }
-        let holder = self.word.owner();
-        holder.get() != 0 && !self.condition.live.is_alive(holder)
+        let Condition { condition, caller } = self.condition;
+        let step = condition.step(&mut self.state, self.mutex, self.owner, caller);
+        Ok(step.map(|acquired| MutexGuard::new(self.mutex, self.owner, acquired)))
     }
 
     /// No longer waits for a notification: the next steps lock the mutex again.
     pub fn give_up(&mut self) {
-        if std::mem::take(&mut self.sleeps) {
-            self.condition.region.word(WAITERS).fetch_sub(1, Ordering::SeqCst);
-        }
+        self.condition.condition.give_up(&mut self.state);
     }
 
     /// Whether it was over before [`give_up`](Self::give_up).
     pub const fn notified(&self) -> bool {
-        self.notified
+        self.state.is_notified()
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if self.era == live::era() {
+        if self.generation == live::generation() {
             self.give_up();
         }
     }
@@ -204,6 +142,7 @@ mod tests {
         Mutex,
         testing::{Memory, live},
     };
+    use std::sync::atomic::Ordering;
 
     fn open(memory: &Memory) -> (Mutex<'_>, Condition<'_>) {
         let mutex = Mutex::open(memory.region(), 0, live()).unwrap();

@@ -1,6 +1,11 @@
 //! What can go wrong. Every error says what to do; one that came from the system keeps the errno.
 
-use crate::Owner;
+use crate::protocol::{
+    barrier,
+    layout::VERSION,
+    owner::{NotOurs, Owner},
+    stamp::{Damaged, Mismatch, Why},
+};
 use shm_api::OsError;
 
 /// Why an operation on a structure in shared memory failed.
@@ -97,6 +102,11 @@ pub enum SyncError {
     /// Nobody holds what was to be released.
     #[error("nobody holds it: release only what you hold")]
     NotHeld,
+    /// A fork came between.
+    #[error(
+        "this process is a fork of the one that took it, which has it still: open it anew and take it here"
+    )]
+    Forked,
     /// Another process holds what was to be released.
     #[error("{0}, of another process, holds it: release only what you hold")]
     NotOwner(Owner),
@@ -141,15 +151,41 @@ pub enum SyncError {
 }
 
 impl SyncError {
-    pub(crate) fn taken(role: &'static str, word: &crate::protocol::cell::AtomicU32) -> Self {
-        Self::Taken(role, Owner::from_bits(word.load(crate::protocol::cell::Ordering::Relaxed)))
-    }
-
     /// The error number, where a system call failed.
     pub fn errno(&self) -> Option<i32> {
         match self {
             Self::Os(error) => Some(error.errno()),
             _ => None,
+        }
+    }
+}
+
+impl From<NotOurs> for SyncError {
+    fn from(NotOurs(holder): NotOurs) -> Self {
+        if holder.is_nobody() { Self::NotHeld } else { Self::NotOwner(holder) }
+    }
+}
+
+impl From<barrier::Broken> for SyncError {
+    fn from(_: barrier::Broken) -> Self {
+        Self::Broken
+    }
+}
+
+impl From<Damaged> for SyncError {
+    fn from(Damaged { what, how }: Damaged) -> Self {
+        Self::Damaged { what, how }
+    }
+}
+
+impl From<Mismatch> for SyncError {
+    fn from(Mismatch { what, why }: Mismatch) -> Self {
+        match why {
+            Why::Fresh => Self::Fresh { what },
+            Why::Foreign { found } => Self::Foreign { what, found },
+            Why::Version { found } => Self::Version { what, found, known: VERSION },
+            Why::OtherLiveFile => Self::OtherLiveFile { what },
+            Why::Option { option, found, wanted } => Self::Options { what, option, found, wanted },
         }
     }
 }

@@ -40,62 +40,63 @@
 //! Linux is where it is tested. On macOS it compiles and has never run; to sleep and to wake it needs 14.4 there
 //! (`os_sync_wait_on_address`), and says so on an older one.
 #![cfg(any(target_os = "linux", target_os = "macos"))]
-#![cfg_attr(loom, expect(dead_code, reason = "the models are about some of it"))]
+#![cfg_attr(loom, allow(dead_code, unused_imports, reason = "the models are about some of it"))]
 
-mod error;
 mod protocol;
-#[cfg(shm_storm)]
-pub mod storm;
-#[cfg(not(shm_storm))]
-mod storm;
-#[cfg(all(test, not(loom)))]
-mod testing;
 
-// The model checker has words of its own, so what maps memory is not compiled for it.
-#[cfg(not(loom))]
-mod barrier;
-#[cfg(not(loom))]
-mod broadcast;
-#[cfg(not(loom))]
-mod caller;
-#[cfg(not(loom))]
-mod channel;
-#[cfg(not(loom))]
-mod condition;
-#[cfg(not(loom))]
-pub mod engine;
-#[cfg(not(loom))]
-mod live;
-#[cfg(not(loom))]
-mod mutex;
-#[cfg(not(loom))]
-mod once;
-#[cfg(not(loom))]
-mod region;
-#[cfg(not(loom))]
-mod rw_lock;
-#[cfg(not(loom))]
-mod semaphore;
-#[cfg(not(loom))]
-mod wait;
-
-pub use error::SyncError;
-pub use protocol::owner::Owner;
-#[doc(hidden)]
-pub use protocol::ring::{ReceiveWindow, SendWindow};
-pub use protocol::step::{PATIENCE, Pause, Step};
-
-#[cfg(not(loom))]
-pub use self::{
-    barrier::{Arrival, Barrier, Party},
-    broadcast::{Broadcast, BroadcastOptions, Draft, Frame, KeptFrame, Producer, Reader, Received},
-    channel::{Channel, ChannelOptions, Kept, Message, Producers, Receiver, Reservation, Reserving, Sender},
-    condition::{Condition, Waiting},
-    live::Live,
-    mutex::{Locking, Mutex, MutexGuard},
-    once::{Beginning, Once, Turn},
-    region::Region,
-    rw_lock::{ReadGuard, Reading, RwLock, WriteGuard, Writing},
-    semaphore::{Acquiring, Permit, Semaphore},
-    wait::{Cell, Outcome, block_on, notify, wait},
+pub use protocol::{
+    owner::Owner,
+    step::{PATIENCE, Pause, Step},
 };
+
+// For bindings of other languages, which need to know where the words of the hot paths are.
+#[doc(hidden)]
+pub use protocol::{
+    channel::{consumer::ReceiveWindow, producer::SendWindow},
+    layout,
+};
+
+// The model checker has words of its own, so all that maps memory is not compiled for it.
+cfg_if::cfg_if! {
+    if #[cfg(not(loom))] {
+        mod barrier;
+        mod block;
+        mod broadcast;
+        mod caller;
+        mod channel;
+        mod condition;
+        pub mod engine;
+        mod error;
+        mod futex;
+        mod live;
+        mod mutex;
+        mod once;
+        mod place;
+        mod region;
+        mod rw_lock;
+        mod semaphore;
+        #[cfg(test)]
+        mod testing;
+        mod wait;
+
+        #[doc(hidden)]
+        pub use place::live_file_at;
+        pub use {
+            barrier::{Arrival, Barrier, Party},
+            block::block_on,
+            broadcast::{Broadcast, BroadcastOptions, Draft, Frame, KeptFrame, Producer, Reader, Received},
+            channel::{
+                Channel, ChannelOptions, Kept, Message, Producers, Receiver, Reservation, Reserving, Sender,
+            },
+            condition::{Condition, Waiting},
+            error::SyncError,
+            live::Live,
+            mutex::{Locking, Mutex, MutexGuard},
+            once::{Beginning, Once, Turn},
+            region::Region,
+            rw_lock::{ReadGuard, Reading, RwLock, WriteGuard, Writing},
+            semaphore::{Acquiring, Permit, Semaphore},
+            wait::{Cell, Outcome, notify, wait},
+        };
+    }
+}

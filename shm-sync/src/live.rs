@@ -59,7 +59,7 @@ static NUMBERS: AtomicU32 = AtomicU32::new(1);
 thread_local! {
     // This thread's id under the live file that it used last, as `number << 32 | id`.
     static RECENT: Cell<u64> = const { Cell::new(0) };
-    // All of its ids: `(era, number, id)`.
+    // All of its ids: `(generation, number, id)`.
     static MINE: RefCell<Vec<(u32, u32, u32)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -155,22 +155,22 @@ impl Live {
         let recent = RECENT.get();
         let (number, id) = ((recent >> 32) as u32, recent as u32);
         if number == self.number {
-            return Ok(Owner::from_bits(id));
+            return Ok(Owner::from_word(id));
         }
         self.this_thread_slowly()
     }
 
     #[cold]
     fn this_thread_slowly(&self) -> Result<Owner, SyncError> {
-        let era = forks::era();
+        let generation = forks::generation();
         MINE.with_borrow_mut(|mine| {
-            mine.retain(|&(then, ..)| then == era);
+            mine.retain(|&(then, ..)| then == generation);
             let known = mine.iter().find(|&&(_, number, _)| number == self.number);
             let owner = match known {
-                Some(&(.., id)) => Owner::from_bits(id),
+                Some(&(.., id)) => Owner::from_word(id),
                 None => {
                     let owner = self.new_owner()?;
-                    mine.push((era, self.number, owner.get()));
+                    mine.push((generation, self.number, owner.get()));
                     owner
                 }
             };
@@ -246,10 +246,16 @@ fn inode(file: &OwnedFd) -> Result<(u64, u64), SyncError> {
     Err(SyncError::LiveFile("it is not a regular file"))
 }
 
-/// Which fork this process is: what was locked in another era was locked by the parent.
+/// The generation of this process: what was locked in another one was locked by the parent, before a fork.
 #[inline]
-pub(crate) fn era() -> u32 {
-    forks::era()
+pub(crate) fn generation() -> u32 {
+    forks::generation()
+}
+
+/// An error for what was taken in another generation.
+#[inline]
+pub(crate) fn check_generation(of: u32) -> Result<(), SyncError> {
+    if of == generation() { Ok(()) } else { Err(SyncError::Forked) }
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 //! Mutual exclusion between threads of any process.
 
 use crate::protocol::{
-    cell::Words,
-    lock_word::{Acquired, LockWord, Queue},
-    stamp::Kind,
-    step::{Deadline, drive},
+    layout::mutex::{SIZE, STRUCTURE, WORD},
+    memory::spin,
+    mutex::{Acquired, LockState, LockWord},
 };
-use crate::{Live, Owner, Region, Step, SyncError, caller::Caller, live};
+use crate::{
+    Live, Owner, Region, Step, SyncError,
+    block::{Deadline, block, block_until},
+    caller::Caller,
+    live, place,
+};
 use std::time::Duration;
-
-const KIND: Kind = Kind { name: "mutex", letter: b'M' };
-const WORD: u32 = 8;
-const BYTE_LEN: usize = 16;
 
 /// A mutex in shared memory.
 ///
@@ -23,14 +23,14 @@ const BYTE_LEN: usize = 16;
 /// to wake up while the mutex is free.
 #[derive(Clone, Copy, Debug)]
 pub struct Mutex<'a> {
-    region: Region<'a>,
+    word: LockWord<'a, Region<'a>>,
     caller: Caller,
 }
 
 impl<'a> Mutex<'a> {
     /// How many bytes it takes; they begin at a multiple of 4.
     pub const fn byte_len() -> usize {
-        BYTE_LEN
+        SIZE as usize
     }
 
     /// The mutex at `offset`. All-zero bytes become one.
@@ -39,11 +39,8 @@ impl<'a> Mutex<'a> {
     ///
     /// Where the place is no good, or something else is there.
     pub fn open(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
-        region.writable()?;
-        let region = region.at(offset, BYTE_LEN)?;
-        region.aligned(KIND.name, 4)?;
-        KIND.stamp(region, live.file_id(), &[])?;
-        Ok(Self { region, caller: Caller::thread(live) })
+        let place = place::open(STRUCTURE, region, offset, Self::byte_len(), live, &[])?;
+        Ok(Self { word: LockWord::at(place, WORD), caller: Caller::thread(live) })
     }
 
     /// The same mutex, whose operations are those of `owner` from now on, and not of the thread that calls: for what
@@ -51,11 +48,6 @@ impl<'a> Mutex<'a> {
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
-    }
-
-    #[inline]
-    fn word(&self) -> LockWord<'a> {
-        LockWord(self.region.word(WORD))
     }
 
     /// Locks it, and waits for as long as that takes.
@@ -66,10 +58,17 @@ impl<'a> Mutex<'a> {
     #[inline]
     pub fn lock(&self) -> Result<MutexGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
-        if self.word().try_acquire(owner) {
+        if self.word.try_acquire(owner) {
             return Ok(self.guard(owner, Acquired { owner_died: false }));
         }
-        self.lock_slowly(owner, Deadline::Never)?.ok_or(SyncError::NotHeld)
+        self.lock_slowly(owner)
+    }
+
+    #[cold]
+    fn lock_slowly(&self, owner: Owner) -> Result<MutexGuard<'a>, SyncError> {
+        let mut locking = self.locking(owner);
+        locking.check_deadlock()?;
+        block(|| locking.step_soon())
     }
 
     /// Locks it, or gives up (`None`) when `timeout` is over.
@@ -79,10 +78,12 @@ impl<'a> Mutex<'a> {
     /// As [`lock`](Self::lock).
     pub fn lock_timeout(&self, timeout: Duration) -> Result<Option<MutexGuard<'a>>, SyncError> {
         let owner = self.caller.owner()?;
-        if self.word().try_acquire(owner) {
+        if self.word.try_acquire(owner) {
             return Ok(Some(self.guard(owner, Acquired { owner_died: false })));
         }
-        self.lock_slowly(owner, Deadline::after(timeout))
+        let mut locking = self.locking(owner);
+        locking.check_deadlock()?;
+        block_until(Deadline::after(timeout), || locking.step_soon())
     }
 
     /// Locks it if nobody holds it, this thread included.
@@ -92,25 +93,14 @@ impl<'a> Mutex<'a> {
     /// Where this thread has no owner id yet, and none can be had.
     pub fn try_lock(&self) -> Result<Option<MutexGuard<'a>>, SyncError> {
         let owner = self.caller.owner()?;
-        let acquired = self.word().attempt(owner, |owner| self.caller.is_alive(owner));
+        let acquired = self.word.attempt(owner, self.caller);
         Ok(acquired.map(|acquired| self.guard(owner, acquired)))
-    }
-
-    #[cold]
-    fn lock_slowly(&self, owner: Owner, deadline: Deadline) -> Result<Option<MutexGuard<'a>>, SyncError> {
-        let word = self.word();
-        let mut locking = self.locking(owner);
-        locking.check_deadlock()?;
-        if crate::protocol::cell::spin(|| word.try_acquire_if_free(owner)) {
-            return Ok(Some(self.guard(owner, Acquired { owner_died: false })));
-        }
-        drive(deadline, || locking.step())
     }
 
     /// Locking in steps, for an event loop, on behalf of any owner of this process. Where that owner holds
     /// the mutex already, it queues.
     pub fn locking(&self, owner: Owner) -> Locking<'a> {
-        Locking { mutex: *self, owner, queue: Queue::default() }
+        Locking { mutex: *self, owner, state: LockState::default() }
     }
 
     /// The guard of a lock that its owner has [kept](MutexGuard::keep).
@@ -120,7 +110,7 @@ impl<'a> Mutex<'a> {
     /// Where nobody holds it, or another owner.
     pub fn resume(&self) -> Result<MutexGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
-        self.word().check_held(owner)?;
+        self.word.check_held(owner)?;
         Ok(self.guard(owner, Acquired { owner_died: false }))
     }
 
@@ -131,12 +121,12 @@ impl<'a> Mutex<'a> {
     ///
     /// Where nobody holds it, or another process.
     pub fn unlock(&self) -> Result<(), SyncError> {
-        self.word().release_ours(self.caller.live(), 1)
+        Ok(self.word.release_ours(|owner| self.caller.is_ours(owner), 1)?)
     }
 
     #[inline]
     fn guard(&self, owner: Owner, acquired: Acquired) -> MutexGuard<'a> {
-        MutexGuard::new(self.word(), owner, acquired)
+        MutexGuard::new(self.word, owner, acquired)
     }
 }
 
@@ -145,7 +135,7 @@ impl<'a> Mutex<'a> {
 pub struct Locking<'a> {
     mutex: Mutex<'a>,
     owner: Owner,
-    queue: Queue,
+    state: LockState,
 }
 
 impl<'a> Locking<'a> {
@@ -155,9 +145,18 @@ impl<'a> Locking<'a> {
     ///
     /// None so far.
     pub fn step(&mut self) -> Result<Step<'a, MutexGuard<'a>>, SyncError> {
-        let mutex = self.mutex;
-        let step = mutex.word().step(self.owner, &mut self.queue, |owner| mutex.caller.is_alive(owner));
-        Ok(step.map(|acquired| mutex.guard(self.owner, acquired)))
+        let Mutex { word, caller } = self.mutex;
+        let step = word.step(self.owner, &mut self.state, caller);
+        Ok(step.map(|acquired| self.mutex.guard(self.owner, acquired)))
+    }
+
+    // The same for one who has a thread to spend: it looks for a while before it sleeps for the first time.
+    fn step_soon(&mut self) -> Result<Step<'a, MutexGuard<'a>>, SyncError> {
+        let word = self.mutex.word;
+        if !self.state.has_waited() && spin(|| word.try_acquire_if_free(self.owner)) {
+            return Ok(Step::Ready(self.mutex.guard(self.owner, Acquired { owner_died: false })));
+        }
+        self.step()
     }
 
     /// An error where one who blocks here would wait for itself. (An event loop may let go of it meanwhile.)
@@ -166,7 +165,7 @@ impl<'a> Locking<'a> {
     ///
     /// [`SyncError::Deadlock`] where the owner holds the mutex already.
     pub fn check_deadlock(&self) -> Result<(), SyncError> {
-        if self.mutex.word().owner() == self.owner { Err(SyncError::Deadlock) } else { Ok(()) }
+        if self.mutex.word.owner() == self.owner { Err(SyncError::Deadlock) } else { Ok(()) }
     }
 }
 
@@ -174,9 +173,9 @@ impl<'a> Locking<'a> {
 #[derive(Debug)]
 #[must_use = "dropping it unlocks the mutex"]
 pub struct MutexGuard<'a> {
-    word: LockWord<'a>,
+    word: LockWord<'a, Region<'a>>,
     owner: Owner,
-    era: u32,
+    generation: u32,
     owner_died: bool,
 }
 
@@ -192,13 +191,16 @@ impl<'a> MutexGuard<'a> {
     }
 
     #[inline]
-    pub(crate) fn new(word: LockWord<'a>, owner: Owner, acquired: Acquired) -> Self {
-        Self { word, owner, era: live::era(), owner_died: acquired.owner_died }
+    pub(crate) fn new(word: LockWord<'a, Region<'a>>, owner: Owner, acquired: Acquired) -> Self {
+        Self { word, owner, generation: live::generation(), owner_died: acquired.owner_died }
     }
 
-    /// The word that is locked, and for whom; nothing in a fork's child.
-    pub(crate) fn parts(&self) -> Option<(LockWord<'a>, Owner)> {
-        (self.era == live::era()).then_some((self.word, self.owner))
+    /// The word that is locked, and for whom, for one who lets go of it; an error in a fork's child.
+    pub(crate) fn into_parts(self) -> Result<(LockWord<'a, Region<'a>>, Owner), SyncError> {
+        live::check_generation(self.generation)?;
+        let parts = (self.word, self.owner);
+        std::mem::forget(self);
+        Ok(parts)
     }
 }
 
@@ -206,7 +208,7 @@ impl Drop for MutexGuard<'_> {
     #[inline]
     fn drop(&mut self) {
         // A fork's child has a copy of its parent's guard, but not the lock.
-        if self.era == live::era() {
+        if self.generation == live::generation() {
             // An error means that the bytes were overwritten; then there is nothing of ours to unlock.
             drop(self.word.release(self.owner, 1));
         }
@@ -276,7 +278,7 @@ mod tests {
         let memory = Memory::new(64);
         let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
         assert_eq!(mutex.unlock(), Err(SyncError::NotHeld));
-        let stranger = Owner::from_bits(Owner::MAX);
+        let stranger = Owner::from_word(Owner::MAX);
         memory.region().cell(8).unwrap().store(stranger.get(), Ordering::Relaxed);
         assert_eq!(mutex.unlock(), Err(SyncError::NotOwner(stranger)));
     }

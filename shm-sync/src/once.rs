@@ -1,32 +1,25 @@
 //! Something that is done once, by whichever process comes first.
 
 use crate::protocol::{
-    cell::{AtomicU32, Ordering, Words},
-    futex,
-    lock_word::WAITERS,
-    stamp::Kind,
-    step::{Deadline, Patience, Pause, drive},
+    layout::once::{SIZE, STRUCTURE},
+    mutex::Acquired,
+    once,
+    step::Patience,
 };
-use crate::{Live, Owner, Region, Step, SyncError, caller::Caller, live, storm::may_die_here};
-
-const KIND: Kind = Kind { name: "once", letter: b'O' };
-const STATE: u32 = 8;
-const BYTE_LEN: usize = 16;
-// The state is 0, the owner who is at it (and WAITERS), or this.
-const DONE: u32 = 1 << 30;
+use crate::{Live, Owner, Region, Step, SyncError, block::block, caller::Caller, live, place};
 
 /// A once-flag in shared memory. If whoever is at it is killed, the next one does it, and is told
 /// ([`Turn::owner_died`]).
 #[derive(Clone, Copy, Debug)]
 pub struct Once<'a> {
-    region: Region<'a>,
+    once: once::Once<Region<'a>>,
     caller: Caller,
 }
 
 impl<'a> Once<'a> {
     /// How many bytes it takes; they begin at a multiple of 4.
     pub const fn byte_len() -> usize {
-        BYTE_LEN
+        SIZE as usize
     }
 
     /// The flag at `offset`. All-zero bytes become one.
@@ -35,11 +28,8 @@ impl<'a> Once<'a> {
     ///
     /// Where the place is no good, or something else is there.
     pub fn open(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
-        region.writable()?;
-        let region = region.at(offset, BYTE_LEN)?;
-        region.aligned(KIND.name, 4)?;
-        KIND.stamp(region, live.file_id(), &[])?;
-        Ok(Self { region, caller: Caller::thread(live) })
+        let place = place::open(STRUCTURE, region, offset, Self::byte_len(), live, &[])?;
+        Ok(Self { once: once::Once::new(place), caller: Caller::thread(live) })
     }
 
     /// The same flag, whose operations are those of `owner` from now on, and not of the thread that calls: for what
@@ -49,14 +39,10 @@ impl<'a> Once<'a> {
         Self { caller: self.caller.named(owner), ..self }
     }
 
-    fn state(&self) -> &'a AtomicU32 {
-        self.region.word(STATE)
-    }
-
     /// Whether it has been done.
     #[inline]
     pub fn is_done(&self) -> bool {
-        self.state().load(Ordering::Acquire) == DONE
+        self.once.is_done()
     }
 
     /// Does it, unless it has been done; waits while another does it. Afterwards it has been done. If `f`
@@ -84,7 +70,7 @@ impl<'a> Once<'a> {
         }
         let mut beginning = self.beginning(self.caller.owner()?);
         beginning.check_deadlock()?;
-        Ok(drive(Deadline::Never, || beginning.step())?.flatten())
+        block(|| beginning.step())
     }
 
     /// [`begin`](Self::begin) in steps, for an event loop, on behalf of any owner of this process.
@@ -108,30 +94,10 @@ impl<'a> Beginning<'a> {
     ///
     /// None so far.
     pub fn step(&mut self) -> Result<Step<'a, Option<Turn<'a>>>, SyncError> {
-        let over = self.patience.is_over();
-        let state = self.once.state();
-        let mut seen = state.load(Ordering::Acquire);
-        loop {
-            if seen == DONE {
-                return Ok(Step::Ready(None));
-            }
-            let holder = Owner::from_bits(seen);
-            let takes = holder.get() == 0 || (over && !self.once.caller.is_alive(holder));
-            let wanted = if takes { self.owner.get() | (seen & WAITERS) } else { seen | WAITERS };
-            if wanted == seen {
-                return Ok(Step::Wait(Pause { cell: state, expected: seen }));
-            }
-            match state.compare_exchange_weak(seen, wanted, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) if takes => {
-                    may_die_here!();
-                    let owner_died = holder.get() != 0;
-                    let (state, owner, era) = (state, self.owner, live::era());
-                    return Ok(Step::Ready(Some(Turn { state, owner, era, owner_died })));
-                }
-                Ok(_) => seen = wanted,
-                Err(found) => seen = found,
-            }
-        }
+        let Once { once, caller } = self.once;
+        let (owner, generation) = (self.owner, live::generation());
+        let turn = |Acquired { owner_died }| Turn { once, owner, generation, owner_died };
+        Ok(once.step(owner, &mut self.patience, caller).map(|acquired| acquired.map(turn)))
     }
 
     /// An error where one who blocks here would wait for itself.
@@ -140,8 +106,7 @@ impl<'a> Beginning<'a> {
     ///
     /// [`SyncError::Deadlock`] where the owner is at it.
     pub fn check_deadlock(&self) -> Result<(), SyncError> {
-        let holder = Owner::from_bits(self.once.state().load(Ordering::Relaxed));
-        if holder == self.owner { Err(SyncError::Deadlock) } else { Ok(()) }
+        if self.once.once.owner() == self.owner { Err(SyncError::Deadlock) } else { Ok(()) }
     }
 }
 
@@ -149,9 +114,9 @@ impl<'a> Beginning<'a> {
 #[derive(Debug)]
 #[must_use = "say done() when it is"]
 pub struct Turn<'a> {
-    state: &'a AtomicU32,
+    once: once::Once<Region<'a>>,
     owner: Owner,
-    era: u32,
+    generation: u32,
     owner_died: bool,
 }
 
@@ -163,39 +128,32 @@ impl Turn<'_> {
 
     /// It is done, for ever.
     pub fn done(self) {
-        self.end(DONE);
+        if self.is_ours() {
+            self.once.done(self.owner);
+        }
         std::mem::forget(self);
     }
 
-    fn end(&self, state: u32) {
-        let mut seen = self.state.load(Ordering::Relaxed);
-        // If it is not ours, the bytes were overwritten, or we are the child of a fork.
-        while Owner::from_bits(seen) == self.owner && self.era == live::era() {
-            match self.state.compare_exchange_weak(seen, state, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => {
-                    may_die_here!();
-                    if seen & WAITERS != 0 {
-                        futex::wake(self.state, u32::MAX);
-                    }
-                    return;
-                }
-                Err(found) => seen = found,
-            }
-        }
+    // A fork's child has a copy of its parent's turn, but not the turn.
+    fn is_ours(&self) -> bool {
+        self.generation == live::generation()
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.end(0);
+        if self.is_ours() {
+            self.once.abandon(self.owner);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::layout::once::STATE;
     use crate::testing::{Memory, live};
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
     fn it_is_done_once_and_all_wait_until_it_is() {
@@ -239,7 +197,7 @@ mod tests {
     fn what_a_dead_owner_began_is_done_again() {
         let memory = Memory::new(64);
         let once = Once::open(memory.region(), 0, live()).unwrap();
-        once.state().store(Owner::MAX, Ordering::Relaxed);
+        memory.region().cell(STATE as usize).unwrap().store(Owner::MAX, Ordering::Relaxed);
         once.call(|turn| assert!(turn.owner_died())).unwrap();
         assert!(once.is_done());
     }

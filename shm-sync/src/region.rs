@@ -1,10 +1,8 @@
 //! A piece of a segment, checked once so that everything above it need not check again.
 
 use crate::SyncError;
-use crate::protocol::{
-    cell::{AtomicU32, Ordering, Words},
-    stamp::LIVE,
-};
+use crate::futex;
+use crate::protocol::memory::{AtomicU32, Memory};
 use shm_api::{Access, Segment};
 use std::{marker::PhantomData, ptr::NonNull};
 
@@ -109,18 +107,6 @@ impl<'a> Region<'a> {
         Ok(unsafe { word.start.cast().as_ref() })
     }
 
-    /// The id of the live file with which the structure at `offset` is used, whatever it is; 0 where there is none yet.
-    ///
-    /// # Errors
-    ///
-    /// Where it does not fit, or is not aligned.
-    #[doc(hidden)]
-    pub fn live_file_at(&self, offset: usize) -> Result<u32, SyncError> {
-        let header = self.from(offset, LIVE as usize + size_of::<AtomicU32>())?;
-        header.aligned("structure", align_of::<AtomicU32>())?;
-        Ok(header.word(LIVE).load(Ordering::Relaxed))
-    }
-
     /// The address of a byte inside, or of its end.
     #[inline]
     pub(crate) fn byte(&self, offset: u32) -> NonNull<u8> {
@@ -132,7 +118,7 @@ impl<'a> Region<'a> {
     }
 }
 
-impl<'a> Words<'a> for Region<'a> {
+impl<'a> Memory<'a> for Region<'a> {
     #[inline]
     fn word(self, offset: u32) -> &'a AtomicU32 {
         // Rotated, one that is no multiple of four is more than any count: one comparison for both.
@@ -143,6 +129,10 @@ impl<'a> Words<'a> for Region<'a> {
         let word = unsafe { self.start.add(offset as usize) }.cast();
         // SAFETY: it is aligned, as there are any words, and lives for 'a; every value is valid, whoever wrote it.
         unsafe { word.as_ref() }
+    }
+
+    fn wake(word: &AtomicU32, count: u32) -> usize {
+        futex::wake(word, count)
     }
 }
 
@@ -167,8 +157,8 @@ mod tests {
         for (offset, size) in [(0, 65), (1, 64), (65, 0), (usize::MAX, 2), (2, usize::MAX)] {
             assert!(matches!(region.at(offset, size), Err(SyncError::TooSmall { .. })), "{offset} {size}");
         }
-        assert_eq!(region.live_file_at(56), Ok(0));
-        assert!(matches!(region.live_file_at(60), Err(SyncError::TooSmall { .. })));
+        assert_eq!(crate::live_file_at(region, 56), Ok(0));
+        assert!(matches!(crate::live_file_at(region, 60), Err(SyncError::TooSmall { .. })));
         assert!(matches!(region.cell(62), Err(SyncError::TooSmall { .. })));
         assert!(matches!(region.cell(2), Err(SyncError::Misaligned { .. })));
     }

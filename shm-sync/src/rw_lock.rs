@@ -1,21 +1,17 @@
 //! Many readers, or one writer, in threads of any process.
 
 use crate::protocol::{
-    cell::Ordering,
-    lock_word::{Acquired, DIED},
-    rw_word::{Core, ReadState, WriteState},
-    slots::{self, Slots},
-    stamp::Kind,
-    step::{Deadline, drive},
+    layout::rw_lock::{MOST, READERS, SLOTS, STRUCTURE},
+    mutex::Acquired,
+    rw_lock::{self, Read, ReadState, WriteState},
 };
-use crate::{Live, Owner, Region, Step, SyncError, caller::Caller, live};
+use crate::{
+    Live, Owner, Region, Step, SyncError,
+    block::{Deadline, block, block_until},
+    caller::Caller,
+    live, place,
+};
 use std::time::Duration;
-
-const KIND: Kind = Kind { name: "read-write lock", letter: b'R' };
-const READERS: u32 = 8;
-const WRITER: u32 = 16;
-const QUEUE: u32 = 20;
-const SLOTS: u32 = 32;
 
 /// A read-write lock in shared memory. How many can read at a time is set when it is made.
 ///
@@ -24,7 +20,7 @@ const SLOTS: u32 = 32;
 /// readers are told ([`ReadGuard::owner_died`]) until the next writer, who is told too, has been there.
 #[derive(Clone, Copy, Debug)]
 pub struct RwLock<'a> {
-    core: Core<Region<'a>>,
+    lock: rw_lock::RwLock<Region<'a>>,
     caller: Caller,
 }
 
@@ -45,28 +41,25 @@ impl<'a> RwLock<'a> {
         readers: u32,
         live: &'static Live,
     ) -> Result<Self, SyncError> {
-        region.writable()?;
-        slots::check("the number of readers", readers)?;
-        let region = region.at(offset, Self::byte_len(readers))?;
-        region.aligned(KIND.name, 4)?;
-        KIND.stamp(region, live.file_id(), &[("a number of readers,", READERS, readers)])?;
-        let core = Core::new(region, WRITER, Slots::new(region, QUEUE, SLOTS, readers));
-        Ok(Self { core, caller: Caller::thread(live) })
+        place::check_count("the number of readers", readers, MOST, "1 to 65536")?;
+        let choices = [("a number of readers,", READERS, readers)];
+        let place = place::open(STRUCTURE, region, offset, Self::byte_len(readers), live, &choices)?;
+        Ok(Self { lock: rw_lock::RwLock::new(place, readers), caller: Caller::thread(live) })
     }
 
-    /// The lock that someone has made at `offset`, for however many.
+    /// The lock that someone has made at `offset`, with however many readers.
     ///
     /// # Errors
     ///
     /// [`SyncError::Fresh`] where nobody has; otherwise as [`open`](Self::open).
     pub fn attach(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
-        let count = slots::found(KIND, region, offset, READERS, live, slots::MAX)?;
-        Self::open(region, offset, count, live)
+        let readers = place::count(STRUCTURE, region, offset, READERS, MOST, live)?;
+        Self::open(region, offset, readers, live)
     }
 
-    /// How many readers it was made for.
+    /// How many can read at a time.
     pub const fn readers(&self) -> u32 {
-        self.core.readers.count()
+        self.lock.readers().count()
     }
 
     /// The same lock, whose operations are those of `owner` from now on, and not of the thread that calls: for what
@@ -85,10 +78,16 @@ impl<'a> RwLock<'a> {
     #[inline]
     pub fn read(&self) -> Result<ReadGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
-        match self.core.try_read(owner) {
+        match self.lock.try_read(owner) {
             Some(read) => Ok(self.read_guard(owner, read)),
-            None => self.read_slowly(owner, Deadline::Never)?.ok_or(SyncError::NotHeld),
+            None => self.read_slowly(owner),
         }
+    }
+
+    #[cold]
+    fn read_slowly(&self, owner: Owner) -> Result<ReadGuard<'a>, SyncError> {
+        let mut reading = self.reading(owner);
+        block(|| reading.check_deadlock(true).and_then(|()| reading.step()))
     }
 
     /// Locks it for reading, or gives up (`None`) when `timeout` is over.
@@ -97,7 +96,9 @@ impl<'a> RwLock<'a> {
     ///
     /// As [`read`](Self::read).
     pub fn read_timeout(&self, timeout: Duration) -> Result<Option<ReadGuard<'a>>, SyncError> {
-        self.read_slowly(self.caller.owner()?, Deadline::after(timeout))
+        let mut reading = self.reading(self.caller.owner()?);
+        let step = || reading.check_deadlock(false).and_then(|()| reading.step());
+        block_until(Deadline::after(timeout), step)
     }
 
     /// Locks it for reading if no writer has it or waits for it, and a slot is free.
@@ -107,20 +108,8 @@ impl<'a> RwLock<'a> {
     /// Where this thread has no owner id yet, and none can be had.
     pub fn try_read(&self) -> Result<Option<ReadGuard<'a>>, SyncError> {
         let owner = self.caller.owner()?;
-        let read = self.core.try_read(owner).or_else(|| {
-            self.bury_the_dead();
-            self.core.try_read(owner)
-        });
+        let read = self.lock.attempt_read(owner, self.caller);
         Ok(read.map(|read| self.read_guard(owner, read)))
-    }
-
-    #[cold]
-    fn read_slowly(&self, owner: Owner, deadline: Deadline) -> Result<Option<ReadGuard<'a>>, SyncError> {
-        let mut reading = self.reading(owner);
-        drive(deadline, || {
-            reading.check_deadlock(deadline.is_never())?;
-            reading.step()
-        })
     }
 
     /// Locks it for writing.
@@ -131,10 +120,17 @@ impl<'a> RwLock<'a> {
     #[inline]
     pub fn write(&self) -> Result<WriteGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
-        if self.core.try_write(owner) {
+        if self.lock.try_write(owner) {
             return Ok(self.write_guard(owner, Acquired { owner_died: false }));
         }
-        self.write_slowly(owner, Deadline::Never)?.ok_or(SyncError::NotHeld)
+        self.write_slowly(owner)
+    }
+
+    #[cold]
+    fn write_slowly(&self, owner: Owner) -> Result<WriteGuard<'a>, SyncError> {
+        let mut writing = self.writing(owner);
+        writing.check_deadlock()?;
+        block(|| writing.step())
     }
 
     /// Locks it for writing, or gives up (`None`) when `timeout` is over.
@@ -143,7 +139,9 @@ impl<'a> RwLock<'a> {
     ///
     /// As [`write`](Self::write).
     pub fn write_timeout(&self, timeout: Duration) -> Result<Option<WriteGuard<'a>>, SyncError> {
-        self.write_slowly(self.caller.owner()?, Deadline::after(timeout))
+        let mut writing = self.writing(self.caller.owner()?);
+        writing.check_deadlock()?;
+        block_until(Deadline::after(timeout), || writing.step())
     }
 
     /// Locks it for writing if nobody has it.
@@ -153,43 +151,8 @@ impl<'a> RwLock<'a> {
     /// As [`try_read`](Self::try_read).
     pub fn try_write(&self) -> Result<Option<WriteGuard<'a>>, SyncError> {
         let owner = self.caller.owner()?;
-        let is_alive = |owner| self.caller.is_alive(owner);
-        self.bury_the_dead();
-        let Some(acquired) = self.core.writer().attempt(owner, is_alive) else { return Ok(None) };
-        let guard = self.write_guard(owner, acquired);
-        let mut readers = (0..self.core.readers.count()).map(|slot| self.core.readers.slot(slot));
-        if readers.all(|slot| slot.load(Ordering::SeqCst) == 0) {
-            return Ok(Some(guard));
-        }
-        // Nothing was written, so whoever died before us is still to be told of.
-        let flags = if acquired.owner_died { DIED } else { 0 };
-        drop(guard.give_up(flags));
-        Ok(None)
-    }
-
-    #[cold]
-    fn write_slowly(&self, owner: Owner, deadline: Deadline) -> Result<Option<WriteGuard<'a>>, SyncError> {
-        let mut writing = self.writing(owner);
-        writing.check_deadlock()?;
-        drive(deadline, || writing.step())
-    }
-
-    // Who only ever tries would otherwise never find out about them.
-    fn bury_the_dead(&self) {
-        let is_dead = |word: u32| {
-            let owner = Owner::from_bits(word);
-            owner.get() != 0 && !self.caller.is_alive(owner)
-        };
-        let seen = self.core.writer().0.load(Ordering::Relaxed);
-        if is_dead(seen) {
-            self.core.writer().bury(seen);
-        }
-        for slot in 0..self.core.readers.count() {
-            let seen = self.core.readers.slot(slot).load(Ordering::Relaxed);
-            if is_dead(seen) {
-                self.core.readers.replace(slot, seen, 0);
-            }
-        }
+        let acquired = self.lock.attempt_write(owner, self.caller);
+        Ok(acquired.map(|acquired| self.write_guard(owner, acquired)))
     }
 
     /// Locking for reading in steps, for an event loop, on behalf of any owner of this process.
@@ -199,7 +162,7 @@ impl<'a> RwLock<'a> {
 
     /// Locking for writing in steps, for an event loop, on behalf of any owner of this process.
     pub fn writing(&self, owner: Owner) -> Writing<'a> {
-        Writing { lock: *self, owner, era: live::era(), state: WriteState::default() }
+        Writing { lock: *self, owner, generation: live::generation(), state: WriteState::default() }
     }
 
     /// The guard of a reading that its owner has [kept](ReadGuard::keep).
@@ -209,8 +172,8 @@ impl<'a> RwLock<'a> {
     /// Where nobody reads there, or another owner.
     pub fn resume_read(&self, slot: u32) -> Result<ReadGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
-        self.core.readers.check_held(slot, owner)?;
-        Ok(self.read_guard(owner, (slot, false)))
+        self.lock.readers().check_held(slot, owner)?;
+        Ok(self.read_guard(owner, Read { slot, owner_died: false }))
     }
 
     /// The guard of the writing that its owner has [kept](WriteGuard::keep).
@@ -220,7 +183,7 @@ impl<'a> RwLock<'a> {
     /// Where nobody writes, or another owner.
     pub fn resume_write(&self) -> Result<WriteGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
-        self.core.writer().check_held(owner)?;
+        self.lock.writer().check_held(owner)?;
         Ok(self.write_guard(owner, Acquired { owner_died: false }))
     }
 
@@ -230,7 +193,7 @@ impl<'a> RwLock<'a> {
     ///
     /// Where nobody reads there, or another process.
     pub fn end_read(&self, slot: u32) -> Result<(), SyncError> {
-        slots::release_ours(&self.core.readers, slot, self.caller.live())
+        Ok(self.lock.readers().release_ours(slot, |owner| self.caller.is_ours(owner))?)
     }
 
     /// Ends the writing of this process, its guard having been [kept](WriteGuard::keep).
@@ -239,17 +202,18 @@ impl<'a> RwLock<'a> {
     ///
     /// Where nobody writes, or another process.
     pub fn end_write(&self) -> Result<(), SyncError> {
-        self.core.writer().release_ours(self.caller.live(), u32::MAX)
+        Ok(self.lock.end_our_write(|owner| self.caller.is_ours(owner))?)
     }
 
     #[inline]
-    fn read_guard(&self, owner: Owner, (slot, owner_died): (u32, bool)) -> ReadGuard<'a> {
-        ReadGuard { core: self.core, owner, era: live::era(), slot, owner_died }
+    fn read_guard(&self, owner: Owner, read: Read) -> ReadGuard<'a> {
+        ReadGuard { lock: self.lock, owner, generation: live::generation(), read }
     }
 
     #[inline]
     fn write_guard(&self, owner: Owner, acquired: Acquired) -> WriteGuard<'a> {
-        WriteGuard { core: self.core, owner, era: live::era(), owner_died: acquired.owner_died }
+        let generation = live::generation();
+        WriteGuard { lock: self.lock, owner, generation, owner_died: acquired.owner_died }
     }
 }
 
@@ -268,8 +232,8 @@ impl<'a> Reading<'a> {
     ///
     /// None so far.
     pub fn step(&mut self) -> Result<Step<'a, ReadGuard<'a>>, SyncError> {
-        let RwLock { core, caller } = self.lock;
-        let step = core.read_step(self.owner, &mut self.state, |owner| caller.is_alive(owner));
+        let RwLock { lock, caller } = self.lock;
+        let step = lock.read_step(self.owner, &mut self.state, caller);
         Ok(step.map(|read| self.lock.read_guard(self.owner, read)))
     }
 
@@ -280,11 +244,8 @@ impl<'a> Reading<'a> {
     /// [`SyncError::Deadlock`] where the owner is the writer, or reads already while a writer waits for it, or is
     /// every reader that there can be.
     pub fn check_deadlock(&self, for_ever: bool) -> Result<(), SyncError> {
-        let RwLock { core, .. } = self.lock;
-        let writer = core.writer().owner();
-        let waits_for_us = writer.get() != 0 && core.readers.has(self.owner);
-        let for_ever = for_ever && core.readers.are_all_of(self.owner);
-        if writer == self.owner || waits_for_us || for_ever { Err(SyncError::Deadlock) } else { Ok(()) }
+        let waits = self.lock.lock.read_waits_for_itself(self.owner, for_ever);
+        if waits { Err(SyncError::Deadlock) } else { Ok(()) }
     }
 }
 
@@ -293,7 +254,7 @@ impl<'a> Reading<'a> {
 pub struct Writing<'a> {
     lock: RwLock<'a>,
     owner: Owner,
-    era: u32,
+    generation: u32,
     state: WriteState,
 }
 
@@ -304,12 +265,9 @@ impl<'a> Writing<'a> {
     ///
     /// None so far.
     pub fn step(&mut self) -> Result<Step<'a, WriteGuard<'a>>, SyncError> {
-        let RwLock { core, caller } = self.lock;
-        let step = core.write_step(self.owner, &mut self.state, |owner| caller.is_alive(owner))?;
-        Ok(step.map(|acquired| {
-            self.state = WriteState::default();
-            self.lock.write_guard(self.owner, acquired)
-        }))
+        let RwLock { lock, caller } = self.lock;
+        let step = lock.write_step(self.owner, &mut self.state, caller);
+        Ok(step.map(|acquired| self.lock.write_guard(self.owner, acquired)))
     }
 
     /// An error where one who blocks here would wait for itself.
@@ -318,21 +276,15 @@ impl<'a> Writing<'a> {
     ///
     /// [`SyncError::Deadlock`] where the owner has it already, for reading or for writing.
     pub fn check_deadlock(&self) -> Result<(), SyncError> {
-        let RwLock { core, .. } = self.lock;
-        // Once it has the word, it waits for other readers.
-        let waits_for_word = self.state.acquired.is_none();
-        let has_it = core.writer().owner() == self.owner || core.readers.has(self.owner);
-        if waits_for_word && has_it { Err(SyncError::Deadlock) } else { Ok(()) }
+        let waits = self.lock.lock.write_waits_for_itself(self.owner, &self.state);
+        if waits { Err(SyncError::Deadlock) } else { Ok(()) }
     }
 }
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        // It may have the word already, and wait for readers to leave.
-        if let Some(acquired) = self.state.acquired.take() {
-            let guard = WriteGuard { era: self.era, ..self.lock.write_guard(self.owner, acquired) };
-            // An error means that the bytes were overwritten; then there is nothing of ours to end.
-            drop(guard.give_up(if acquired.owner_died { DIED } else { 0 }));
+        if self.generation == live::generation() {
+            self.lock.lock.stop_writing(self.owner, &mut self.state);
         }
     }
 }
@@ -341,27 +293,26 @@ impl Drop for Writing<'_> {
 #[derive(Debug)]
 #[must_use = "dropping it ends the reading"]
 pub struct ReadGuard<'a> {
-    core: Core<Region<'a>>,
+    lock: rw_lock::RwLock<Region<'a>>,
     owner: Owner,
-    era: u32,
-    slot: u32,
-    owner_died: bool,
+    generation: u32,
+    read: Read,
 }
 
 impl ReadGuard<'_> {
     /// Whether the last writer died while writing, and no other has been there since.
     pub const fn owner_died(&self) -> bool {
-        self.owner_died
+        self.read.owner_died
     }
 
     /// Its number.
     pub const fn slot(&self) -> u32 {
-        self.slot
+        self.read.slot
     }
 
     /// Keeps reading until [`RwLock::end_read`] of the number returned.
     pub fn keep(self) -> u32 {
-        let slot = self.slot;
+        let slot = self.read.slot;
         std::mem::forget(self);
         slot
     }
@@ -370,8 +321,8 @@ impl ReadGuard<'_> {
 impl Drop for ReadGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.era == live::era() {
-            self.core.end_read(self.slot, self.owner);
+        if self.generation == live::generation() {
+            self.lock.end_read(self.read.slot, self.owner);
         }
     }
 }
@@ -380,9 +331,9 @@ impl Drop for ReadGuard<'_> {
 #[derive(Debug)]
 #[must_use = "dropping it ends the writing"]
 pub struct WriteGuard<'a> {
-    core: Core<Region<'a>>,
+    lock: rw_lock::RwLock<Region<'a>>,
     owner: Owner,
-    era: u32,
+    generation: u32,
     owner_died: bool,
 }
 
@@ -396,20 +347,13 @@ impl WriteGuard<'_> {
     pub fn keep(self) {
         std::mem::forget(self);
     }
-
-    fn give_up(self, flags: u32) -> Result<(), SyncError> {
-        let ours = self.era == live::era();
-        let (word, owner) = (self.core.writer(), self.owner);
-        std::mem::forget(self);
-        if ours { word.release_to(owner, flags, u32::MAX) } else { Ok(()) }
-    }
 }
 
 impl Drop for WriteGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.era == live::era() {
-            self.core.end_write(self.owner);
+        if self.generation == live::generation() {
+            self.lock.end_write(self.owner);
         }
     }
 }
@@ -417,12 +361,17 @@ impl Drop for WriteGuard<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::lock_word::WAITERS;
+    use crate::protocol::layout::{owner_word::WAITERS, rw_lock::WRITER};
     use crate::testing::{Memory, live};
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     fn open(memory: &Memory) -> RwLock<'_> {
         RwLock::open(memory.region(), 0, 4, live()).unwrap()
+    }
+
+    /// As if it had been locked for writing by one who is no more.
+    fn kill_writer(memory: &Memory) {
+        memory.region().cell(WRITER as usize).unwrap().store(Owner::MAX, Ordering::Relaxed);
     }
 
     #[test]
@@ -464,7 +413,7 @@ mod tests {
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| drop(lock.write().unwrap()));
             // A first try of the writer has its word too, but lets go of it; one that waits flags the reader's slot.
-            while lock.core.readers.slot(reader.slot).load(Ordering::SeqCst) & WAITERS == 0 {
+            while lock.lock.readers().slot(reader.slot()).load(Ordering::SeqCst) & WAITERS == 0 {
                 std::thread::yield_now();
             }
             assert_eq!(lock.read().unwrap_err(), SyncError::Deadlock);
@@ -492,12 +441,12 @@ mod tests {
         let memory = Memory::new(256);
         let lock = open(&memory);
         for slot in 0..4 {
-            lock.core.readers.slot(slot).store(Owner::MAX - slot, Ordering::Relaxed);
+            lock.lock.readers().slot(slot).store(Owner::MAX - slot, Ordering::Relaxed);
         }
         assert!(lock.read_timeout(Duration::from_secs(5)).unwrap().is_some(), "takes a dead one's slot");
-        lock.core.readers.slot(3).store(Owner::MAX, Ordering::Relaxed);
+        lock.lock.readers().slot(3).store(Owner::MAX, Ordering::Relaxed);
         assert!(!lock.write().unwrap().owner_died(), "readers damage nothing");
-        lock.core.readers.slot(3).store(Owner::MAX, Ordering::Relaxed);
+        lock.lock.readers().slot(3).store(Owner::MAX, Ordering::Relaxed);
         assert!(lock.try_write().unwrap().is_some());
     }
 
@@ -505,7 +454,7 @@ mod tests {
     fn a_dead_writer_is_told_of_until_the_next_one_has_been_there() {
         let memory = Memory::new(256);
         let lock = open(&memory);
-        lock.core.writer().0.store(Owner::MAX, Ordering::Relaxed);
+        kill_writer(&memory);
         let reader = lock.read().unwrap();
         assert!(reader.owner_died());
         assert!(lock.read().unwrap().owner_died());
@@ -515,7 +464,7 @@ mod tests {
         assert!(lock.write().unwrap().owner_died());
         assert!(!lock.write().unwrap().owner_died());
         assert!(!lock.read().unwrap().owner_died());
-        lock.core.writer().0.store(Owner::MAX, Ordering::Relaxed);
+        kill_writer(&memory);
         assert!(lock.try_read().unwrap().unwrap().owner_died());
     }
 

@@ -1,17 +1,16 @@
 //! A number of permits for threads of any process.
 
 use crate::protocol::{
-    slots::{self, Claimed, Slots, Waiting},
-    stamp::Kind,
-    step::{Deadline, drive},
+    layout::semaphore::{MOST, PERMITS, QUEUE, SLOTS, STRUCTURE},
+    semaphore::{ClaimState, Claimed, Slots},
 };
-use crate::{Live, Owner, Region, Step, SyncError, caller::Caller, live};
+use crate::{
+    Live, Owner, Region, Step, SyncError,
+    block::{Deadline, block, block_until},
+    caller::Caller,
+    live, place,
+};
 use std::time::Duration;
-
-const KIND: Kind = Kind { name: "semaphore", letter: b'S' };
-const PERMITS: u32 = 8;
-const QUEUE: u32 = 16;
-const SLOTS: u32 = 32;
 
 /// A semaphore in shared memory: a number of permits, set when it is made.
 ///
@@ -40,31 +39,29 @@ impl<'a> Semaphore<'a> {
         permits: u32,
         live: &'static Live,
     ) -> Result<Self, SyncError> {
-        region.writable()?;
-        slots::check("the number of permits", permits)?;
-        let region = region.at(offset, Self::byte_len(permits))?;
-        region.aligned(KIND.name, 4)?;
-        KIND.stamp(region, live.file_id(), &[("a number of permits,", PERMITS, permits)])?;
-        Ok(Self { slots: Slots::new(region, QUEUE, SLOTS, permits), caller: Caller::thread(live) })
+        place::check_count("the number of permits", permits, MOST, "1 to 65536")?;
+        let choices = [("a number of permits,", PERMITS, permits)];
+        let place = place::open(STRUCTURE, region, offset, Self::byte_len(permits), live, &choices)?;
+        Ok(Self { slots: Slots::new(place, QUEUE, SLOTS, permits), caller: Caller::thread(live) })
     }
 
-    /// The semaphore that someone has made at `offset`, for however many.
+    /// The semaphore that someone has made at `offset`, with however many permits.
     ///
     /// # Errors
     ///
     /// [`SyncError::Fresh`] where nobody has; otherwise as [`open`](Self::open).
     pub fn attach(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
-        let count = slots::found(KIND, region, offset, PERMITS, live, slots::MAX)?;
-        Self::open(region, offset, count, live)
+        let permits = place::count(STRUCTURE, region, offset, PERMITS, MOST, live)?;
+        Self::open(region, offset, permits, live)
     }
 
-    /// How many permits it was made for.
+    /// How many permits it was made with.
     pub const fn permits(&self) -> u32 {
         self.slots.count()
     }
 
-    /// The same semaphore, whose operations are those of `owner` from now on, and not of the thread that calls: for what
-    /// acts like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    /// The same semaphore, whose operations are those of `owner` from now on, and not of the thread that calls: for
+    /// what acts like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
@@ -81,9 +78,13 @@ impl<'a> Semaphore<'a> {
         if let Some(slot) = self.slots.claim(owner) {
             return Ok(self.permit(owner, Claimed { slot, owner_died: false }));
         }
+        self.acquire_slowly(owner)
+    }
+
+    #[cold]
+    fn acquire_slowly(&self, owner: Owner) -> Result<Permit<'a>, SyncError> {
         let mut acquiring = self.acquiring(owner);
-        let step = || acquiring.check_deadlock().and_then(|()| acquiring.step());
-        drive(Deadline::Never, step)?.ok_or(SyncError::NotHeld)
+        block(|| acquiring.check_deadlock().and_then(|()| acquiring.step()))
     }
 
     /// Takes a permit, or gives up (`None`) when `timeout` is over.
@@ -93,7 +94,7 @@ impl<'a> Semaphore<'a> {
     /// As [`acquire`](Self::acquire).
     pub fn acquire_timeout(&self, timeout: Duration) -> Result<Option<Permit<'a>>, SyncError> {
         let mut acquiring = self.acquiring(self.caller.owner()?);
-        drive(Deadline::after(timeout), || acquiring.step())
+        block_until(Deadline::after(timeout), || acquiring.step())
     }
 
     /// Takes a permit if there is one, one that a dead owner had included.
@@ -103,17 +104,13 @@ impl<'a> Semaphore<'a> {
     /// As [`acquire`](Self::acquire).
     pub fn try_acquire(&self) -> Result<Option<Permit<'a>>, SyncError> {
         let owner = self.caller.owner()?;
-        let free = self.slots.claim(owner).map(|slot| Claimed { slot, owner_died: false });
-        let claimed = free.or_else(|| {
-            let slot = self.slots.claim_from_the_dead(owner, |owner| self.caller.is_alive(owner))?;
-            Some(Claimed { slot, owner_died: true })
-        });
+        let claimed = self.slots.attempt(owner, self.caller);
         Ok(claimed.map(|claimed| self.permit(owner, claimed)))
     }
 
     /// Acquiring in steps, for an event loop, on behalf of any owner of this process.
     pub fn acquiring(&self, owner: Owner) -> Acquiring<'a> {
-        Acquiring { semaphore: *self, owner, waiting: Waiting::default() }
+        Acquiring { semaphore: *self, owner, state: ClaimState::default() }
     }
 
     /// A permit that its owner has [kept](Permit::keep).
@@ -133,12 +130,12 @@ impl<'a> Semaphore<'a> {
     ///
     /// Where nobody has it, or another process.
     pub fn release(&self, slot: u32) -> Result<(), SyncError> {
-        slots::release_ours(&self.slots, slot, self.caller.live())
+        Ok(self.slots.release_ours(slot, |owner| self.caller.is_ours(owner))?)
     }
 
     #[inline]
     fn permit(&self, owner: Owner, claimed: Claimed) -> Permit<'a> {
-        Permit { slots: self.slots, owner, era: live::era(), claimed }
+        Permit { slots: self.slots, owner, generation: live::generation(), claimed }
     }
 }
 
@@ -147,7 +144,7 @@ impl<'a> Semaphore<'a> {
 pub struct Acquiring<'a> {
     semaphore: Semaphore<'a>,
     owner: Owner,
-    waiting: Waiting,
+    state: ClaimState,
 }
 
 impl<'a> Acquiring<'a> {
@@ -158,7 +155,7 @@ impl<'a> Acquiring<'a> {
     /// None so far.
     pub fn step(&mut self) -> Result<Step<'a, Permit<'a>>, SyncError> {
         let Semaphore { slots, caller } = self.semaphore;
-        let step = slots.step(self.owner, &mut self.waiting, |owner| caller.is_alive(owner));
+        let step = slots.step(self.owner, &mut self.state, caller);
         Ok(step.map(|claimed| self.semaphore.permit(self.owner, claimed)))
     }
 
@@ -178,7 +175,7 @@ impl<'a> Acquiring<'a> {
 pub struct Permit<'a> {
     slots: Slots<Region<'a>>,
     owner: Owner,
-    era: u32,
+    generation: u32,
     claimed: Claimed,
 }
 
@@ -205,7 +202,7 @@ impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
         // A fork's child has a copy of its parent's permit, but not the permit.
-        if self.era == live::era() {
+        if self.generation == live::generation() {
             // An error means that the bytes were overwritten; then there is nothing of ours to give back.
             drop(self.slots.release(self.claimed.slot, self.owner));
         }
@@ -271,7 +268,7 @@ mod tests {
         let semaphore = Semaphore::open(memory.region(), 0, 1, live()).unwrap();
         let slot = memory.region().cell(SLOTS as usize).unwrap();
         slot.store(Owner::MAX, Ordering::Relaxed);
-        assert_eq!(semaphore.release(0), Err(SyncError::NotOwner(Owner::from_bits(Owner::MAX))));
+        assert_eq!(semaphore.release(0), Err(SyncError::NotOwner(Owner::from_word(Owner::MAX))));
         assert!(semaphore.acquire().unwrap().owner_died());
         slot.store(Owner::MAX, Ordering::Relaxed);
         assert!(semaphore.try_acquire().unwrap().unwrap().owner_died());
@@ -290,7 +287,7 @@ mod tests {
         assert_eq!(permit.keep(), slot);
         assert!(matches!(attach().unwrap().resume(slot), Err(SyncError::NotOwner(_))));
         attach().unwrap().release(slot).unwrap();
-        for permits in [0, slots::MAX + 1] {
+        for permits in [0, MOST + 1] {
             memory.region().cell(PERMITS as usize).unwrap().store(permits, Ordering::Relaxed);
             assert!(matches!(attach(), Err(SyncError::Damaged { .. })), "{permits}");
         }

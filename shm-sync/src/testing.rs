@@ -1,6 +1,7 @@
 //! What the unit tests share.
 
-use crate::{Live, Region};
+use crate::protocol::step::{Patience, Peers};
+use crate::{Live, Owner, Region};
 use shm_api::Access;
 use std::{
     alloc::Layout,
@@ -51,6 +52,20 @@ impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: allocated with this layout.
         unsafe { std::alloc::dealloc(self.start.as_ptr(), self.layout) };
+    }
+}
+
+/// Peers of whom a test says whether they live, for one who is out of patience.
+#[derive(Clone, Copy)]
+pub(crate) struct Lives<F>(pub(crate) F);
+
+impl<F: Fn(Owner) -> bool + Copy> Peers for Lives<F> {
+    fn is_alive(self, owner: Owner) -> bool {
+        (self.0)(owner)
+    }
+
+    fn is_over(self, _: &mut Patience) -> bool {
+        true
     }
 }
 

@@ -1,10 +1,6 @@
 //! Wait and notify, after the shape of JavaScript's `Atomics`, but across processes.
 
-use crate::protocol::{
-    futex::{self, Waited},
-    step::{Deadline, drive},
-};
-use crate::{Step, SyncError};
+use crate::futex::{self, Waited};
 use shm_api::OsError;
 use std::{
     sync::atomic::{AtomicI32, AtomicU32},
@@ -81,22 +77,6 @@ pub fn wait<C: Cell>(cell: &C, expected: C::Value, timeout: Option<Duration>) ->
     }
 }
 
-/// Takes steps, and blocks this thread between them, until one is ready; `None` when `timeout` is over. No timeout is no
-/// time limit.
-///
-/// It may be called again with the same steps. (A program that has to look after something else as well calls it for a
-/// tenth of a second at a time.)
-///
-/// # Errors
-///
-/// Those of the step; where the system refuses.
-pub fn block_on<'a, T>(
-    timeout: Option<Duration>,
-    step: impl FnMut() -> Result<Step<'a, T>, SyncError>,
-) -> Result<Option<T>, SyncError> {
-    drive(timeout.map_or(Deadline::Never, Deadline::after), step)
-}
-
 /// Wakes at most `count` of those who wait on `cell`, in every process; returns how many it were.
 pub fn notify<C: Cell>(cell: &C, count: u32) -> usize {
     futex::wake(cell.word(), count)
@@ -124,18 +104,6 @@ mod tests {
             }
             assert_eq!(waiter.join().unwrap(), Outcome::Woken);
         });
-    }
-
-    #[test]
-    fn any_steps_can_block() {
-        let memory = Memory::new(64);
-        let mutex = crate::Mutex::open(memory.region(), 0, crate::testing::live()).unwrap();
-        let guard = mutex.lock().unwrap();
-        let mut locking = mutex.locking(crate::testing::live().new_owner().unwrap());
-        let slice = Some(Duration::from_millis(1));
-        assert!(block_on(slice, || locking.step()).unwrap().is_none());
-        drop(guard);
-        assert!(block_on(slice, || locking.step()).unwrap().is_some(), "the same steps go on");
     }
 
     #[test]

@@ -3,8 +3,12 @@
 mod producer;
 mod reader;
 
-use crate::protocol::cell::{Ordering, Words};
-use crate::protocol::latest::{Latest, layout::*};
+use crate::protocol::{
+    broadcast::Latest,
+    layout::broadcast::{DATA, MAX_MESSAGE, SIZE_MAX, SLOTS, SLOTS_MIN, STRUCTURE, stride},
+    memory::{Memory, Ordering},
+    stamp::{Mismatch, Why},
+};
 use crate::{Live, Owner, Region, SyncError};
 pub use producer::{Draft, Producer};
 pub use reader::{Frame, KeptFrame, Reader, Received};
@@ -28,7 +32,6 @@ pub struct BroadcastOptions {
 pub struct Broadcast<'a> {
     region: Region<'a>,
     slots: Latest<Region<'a>>,
-    max_message: u32,
     owner: Option<Owner>,
 }
 
@@ -58,7 +61,7 @@ impl<'a> Broadcast<'a> {
             ("a number of slots,", SLOTS, options.slots),
             ("a longest message,", MAX_MESSAGE, options.max_message),
         ];
-        KIND.stamp(broadcast.region, live.file_id(), &words)?;
+        STRUCTURE.stamp(broadcast.region, live.file_id(), &words)?;
         Ok(broadcast)
     }
 
@@ -77,8 +80,8 @@ impl<'a> Broadcast<'a> {
             return refuse("the longest message", max_message, "so that all slots take at most 2 GiB");
         };
         let region = region.at(offset, Self::byte_len(options))?;
-        region.aligned(KIND.name, ALIGN)?;
-        Ok(Self { region, slots: Latest::new(region, slots, stride), max_message, owner: None })
+        region.aligned(STRUCTURE.name, STRUCTURE.align)?;
+        Ok(Self { region, slots: Latest::new(region, slots, stride, max_message), owner: None })
     }
 
     /// The broadcast that someone has made at `offset`, with whatever options. A read-only region will do:
@@ -89,23 +92,21 @@ impl<'a> Broadcast<'a> {
     /// [`SyncError::Fresh`] where nobody has; otherwise as [`open`](Self::open).
     pub fn attach(region: Region<'a>, offset: usize) -> Result<Self, SyncError> {
         let header = region.from(offset, DATA as usize)?;
-        header.aligned(KIND.name, ALIGN)?;
-        if !KIND.is_stamped(header)? {
-            return Err(SyncError::Fresh { what: KIND.name });
+        header.aligned(STRUCTURE.name, STRUCTURE.align)?;
+        if !STRUCTURE.is_stamped(header)? {
+            return Err(Mismatch { what: STRUCTURE.name, why: Why::Fresh }.into());
         }
         let word = |offset| header.word(offset).load(Ordering::Relaxed);
         let options = BroadcastOptions { slots: word(SLOTS), max_message: word(MAX_MESSAGE) };
         Self::over(region, offset, &options).map_err(|error| match error {
-            SyncError::OutOfRange { .. } => {
-                SyncError::Damaged { what: KIND.name, how: "its options are impossible" }
-            }
+            SyncError::OutOfRange { .. } => STRUCTURE.damaged("its options are impossible").into(),
             error => error,
         })
     }
 
     /// What it was made with.
     pub const fn options(&self) -> BroadcastOptions {
-        BroadcastOptions { slots: self.slots.count(), max_message: self.max_message }
+        BroadcastOptions { slots: self.slots.slots(), max_message: self.slots.max_message() }
     }
 
     /// The same broadcast, whose producer is `owner` and not the thread that makes it: for what acts like a thread, as a

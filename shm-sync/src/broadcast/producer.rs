@@ -1,9 +1,8 @@
 //! The producer's end of a broadcast.
 
 use super::Broadcast;
-use crate::protocol::latest::layout::{KIND, MESSAGE, PRODUCER};
-use crate::protocol::{cell::Ordering, lock_word::LockWord};
-use crate::{Live, Owner, SyncError, live};
+use crate::protocol::layout::broadcast::STRUCTURE;
+use crate::{Live, Owner, SyncError, caller::Caller, live};
 use shm_api::racy_copy;
 use std::ptr::NonNull;
 
@@ -12,20 +11,19 @@ use std::ptr::NonNull;
 pub struct Producer<'a> {
     broadcast: Broadcast<'a>,
     owner: Owner,
-    era: u32,
+    generation: u32,
     next: u64,
 }
 
 impl<'a> Producer<'a> {
     pub(super) fn new(broadcast: Broadcast<'a>, live: &'static Live) -> Result<Self, SyncError> {
         broadcast.region.writable()?;
-        KIND.check(broadcast.region, live.file_id())?;
-        let owner = broadcast.owner.map_or_else(|| live.this_thread(), Ok)?;
-        let word = broadcast.slots.word(PRODUCER);
-        LockWord(word)
-            .attempt(owner, |owner| live.is_alive(owner))
-            .ok_or_else(|| SyncError::taken("producer", word))?;
-        Ok(Self { broadcast, owner, era: live::era(), next: broadcast.slots.repair_head() })
+        STRUCTURE.check(broadcast.region, live.file_id())?;
+        let caller = Caller::thread(live);
+        let owner = broadcast.owner.map_or_else(|| caller.owner(), Ok)?;
+        let next = broadcast.slots.begin_sending(owner, caller);
+        let next = next.map_err(|holder| SyncError::Taken("producer", holder))?;
+        Ok(Self { broadcast, owner, generation: live::generation(), next })
     }
 
     /// Sends a message, and returns its number. Never waits.
@@ -48,15 +46,12 @@ impl<'a> Producer<'a> {
     /// As [`send`](Self::send).
     #[inline]
     pub fn draft(&mut self, length: usize) -> Result<Draft<'_, 'a>, SyncError> {
-        if self.era != live::era() {
-            return Err(SyncError::NotHeld); // by this child of a fork
-        }
-        let most = self.broadcast.max_message as usize;
+        live::check_generation(self.generation)?;
+        let most = self.broadcast.slots.max_message() as usize;
         let Some(short) = u32::try_from(length).ok().filter(|_| length <= most) else {
             return Err(SyncError::TooLong { length, most });
         };
-        self.broadcast.slots.begin(self.next);
-        self.broadcast.slots.length(self.next).store(short, Ordering::Relaxed);
+        self.broadcast.slots.begin(self.next, short);
         Ok(Draft { producer: self, length: short })
     }
 
@@ -68,9 +63,8 @@ impl<'a> Producer<'a> {
 
 impl Drop for Producer<'_> {
     fn drop(&mut self) {
-        if self.era == live::era() {
-            // An error means that the bytes were overwritten; then there is nothing of ours to end.
-            drop(LockWord(self.broadcast.slots.word(PRODUCER)).release(self.owner, 1));
+        if self.generation == live::generation() {
+            self.broadcast.slots.end_sending(self.owner);
         }
     }
 }
@@ -103,7 +97,7 @@ impl Draft<'_, '_> {
 
     #[inline]
     const fn at(&self) -> u32 {
-        self.producer.broadcast.slots.offset(self.producer.next) + MESSAGE
+        self.producer.broadcast.slots.message(self.producer.next)
     }
 
     /// Copies bytes into the message, from `offset` on; what does not fit is left out. Returns how many fit.

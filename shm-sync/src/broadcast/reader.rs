@@ -1,21 +1,14 @@
 //! A reader's end of a broadcast.
 
 use super::Broadcast;
-use crate::protocol::latest::layout::{KIND, MESSAGE};
-use crate::protocol::{
-    cell::Ordering,
-    step::{Deadline, drive},
+use crate::protocol::broadcast::reader::{ATTEMPTS, Cursor};
+use crate::{
+    Step, SyncError,
+    block::{Deadline, block, block_until},
 };
-use crate::{Step, SyncError};
-use shm_api::Access;
-use shm_api::racy_copy;
-use std::{
-    ptr::NonNull,
-    time::{Duration, Instant},
-};
+use shm_api::{Access, racy_copy};
+use std::{ptr::NonNull, time::Duration};
 
-// How often a reader that is overtaken while it reads tries again before it says that there is nothing.
-const ATTEMPTS: u32 = 8;
 // How long a reader that cannot sleep on a word sleeps at most between two looks.
 const POLL: Duration = Duration::from_millis(1);
 
@@ -23,10 +16,7 @@ const POLL: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Reader<'a> {
     broadcast: Broadcast<'a>,
-    next: u64,
-    missed: u64,
-    /// How often in a row.
-    overtaken: u32,
+    cursor: Cursor,
 }
 
 /// What came with a message.
@@ -47,9 +37,7 @@ pub struct KeptFrame {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(broadcast: Broadcast<'a>) -> Result<Self, SyncError> {
-        let mut reader = Self { broadcast, next: 0, missed: 0, overtaken: 0 };
-        reader.next = reader.head()?;
-        Ok(reader)
+        Ok(Self { broadcast, cursor: broadcast.slots.cursor() })
     }
 
     /// Goes back to the oldest message that is still there, which may go away at any moment.
@@ -58,25 +46,13 @@ impl<'a> Reader<'a> {
     ///
     /// [`SyncError::Damaged`] where the bytes make no sense.
     pub fn rewind(&mut self) -> Result<(), SyncError> {
-        self.next = self.head()?.saturating_sub(self.broadcast.slots.count().into());
-        self.missed = 0;
+        self.broadcast.slots.rewind(&mut self.cursor);
         Ok(())
     }
 
     /// The number of the message that it wants next.
     pub const fn next(&self) -> u64 {
-        self.next
-    }
-
-    fn head(&self) -> Result<u64, SyncError> {
-        // The halves differ for a moment in four thousand million messages, or if a producer was killed in it.
-        for _ in 0..ATTEMPTS {
-            if let Some(head) = self.broadcast.slots.head() {
-                return Ok(head);
-            }
-            std::thread::yield_now();
-        }
-        Ok(self.broadcast.slots.head().unwrap_or(self.next))
+        self.cursor.next
     }
 
     /// The next message, copied to the end of `into`, if there is one now.
@@ -85,14 +61,11 @@ impl<'a> Reader<'a> {
     ///
     /// [`SyncError::Damaged`] where the bytes make no sense.
     pub fn try_receive(&mut self, into: &mut Vec<u8>) -> Result<Option<Received>, SyncError> {
-        let length = into.len();
         for _ in 0..ATTEMPTS {
             let Some(frame) = self.try_peek()? else { return Ok(None) };
-            frame.append_to(into);
-            if let Some(received) = frame.finish() {
+            if let Some(received) = frame.copy_to(into) {
                 return Ok(Some(received));
             }
-            into.truncate(length);
         }
         Ok(None)
     }
@@ -104,7 +77,7 @@ impl<'a> Reader<'a> {
     /// As [`try_receive`](Self::try_receive).
     pub fn receive(&mut self, into: &mut Vec<u8>) -> Result<Received, SyncError> {
         loop {
-            if let Some(received) = self.receive_until(into, Deadline::Never)? {
+            if let Some(received) = self.peek()?.copy_to(into) {
                 return Ok(received);
             }
         }
@@ -120,23 +93,13 @@ impl<'a> Reader<'a> {
         into: &mut Vec<u8>,
         timeout: Duration,
     ) -> Result<Option<Received>, SyncError> {
-        self.receive_until(into, Deadline::after(timeout))
-    }
-
-    fn receive_until(
-        &mut self,
-        into: &mut Vec<u8>,
-        deadline: Deadline,
-    ) -> Result<Option<Received>, SyncError> {
-        let length = into.len();
-        loop {
-            let Some(frame) = self.peek_until(deadline)? else { return Ok(None) };
-            frame.append_to(into);
-            if let Some(received) = frame.finish() {
+        let deadline = Deadline::after(timeout);
+        while let Some(length) = self.find_until(deadline)? {
+            if let Some(received) = (Frame { reader: self, length }).copy_to(into) {
                 return Ok(Some(received));
             }
-            into.truncate(length);
         }
+        Ok(None)
     }
 
     /// The next message in place, if there is one now. What is read of it counts only if
@@ -160,7 +123,7 @@ impl<'a> Reader<'a> {
     pub fn peek(&mut self) -> Result<Frame<'_, 'a>, SyncError> {
         let length = match self.find()? {
             Some(length) => length,
-            None => self.find_until(Deadline::Never)?.ok_or(SyncError::NotHeld)?,
+            None => self.find_slowly()?,
         };
         Ok(Frame { reader: self, length })
     }
@@ -171,11 +134,7 @@ impl<'a> Reader<'a> {
     ///
     /// As [`try_receive`](Self::try_receive).
     pub fn peek_timeout(&mut self, timeout: Duration) -> Result<Option<Frame<'_, 'a>>, SyncError> {
-        self.peek_until(Deadline::after(timeout))
-    }
-
-    fn peek_until(&mut self, deadline: Deadline) -> Result<Option<Frame<'_, 'a>>, SyncError> {
-        let length = self.find_until(deadline)?;
+        let length = self.find_until(Deadline::after(timeout))?;
         Ok(length.map(|length| Frame { reader: self, length }))
     }
 
@@ -185,13 +144,12 @@ impl<'a> Reader<'a> {
     ///
     /// [`SyncError::ReadOnly`] where the region is: such a reader can only poll.
     pub fn peek_step(&mut self) -> Result<Step<'a, Frame<'_, 'a>>, SyncError> {
-        Ok(match self.find()? {
-            Some(length) => Step::Ready(Frame { reader: self, length }),
-            None => {
-                self.broadcast.region.writable()?;
-                Step::Wait(self.broadcast.slots.wait_for(self.next))
-            }
-        })
+        if let Some(length) = self.find()? {
+            return Ok(Step::Ready(Frame { reader: self, length }));
+        }
+        self.broadcast.region.writable()?;
+        let step = self.find_step()?;
+        Ok(step.map(|length| Frame { reader: self, length }))
     }
 
     /// A message that was [kept](Frame::keep), whether overwritten meanwhile or not.
@@ -200,78 +158,68 @@ impl<'a> Reader<'a> {
     ///
     /// [`SyncError::NotHeld`] where the reader has gone on to another one.
     pub fn resume(&mut self, kept: KeptFrame) -> Result<Frame<'_, 'a>, SyncError> {
-        if kept.number != self.next {
+        if kept.number != self.cursor.next {
             return Err(SyncError::NotHeld);
         }
         Ok(Frame { reader: self, length: kept.length })
     }
 
-    fn find_until(&mut self, deadline: Deadline) -> Result<Option<u32>, SyncError> {
-        let mut pause = Duration::from_micros(1);
+    #[inline]
+    fn find(&mut self) -> Result<Option<u32>, SyncError> {
+        Ok(self.broadcast.slots.find(&mut self.cursor)?)
+    }
+
+    fn find_step(&mut self) -> Result<Step<'a, u32>, SyncError> {
+        Ok(self.broadcast.slots.find_step(&mut self.cursor)?)
+    }
+
+    const fn can_sleep(&self) -> bool {
+        !matches!(self.broadcast.region.access(), Access::ReadOnly)
+    }
+
+    #[cold]
+    fn find_slowly(&mut self) -> Result<u32, SyncError> {
+        self.broadcast.slots.spin_for(&self.cursor);
+        if self.can_sleep() {
+            return block(|| self.find_step());
+        }
+        let mut poll = Poll::default();
         loop {
-            let slots = self.broadcast.slots;
-            let next = self.next;
-            crate::protocol::cell::spin(|| slots.head().is_some_and(|head| head != next));
-            if self.broadcast.region.access() != Access::ReadOnly {
-                return drive(deadline, || {
-                    Ok(match self.find()? {
-                        Some(length) => Step::Ready(length),
-                        None => Step::Wait(self.broadcast.slots.wait_for(self.next)),
-                    })
-                });
+            match self.find()? {
+                Some(length) => return Ok(length),
+                None => poll.sleep(POLL),
             }
+        }
+    }
+
+    fn find_until(&mut self, deadline: Deadline) -> Result<Option<u32>, SyncError> {
+        self.broadcast.slots.spin_for(&self.cursor);
+        if self.can_sleep() {
+            return block_until(deadline, || self.find_step());
+        }
+        let mut poll = Poll::default();
+        loop {
             if let Some(length) = self.find()? {
                 return Ok(Some(length));
             }
-            if matches!(deadline, Deadline::At(then) if Instant::now() >= then) {
-                return Ok(None);
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(POLL);
-        }
-    }
-
-    /// Goes to the next message that is there, and returns its length.
-    #[inline]
-    fn find(&mut self) -> Result<Option<u32>, SyncError> {
-        let slots = self.broadcast.slots;
-        for attempt in 0..ATTEMPTS {
-            let head = self.head()?;
-            if head == self.next {
-                return Ok(None);
-            }
-            if head < self.next {
-                return Err(SyncError::Damaged { what: KIND.name, how: "its head went back" });
-            }
-            let count = u64::from(slots.count());
-            if attempt > 0 || head - self.next > count {
-                self.skip(head);
-            }
-            if slots.is_there(self.next) {
-                let length = slots.length(self.next).load(Ordering::Relaxed);
-                if slots.is_still_there(self.next) {
-                    return if length <= self.broadcast.max_message {
-                        Ok(Some(length))
-                    } else {
-                        Err(SyncError::Damaged { what: KIND.name, how: "a message is too long" })
-                    };
-                }
-            } else if attempt + 1 == ATTEMPTS && self.next + 1 == head && self.head()? == head {
-                return Err(SyncError::Damaged { what: KIND.name, how: "its newest message is not there" });
+            match deadline.clip(POLL) {
+                Some(time) => poll.sleep(time),
+                None => return Ok(None),
             }
         }
-        Ok(None)
     }
+}
 
-    /// Overtaken: goes to a message that is not about to go away too; the more often, the newer.
-    #[cold]
-    fn skip(&mut self, head: u64) {
-        let count = u64::from(self.broadcast.slots.count());
-        let keep = if self.overtaken < 3 { (count - count / 4).min(count - 1) } else { 1 };
-        let next = head.saturating_sub(keep).max(self.next);
-        self.overtaken = self.overtaken.saturating_add(1);
-        self.missed += next - self.next;
-        self.next = next;
+/// Sleeps that become longer, for one who cannot sleep on a word.
+#[derive(Default)]
+struct Poll {
+    pause: Duration,
+}
+
+impl Poll {
+    fn sleep(&mut self, most: Duration) {
+        self.pause = (self.pause * 2).clamp(Duration::from_micros(1), POLL);
+        std::thread::sleep(self.pause.min(most));
     }
 }
 
@@ -299,7 +247,7 @@ impl Frame<'_, '_> {
     #[inline]
     pub fn as_ptr(&self) -> NonNull<u8> {
         let broadcast = &self.reader.broadcast;
-        broadcast.region.byte(broadcast.slots.offset(self.reader.next) + MESSAGE)
+        broadcast.region.byte(broadcast.slots.message(self.reader.cursor.next))
     }
 
     /// Copies bytes of it, from `offset` on, into `target`; returns how many: fewer at its end.
@@ -326,22 +274,28 @@ impl Frame<'_, '_> {
         unsafe { into.set_len(into.len() + self.len()) };
     }
 
+    // All of it at the end of `into`, or nothing where it was overwritten meanwhile.
+    fn copy_to(self, into: &mut Vec<u8>) -> Option<Received> {
+        let length = into.len();
+        self.append_to(into);
+        let received = self.finish();
+        if received.is_none() {
+            into.truncate(length);
+        }
+        received
+    }
+
     /// Keeps it until [`Reader::resume`].
     pub const fn keep(self) -> KeptFrame {
-        KeptFrame { number: self.reader.next, length: self.length }
+        KeptFrame { number: self.reader.cursor.next, length: self.length }
     }
 
     /// Done with it. `None` where it was overwritten meanwhile, and so what was read may be torn; the reader
     /// goes on to the next one that is there.
     #[inline]
     pub fn finish(self) -> Option<Received> {
-        let reader = self.reader;
-        if !reader.broadcast.slots.is_still_there(reader.next) {
-            return None;
-        }
-        let received = Received { number: reader.next, missed: std::mem::take(&mut reader.missed) };
-        reader.overtaken = 0;
-        reader.next += 1;
-        Some(received)
+        let Reader { broadcast, cursor } = self.reader;
+        let number = cursor.next;
+        broadcast.slots.finish(cursor).map(|missed| Received { number, missed })
     }
 }

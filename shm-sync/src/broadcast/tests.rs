@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::layout::broadcast::{HEAD_HIGH, HEAD_HIGH_AGAIN, HEAD_LOW};
 use crate::testing::{Memory, live};
 use std::{sync::atomic::AtomicBool, time::Duration};
 

@@ -3,9 +3,12 @@
 mod receiver;
 mod sender;
 
-use crate::protocol::cell::{Ordering, Words};
-use crate::protocol::ring::{Ring, layout::*};
-use crate::{Live, Owner, Region, SyncError, caller::Caller};
+use crate::protocol::{
+    channel::{Ring, consumer::Record},
+    layout::channel::{CAPACITY, CAPACITY_MAX, CAPACITY_MIN, DATA, MANY, ONE, PRODUCERS, STRUCTURE},
+    memory::{Memory, Ordering},
+};
+use crate::{Live, Owner, Region, SyncError, caller::Caller, place};
 pub use receiver::{Message, Receiver};
 pub use sender::{Reservation, Reserving, Sender};
 
@@ -21,8 +24,8 @@ pub enum Producers {
 impl Producers {
     const fn word(self) -> u32 {
         match self {
-            Self::One => 1,
-            Self::Many => 2,
+            Self::One => ONE,
+            Self::Many => MANY,
         }
     }
 }
@@ -65,15 +68,12 @@ impl<'a> Channel<'a> {
         options: &ChannelOptions,
         live: &'static Live,
     ) -> Result<Self, SyncError> {
-        region.writable()?;
         let capacity = check_capacity(options.capacity)?;
-        let region = region.at(offset, Self::byte_len(options))?;
-        region.aligned(KIND.name, ALIGN)?;
-        let words = [
+        let choices = [
             ("the capacity", CAPACITY, capacity),
             ("the number of producers (1 one, 2 many)", PRODUCERS, options.producers.word()),
         ];
-        KIND.stamp(region, live.file_id(), &words)?;
+        let region = place::open(STRUCTURE, region, offset, Self::byte_len(options), live, &choices)?;
         let (ring, producers) = (Ring::new(region, capacity), options.producers);
         Ok(Self { region, ring, producers, caller: Caller::thread(live) })
     }
@@ -86,15 +86,14 @@ impl<'a> Channel<'a> {
     pub fn attach(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
         region.writable()?;
         let header = region.from(offset, DATA as usize)?;
-        header.aligned(KIND.name, ALIGN)?;
-        KIND.check(header, live.file_id())?;
-        let damaged = |how| SyncError::Damaged { what: KIND.name, how };
+        header.aligned(STRUCTURE.name, STRUCTURE.align)?;
+        STRUCTURE.check(header, live.file_id())?;
         let capacity = check_capacity(header.word(CAPACITY).load(Ordering::Relaxed))
-            .map_err(|_| damaged("its capacity is impossible"))?;
+            .map_err(|_| STRUCTURE.damaged("its capacity is impossible"))?;
         let producers = match header.word(PRODUCERS).load(Ordering::Relaxed) {
-            1 => Producers::One,
-            2 => Producers::Many,
-            _ => return Err(damaged("its number of producers is impossible")),
+            ONE => Producers::One,
+            MANY => Producers::Many,
+            _ => return Err(STRUCTURE.damaged("its number of producers is impossible").into()),
         };
         Self::open(region, offset, &ChannelOptions { capacity, producers }, live)
     }
@@ -106,7 +105,7 @@ impl<'a> Channel<'a> {
 
     /// The longest message that it carries.
     pub const fn max_message(&self) -> usize {
-        (self.ring.capacity() / 2 - RECORD) as usize
+        self.ring.max_message() as usize
     }
 
     /// The same channel, whose ends are `owner`'s from now on, and not the thread's that makes them: for what acts like
@@ -140,6 +139,12 @@ impl<'a> Channel<'a> {
 pub struct Kept {
     position: u32,
     length: u32,
+}
+
+impl From<Record> for Kept {
+    fn from(Record { position, length }: Record) -> Self {
+        Self { position, length }
+    }
 }
 
 fn check_capacity(capacity: u32) -> Result<u32, SyncError> {

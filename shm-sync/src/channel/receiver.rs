@@ -1,15 +1,15 @@
 //! The consumer's end of a channel.
 
 use super::{Channel, Kept};
-use crate::protocol::ring::{
-    Consumer, Found, ReceiveWindow,
-    layout::{CONSUMER, RECORD},
-};
 use crate::protocol::{
-    lock_word::LockWord,
-    step::{Deadline, drive},
+    channel::consumer::{Consumer, ReceiveWindow, Record},
+    layout::channel::RECORD,
 };
-use crate::{Owner, Step, SyncError, live};
+use crate::{
+    Step, SyncError,
+    block::{Deadline, block, block_until},
+    live,
+};
 use shm_api::racy_copy;
 use std::{ptr::NonNull, time::Duration};
 
@@ -17,18 +17,17 @@ use std::{ptr::NonNull, time::Duration};
 #[derive(Debug)]
 pub struct Receiver<'a> {
     channel: Channel<'a>,
-    owner: Owner,
-    era: u32,
+    generation: u32,
     consumer: Consumer,
 }
 
 impl<'a> Receiver<'a> {
     pub(super) fn new(channel: Channel<'a>) -> Result<Self, SyncError> {
-        let owner = channel.caller.owner()?;
-        LockWord(channel.ring.word(CONSUMER))
-            .attempt(owner, |owner| channel.caller.is_alive(owner))
-            .ok_or_else(|| SyncError::taken("consumer", channel.ring.word(CONSUMER)))?;
-        Ok(Self { channel, owner, era: live::era(), consumer: channel.ring.consumer() })
+        let Channel { ring, caller, .. } = channel;
+        let consumer = ring
+            .begin_receiving(caller.owner()?, caller)
+            .map_err(|holder| SyncError::Taken("consumer", holder))?;
+        Ok(Self { channel, generation: live::generation(), consumer })
     }
 
     /// How many messages this receiver found that their producers had been killed in the middle of.
@@ -81,17 +80,23 @@ impl<'a> Receiver<'a> {
     /// As [`receive`](Self::receive).
     #[inline]
     pub fn peek(&mut self) -> Result<Message<'_, 'a>, SyncError> {
-        let (position, length) = match self.known_message() {
+        let record = match self.known_message() {
             Some(known) => known,
-            None => self.peek_slowly(Deadline::Never)?.ok_or(SyncError::NotHeld)?,
+            None => self.peek_slowly()?,
         };
-        Ok(Message { receiver: self, position, length })
+        Ok(Message { receiver: self, record })
     }
 
     #[inline]
-    fn known_message(&self) -> Option<(u32, u32)> {
+    fn known_message(&self) -> Option<Record> {
         // A child of a fork knows none.
-        if self.era == live::era() { self.channel.ring.known_message(&self.consumer) } else { None }
+        let is_ours = self.generation == live::generation();
+        if is_ours { self.channel.ring.known_message(&self.consumer) } else { None }
+    }
+
+    #[cold]
+    fn peek_slowly(&mut self) -> Result<Record, SyncError> {
+        block(|| self.step_soon())
     }
 
     /// The next message, in place, if there is one now.
@@ -101,13 +106,15 @@ impl<'a> Receiver<'a> {
     /// As [`receive`](Self::receive).
     #[inline]
     pub fn try_peek(&mut self) -> Result<Option<Message<'_, 'a>>, SyncError> {
-        if let Some((position, length)) = self.known_message() {
-            return Ok(Some(Message { receiver: self, position, length }));
-        }
-        Ok(match self.find()? {
-            Found::Message { position, length } => Some(Message { receiver: self, position, length }),
-            _ => None,
-        })
+        let record = match self.known_message() {
+            Some(known) => Some(known),
+            None => {
+                live::check_generation(self.generation)?;
+                let Channel { ring, caller, .. } = self.channel;
+                ring.find(&mut self.consumer, caller)?.message()
+            }
+        };
+        Ok(record.map(|record| Message { receiver: self, record }))
     }
 
     /// The next message, in place; `None` when `timeout` is over.
@@ -116,8 +123,8 @@ impl<'a> Receiver<'a> {
     ///
     /// As [`receive`](Self::receive).
     pub fn peek_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_, 'a>>, SyncError> {
-        let found = self.peek_slowly(Deadline::after(timeout))?;
-        Ok(found.map(|(position, length)| Message { receiver: self, position, length }))
+        let found = block_until(Deadline::after(timeout), || self.step_soon())?;
+        Ok(found.map(|record| Message { receiver: self, record }))
     }
 
     /// Peeking in steps, for an event loop.
@@ -126,18 +133,16 @@ impl<'a> Receiver<'a> {
     ///
     /// As [`receive`](Self::receive).
     pub fn peek_step(&mut self) -> Result<Step<'a, Message<'_, 'a>>, SyncError> {
-        Ok(match self.find()? {
-            Found::Message { position, length } => Step::Ready(Message { receiver: self, position, length }),
-            found => Step::Wait(self.channel.ring.wait_for_message(&mut self.consumer, found)),
-        })
+        live::check_generation(self.generation)?;
+        let Channel { ring, caller, .. } = self.channel;
+        let step = ring.find_step(&mut self.consumer, caller)?;
+        Ok(step.map(|record| Message { receiver: self, record }))
     }
 
-    fn find(&mut self) -> Result<Found, SyncError> {
-        if self.era != live::era() {
-            return Err(SyncError::NotHeld); // by this child of a fork
-        }
-        let caller = self.channel.caller;
-        self.channel.ring.find(&mut self.consumer, |owner| caller.is_alive(owner))
+    fn step_soon(&mut self) -> Result<Step<'a, Record>, SyncError> {
+        live::check_generation(self.generation)?;
+        let Channel { ring, caller, .. } = self.channel;
+        Ok(ring.find_step_soon(&mut self.consumer, caller)?)
     }
 
     /// A message that was [kept](Message::keep).
@@ -147,9 +152,7 @@ impl<'a> Receiver<'a> {
     /// [`SyncError::NotHeld`] where it was released.
     pub fn resume(&mut self, kept: Kept) -> Result<Message<'_, 'a>, SyncError> {
         match self.known_message() {
-            Some((position, length)) if (Kept { position, length }) == kept => {
-                Ok(Message { receiver: self, position, length })
-            }
+            Some(record) if Kept::from(record) == kept => Ok(Message { receiver: self, record }),
             _ => Err(SyncError::NotHeld),
         }
     }
@@ -173,28 +176,12 @@ impl<'a> Receiver<'a> {
     pub fn wake(&self) {
         self.channel.ring.wake_producers();
     }
-
-    #[cold]
-    fn peek_slowly(&mut self, deadline: Deadline) -> Result<Option<(u32, u32)>, SyncError> {
-        let ring = self.channel.ring;
-        drive(deadline, || {
-            let mut found = self.find()?;
-            if !matches!(found, Found::Message { .. }) && ring.spin_for_message(&mut self.consumer, found) {
-                found = self.find()?;
-            }
-            Ok(match found {
-                Found::Message { position, length } => Step::Ready((position, length)),
-                found => Step::Wait(ring.wait_for_message(&mut self.consumer, found)),
-            })
-        })
-    }
 }
 
 impl Drop for Receiver<'_> {
     fn drop(&mut self) {
-        if self.era == live::era() {
-            // An error means that the bytes were overwritten; then there is nothing of ours to end.
-            drop(LockWord(self.channel.ring.word(CONSUMER)).release(self.owner, 1));
+        if self.generation == live::generation() {
+            self.channel.ring.end_receiving(&self.consumer);
         }
     }
 }
@@ -204,31 +191,30 @@ impl Drop for Receiver<'_> {
 #[must_use = "a message stays in the channel until release()"]
 pub struct Message<'r, 'a> {
     receiver: &'r mut Receiver<'a>,
-    position: u32,
-    length: u32,
+    record: Record,
 }
 
 impl Message<'_, '_> {
     /// Its length.
     pub const fn len(&self) -> usize {
-        self.length as usize
+        self.record.length as usize
     }
 
     /// Whether it has no bytes.
     pub const fn is_empty(&self) -> bool {
-        self.length == 0
+        self.record.length == 0
     }
 
     /// Where it begins, aligned to 8 bytes.
     #[inline]
     pub fn as_ptr(&self) -> NonNull<u8> {
         let channel = &self.receiver.channel;
-        channel.region.byte(channel.ring.offset(self.position) + RECORD)
+        channel.region.byte(channel.ring.offset(self.record.position) + RECORD)
     }
 
     /// Byte offset of the message, counted from the channel's first byte.
     pub fn offset(&self) -> usize {
-        (self.receiver.channel.ring.offset(self.position) + RECORD) as usize
+        (self.receiver.channel.ring.offset(self.record.position) + RECORD) as usize
     }
 
     /// Copies bytes of it, from `offset` on, into `target`; returns how many: fewer at its end.
@@ -267,13 +253,12 @@ impl Message<'_, '_> {
 
     /// Keeps it in place until [`Receiver::resume`].
     pub fn keep(self) -> Kept {
-        Kept { position: self.position, length: self.length }
+        self.record.into()
     }
 
     /// Done with it: its room is free for others.
     #[inline]
     pub fn release(self) {
-        let Self { position, length, .. } = self;
-        self.receiver.channel.ring.release(&mut self.receiver.consumer, position, length);
+        self.receiver.channel.ring.release(&mut self.receiver.consumer, self.record);
     }
 }

@@ -1,16 +1,16 @@
 //! The producer's end of a channel.
 
 use super::{Channel, Kept, Producers};
-use crate::protocol::ring::{
-    SendWindow,
-    layout::{LOCK, PRODUCER, RECORD, SKIP, TAIL},
-};
 use crate::protocol::{
-    cell::Ordering,
-    lock_word::{LockWord, Queue},
-    step::{Deadline, drive},
+    channel::producer::{Producer, SendWindow},
+    layout::channel::RECORD,
+    mutex::LockState,
 };
-use crate::{Owner, Step, SyncError, live, storm::may_die_here};
+use crate::{
+    Step, SyncError,
+    block::{Deadline, block, block_until},
+    live,
+};
 use shm_api::racy_copy;
 use std::{ptr::NonNull, time::Duration};
 
@@ -18,29 +18,25 @@ use std::{ptr::NonNull, time::Duration};
 #[derive(Debug)]
 pub struct Sender<'a> {
     channel: Channel<'a>,
-    owner: Owner,
-    era: u32,
-    // Empty where there are many producers.
-    window: SendWindow,
+    generation: u32,
+    producer: Producer,
 }
 
 /// What a [`Sender`] that waits for room remembers between steps.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Reserving(Queue);
+pub struct Reserving(LockState);
 
 impl<'a> Sender<'a> {
     pub(super) fn new(channel: Channel<'a>) -> Result<Self, SyncError> {
-        let owner = channel.caller.owner()?;
-        let window = match channel.producers {
-            Producers::Many => SendWindow::default(),
+        let Channel { ring, caller, .. } = channel;
+        let owner = caller.owner()?;
+        let producer = match channel.producers {
+            Producers::Many => Producer::of_many(owner),
             Producers::One => {
-                LockWord(channel.ring.word(PRODUCER))
-                    .attempt(owner, |owner| channel.caller.is_alive(owner))
-                    .ok_or_else(|| SyncError::taken("producer", channel.ring.word(PRODUCER)))?;
-                channel.ring.one_producer()
+                ring.begin_sending(owner, caller).map_err(|holder| SyncError::Taken("producer", holder))?
             }
         };
-        Ok(Self { channel, owner, era: live::era(), window })
+        Ok(Self { channel, generation: live::generation(), producer })
     }
 
     /// Sends a message, and waits for room for as long as that takes.
@@ -89,7 +85,7 @@ impl<'a> Sender<'a> {
     #[inline]
     pub fn reserve(&mut self, length: usize) -> Result<Reservation<'_, 'a>, SyncError> {
         let length = self.check(length)?;
-        let position = match self.window.known_room(length) {
+        let position = match self.producer.known_room(length) {
             Some(position) => position,
             None => self.find_room(length)?,
         };
@@ -98,10 +94,16 @@ impl<'a> Sender<'a> {
 
     #[inline(never)]
     fn find_room(&mut self, length: u32) -> Result<u32, SyncError> {
-        if let Step::Ready(Ok(position)) = self.attempt(length, &mut Queue::default())? {
+        let (Channel { ring, caller, .. }, mut state) = (self.channel, LockState::default());
+        if let Step::Ready(Ok(position)) = ring.reserve(&mut self.producer, length, &mut state, caller)? {
             return Ok(position);
         }
-        self.reserve_slowly(length, Deadline::Never)?.ok_or(SyncError::NotHeld)
+        self.wait_for_room(length, state)
+    }
+
+    #[cold]
+    fn wait_for_room(&mut self, length: u32, mut state: LockState) -> Result<u32, SyncError> {
+        block(|| self.step_soon(length, &mut state))
     }
 
     /// Room for a message if there is some now.
@@ -112,28 +114,14 @@ impl<'a> Sender<'a> {
     #[inline]
     pub fn try_reserve(&mut self, length: usize) -> Result<Option<Reservation<'_, 'a>>, SyncError> {
         let length = self.check(length)?;
-        if let Some(position) = self.window.known_room(length) {
-            return Ok(Some(Reservation { sender: self, position, length }));
-        }
-        if let Step::Ready(reserved) = self.attempt(length, &mut Queue::default())? {
-            return Ok(reserved.ok().map(|position| Reservation { sender: self, position, length }));
-        }
-        self.reserve_from_the_dead(length)
-    }
-
-    // The lock of the other producers is never held for long, unless by one that died.
-    #[cold]
-    fn reserve_from_the_dead(&mut self, length: u32) -> Result<Option<Reservation<'_, 'a>>, SyncError> {
-        let caller = self.channel.caller;
-        let lock = LockWord(self.channel.ring.word(LOCK));
-        if lock.attempt(self.owner, |owner| caller.is_alive(owner)).is_none() {
-            return Ok(None);
-        }
-        lock.release(self.owner, 1)?;
-        let Step::Ready(Ok(position)) = self.attempt(length, &mut Queue::default())? else {
-            return Ok(None);
+        let position = match self.producer.known_room(length) {
+            Some(position) => Some(position),
+            None => {
+                let Channel { ring, caller, .. } = self.channel;
+                ring.attempt_reserve(&mut self.producer, length, caller)?
+            }
         };
-        Ok(Some(Reservation { sender: self, position, length }))
+        Ok(position.map(|position| Reservation { sender: self, position, length }))
     }
 
     /// Room for a message; `None` when `timeout` is over.
@@ -147,7 +135,8 @@ impl<'a> Sender<'a> {
         timeout: Duration,
     ) -> Result<Option<Reservation<'_, 'a>>, SyncError> {
         let length = self.check(length)?;
-        let reserved = self.reserve_slowly(length, Deadline::after(timeout))?;
+        let mut state = LockState::default();
+        let reserved = block_until(Deadline::after(timeout), || self.step_soon(length, &mut state))?;
         Ok(reserved.map(|position| Reservation { sender: self, position, length }))
     }
 
@@ -162,17 +151,14 @@ impl<'a> Sender<'a> {
         reserving: &mut Reserving,
     ) -> Result<Step<'a, Reservation<'_, 'a>>, SyncError> {
         let length = self.check(length)?;
-        Ok(match self.step(length, &mut reserving.0)? {
-            Step::Ready(position) => Step::Ready(Reservation { sender: self, position, length }),
-            Step::Wait(pause) => Step::Wait(pause),
-        })
+        let Channel { ring, caller, .. } = self.channel;
+        let step = ring.reserve_step(&mut self.producer, length, &mut reserving.0, caller)?;
+        Ok(step.map(|position| Reservation { sender: self, position, length }))
     }
 
     #[inline]
     fn check(&self, length: usize) -> Result<u32, SyncError> {
-        if self.era != live::era() {
-            return Err(SyncError::NotHeld); // by this child of a fork
-        }
+        live::check_generation(self.generation)?;
         let most = self.channel.max_message();
         match u32::try_from(length) {
             Ok(short) if length <= most => Ok(short),
@@ -184,17 +170,16 @@ impl<'a> Sender<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::NotHeld`] in a fork's child.
+    /// [`SyncError::NotHeld`] where it is of another sender; [`SyncError::Forked`] in a fork's child.
     pub fn resume(&mut self, kept: Kept) -> Result<Reservation<'_, 'a>, SyncError> {
-        if self.era != live::era() {
-            return Err(SyncError::NotHeld);
-        }
+        live::check_generation(self.generation)?;
         let Kept { position, length } = kept;
-        // One producer finds it where it was, as its head has not moved.
-        if self.channel.producers == Producers::One
-            && self.channel.ring.reserve_as_one(&mut self.window, length)? != Ok(position)
-        {
-            return Err(SyncError::NotHeld);
+        if self.producer.is_only() {
+            // It is found where it was, as the head has not moved.
+            let Channel { ring, caller, .. } = self.channel;
+            if ring.attempt_reserve(&mut self.producer, length, caller)? != Some(position) {
+                return Err(SyncError::NotHeld);
+            }
         }
         Ok(Reservation { sender: self, position, length })
     }
@@ -208,7 +193,7 @@ impl<'a> Sender<'a> {
     #[doc(hidden)]
     pub const unsafe fn window(sender: NonNull<Self>) -> NonNull<SendWindow> {
         // SAFETY: it is inside the sender, by the caller's promise.
-        let window = unsafe { &raw mut (*sender.as_ptr()).window };
+        let window = unsafe { &raw mut (*sender.as_ptr()).producer.window };
         // SAFETY: no part of what is there is at 0.
         unsafe { NonNull::new_unchecked(window) }
     }
@@ -219,49 +204,16 @@ impl<'a> Sender<'a> {
         self.channel.ring.wake_consumer();
     }
 
-    fn attempt(&mut self, length: u32, queue: &mut Queue) -> Result<Step<'a, Result<u32, u32>>, SyncError> {
-        let Channel { ring, caller, producers, .. } = self.channel;
-        match producers {
-            Producers::One => ring.reserve_as_one(&mut self.window, length).map(Step::Ready),
-            Producers::Many => {
-                ring.reserve_as_many(self.owner, length, queue, |owner| caller.is_alive(owner))
-            }
-        }
-    }
-
-    fn step(&mut self, length: u32, queue: &mut Queue) -> Result<Step<'a, u32>, SyncError> {
-        Ok(match self.attempt(length, queue)? {
-            Step::Ready(Ok(position)) => Step::Ready(position),
-            Step::Ready(Err(tail)) => {
-                // The next wait for the lock is another one.
-                *queue = Queue::default();
-                Step::Wait(self.channel.ring.wait_for_room(tail))
-            }
-            Step::Wait(pause) => Step::Wait(pause),
-        })
-    }
-
-    #[cold]
-    fn reserve_slowly(&mut self, length: u32, deadline: Deadline) -> Result<Option<u32>, SyncError> {
-        let tail = self.channel.ring.word(TAIL);
-        let mut queue = Queue::default();
-        drive(deadline, || {
-            let seen = match self.attempt(length, &mut queue)? {
-                Step::Ready(Ok(position)) => return Ok(Step::Ready(position)),
-                Step::Ready(Err(seen)) => seen,
-                Step::Wait(pause) => return Ok(Step::Wait(pause)),
-            };
-            crate::protocol::cell::spin(|| tail.load(Ordering::Relaxed) != seen);
-            self.step(length, &mut queue)
-        })
+    fn step_soon(&mut self, length: u32, state: &mut LockState) -> Result<Step<'a, u32>, SyncError> {
+        let Channel { ring, caller, .. } = self.channel;
+        Ok(ring.reserve_step_soon(&mut self.producer, length, state, caller)?)
     }
 }
 
 impl Drop for Sender<'_> {
     fn drop(&mut self) {
-        if self.channel.producers == Producers::One && self.era == live::era() {
-            // An error means that the bytes were overwritten; then there is nothing of ours to end.
-            drop(LockWord(self.channel.ring.word(PRODUCER)).release(self.owner, 1));
+        if self.generation == live::generation() {
+            self.channel.ring.end_sending(&self.producer);
         }
     }
 }
@@ -321,7 +273,7 @@ impl Reservation<'_, '_> {
     pub fn keep(self) -> Kept {
         let kept = Kept { position: self.position, length: self.length };
         // It is found again, and nobody sends within the window.
-        self.sender.window.room = 0;
+        self.sender.producer.window.room = 0;
         std::mem::forget(self);
         kept
     }
@@ -331,20 +283,15 @@ impl Reservation<'_, '_> {
     pub fn commit(self) {
         let Self { position, length, .. } = self;
         let ring = self.sender.channel.ring;
-        may_die_here!();
-        match self.sender.channel.producers {
-            Producers::One => ring.publish_as_one(&mut self.sender.window, position, length),
-            Producers::Many => ring.commit_as_many(position, length),
-        }
+        ring.commit(&mut self.sender.producer, position, length);
         std::mem::forget(self);
     }
 }
 
 impl Drop for Reservation<'_, '_> {
     fn drop(&mut self) {
-        // One producer alone has published nothing yet.
-        if self.sender.channel.producers == Producers::Many && self.sender.era == live::era() {
-            self.sender.channel.ring.commit_as_many(self.position, self.length | SKIP);
+        if self.sender.generation == live::generation() {
+            self.sender.channel.ring.give_up(&self.sender.producer, self.position, self.length);
         }
     }
 }

@@ -1,12 +1,12 @@
 use super::*;
-use crate::{
-    Owner, PATIENCE, Step,
-    protocol::{
-        lock_word::Queue,
-        ring::{Found, ReceiveWindow, Ring, SendWindow},
+use crate::protocol::{
+    channel::{
+        consumer::{Found, ReceiveWindow},
+        producer::{Producer, SendWindow},
     },
-    testing::{Memory, live},
+    layout::channel::{BUSY, HEAD, LENGTH, RECORD, SKIP, TAIL, TAIL_SEEN, record_size},
 };
+use crate::testing::{Lives, Memory, live};
 use std::{
     ptr::NonNull,
     sync::atomic::{AtomicU32, Ordering},
@@ -232,22 +232,27 @@ fn a_record_beyond_the_head_or_the_rings_end_is_damage() {
     }
 }
 
+/// Reserves room for 8 bytes, as an owner of another process.
+fn reserve_elsewhere(ring: Ring<Region<'_>>) -> u32 {
+    let mut producer = Producer::of_many(Owner::from_word(9));
+    let reserved = ring.attempt_reserve(&mut producer, 8, Lives(|_| true)).unwrap();
+    reserved.expect("there is room")
+}
+
 #[test]
 fn what_a_producer_committed_just_before_it_died_is_not_lost() {
     let memory = memory(64);
     let ring = Ring::new(memory.region(), 64);
-    let reserved = ring.reserve_as_many(Owner::from_bits(9), 8, &mut Queue::default(), |_| true).unwrap();
-    let Step::Ready(Ok(position)) = reserved else { panic!("there is room") };
-    let mut consumer = ring.consumer();
-    assert_eq!(ring.find(&mut consumer, |_| false).unwrap(), Found::Busy { position }, "it may be at work");
-    std::thread::sleep(2 * PATIENCE);
+    let position = reserve_elsewhere(ring);
+    let mut consumer = ring.begin_receiving(Owner::from_word(8), Lives(|_| true)).unwrap();
+    assert_eq!(ring.find(&mut consumer, Lives(|_| true)).unwrap(), Found::Busy { position });
     // It commits between our look at its record and our question.
     let commits = |_| {
-        ring.commit_as_many(position, 8);
+        ring.commit(&mut Producer::of_many(Owner::from_word(9)), position, 8);
         false
     };
-    let found = ring.find(&mut consumer, commits).unwrap();
-    assert_eq!((found, consumer.lost), (Found::Message { position, length: 8 }, 0));
+    let found = ring.find(&mut consumer, Lives(commits)).unwrap();
+    assert_eq!((found, consumer.lost), (Found::Message(Record { position, length: 8 }), 0));
 }
 
 #[test]
@@ -255,13 +260,10 @@ fn the_records_of_several_dead_producers_are_skipped_together() {
     let memory = memory(256);
     let ring = Ring::new(memory.region(), 256);
     for _ in 0..5 {
-        let reserved = ring.reserve_as_many(Owner::from_bits(9), 8, &mut Queue::default(), |_| true).unwrap();
-        assert!(matches!(reserved, Step::Ready(Ok(_))));
+        reserve_elsewhere(ring);
     }
-    let mut consumer = ring.consumer();
-    ring.find(&mut consumer, |_| false).unwrap();
-    std::thread::sleep(2 * PATIENCE);
-    assert_eq!(ring.find(&mut consumer, |_| false).unwrap(), Found::Nothing);
+    let mut consumer = ring.begin_receiving(Owner::from_word(8), Lives(|_| true)).unwrap();
+    assert_eq!(ring.find(&mut consumer, Lives(|_| false)).unwrap(), Found::Nothing);
     assert_eq!(consumer.lost, 5);
 }
 

@@ -63,7 +63,7 @@ impl<T> Pending<T> {
         }
         // A fork's child has a copy of the engine, but not its thread.
         if self.process != std::process::id() {
-            return Err(SyncError::NotHeld);
+            return Err(SyncError::Forked);
         }
         let waits = &mut self.state.lock().waits;
         if waits.len() >= MOST_PENDING {

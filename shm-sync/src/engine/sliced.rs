@@ -1,9 +1,9 @@
 //! Waiting in slices, and looking between them whether the wait was cancelled.
 
 use super::{Ended, Way};
-use crate::protocol::{
+use crate::{
+    PATIENCE,
     futex::{self, Waited},
-    step::PATIENCE,
 };
 use shm_api::OsError;
 use std::{

@@ -1,7 +1,7 @@
 //! Waiting on the cell and on the word that cancels, with one system call.
 
 use super::{Ended, Way};
-use crate::protocol::futex;
+use crate::futex;
 use shm_api::OsError;
 use std::{
     ptr,

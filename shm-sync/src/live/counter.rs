@@ -1,5 +1,6 @@
 //! The header of the live file: what it is, and the next id.
 
+use crate::layout::live_file::{GUARD, ID, MAGIC, NEXT, SIZE};
 use crate::{Owner, SyncError};
 use nix::errno::Errno;
 use shm_api::OsError;
@@ -9,11 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-// In the file the bytes `s`, `y`, `L`, version 1; then the file's id, and the next owner id.
-const MAGIC: [u8; 4] = [b's', b'y', b'L', 1];
-// The byte whose lock guards the header: far beyond every owner's byte.
-const GUARD: i64 = 1 << 40;
-const PATIENCE: Duration = Duration::from_secs(1);
+const WAIT: Duration = Duration::from_secs(1);
 
 /// The header, read and written under a lock. It is not mapped: a file that someone cuts short is an error,
 /// not a SIGBUS.
@@ -43,7 +40,7 @@ impl<F: AsFd> Counter<F> {
         let file = super::forks::description_of_its_own(self.0.as_fd())?;
         let file = std::fs::File::from(file);
         lock(&file)?;
-        let mut bytes = [0; 12];
+        let mut bytes = [0; SIZE];
         let length = file.metadata().map_err(|error| failed("fstat", &error))?.len();
         let mut header = if length == 0 {
             Header { id: random()?, next: 1 }
@@ -66,22 +63,22 @@ struct Header {
 }
 
 impl Header {
-    fn from_bytes(bytes: &[u8; 12]) -> Result<Self, SyncError> {
+    fn from_bytes(bytes: &[u8; SIZE]) -> Result<Self, SyncError> {
         let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        if bytes[..4] != MAGIC {
+        if bytes[..ID] != MAGIC {
             return Err(SyncError::LiveFile("it is something else, or of another version"));
         }
-        match (word(4), word(8)) {
+        match (word(ID), word(NEXT)) {
             (0, _) | (_, 0) => Err(SyncError::LiveFile("its header is damaged")),
             (id, next) => Ok(Self { id, next }),
         }
     }
 
-    fn to_bytes(&self) -> [u8; 12] {
-        let mut bytes = [0; 12];
-        bytes[..4].copy_from_slice(&MAGIC);
-        bytes[4..8].copy_from_slice(&self.id.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.next.to_le_bytes());
+    fn to_bytes(&self) -> [u8; SIZE] {
+        let mut bytes = [0; SIZE];
+        bytes[..ID].copy_from_slice(&MAGIC);
+        bytes[ID..NEXT].copy_from_slice(&self.id.to_le_bytes());
+        bytes[NEXT..].copy_from_slice(&self.next.to_le_bytes());
         bytes
     }
 }
@@ -99,7 +96,7 @@ fn lock(file: &std::fs::File) -> Result<(), SyncError> {
     loop {
         match ofd_lock::set(file, GUARD, 1, Kind::Write) {
             Ok(()) => return Ok(()),
-            Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) if start.elapsed() < PATIENCE => {
+            Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) if start.elapsed() < WAIT => {
                 std::thread::sleep(Duration::from_micros(100));
             }
             Err(errno) => {

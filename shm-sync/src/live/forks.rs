@@ -21,13 +21,13 @@ cfg_if::cfg_if! {
     }
 }
 
-static ERA: AtomicU32 = AtomicU32::new(0);
+static GENERATION: AtomicU32 = AtomicU32::new(0);
 static WATCH: Once = Once::new();
 
 /// How many forks lie between this process and the one that loaded the library.
 #[inline]
-pub(super) fn era() -> u32 {
-    ERA.load(Ordering::Relaxed)
+pub(super) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
 }
 
 /// From now on, a fork's child starts anew.
@@ -39,7 +39,7 @@ pub(super) fn watch() {
 }
 
 extern "C" fn in_child() {
-    ERA.fetch_add(1, Ordering::Relaxed);
+    GENERATION.fetch_add(1, Ordering::Relaxed);
     super::RECENT.set(0);
     super::Live::all().for_each(super::Live::forget);
 }

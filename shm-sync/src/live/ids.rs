@@ -38,7 +38,7 @@ impl Ids {
             self.blocks.push(first, count);
         }
         self.spare.store(u64::from(first + 1) << 32 | u64::from(end), Ordering::Relaxed);
-        Ok(Owner::from_bits(first))
+        Ok(Owner::from_word(first))
     }
 
     pub(super) fn contain(&self, id: u32) -> bool {

@@ -55,8 +55,8 @@ fn a_retired_owner_is_dead_to_all() {
 #[test]
 fn an_id_that_nobody_drew_is_dead() {
     let live = Live::over(memfd()).unwrap();
-    assert!(!live.is_alive(Owner::from_bits(0)));
-    assert!(!live.is_alive(Owner::from_bits(Owner::MAX)));
+    assert!(!live.is_alive(Owner::from_word(0)));
+    assert!(!live.is_alive(Owner::from_word(Owner::MAX)));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Who holds something: a number that stands for one thread, and through the live file for its process.
 
+use super::layout::owner_word;
 use std::fmt;
 
 /// An owner id. It comes from a counter and is never used twice.
@@ -8,11 +9,7 @@ pub struct Owner(u32);
 
 impl Owner {
     /// The largest id: the two bits above it are flags in the words that hold owners.
-    pub const MAX: u32 = (1 << 30) - 1;
-
-    pub(crate) const fn from_bits(word: u32) -> Self {
-        Self::from_word(word)
-    }
+    pub const MAX: u32 = owner_word::ID;
 
     /// The owner that an owner word tells of, whatever its flags; id 0 is nobody.
     pub const fn from_word(word: u32) -> Self {
@@ -23,7 +20,15 @@ impl Owner {
     pub const fn get(self) -> u32 {
         self.0
     }
+
+    pub(crate) const fn is_nobody(self) -> bool {
+        self.0 == 0
+    }
 }
+
+/// What was to be let go belongs to another owner, or to nobody.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotOurs(pub(crate) Owner);
 
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,81 +1,102 @@
 //! The first words of a structure: what it is, and with which options. The first user writes them, each by
 //! compare-and-swap and always in the same order, so whoever is killed half-way is completed by the next.
 
-use crate::SyncError;
-use crate::protocol::cell::{Ordering, Words};
+use super::{
+    layout::{LIVE, MAGIC, Structure},
+    memory::{Memory, Ordering},
+};
 
-/// Byte offset of the word that tells structure and version.
-pub(crate) const MAGIC: u32 = 0;
-/// Byte offset of the id of the live file.
-pub(crate) const LIVE: u32 = 4;
-const VERSION: u8 = 1;
+/// An option: its name, its word, its value.
+pub(crate) type Choice = (&'static str, u32, u32);
 
-/// A kind of structure.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Kind {
-    /// Its name in messages.
-    pub(crate) name: &'static str,
-    /// Its letter in the magic.
-    pub(crate) letter: u8,
+/// Why what is there is not what was wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    pub(crate) what: &'static str,
+    pub(crate) why: Why,
 }
 
-impl Kind {
-    /// The first word, in memory the bytes `s`, `y`, the letter, the version.
-    pub(crate) const fn magic(self) -> u32 {
-        u32::from_le_bytes([b's', b'y', self.letter, VERSION])
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Nobody has made it yet.
+    Fresh,
+    /// It is something else.
+    Foreign { found: u32 },
+    /// It is of another version.
+    Version { found: u8 },
+    /// It is used with another live file.
+    OtherLiveFile,
+    /// It was made with another value.
+    Option { option: &'static str, found: u32, wanted: u32 },
+}
+
+/// The bytes of a structure contradict each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Damaged {
+    pub(crate) what: &'static str,
+    pub(crate) how: &'static str,
+}
+
+impl Structure {
+    const fn not(self, why: Why) -> Mismatch {
+        Mismatch { what: self.name, why }
     }
 
     /// Whether the structure is there; an error where something else is.
-    pub(crate) fn is_stamped<'a>(self, words: impl Words<'a>) -> Result<bool, SyncError> {
-        let found = words.word(MAGIC).load(Ordering::Acquire);
+    pub(crate) fn is_stamped<'a>(self, memory: impl Memory<'a>) -> Result<bool, Mismatch> {
+        let found = memory.word(MAGIC).load(Ordering::Acquire);
         match found.to_le_bytes() {
             [0, 0, 0, 0] => Ok(false),
             _ if found == self.magic() => Ok(true),
             [b's', b'y', letter, version] if letter == self.letter => {
-                Err(SyncError::Version { what: self.name, found: version, known: VERSION })
+                Err(self.not(Why::Version { found: version }))
             }
-            _ => Err(SyncError::Foreign { what: self.name, found }),
+            _ => Err(self.not(Why::Foreign { found })),
         }
     }
 
     /// Makes the structure, or checks that it was made with the same live file and options.
     pub(crate) fn stamp<'a>(
         self,
-        words: impl Words<'a>,
+        memory: impl Memory<'a>,
         live: u32,
-        options: &[(&'static str, u32, u32)],
-    ) -> Result<(), SyncError> {
-        self.is_stamped(words)?;
-        if settle(words, LIVE, live) != live {
-            return Err(SyncError::OtherLiveFile { what: self.name });
+        choices: &[Choice],
+    ) -> Result<(), Mismatch> {
+        self.is_stamped(memory)?;
+        if set_once(memory, LIVE, live) != live {
+            return Err(self.not(Why::OtherLiveFile));
         }
-        for &(option, offset, wanted) in options {
-            let found = settle(words, offset, wanted);
+        for &(option, offset, wanted) in choices {
+            let found = set_once(memory, offset, wanted);
             if found != wanted {
-                return Err(SyncError::Options { what: self.name, option, found, wanted });
+                return Err(self.not(Why::Option { option, found, wanted }));
             }
         }
-        match settle(words, MAGIC, self.magic()) {
+        match set_once(memory, MAGIC, self.magic()) {
             found if found == self.magic() => Ok(()),
-            found => Err(SyncError::Foreign { what: self.name, found }),
+            found => Err(self.not(Why::Foreign { found })),
         }
     }
 
     /// Checks that the structure is there and is used with this live file.
-    pub(crate) fn check<'a>(self, words: impl Words<'a>, live: u32) -> Result<(), SyncError> {
-        if !self.is_stamped(words)? {
-            return Err(SyncError::Fresh { what: self.name });
+    pub(crate) fn check<'a>(self, memory: impl Memory<'a>, live: u32) -> Result<(), Mismatch> {
+        if !self.is_stamped(memory)? {
+            return Err(self.not(Why::Fresh));
         }
-        if words.word(LIVE).load(Ordering::Relaxed) != live {
-            return Err(SyncError::OtherLiveFile { what: self.name });
+        if memory.word(LIVE).load(Ordering::Relaxed) != live {
+            return Err(self.not(Why::OtherLiveFile));
         }
         Ok(())
     }
+
+    pub(crate) const fn damaged(self, how: &'static str) -> Damaged {
+        Damaged { what: self.name, how }
+    }
 }
 
-fn settle<'a>(words: impl Words<'a>, offset: u32, wanted: u32) -> u32 {
-    let word = words.word(offset);
-    match word.compare_exchange(0, wanted, Ordering::AcqRel, Ordering::Acquire) {
+/// What stands there, `wanted` from now on if it was nothing.
+fn set_once<'a>(memory: impl Memory<'a>, offset: u32, wanted: u32) -> u32 {
+    match memory.word(offset).compare_exchange(0, wanted, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => wanted,
         Err(found) => found,
     }

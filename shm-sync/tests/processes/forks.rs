@@ -1,7 +1,7 @@
 //! What a fork's child may do. (The child process of these tests has one thread, so it may fork.)
 
 use crate::shared::{GENEROUS, Shared};
-use shm_sync::{Channel, ChannelOptions, Mutex, Producers, Semaphore, SyncError};
+use shm_sync::{Barrier, Channel, ChannelOptions, Mutex, Producers, Semaphore, SyncError};
 use std::{sync::atomic::Ordering, time::Duration};
 
 fn fork(child: impl FnOnce()) -> libc::pid_t {
@@ -33,20 +33,24 @@ pub(crate) fn fork_while_holding(shared: &Shared) {
     let ours = shared.live().this_thread().unwrap();
     let (guard, permit) = (mutex.lock().unwrap(), semaphore.acquire().unwrap());
     let mut sender = channel.sender().unwrap();
+    let barrier = Barrier::open(shared.region(), 128, 2, shared.live()).unwrap();
+    let (mut one, mut two) = (barrier.join().unwrap(), barrier.join().unwrap());
+    let arrival = one.arrive().unwrap();
     join(fork(|| {
         assert_ne!(shared.live().this_thread().unwrap(), ours, "an id of its own");
         assert!(!shared.live().is_ours(ours) && shared.live().is_alive(ours), "the parent's");
         assert!(mutex.try_lock().unwrap().is_none());
         assert!(semaphore.try_acquire().unwrap().is_none());
         assert!(matches!(mutex.unlock(), Err(SyncError::NotOwner(owner)) if owner == ours));
-        assert_eq!(sender.try_send(b"").unwrap_err(), SyncError::NotHeld);
+        assert_eq!(sender.try_send(b"").unwrap_err(), SyncError::Forked);
         // Copies of what the parent holds: dropping them gives nothing back.
-        drop((guard, permit, sender));
+        drop((guard, permit, sender, one, arrival));
         assert!(mutex.try_lock().unwrap().is_none());
         assert!(semaphore.try_acquire().unwrap().is_none());
         assert!(channel.sender().is_err());
     }));
-    // It is all still ours.
+    // It is all still ours, the arrival too.
+    assert!(two.wait().unwrap(), "the last of two");
     assert!(matches!(mutex.lock(), Err(SyncError::Deadlock)));
 }
 

@@ -124,7 +124,7 @@ pub(crate) fn role() -> Option<(String, u64)> {
 /// From now on this process dies at one step of a hundred.
 #[cfg(shm_storm)]
 pub(crate) fn arm() {
-    shm_sync::storm::arm(u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15), 100);
+    shm_lifetime::fault::arm(u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15), 100);
 }
 
 /// A child, killed with the test.

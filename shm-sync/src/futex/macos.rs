@@ -4,7 +4,7 @@
 //! They tell less than a futex: not whether the word held another value, and not how many were woken.
 
 use super::{Waited, errno};
-use crate::protocol::cell::{AtomicU32, Ordering};
+use crate::protocol::memory::{AtomicU32, Ordering};
 use shm_api::OsError;
 use std::{
     ffi::{CStr, c_int, c_void},

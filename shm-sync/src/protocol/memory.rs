@@ -1,19 +1,20 @@
-//! The 32-bit words that everything here is made of, and how an algorithm reaches them.
-//!
-//! Algorithms are written over [`Words`], so that a model checker can run them on words of its own.
+//! What an algorithm is given to work on: 32-bit words that it reaches by their offsets, and a way to wake who sleeps.
 
 #[cfg(loom)]
-pub(crate) use super::model_cell::AtomicU32;
+pub(crate) use super::models::word::AtomicU32;
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{Ordering, fence};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-/// Words that are reached by their byte offset. The offset is a multiple of four and in bounds: whoever
-/// makes an algorithm checks that once, for all the offsets that it can come to.
-pub(crate) trait Words<'a>: Copy {
-    /// The word at `offset`.
+/// The memory of a structure, which several processes share.
+pub(crate) trait Memory<'a>: Copy {
+    /// The word at a byte offset: a multiple of four and in bounds, as whoever makes an algorithm checks once for all
+    /// the offsets that it can come to.
     fn word(self, offset: u32) -> &'a AtomicU32;
+
+    /// Wakes at most `count` of those who sleep on one of its words, in any process; tells how many.
+    fn wake(word: &AtomicU32, count: u32) -> usize;
 }
 
 /// Looks at `done` a few times, as a peer on another core is often about to do what we wait for.

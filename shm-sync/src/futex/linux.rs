@@ -1,7 +1,7 @@
 //! The futex system calls, always without the PRIVATE flag.
 
 use super::{Waited, errno};
-use crate::protocol::cell::AtomicU32;
+use crate::protocol::memory::AtomicU32;
 use shm_api::OsError;
 use std::{ptr, time::Duration};
 

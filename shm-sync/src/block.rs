@@ -1,0 +1,91 @@
+//! Blocking a thread between the steps of an operation.
+
+use crate::protocol::step::{PATIENCE, Pause, Step};
+use crate::{SyncError, futex};
+use std::time::{Duration, Instant};
+
+/// When to give up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// A time beyond what the clock can tell is no limit.
+    pub(crate) fn after(timeout: Duration) -> Self {
+        Self(Instant::now().checked_add(timeout))
+    }
+
+    /// How long to sleep, at most `most`; `None` when time is up.
+    pub(crate) fn clip(self, most: Duration) -> Option<Duration> {
+        let Some(then) = self.0 else { return Some(most) };
+        let left = then.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left.min(most))
+    }
+}
+
+/// Takes steps until one is ready.
+pub(crate) fn block<'a, T>(mut step: impl FnMut() -> Result<Step<'a, T>, SyncError>) -> Result<T, SyncError> {
+    loop {
+        match step()? {
+            Step::Ready(value) => return Ok(value),
+            Step::Wait(pause) => sleep(pause, PATIENCE)?,
+        }
+    }
+}
+
+/// The same; `None` when time is up.
+pub(crate) fn block_until<'a, T>(
+    deadline: Deadline,
+    mut step: impl FnMut() -> Result<Step<'a, T>, SyncError>,
+) -> Result<Option<T>, SyncError> {
+    loop {
+        match step()? {
+            Step::Ready(value) => return Ok(Some(value)),
+            Step::Wait(pause) => match deadline.clip(PATIENCE) {
+                Some(time) => sleep(pause, time)?,
+                None => return Ok(None),
+            },
+        }
+    }
+}
+
+fn sleep(Pause { cell, expected }: Pause<'_>, time: Duration) -> Result<(), SyncError> {
+    futex::wait(cell, expected, Some(time))?;
+    Ok(())
+}
+
+/// Takes steps, and blocks this thread between them, until one is ready; `None` when `timeout` is over. No timeout is no
+/// time limit.
+///
+/// It may be called again with the same steps. (A program that has to look after something else as well calls it for a
+/// tenth of a second at a time.)
+///
+/// # Errors
+///
+/// Those of the step; where the system refuses.
+pub fn block_on<'a, T>(
+    timeout: Option<Duration>,
+    step: impl FnMut() -> Result<Step<'a, T>, SyncError>,
+) -> Result<Option<T>, SyncError> {
+    block_until(timeout.map_or(Deadline(None), Deadline::after), step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Mutex,
+        testing::{Memory, live},
+    };
+
+    #[test]
+    fn any_steps_can_block() {
+        let memory = Memory::new(64);
+        let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
+        let guard = mutex.lock().unwrap();
+        let mut locking = mutex.locking(live().new_owner().unwrap());
+        let slice = Some(Duration::from_millis(1));
+        assert!(block_on(slice, || locking.step()).unwrap().is_none());
+        drop(guard);
+        assert!(block_on(slice, || locking.step()).unwrap().is_some(), "the same steps go on");
+    }
+}

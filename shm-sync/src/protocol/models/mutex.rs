@@ -1,0 +1,66 @@
+use super::{Those, Words, check, drive, owner};
+use crate::protocol::{
+    memory::{Memory, Ordering},
+    mutex::{LockState, LockWord},
+};
+use loom::{cell::UnsafeCell, sync::Arc, thread};
+use std::convert::Infallible;
+
+/// Locks it; tells whether the owner before died.
+pub(super) fn lock(word: LockWord<'static, Words>, id: u32, peers: Those) -> bool {
+    let mut state = LockState::default();
+    let Ok(acquired) = drive(|| Ok::<_, Infallible>(word.step(owner(id), &mut state, peers)));
+    acquired.owner_died
+}
+
+#[test]
+fn a_mutex_excludes_and_wakes_whoever_waits() {
+    check(
+        3,
+        || vec![0],
+        |words| {
+            let word = LockWord::at(words, 0);
+            let protected = Arc::new(UnsafeCell::new(0));
+            let add = move |id, protected: &UnsafeCell<u32>| {
+                for _ in 0..if id == 1 { 2 } else { 1 } {
+                    assert!(!lock(word, id, Those::Live));
+                    // SAFETY: that nobody else is here is what the checker checks.
+                    protected.with_mut(|value| unsafe { *value += 1 });
+                    word.release(owner(id), 1).unwrap();
+                }
+            };
+            let threads = [2, 3].map(|id| {
+                let protected = protected.clone();
+                thread::spawn(move || add(id, &protected))
+            });
+            add(1, &protected);
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            // SAFETY: the threads have ended.
+            assert_eq!(protected.with(|value| unsafe { *value }), 4);
+        },
+    );
+}
+
+#[test]
+fn one_of_several_takes_over_from_the_dead() {
+    check(
+        3,
+        || vec![0],
+        |words| {
+            words.word(0).store(9, Ordering::Relaxed);
+            let word = LockWord::at(words, 0);
+            let try_it = move |id: u32| {
+                let acquired = word.attempt(owner(id), Those::Die);
+                let told = acquired.is_some_and(|acquired| acquired.owner_died);
+                if acquired.is_some() {
+                    word.release(owner(id), 1).unwrap();
+                }
+                u32::from(told)
+            };
+            let threads = [2, 3].map(|id| thread::spawn(move || try_it(id)));
+            let told = try_it(1) + threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u32>();
+            assert_eq!(told, 1, "exactly one is told");
+            assert_eq!(words.word(0).load(Ordering::Relaxed), 0);
+        },
+    );
+}

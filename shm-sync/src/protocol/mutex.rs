@@ -1,0 +1,205 @@
+//! A word that one owner holds at a time: the mutex, the writer's side of a read-write lock, a channel's lock among
+//! producers, and the words of those who are the only producer or consumer. [`owner_word`] has its bits.
+
+use super::{
+    layout::owner_word::{DIED, WAITERS},
+    memory::{AtomicU32, Memory, Ordering},
+    owner::{NotOurs, Owner},
+    step::{Patience, Pause, Peers, Step},
+};
+use shm_lifetime::fault;
+use std::marker::PhantomData;
+
+/// The word.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LockWord<'a, M> {
+    word: &'a AtomicU32,
+    memory: PhantomData<M>,
+}
+
+/// Got it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Acquired {
+    /// The owner before died while holding it.
+    pub(crate) owner_died: bool,
+}
+
+/// What one who wants the word remembers between steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LockState {
+    waited: bool,
+    patience: Patience,
+}
+
+impl LockState {
+    /// Whether it has a place among those who sleep.
+    pub(crate) const fn has_waited(&self) -> bool {
+        self.waited
+    }
+}
+
+impl<'a, M: Memory<'a>> LockWord<'a, M> {
+    #[inline]
+    pub(crate) fn at(memory: M, offset: u32) -> Self {
+        Self { word: memory.word(offset), memory: PhantomData }
+    }
+
+    #[inline]
+    pub(crate) fn load(self, order: Ordering) -> u32 {
+        self.word.load(order)
+    }
+
+    /// The uncontended case.
+    #[inline]
+    pub(crate) fn try_acquire(self, owner: Owner) -> bool {
+        self.word.compare_exchange(0, owner.get(), Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    }
+
+    /// The same for one who looks again and again, without disturbing who holds it.
+    #[inline]
+    pub(crate) fn try_acquire_if_free(self, owner: Owner) -> bool {
+        self.word.load(Ordering::Relaxed) == 0 && self.try_acquire(owner)
+    }
+
+    /// Who holds it; id 0 is nobody.
+    pub(crate) fn owner(self) -> Owner {
+        Owner::from_word(self.word.load(Ordering::Relaxed))
+    }
+
+    /// An error unless `owner` holds it.
+    pub(crate) fn check_held(self, owner: Owner) -> Result<(), NotOurs> {
+        match self.owner() {
+            holder if holder == owner => Ok(()),
+            holder => Err(NotOurs(holder)),
+        }
+    }
+
+    /// Whether its owner died.
+    pub(crate) fn is_left_behind(self, peers: impl Peers) -> bool {
+        let holder = self.owner();
+        !holder.is_nobody() && !peers.is_alive(holder)
+    }
+
+    /// One attempt, and if it fails, how to wait for the next.
+    pub(crate) fn step(self, owner: Owner, state: &mut LockState, peers: impl Peers) -> Step<'a, Acquired> {
+        let over = peers.is_over(&mut state.patience);
+        // Whoever has waited cannot know whether others still do.
+        let waiters = if state.waited { WAITERS } else { 0 };
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            let holder = Owner::from_word(seen);
+            let free = holder.is_nobody();
+            let wanted = if free {
+                owner.get() | waiters | (seen & WAITERS)
+            } else if over && !peers.is_alive(holder) {
+                owner.get() | WAITERS
+            } else if seen & WAITERS == 0 {
+                seen | WAITERS
+            } else {
+                state.waited = true;
+                return Step::Wait(Pause { cell: self.word, expected: seen });
+            };
+            match self.word.compare_exchange_weak(seen, wanted, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) if Owner::from_word(wanted) == owner && holder != owner => {
+                    return Step::Ready(Acquired { owner_died: !free || seen & DIED != 0 });
+                }
+                Ok(_) => seen = wanted,
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// Sleeps on the word while it is held: sets [`WAITERS`] on what was seen. `None` if it changed.
+    pub(crate) fn wait_while(self, seen: u32) -> Option<Pause<'a>> {
+        let expected = seen | WAITERS;
+        let is_set = seen == expected
+            || self.word.compare_exchange(seen, expected, Ordering::SeqCst, Ordering::Relaxed).is_ok();
+        is_set.then_some(Pause { cell: self.word, expected })
+    }
+
+    /// One attempt that never waits. Asks at once whether the holder lives: who only ever tries would
+    /// otherwise never find out.
+    pub(crate) fn attempt(self, owner: Owner, peers: impl Peers) -> Option<Acquired> {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            let holder = Owner::from_word(seen);
+            let free = holder.is_nobody();
+            if !free && peers.is_alive(holder) {
+                return None;
+            }
+            let wanted = owner.get() | (seen & WAITERS);
+            match self.word.compare_exchange_weak(seen, wanted, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => return Some(Acquired { owner_died: !free || seen & DIED != 0 }),
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// Sets it free, if `owner` holds it, and wakes `count` of those who wait.
+    #[inline]
+    pub(crate) fn release(self, owner: Owner, count: u32) -> Result<(), NotOurs> {
+        fault::step();
+        match self.word.compare_exchange(owner.get(), 0, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => Ok(()),
+            Err(found) => self.release_slowly(owner, found, count),
+        }
+    }
+
+    #[cold]
+    fn release_slowly(self, owner: Owner, found: u32, count: u32) -> Result<(), NotOurs> {
+        match Owner::from_word(found) {
+            holder if holder == owner => {
+                self.word.swap(0, Ordering::Release);
+                fault::step();
+                M::wake(self.word, count);
+                Ok(())
+            }
+            holder => Err(NotOurs(holder)),
+        }
+    }
+
+    /// The same, leaving `flags` in the free word.
+    pub(crate) fn release_to(self, owner: Owner, flags: u32, count: u32) -> Result<(), NotOurs> {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        while Owner::from_word(seen) == owner {
+            match self.word.compare_exchange_weak(seen, flags, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => {
+                    if seen & WAITERS != 0 {
+                        M::wake(self.word, count);
+                    }
+                    return Ok(());
+                }
+                Err(found) => seen = found,
+            }
+        }
+        Err(NotOurs(Owner::from_word(seen)))
+    }
+
+    /// Sets it free on behalf of whoever of this process holds it.
+    pub(crate) fn release_ours(self, is_ours: impl Fn(Owner) -> bool, count: u32) -> Result<(), NotOurs> {
+        let owner = self.owner();
+        if owner.is_nobody() || !is_ours(owner) {
+            return Err(NotOurs(owner));
+        }
+        self.release(owner, count)
+    }
+
+    /// Puts `value` in place of a dead owner, as it was seen, and wakes who waits for it to go. `false` if it changed.
+    pub(crate) fn replace(self, seen: u32, value: u32) -> bool {
+        let replaced = self.word.compare_exchange(seen, value, Ordering::SeqCst, Ordering::Relaxed).is_ok();
+        if replaced && seen & WAITERS != 0 {
+            M::wake(self.word, u32::MAX);
+        }
+        replaced
+    }
+
+    /// Sets it free on behalf of a dead owner; whoever takes it next is told. `false` if it changed meanwhile.
+    pub(crate) fn bury(self, seen: u32) -> bool {
+        let buried = self.word.compare_exchange(seen, DIED, Ordering::SeqCst, Ordering::Relaxed).is_ok();
+        if buried {
+            // The dead one may have died before it woke those of the one before it, and so without the flag.
+            M::wake(self.word, u32::MAX);
+        }
+        buried
+    }
+}
