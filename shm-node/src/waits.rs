@@ -74,6 +74,6 @@ pub(crate) fn cancel(token: u64) -> bool {
 pub(crate) fn leave(addresses: Range<usize>) {
     let Some(Ok(engine)) = ENGINE.get() else { return };
     if engine.pending() > 0 && engine.cancel_in(addresses.clone()) > 0 {
-        engine.settle(addresses, PATIENCE);
+        engine.wait_out(addresses, PATIENCE);
     }
 }

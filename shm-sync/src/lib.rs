@@ -28,7 +28,11 @@
 //! # Waiting without blocking
 //!
 //! What may block has a twin in steps ([`Step`]): take one, and if it says [`Step::Wait`], wait on its cell,
-//! for example with an [`engine`], for at most [`PATIENCE`], and take the next.
+//! for example with an [`engine`], for at most [`PATIENCE`], and take the next. [`block_on`] does it for a thread.
+//!
+//! A thread acts for itself. What acts like a thread but is none (a JavaScript environment) has an owner of its own
+//! ([`Live::new_owner`]): each structure acts for it after `for_owner`. What such a one has can outlive the Rust object:
+//! `keep` gives its number, `resume` the object again.
 //!
 //! # What is shared
 //!

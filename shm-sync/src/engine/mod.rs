@@ -97,10 +97,10 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// # Safety
     ///
     /// The cell stays mapped until the completion was called. So before detaching: [`cancel_in`], then
-    /// [`settle`].
+    /// [`wait_out`].
     ///
     /// [`cancel_in`]: Self::cancel_in
-    /// [`settle`]: Self::settle
+    /// [`wait_out`]: Self::wait_out
     unsafe fn submit(&self, request: Request) -> Result<(), SyncError>;
 
     /// Asks for the end of a wait; its completion tells how it ended. `false` where no such wait is pending.
@@ -111,7 +111,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Blocks until no wait on a cell in the range is pending and their completions have been called, or
     /// `timeout` is over; tells which. Not from within a completion.
-    fn settle(&self, addresses: Range<usize>, timeout: Duration) -> bool;
+    fn wait_out(&self, addresses: Range<usize>, timeout: Duration) -> bool;
 
     /// How many waits are pending.
     fn pending(&self) -> usize;

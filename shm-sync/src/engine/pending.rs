@@ -107,7 +107,7 @@ impl<T> Pending<T> {
         inside.map(|(&token, _)| token).collect()
     }
 
-    pub(super) fn settle(&self, addresses: &Range<usize>, timeout: Duration) -> bool {
+    pub(super) fn wait_out(&self, addresses: &Range<usize>, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout.min(Duration::from_secs(1 << 30));
         let mut state = self.state.lock();
         while state.has_any_in(addresses) {

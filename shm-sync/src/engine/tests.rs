@@ -123,7 +123,7 @@ fn thousands_can_be_pending_and_each_is_woken() {
 }
 
 #[test]
-fn waits_on_memory_that_is_about_to_go_are_cancelled_and_settled() {
+fn waits_on_memory_that_is_about_to_go_are_cancelled_and_waited_out() {
     for engine in engines() {
         let (stays, goes) = (Memory::new(4096), Memory::new(4096));
         let waits = Waits::new();
@@ -134,14 +134,14 @@ fn waits_on_memory_that_is_about_to_go_are_cancelled_and_settled() {
         }
         let start = goes.region().as_ptr().addr().get();
         assert_eq!(engine.cancel_in(start..start + 4096), 50);
-        assert!(engine.settle(start..start + 4096, GENEROUS));
+        assert!(engine.wait_out(start..start + 4096, GENEROUS));
         drop(goes);
         for _ in 0..50 {
             let (token, ended) = waits.next();
             assert!(token > 0 && ended == Ended::Cancelled);
         }
         assert_eq!(engine.pending(), 1);
-        assert!(!engine.settle(EVERYWHERE, Duration::from_millis(5)));
+        assert!(!engine.wait_out(EVERYWHERE, Duration::from_millis(5)));
     }
 }
 

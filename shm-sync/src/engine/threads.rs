@@ -90,8 +90,8 @@ impl<W: Way> Engine for Threads<W> {
         tokens.into_iter().filter(|&token| self.cancel(token)).count()
     }
 
-    fn settle(&self, addresses: Range<usize>, timeout: Duration) -> bool {
-        self.pending.settle(&addresses, timeout)
+    fn wait_out(&self, addresses: Range<usize>, timeout: Duration) -> bool {
+        self.pending.wait_out(&addresses, timeout)
     }
 
     fn pending(&self) -> usize {
@@ -103,7 +103,7 @@ impl<W: Way> Drop for Threads<W> {
     fn drop(&mut self) {
         if self.pending.is_ours() {
             self.cancel_in(0..usize::MAX);
-            self.settle(0..usize::MAX, AT_LEAST);
+            self.wait_out(0..usize::MAX, AT_LEAST);
         }
     }
 }

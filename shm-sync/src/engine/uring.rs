@@ -234,8 +234,8 @@ impl Engine for Uring {
         tokens.into_iter().filter(|&token| self.cancel(token)).count()
     }
 
-    fn settle(&self, addresses: Range<usize>, timeout: Duration) -> bool {
-        self.shared.pending.settle(&addresses, timeout)
+    fn wait_out(&self, addresses: Range<usize>, timeout: Duration) -> bool {
+        self.shared.pending.wait_out(&addresses, timeout)
     }
 
     fn pending(&self) -> usize {
@@ -249,7 +249,7 @@ impl Drop for Uring {
             return;
         };
         self.cancel_in(0..usize::MAX);
-        self.settle(0..usize::MAX, AT_LEAST);
+        self.wait_out(0..usize::MAX, AT_LEAST);
         self.shared.ends.store(true, Ordering::Release);
         let wake = opcode::Nop::new().build().user_data(ASIDE);
         if self.shared.submit(&[wake]).is_ok() {

@@ -96,7 +96,7 @@ pub mod condition {
 /// | state | |
 /// |---|---|
 /// | 0 | not done, nobody is at it |
-/// | an [owner word](super::owner_word) without `DIED` | being done |
+/// | an [owner word](owner_word) without `DIED` | being done |
 /// | `DONE` | done, for ever |
 pub mod once {
     use super::Structure;
