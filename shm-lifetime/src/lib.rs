@@ -34,7 +34,7 @@ mod range;
 mod reserve_file;
 mod room;
 
-pub use fault::{Check, cannot_name_objects, lacks_unnamed_objects, skips, step};
+pub(crate) use fault::{Check, skips, step};
 pub use file_limit::is_beyond_file_limit;
 pub use home::Home;
 pub use huge::ask_for_huge_pages;

@@ -11,8 +11,8 @@ use shm_api::{
     Detached, Key, List, Mode, OsError, SegmentInfo, State, Sweep,
 };
 use shm_lifetime::{
-    AddressRange, Hold, Lifetime, ObjectId, Patience, Record, RecordName, SlotId, check_room,
-    orphans_may_hold, step,
+    AddressRange, Hold, Lifetime, ObjectId, Patience, Record, RecordName, SlotId, check_room, fault::step,
+    orphans_may_hold,
 };
 use std::{
     ffi::CStr,

@@ -6,7 +6,7 @@
 use crate::object;
 use nix::errno::Errno;
 use shm_api::Detached;
-use shm_lifetime::{Hold, OUTLIVES, RecordName, step};
+use shm_lifetime::{Hold, OUTLIVES, RecordName, fault::step};
 use std::ffi::CStr;
 
 mod presence;

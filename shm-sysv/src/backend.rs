@@ -11,7 +11,7 @@ use shm_api::{
     AttachError, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached, InvalidKey, Key,
     List, Mode, OsError, SegmentInfo, State, Sweep,
 };
-use shm_lifetime::{Hold, Lifetime, Patience, Record, RecordName, check_room, step};
+use shm_lifetime::{Hold, Lifetime, Patience, Record, RecordName, check_room, fault::step};
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,

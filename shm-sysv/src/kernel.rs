@@ -3,7 +3,10 @@
 use crate::sys::{self, GUARD, Id, Stat};
 use nix::errno::Errno;
 use shm_api::Detached;
-use shm_lifetime::{BackendId, Check, Kernel, Lifetime, OUTLIVES, Record, RecordName, skips, step};
+use shm_lifetime::{
+    BackendId, Kernel, Lifetime, OUTLIVES, Record, RecordName,
+    fault::{Check, skips, step},
+};
 use std::num::{NonZeroU32, NonZeroUsize};
 
 /// System V counts attachments in `shm_nattch`. Only zero means something: fork and mprotect raise it too.

@@ -19,7 +19,7 @@ use nix::{
     fcntl::{OFlag, open},
     sys::stat::{Mode, fstat, stat},
 };
-use shm_lifetime::lacks_unnamed_objects;
+use shm_lifetime::fault::lacks_unnamed_objects;
 use std::{
     os::fd::{AsRawFd, OwnedFd},
     sync::atomic::{AtomicU64, Ordering::Relaxed},

@@ -5,7 +5,8 @@ use crate::object::{self, Stat};
 use nix::errno::Errno;
 use shm_api::{Detached, OsError};
 use shm_lifetime::{
-    BackendId, Check, Kernel, Lifetime, LockFile, OUTLIVES, ObjectId, Presence, Record, RecordName, skips,
+    BackendId, Kernel, Lifetime, LockFile, OUTLIVES, ObjectId, Presence, Record, RecordName,
+    fault::{Check, skips},
 };
 use std::{
     ffi::CStr,

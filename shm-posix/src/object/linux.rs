@@ -13,7 +13,10 @@ use nix::{
     },
     unistd::{ftruncate, linkat},
 };
-use shm_lifetime::{cannot_name_objects, is_beyond_file_limit, lacks_unnamed_objects, step};
+use shm_lifetime::{
+    fault::{cannot_name_objects, lacks_unnamed_objects, step},
+    is_beyond_file_limit,
+};
 use std::{
     ffi::CStr,
     num::NonZeroUsize,

@@ -44,7 +44,7 @@ use nix::{
 use random::Random;
 use scene::Scene;
 
-/// The checks that a mutant leaves out, as `shm_lifetime::skips` calls them, and where it shows.
+/// The checks that a mutant leaves out, as `shm_lifetime::fault::skips` calls them, and where it shows.
 const CHECKS: [(&str, &str); 6] = [
     ("lock", "tmpfs"),
     ("holders", "tmpfs"),

@@ -171,6 +171,6 @@ fn sweep<B: Sweep>(backend: &B, tally: &Tally) {
 
 /// A creator died before its object had a size, and a stranger has it open: only so where it has its name from the start.
 fn is_unfinished(errno: i32) -> bool {
-    let named_first = shm_lifetime::lacks_unnamed_objects() || shm_lifetime::cannot_name_objects();
-    named_first && errno == libc::EAGAIN
+    use shm_lifetime::fault::{cannot_name_objects, lacks_unnamed_objects};
+    (lacks_unnamed_objects() || cannot_name_objects()) && errno == libc::EAGAIN
 }
