@@ -6,28 +6,23 @@ const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
 const { folder, shm } = require('./support.js');
 const { leaveNothing, words } = require('./support/sync.js');
-const { Barrier, Channel, Condition, Mutex, Once, RwLock, Semaphore } = require(`${folder}/sync.js`);
+const { Mutex, Once, RwLock, Semaphore } = require(`${folder}/sync.js`);
 
 leaveNothing();
 
 const claim = (name, body) => it(name, { timeout: 20_000 }, body);
 
-/** Calls `call` at so many depths from where the stack is full upwards; gives what did not throw. */
-function nearTheEnd(call, depths = 400) {
-  const given = new Array(depths);
-  let left = depths;
+/** Calls `call` from where the stack is full upwards, at so many depths, or until it gives true. */
+function nearTheEnd(call, depths) {
   const dive = () => {
     try {
       dive();
     } catch {
       // The stack is full below.
     }
-    if (left === 0) return;
-    left--;
-    given[left] = call();
+    if (depths-- > 0 && call()) depths = 0;
   };
   dive();
-  return given.filter((value) => value !== undefined);
 }
 
 const locks = {
@@ -81,45 +76,93 @@ const locks = {
   },
 };
 
-/** Whether nobody holds it, as its words say. */
-const isFree = (view) => view.subarray(2).every((word, index) => index === 0 || index === 2 || word === 0);
+const nothing = () => {};
+
+const others = {
+  'Mutex.withLockAsync': (view) => {
+    const mutex = new Mutex(view, 0);
+    return [() => mutex.withLockAsync(nothing)];
+  },
+  'Once.callAsync': (view) => [() => new Once(view, 0).callAsync(nothing)],
+};
+
+/** Whether one of the first words is not as it was. */
+function isChanged(words, before) {
+  for (let word = 0; word < before.length; word++) if (words[word] !== before[word]) return true;
+  return false;
+}
 
 describe('where the stack is full', () => {
   for (const [name, make] of Object.entries(locks)) {
-    claim(`${name} holds what it gives, and nothing else`, async () => {
-      for (const warm of [false, true]) {
+    if (name.endsWith('Async')) continue;
+    for (const warm of [false, true]) {
+      claim(`${name} holds what it gives, and nothing else (${warm ? 'compiled' : 'new'})`, () => {
         const view = words();
         const [ask] = make(view);
-        const holds = new Int32Array(view.buffer, 0, 16);
-        const fresh = holds.slice();
-        if (warm) for (let i = 0; i < 300; i++) (await ask()).unlock();
-        const outcomes = [];
-        let held = 0;
-        // One guard at a time: what the words say after each call is compared with what was given.
-        const given = nearTheEnd(() => {
-          let guard;
+        if (warm) for (let i = 0; i < 5000; i++) ask().unlock();
+        const before = view.slice(0, 16);
+        let [guard, threw, held, error] = [undefined, 0, 0, undefined];
+        const call = () => {
           try {
             guard = ask();
-          } catch {
-            if (isHeld(holds, fresh)) held++;
-            return undefined;
+            return true;
+          } catch (caught) {
+            error = caught;
+            threw++;
+            if (isChanged(view, before)) held++;
+            return false;
           }
-          return guard;
-        }, 400);
-        for (const one of given) {
-          const guard = await Promise.resolve(one).catch(() => false);
-          if (guard) outcomes.push(guard.unlock());
+        };
+        if (warm) {
+          call(); // what is not compiled needs more of the stack
+          guard.unlock();
+          isChanged(view, before);
         }
+        guard = undefined;
+        nearTheEnd(call, 2000);
+        assert.ok(guard, 'in the end there was room');
+        if (warm) assert.ok(threw > 0, 'and before there was none');
+        if (threw > 0) assert.equal(error.name, 'RangeError');
         assert.equal(held, 0, 'it threw, and holds it');
-        const again = await ask();
-        again.unlock();
+        guard.unlock();
+        ask().unlock();
+        shm.detach(view);
+      });
+    }
+  }
+
+  for (const [name, make] of Object.entries({ ...locks, ...others })) {
+    if (!name.endsWith('Async')) continue;
+    claim(`${name} gives what it holds, or rejects, and keeps no turn`, async () => {
+      for (let round = 0; round < 3; round++) {
+        const view = words(1 << 14);
+        const [ask] = make(view);
+        const promises = [];
+        let threw = 0;
+        const call = () => {
+          try {
+            promises.push(ask());
+          } catch {
+            threw++;
+          }
+        };
+        call();
+        nearTheEnd(call, round === 0 ? 1000 : 200);
+        for (const promise of promises) promise.catch(nothing);
+        let [given, rejected] = [0, 0];
+        for (const promise of promises) {
+          try {
+            (await promise)?.unlock?.();
+            given++;
+          } catch (error) {
+            assert.equal(error.name, 'RangeError');
+            rejected++;
+          }
+        }
+        assert.ok(threw + rejected > 0 && given > 0, 'it was near the end, and then was not');
+        (await ask())?.unlock?.();
         shm.detach(view);
       }
     });
   }
 });
-
-function isHeld(words, fresh) {
-  for (let word = 2; word < 16; word++) if (words[word] !== fresh[word]) return true;
-  return false;
-}

@@ -28,18 +28,19 @@ const waits = require('./waits.js');
 const END = Symbol('end');
 const RESUME = Symbol('resume');
 
-/** What is held, until it is let go. */
+/**
+ * What is held, until it is let go. It is made before it is held: where the stack is full, what was locked without a
+ * guard would stay so.
+ */
 class Guard {
   #lock;
-  #slot;
 
-  constructor(lock, slot, ownerDied) {
+  constructor(lock, slot) {
     this.#lock = lock;
-    this.#slot = slot;
     /** What another thread of this process names it by, to let go of it. */
     this.slot = slot;
     /** Whether the owner before us died while holding it: what it protects may be half-changed. */
-    this.ownerDied = ownerDied;
+    this.ownerDied = false;
   }
 
   /** Lets go of it. */
@@ -47,7 +48,7 @@ class Guard {
     const lock = this.#lock;
     if (lock === undefined) throw errors.notHeld();
     this.#lock = undefined;
-    lock[END](this.#slot);
+    lock[END](this.slot);
   }
 
   /** What it holds, for a condition; undefined when it was let go. */
@@ -106,31 +107,36 @@ class Mutex {
   lock(timeout = Infinity) {
     if (timeout !== Infinity) waits.checkTimeout(timeout);
     if (this.#words.length === 0) throw errors.detached();
-    if (Atomics.compareExchange(this.#words, WORD, 0, this.#me) === 0) return new Guard(this, 0, false);
-    return this.#lockSlowly(timeout);
+    const guard = new Guard(this, 0);
+    if (Atomics.compareExchange(this.#words, WORD, 0, this.#me) === 0) return guard;
+    return this.#lockSlowly(timeout, guard);
   }
 
-  #lockSlowly(timeout) {
+  #lockSlowly(timeout, guard) {
     const words = this.#words;
     const me = this.#me;
     if ((Atomics.load(words, WORD) & OWNER) === me) throw errors.deadlock();
     const free = () => Atomics.load(words, WORD) === 0 && Atomics.compareExchange(words, WORD, 0, me) === 0;
-    if (spin(free)) return new Guard(this, 0, false);
+    if (spin(free)) return guard;
     return this.#at.drive(this.#step(), timeout) ?? false;
   }
 
   #step() {
     const queue = new Queue();
+    const guard = new Guard(this, 0);
     return () => {
       const got = lockStep(this.#at, WORD, queue);
-      return got === NO ? undefined : new Guard(this, 0, got === YES_FROM_THE_DEAD);
+      guard.ownerDied = got === YES_FROM_THE_DEAD;
+      return got === NO ? undefined : guard;
     };
   }
 
   tryLock() {
     this.#at.check();
+    const guard = new Guard(this, 0);
     const got = lockAttempt(this.#at, WORD);
-    return got === NO ? false : new Guard(this, 0, got === YES_FROM_THE_DEAD);
+    guard.ownerDied = got === YES_FROM_THE_DEAD;
+    return got === NO ? false : guard;
   }
 
   async lockAsync(options) {
@@ -212,8 +218,9 @@ class Semaphore {
   acquire(timeout) {
     const limit = waits.checkTimeout(timeout);
     this.#at.check();
-    const slot = this.#slots.claim();
-    if (slot >= 0) return new Guard(this, slot, false);
+    const guard = new Guard(this, -1);
+    guard.slot = this.#slots.claim();
+    if (guard.slot >= 0) return guard;
     const step = this.#step();
     const checked = () => {
       if (limit === Infinity && this.#slots.isHeldByOnly(this.#at.me)) throw errors.deadlock();
@@ -224,10 +231,12 @@ class Semaphore {
 
   tryAcquire() {
     this.#at.check();
-    const free = this.#slots.claim();
-    if (free >= 0) return new Guard(this, free, false);
-    const left = this.#slots.claimFromTheDead();
-    return left >= 0 ? new Guard(this, left, true) : false;
+    const guard = new Guard(this, -1);
+    guard.slot = this.#slots.claim();
+    if (guard.slot >= 0) return guard;
+    guard.ownerDied = true;
+    guard.slot = this.#slots.claimFromTheDead();
+    return guard.slot >= 0 ? guard : false;
   }
 
   async acquireAsync(options) {
@@ -238,9 +247,11 @@ class Semaphore {
 
   #step() {
     const state = new SlotQueue();
+    const guard = new Guard(this, -1);
     return () => {
-      const slot = this.#slots.step(state);
-      return slot < 0 ? undefined : new Guard(this, slot, state.ownerDied);
+      guard.slot = this.#slots.step(state);
+      guard.ownerDied = state.ownerDied;
+      return guard.slot < 0 ? undefined : guard;
     };
   }
 
@@ -305,31 +316,33 @@ class RwLock {
 
   // The slot is taken first and then the writer looked for; a writer does it the other way round, so that one of the
   // two sees the other.
-  #lookForWriter(slot) {
-    const seen = this.#writer();
-    if ((seen & OWNER) === 0) return new Guard(this, slot, (seen & DIED) !== 0);
-    this.#readers.release(slot, this.#at.me);
+  #lookForWriter(guard) {
+    const seen = Atomics.load(this.#at.words, WRITER);
+    guard.ownerDied = (seen & DIED) !== 0;
+    if ((seen & OWNER) === 0) return guard;
+    this.#readers.release(guard.slot, this.#at.me);
     return undefined;
   }
 
   #tryRead() {
     if ((this.#writer() & OWNER) !== 0) return undefined;
-    const slot = this.#readers.claim();
-    return slot < 0 ? undefined : this.#lookForWriter(slot);
+    const guard = new Guard(this, -1);
+    guard.slot = this.#readers.claim();
+    return guard.slot < 0 ? undefined : this.#lookForWriter(guard);
   }
 
   #readStep() {
     const state = new SlotQueue();
     const patience = new Patience();
+    const guard = new Guard(this, -1);
     return () => {
       const over = patience.isOver();
       for (;;) {
         const seen = this.#writer();
         if ((seen & OWNER) === 0) {
-          const slot = this.#readers.step(state);
-          if (slot < 0) return undefined;
-          const guard = this.#lookForWriter(slot);
-          if (guard !== undefined) return guard;
+          guard.slot = this.#readers.step(state);
+          if (guard.slot < 0) return undefined;
+          if (this.#lookForWriter(guard) !== undefined) return guard;
         } else if (over && !this.#at.isAlive(seen & OWNER)) {
           bury(this.#at, WRITER, seen);
         } else if (this.#markWaiting(WRITER, seen)) {
@@ -387,14 +400,15 @@ class RwLock {
   #writeStep(state) {
     const queue = new Queue();
     const patience = new Patience();
+    const guard = new Guard(this, FOR_WRITING);
     return () => {
       if (state.got === NO) state.got = lockStep(this.#at, WRITER, queue);
       if (state.got === NO) return undefined;
       const over = patience.isOver();
       for (let slot = 0; slot < this.#readers.count; slot++) if (this.#waitForReader(slot, over)) return undefined;
-      const { got } = state;
+      guard.ownerDied = state.got === YES_FROM_THE_DEAD;
       state.got = NO;
-      return new Guard(this, FOR_WRITING, got === YES_FROM_THE_DEAD);
+      return guard;
     };
   }
 
@@ -431,9 +445,11 @@ class RwLock {
   tryWrite() {
     this.#at.check();
     this.#buryTheDead();
+    const guard = new Guard(this, FOR_WRITING);
     const got = lockAttempt(this.#at, WRITER);
     if (got === NO) return false;
-    if (this.#readers.isEmpty()) return new Guard(this, FOR_WRITING, got === YES_FROM_THE_DEAD);
+    guard.ownerDied = got === YES_FROM_THE_DEAD;
+    if (this.#readers.isEmpty()) return guard;
     this.#giveUp({ got });
     return false;
   }

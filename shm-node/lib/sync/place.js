@@ -157,10 +157,15 @@ class Place {
   async driveAsync(step, { timeout, signal, ref }) {
     throwIfAborted(signal);
     const deadline = timeout === Infinity ? Infinity : now() + timeout;
-    for (;;) {
+    for (let first = true; ; first = false) {
       this.check();
       const result = step();
       if (result !== undefined) return result;
+      if (first) {
+        // Whoever called may have no stack left, and a wait must not be cut in two as it is begun.
+        await undefined;
+        continue;
+      }
       const left = deadline === Infinity ? Infinity : deadline - now();
       if (left <= 0) return undefined;
       const found = await this.#sleep(step, left, signal, ref);

@@ -26,7 +26,11 @@ class Turns {
     const turn = { come: undefined };
     this.#line.add(turn);
     try {
-      if (this.#first !== turn && !(await comes(turn, timeout, signal, ref))) return undefined;
+      if (this.#first !== turn) {
+        // Whoever called may have no stack left, and what is begun here must not be cut in two.
+        await undefined;
+        if (this.#first !== turn && !(await comes(turn, timeout, signal, ref))) return undefined;
+      }
       const left = timeout === Infinity ? Infinity : Math.max(0, deadline - now());
       return await work({ timeout: left, signal, ref });
     } finally {
