@@ -83,7 +83,8 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
 /// - [`as_ptr`](Self::as_ptr) and [`size`](Self::size) never change, and the bytes they span can be read
 ///   and written (see [`Access::ReadOnly`] for where a write goes) until the segment is detached or dropped,
 ///   unless another process that may write to the segment cuts it off under us, where the system has no means
-///   against that (POSIX objects); reading what is gone then ends this process, and does nothing worse;
+///   against that (POSIX objects); reading what is gone then ends this process, or gives zeros where the program asked
+///   for that, and does nothing worse;
 /// - `as_ptr` is aligned to a page, or at least to 64 bytes;
 /// - the range that [`let_go_in_place`](Self::let_go_in_place) returns keeps the same addresses readable and
 ///   writable until it is dropped.

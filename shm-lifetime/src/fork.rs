@@ -24,4 +24,5 @@ pub(crate) fn generation() -> u32 {
 extern "C" fn in_child() {
     FORKS.fetch_add(1, Relaxed);
     crate::lifetime::begin_anew();
+    crate::shrink::begin_anew();
 }

@@ -33,6 +33,7 @@ mod protocol;
 mod range;
 mod reserve_file;
 mod room;
+pub mod shrink;
 
 pub(crate) use fault::{Check, skips, step};
 pub use file_limit::is_beyond_file_limit;

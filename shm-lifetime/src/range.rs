@@ -1,5 +1,6 @@
 //! Addresses that outlive the segment that was mapped there.
 
+use crate::shrink;
 use nix::{
     errno::Errno,
     sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap},
@@ -40,19 +41,29 @@ impl AddressRange {
     ///
     /// As mmap(2) fails; the old mapping then stays as it was.
     pub fn overlay(&self) -> Result<(), Errno> {
-        // mmap(2), MAP_FIXED: "If the memory region specified by addr and length overlaps pages of any
-        // existing mapping(s), then the overlapped part of the existing mapping(s) will be discarded", in one
-        // step, so no other thread can find a hole there.
-        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED | MapFlags::MAP_NORESERVE;
-        let start = Some(self.start.addr());
         // SAFETY: the range is our own mapping, by the contract of `new`.
-        unsafe { mmap_anonymous(start, self.len, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags) }?;
-        Ok(())
+        unsafe { overlay(self.start.addr(), self.len) }
     }
+}
+
+/// Lays private zero pages over `len` bytes from `start` on. Safe in a signal handler.
+///
+/// # Safety
+///
+/// They are whole pages of a mapping of the caller's own.
+pub(crate) unsafe fn overlay(start: NonZeroUsize, len: NonZeroUsize) -> Result<(), Errno> {
+    // mmap(2), MAP_FIXED: "If the memory region specified by addr and length overlaps pages of any
+    // existing mapping(s), then the overlapped part of the existing mapping(s) will be discarded", in one
+    // step, so no other thread can find a hole there.
+    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED | MapFlags::MAP_NORESERVE;
+    // SAFETY: by the caller's promise.
+    unsafe { mmap_anonymous(Some(start), len, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags) }?;
+    Ok(())
 }
 
 impl Drop for AddressRange {
     fn drop(&mut self) {
+        shrink::leave(self.start.addr());
         // SAFETY: our own mapping, by the contract of `new`; nobody uses it after the range is dropped.
         let unmapped = unsafe { munmap(self.start.cast(), self.len.get()) };
         debug_assert_eq!(unmapped, Ok(()));

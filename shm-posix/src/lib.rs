@@ -35,3 +35,4 @@ mod segment;
 
 pub use backend::Posix;
 pub use segment::PosixSegment;
+pub use shm_lifetime::shrink::survive as survive_shrinking;

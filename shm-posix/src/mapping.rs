@@ -31,5 +31,9 @@ pub(crate) fn map(file: &OwnedFd, size: NonZeroUsize, access: Access) -> io::Res
         Access::ReadOnly => system::read_only(&options, file)?,
     };
     let mapping = ManuallyDrop::new(mapping); // the caller's range unmaps it
-    NonNull::new(mapping.as_mut_ptr()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
+    let start =
+        NonNull::new(mapping.as_mut_ptr()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+    // SAFETY: mapped just now, and for both to read and write: a private mapping keeps what is written.
+    unsafe { shm_lifetime::shrink::enter(start, size) };
+    Ok(start)
 }

@@ -2,7 +2,7 @@
 
 use crate::kernel::{Holding, PosixKernel, is_current, look};
 use shm_api::{Access, Detached, Key, LeaveAtEnd, Segment};
-use shm_lifetime::{AddressRange, Hold, OUTLIVES, Patience, RecordName};
+use shm_lifetime::{AddressRange, Hold, OUTLIVES, Patience, RecordName, shrink};
 use std::{
     mem::ManuallyDrop,
     num::NonZeroUsize,
@@ -30,6 +30,14 @@ unsafe impl Send for PosixSegment {}
 unsafe impl Sync for PosixSegment {}
 
 impl PosixSegment {
+    /// Whether a part of it was found to be cut off: another process has made it smaller, or there was no room for a page
+    /// of a segment that was created without reserving it. Only a program that
+    /// [`survive_shrinking`](crate::survive_shrinking) lives to see it. What was cut off reads as zeros; what is written
+    /// there reaches nobody. Detach it, and attach it anew.
+    pub fn is_shrunk(&self) -> bool {
+        shrink::Mark::of(self.start).is_set()
+    }
+
     fn leave(&self, patience: Patience, release: impl FnOnce() -> bool) -> Detached {
         let look = || look(&self.name, &self.hold);
         if !self.hold.is_this_process() {
@@ -80,7 +88,7 @@ impl Drop for PosixSegment {
 }
 
 // SAFETY: the mapping spans the object's size as fstat gave it, at a page boundary. A peer that may write can
-// still shrink the object, which no mapping survives; `SECURITY.md` says so. The overlay keeps the addresses.
+// still shrink the object: a touch then ends the process, or finds the zeros of `survive_shrinking`. The overlay keeps the addresses.
 unsafe impl Segment for PosixSegment {
     type Range = AddressRange;
 

@@ -1,0 +1,247 @@
+//! The mappings that can be cut off, in a table that a signal handler walks.
+//!
+//! Slots lie in blocks that are never freed, and threads enter and leave by compare-and-swap, so that a walk needs no
+//! lock and a fork finds none held.
+//!
+//! A handler must lay no page where the mapping has gone and another lies by now. So it pins the slot, and only then
+//! looks whether the slot still has a mapping that holds the address; whoever is about to unmap first makes the slot
+//! `LEAVING`, and then waits until nobody pins it. As both sides write first and look afterwards, sequentially
+//! consistent, one of them sees the other: the handler finds `LEAVING` and lays nothing, or the unmapping waits for the
+//! one system call of the handler. That call is all that a pin spans, so the wait is short, and a handler never waits.
+//!
+//! The overlay of a detach needs no such care: it and the handler lay the same private zeros, in whichever order.
+//! When two threads touch one page at once, the second page that is laid may take away what was written to the first:
+//! no loss, as what was cut off keeps nothing.
+
+use super::{Mark, cover};
+use std::{
+    num::NonZeroUsize,
+    ptr,
+    sync::atomic::{
+        AtomicPtr, AtomicU8, AtomicU32, AtomicUsize,
+        Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+    },
+    thread,
+};
+
+const FREE: u8 = 0;
+const CLAIMED: u8 = 1;
+const HELD: u8 = 2;
+const LEAVING: u8 = 3;
+
+const BLOCK: usize = 64;
+
+struct Slot {
+    state: AtomicU8,
+    pins: AtomicU32,
+    start: AtomicUsize,
+    len: AtomicUsize,
+    mark: Mark,
+}
+
+struct Block {
+    slots: [Slot; BLOCK],
+    next: AtomicPtr<Block>,
+}
+
+static FIRST: Block = Block::new();
+
+impl Block {
+    const fn new() -> Self {
+        const SLOT: Slot = Slot {
+            state: AtomicU8::new(FREE),
+            pins: AtomicU32::new(0),
+            start: AtomicUsize::new(0),
+            len: AtomicUsize::new(0),
+            mark: Mark::new(),
+        };
+        Self { slots: [SLOT; BLOCK], next: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    fn next(&self) -> Option<&'static Self> {
+        // SAFETY: null, or a block that `append` leaked.
+        unsafe { self.next.load(Acquire).as_ref() }
+    }
+
+    /// The block after this one, made now where there is none.
+    fn append(&self) -> &'static Self {
+        if let Some(next) = self.next() {
+            return next;
+        }
+        let new = Box::into_raw(Box::new(Self::new()));
+        match self.next.compare_exchange(ptr::null_mut(), new, AcqRel, Acquire) {
+            // SAFETY: made above, and never freed from here on.
+            Ok(_) => unsafe { &*new },
+            Err(other) => {
+                // SAFETY: made above, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(new) });
+                // SAFETY: a block that another call has appended.
+                unsafe { &*other }
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn has(&self, address: usize) -> bool {
+        let start = self.start.load(Relaxed);
+        start <= address && address - start < self.len.load(Relaxed)
+    }
+
+    fn is_held(&self) -> bool {
+        self.state.load(SeqCst) == HELD
+    }
+}
+
+fn slots() -> impl Iterator<Item = &'static Slot> {
+    std::iter::successors(Some(&FIRST), |block| block.next()).flat_map(|block| &block.slots)
+}
+
+/// Puts a mapping into the table.
+pub(super) fn enter(start: NonZeroUsize, len: NonZeroUsize) {
+    let mut block = &FIRST;
+    let claim = |slot: &&Slot| {
+        slot.state.load(Relaxed) == FREE
+            && slot.state.compare_exchange(FREE, CLAIMED, AcqRel, Relaxed).is_ok()
+    };
+    let slot = loop {
+        match block.slots.iter().find(claim) {
+            Some(slot) => break slot,
+            None => block = block.append(),
+        }
+    };
+    slot.start.store(start.get(), Relaxed);
+    slot.len.store(len.get(), Relaxed);
+    slot.mark.reset();
+    slot.state.store(HELD, SeqCst);
+}
+
+/// Takes a mapping out of the table, before it is unmapped; returns when no handler is at it any more. Nothing happens
+/// where it is not in the table.
+pub(crate) fn leave(start: NonZeroUsize) {
+    let is_it = |slot: &&Slot| slot.start.load(Relaxed) == start.get() && slot.is_held();
+    let Some(slot) = slots().find(is_it) else { return };
+    slot.state.store(LEAVING, SeqCst);
+    while slot.pins.load(SeqCst) != 0 {
+        thread::yield_now();
+    }
+    slot.start.store(0, Relaxed);
+    slot.state.store(FREE, Release);
+}
+
+/// In a fork's child: the handlers that had pinned something run in the parent.
+pub(crate) fn begin_anew() {
+    for slot in slots() {
+        slot.pins.store(0, SeqCst);
+    }
+}
+
+pub(super) fn mark_of(address: usize) -> Option<&'static Mark> {
+    slots().find(|slot| slot.is_held() && slot.has(address)).map(|slot| &slot.mark)
+}
+
+/// For the handler: marks the mapping that holds `address`, and lays zeros there; false where there is none, or no
+/// page can be laid.
+pub(super) fn survive_at(address: usize, page: NonZeroUsize) -> bool {
+    for slot in slots().filter(|slot| slot.has(address)) {
+        slot.pins.fetch_add(1, SeqCst);
+        let is_ours = slot.is_held() && slot.has(address);
+        let is_covered = is_ours && {
+            slot.mark.set();
+            let (start, len) = (slot.start.load(Relaxed), slot.len.load(Relaxed));
+            // SAFETY: entered with the promises of `enter`; it stays mapped, as the slot was held after it was pinned.
+            NonZeroUsize::new(start)
+                .zip(NonZeroUsize::new(len))
+                .is_some_and(|(start, len)| unsafe { cover(address, start, len, page) })
+        };
+        slot.pins.fetch_sub(1, SeqCst);
+        if is_ours {
+            return is_covered;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr::NonNull;
+
+    fn pages(count: usize) -> (NonZeroUsize, NonZeroUsize) {
+        let len = NonZeroUsize::new(count * 4096).unwrap();
+        let flags = nix::sys::mman::MapFlags::MAP_PRIVATE;
+        let all = nix::sys::mman::ProtFlags::PROT_READ | nix::sys::mman::ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping.
+        let start = unsafe { nix::sys::mman::mmap_anonymous(None, len, all, flags) }.unwrap();
+        (start.addr(), len)
+    }
+
+    fn unmap(start: NonZeroUsize, len: NonZeroUsize) {
+        let start = NonNull::new(ptr::with_exposed_provenance_mut(start.get())).unwrap();
+        // SAFETY: mapped by `pages`.
+        unsafe { nix::sys::mman::munmap(start, len.get()) }.unwrap();
+    }
+
+    const PAGE: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+    #[test]
+    fn what_is_in_the_table_is_covered_and_marked_and_what_is_not_is_left_alone() {
+        let (start, len) = pages(4);
+        let at: NonNull<u8> = NonNull::new(ptr::with_exposed_provenance_mut(start.get())).unwrap();
+        assert!(!survive_at(start.get(), PAGE), "not entered yet");
+        enter(start, len);
+        assert!(!Mark::of(at).is_set());
+        for byte in [0, 4096, 8192] {
+            // SAFETY: inside the mapping.
+            unsafe { at.add(byte).write_volatile(7) };
+        }
+        let before = super::super::shrinks().load(SeqCst);
+        assert!(survive_at(start.get() + 4100, PAGE) && survive_at(start.get() + 4100, PAGE));
+        assert!(Mark::of(at).is_set() && super::super::shrinks().load(SeqCst) > before);
+        // SAFETY: as above.
+        let read = |byte| unsafe { at.add(byte).read_volatile() };
+        assert_eq!([read(0), read(4096), read(8192)], [7, 0, 7], "one page, and no other");
+        assert!(!survive_at(start.get() + len.get(), PAGE) && !survive_at(start.get() - 1, PAGE));
+        leave(start);
+        assert!(!survive_at(start.get(), PAGE) && !Mark::of(at).is_set());
+        unmap(start, len);
+    }
+
+    #[test]
+    fn a_mapping_leaves_only_when_no_handler_is_at_it() {
+        let (start, len) = pages(1);
+        enter(start, len);
+        let slot = slots().find(|slot| slot.is_held() && slot.has(start.get())).unwrap();
+        slot.pins.fetch_add(1, SeqCst);
+        thread::scope(|scope| {
+            let leaving = scope.spawn(|| leave(start));
+            while slot.state.load(SeqCst) != LEAVING {
+                thread::yield_now();
+            }
+            let seen = (survive_at(start.get(), PAGE), leaving.is_finished());
+            slot.pins.fetch_sub(1, SeqCst);
+            assert_eq!(seen, (false, false), "nothing is laid any more, and it waits");
+        });
+        assert_ne!(slot.start.load(SeqCst), start.get());
+        unmap(start, len);
+    }
+
+    #[test]
+    fn threads_that_enter_and_leave_at_once_find_their_own() {
+        thread::scope(|scope| {
+            for thread in 1..=4usize {
+                scope.spawn(move || {
+                    for round in 1..200usize {
+                        let starts = (0..40)
+                            .map(|n| NonZeroUsize::new((thread << 40) + (round << 20) + (n << 12)).unwrap());
+                        let starts: Vec<_> = starts.collect();
+                        starts.iter().for_each(|start| enter(*start, PAGE));
+                        assert!(starts.iter().all(|start| mark_of(start.get() + 4095).is_some()));
+                        starts.iter().for_each(|start| leave(*start));
+                        assert!(starts.iter().all(|start| mark_of(start.get()).is_none()));
+                    }
+                });
+            }
+        });
+    }
+}
