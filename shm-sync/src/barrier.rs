@@ -83,7 +83,8 @@ impl<'a> Barrier<'a> {
     /// As [`join`](Self::join).
     pub fn join_as(&self, owner: Owner) -> Result<Party<'a>, SyncError> {
         let slot = self.barrier.join(owner, self.caller);
-        let slot = slot.ok_or(SyncError::Full { parties: self.parties() })?;
+        let slot = slot.ok_or(SyncError::Full { parties: self.parties() });
+        let slot = self.barrier.memory.sound_result(slot)?;
         Ok(Party { barrier: *self, owner, generation: live::generation(), slot })
     }
 }
@@ -129,7 +130,7 @@ impl<'a> Party<'a> {
     pub fn arrive(&mut self) -> Result<Arrival<'a>, SyncError> {
         live::check_generation(self.generation)?;
         let (barrier, generation) = (self.barrier, self.generation);
-        Ok(Arrival { barrier, generation, arrived: barrier.barrier.arrive() })
+        barrier.barrier.memory.sound(Arrival { barrier, generation, arrived: barrier.barrier.arrive() })
     }
 }
 
@@ -157,7 +158,8 @@ impl<'a> Arrival<'a> {
     ///
     /// [`SyncError::Broken`] where a party was killed.
     pub fn step(&mut self) -> Result<Step<'a, bool>, SyncError> {
-        Ok(self.barrier.barrier.step(&mut self.arrived, self.barrier.caller)?)
+        let Barrier { barrier, caller } = self.barrier;
+        barrier.memory.sound_result(barrier.step(&mut self.arrived, caller))
     }
 
     /// Takes the arrival back: `None`, or as a [step](Self::step) where the phase has ended meanwhile.
@@ -166,7 +168,8 @@ impl<'a> Arrival<'a> {
     ///
     /// As [`step`](Self::step).
     pub fn give_up(mut self) -> Result<Option<bool>, SyncError> {
-        Ok(self.barrier.barrier.give_up(&mut self.arrived)?)
+        let barrier = self.barrier.barrier;
+        barrier.memory.sound_result(barrier.give_up(&mut self.arrived))
     }
 }
 

@@ -24,10 +24,11 @@ impl Deadline {
 
 /// Takes steps until one is ready.
 pub(crate) fn block<'a, T>(mut step: impl FnMut() -> Result<Step<'a, T>, SyncError>) -> Result<T, SyncError> {
+    let mut sleeper = Sleeper::default();
     loop {
         match step()? {
             Step::Ready(value) => return Ok(value),
-            Step::Wait(pause) => sleep(pause, PATIENCE)?,
+            Step::Wait(pause) => sleeper.sleep(pause, PATIENCE)?,
         }
     }
 }
@@ -37,20 +38,38 @@ pub(crate) fn block_until<'a, T>(
     deadline: Deadline,
     mut step: impl FnMut() -> Result<Step<'a, T>, SyncError>,
 ) -> Result<Option<T>, SyncError> {
+    let mut sleeper = Sleeper::default();
     loop {
         match step()? {
             Step::Ready(value) => return Ok(Some(value)),
             Step::Wait(pause) => match deadline.clip(PATIENCE) {
-                Some(time) => sleep(pause, time)?,
+                Some(time) => sleeper.sleep(pause, time)?,
                 None => return Ok(None),
             },
         }
     }
 }
 
-fn sleep(Pause { cell, expected }: Pause<'_>, time: Duration) -> Result<(), SyncError> {
-    futex::wait(cell, expected, Some(time))?;
-    Ok(())
+/// One who sleeps between steps.
+#[derive(Default)]
+struct Sleeper {
+    /// The system refused the last time.
+    refused: bool,
+}
+
+impl Sleeper {
+    /// Where the word was cut off after the step, the system refuses (EFAULT): the next step finds that out, and says
+    /// so. It is an error where it does not.
+    fn sleep(&mut self, Pause { cell, expected }: Pause<'_>, time: Duration) -> Result<(), SyncError> {
+        let slept = futex::wait(cell, expected, Some(time));
+        if self.refused {
+            slept.map(drop)?;
+            self.refused = false;
+        } else {
+            self.refused = slept.is_err();
+        }
+        Ok(())
+    }
 }
 
 /// Takes steps, and blocks this thread between them, until one is ready; `None` when `timeout` is over. No timeout is no
@@ -76,6 +95,29 @@ mod tests {
         Mutex,
         testing::{Memory, live},
     };
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_word_that_goes_before_the_wait_begins_is_left_to_the_next_step() {
+        let file = crate::testing::memfd(4096);
+        let mapping = memmap2::MmapRaw::map_raw(&file).unwrap();
+        // SAFETY: a word at the start of a mapping that outlives it; nothing but the kernel looks at it.
+        let cell = unsafe { &*mapping.as_mut_ptr().cast() };
+        nix::unistd::ftruncate(&file, 0).unwrap();
+        let wait = || Ok(Step::<'_, ()>::Wait(Pause { cell, expected: 0 }));
+        let mut steps = 0;
+        let found = block(|| {
+            steps += 1;
+            if steps == 1 { wait() } else { Err(SyncError::Shrunk) }
+        });
+        assert_eq!((found, steps), (Err(SyncError::Shrunk), 2));
+        let refused = block(wait).unwrap_err();
+        assert_eq!(
+            refused.errno(),
+            Some(libc::EFAULT),
+            "a step that finds nothing out does not go on for ever"
+        );
+    }
 
     #[test]
     fn any_steps_can_block() {

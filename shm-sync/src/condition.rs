@@ -79,7 +79,7 @@ impl<'a> Condition<'a> {
     /// As [`wait`](Self::wait); where the mutex's bytes were overwritten.
     pub fn waiting(&self, guard: MutexGuard<'a>) -> Result<Waiting<'a>, SyncError> {
         let (mutex, owner) = guard.into_parts()?;
-        let state = self.condition.begin(mutex, owner)?;
+        let state = self.condition.memory.sound_result(self.condition.begin(mutex, owner))?;
         Ok(Waiting { condition: *self, mutex, owner, state, generation: live::generation() })
     }
 
@@ -109,11 +109,11 @@ impl<'a> Waiting<'a> {
     ///
     /// # Errors
     ///
-    /// None so far.
+    /// [`SyncError::Shrunk`]: the mutex is not locked then.
     pub fn step(&mut self) -> Result<Step<'a, MutexGuard<'a>>, SyncError> {
         let Condition { condition, caller } = self.condition;
         let step = condition.step(&mut self.state, self.mutex, self.owner, caller);
-        Ok(step.map(|acquired| MutexGuard::new(self.mutex, self.owner, acquired)))
+        condition.memory.sound(step.map(|acquired| MutexGuard::new(self.mutex, self.owner, acquired)))
     }
 
     /// No longer waits for a notification: the next steps lock the mutex again.

@@ -145,6 +145,12 @@ pub enum SyncError {
         /// How many there are.
         pending: usize,
     },
+    /// The segment was made smaller while it was attached, or had no room for a page.
+    #[error(
+        "the segment was made smaller by another process, or had no room for a page that was not reserved. What was cut \
+         off reads as zeros here: detach it, and attach it anew"
+    )]
+    Shrunk,
     /// The system refused.
     #[error(transparent)]
     Os(#[from] OsError),

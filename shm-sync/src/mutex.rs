@@ -23,6 +23,7 @@ use std::time::Duration;
 /// to wake up while the mutex is free.
 #[derive(Clone, Copy, Debug)]
 pub struct Mutex<'a> {
+    region: Region<'a>,
     word: LockWord<'a, Region<'a>>,
     caller: Caller,
 }
@@ -40,7 +41,7 @@ impl<'a> Mutex<'a> {
     /// Where the place is no good, or something else is there.
     pub fn open(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
         let place = place::open(STRUCTURE, region, offset, Self::byte_len(), live, &[])?;
-        Ok(Self { word: LockWord::at(place, WORD), caller: Caller::thread(live) })
+        Ok(Self { region: place, word: LockWord::at(place, WORD), caller: Caller::thread(live) })
     }
 
     /// The same mutex, whose operations are those of `owner` from now on, and not of the thread that calls: for what
@@ -59,7 +60,7 @@ impl<'a> Mutex<'a> {
     pub fn lock(&self) -> Result<MutexGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
         if self.word.try_acquire(owner) {
-            return Ok(self.guard(owner, Acquired { owner_died: false }));
+            return self.region.sound(self.guard(owner, Acquired { owner_died: false }));
         }
         self.lock_slowly(owner)
     }
@@ -79,7 +80,7 @@ impl<'a> Mutex<'a> {
     pub fn lock_timeout(&self, timeout: Duration) -> Result<Option<MutexGuard<'a>>, SyncError> {
         let owner = self.caller.owner()?;
         if self.word.try_acquire(owner) {
-            return Ok(Some(self.guard(owner, Acquired { owner_died: false })));
+            return self.region.sound(Some(self.guard(owner, Acquired { owner_died: false })));
         }
         let mut locking = self.locking(owner);
         locking.check_deadlock()?;
@@ -94,7 +95,7 @@ impl<'a> Mutex<'a> {
     pub fn try_lock(&self) -> Result<Option<MutexGuard<'a>>, SyncError> {
         let owner = self.caller.owner()?;
         let acquired = self.word.attempt(owner, self.caller);
-        Ok(acquired.map(|acquired| self.guard(owner, acquired)))
+        self.region.sound(acquired.map(|acquired| self.guard(owner, acquired)))
     }
 
     /// Locking in steps, for an event loop, on behalf of any owner of this process. Where that owner holds
@@ -110,7 +111,7 @@ impl<'a> Mutex<'a> {
     /// Where nobody holds it, or another owner.
     pub fn resume(&self) -> Result<MutexGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
-        self.word.check_held(owner)?;
+        self.region.sound_result(self.word.check_held(owner))?;
         Ok(self.guard(owner, Acquired { owner_died: false }))
     }
 
@@ -121,7 +122,7 @@ impl<'a> Mutex<'a> {
     ///
     /// Where nobody holds it, or another process.
     pub fn unlock(&self) -> Result<(), SyncError> {
-        Ok(self.word.release_ours(|owner| self.caller.is_ours(owner), 1)?)
+        self.region.sound_result(self.word.release_ours(|owner| self.caller.is_ours(owner), 1))
     }
 
     #[inline]
@@ -143,18 +144,19 @@ impl<'a> Locking<'a> {
     ///
     /// # Errors
     ///
-    /// None so far.
+    /// [`SyncError::Shrunk`].
     pub fn step(&mut self) -> Result<Step<'a, MutexGuard<'a>>, SyncError> {
-        let Mutex { word, caller } = self.mutex;
+        let Mutex { region, word, caller } = self.mutex;
         let step = word.step(self.owner, &mut self.state, caller);
-        Ok(step.map(|acquired| self.mutex.guard(self.owner, acquired)))
+        region.sound(step.map(|acquired| self.mutex.guard(self.owner, acquired)))
     }
 
     // The same for one who has a thread to spend: it looks for a while before it sleeps for the first time.
     fn step_soon(&mut self) -> Result<Step<'a, MutexGuard<'a>>, SyncError> {
         let word = self.mutex.word;
         if !self.state.has_waited() && spin(|| word.try_acquire_if_free(self.owner)) {
-            return Ok(Step::Ready(self.mutex.guard(self.owner, Acquired { owner_died: false })));
+            let guard = self.mutex.guard(self.owner, Acquired { owner_died: false });
+            return self.mutex.region.sound(Step::Ready(guard));
         }
         self.step()
     }
@@ -165,7 +167,8 @@ impl<'a> Locking<'a> {
     ///
     /// [`SyncError::Deadlock`] where the owner holds the mutex already.
     pub fn check_deadlock(&self) -> Result<(), SyncError> {
-        if self.mutex.word.owner() == self.owner { Err(SyncError::Deadlock) } else { Ok(()) }
+        let waits = self.mutex.word.owner() == self.owner;
+        self.mutex.region.sound_result(if waits { Err(SyncError::Deadlock) } else { Ok(()) })
     }
 }
 

@@ -66,7 +66,7 @@ impl<'a> Once<'a> {
     /// [`SyncError::Deadlock`] where this thread is at it.
     pub fn begin(&self) -> Result<Option<Turn<'a>>, SyncError> {
         if self.is_done() {
-            return Ok(None);
+            return self.once.memory.sound(None);
         }
         let mut beginning = self.beginning(self.caller.owner()?);
         beginning.check_deadlock()?;
@@ -92,12 +92,13 @@ impl<'a> Beginning<'a> {
     ///
     /// # Errors
     ///
-    /// None so far.
+    /// [`SyncError::Shrunk`].
     pub fn step(&mut self) -> Result<Step<'a, Option<Turn<'a>>>, SyncError> {
         let Once { once, caller } = self.once;
         let (owner, generation) = (self.owner, live::generation());
         let turn = |Acquired { owner_died }| Turn { once, owner, generation, owner_died };
-        Ok(once.step(owner, &mut self.patience, caller).map(|acquired| acquired.map(turn)))
+        let step = once.step(owner, &mut self.patience, caller);
+        once.memory.sound(step.map(|acquired| acquired.map(turn)))
     }
 
     /// An error where one who blocks here would wait for itself.
@@ -106,7 +107,8 @@ impl<'a> Beginning<'a> {
     ///
     /// [`SyncError::Deadlock`] where the owner is at it.
     pub fn check_deadlock(&self) -> Result<(), SyncError> {
-        if self.once.once.owner() == self.owner { Err(SyncError::Deadlock) } else { Ok(()) }
+        let once = self.once.once;
+        once.memory.sound_result(if once.owner() == self.owner { Err(SyncError::Deadlock) } else { Ok(()) })
     }
 }
 

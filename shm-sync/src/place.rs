@@ -19,7 +19,7 @@ pub(crate) fn open<'a>(
     region.writable()?;
     let place = region.at(offset, size)?;
     place.aligned(structure.name, structure.align)?;
-    structure.stamp(place, live.file_id(), choices)?;
+    place.sound_result(structure.stamp(place, live.file_id(), choices))?;
     Ok(place)
 }
 
@@ -48,10 +48,10 @@ pub(crate) fn count(
     region.writable()?;
     let header = region.at(offset, count as usize + size_of::<u32>())?;
     header.aligned(structure.name, structure.align)?;
-    structure.check(header, live.file_id())?;
+    header.sound_result(structure.check(header, live.file_id()))?;
     let found = header.word(count).load(Ordering::Relaxed);
     if (1..=most).contains(&found) {
-        return Ok(found);
+        return header.sound(found);
     }
     Err(structure.damaged("its number of slots is impossible").into())
 }
@@ -66,5 +66,5 @@ pub(crate) fn count(
 pub fn live_file_at(region: Region<'_>, offset: usize) -> Result<u32, SyncError> {
     let header = region.at(offset, LIVE as usize + size_of::<u32>())?;
     header.aligned("structure", align_of::<u32>())?;
-    Ok(header.word(LIVE).load(Ordering::Relaxed))
+    header.sound(header.word(LIVE).load(Ordering::Relaxed))
 }

@@ -4,6 +4,7 @@ use crate::SyncError;
 use crate::futex;
 use crate::protocol::memory::{AtomicU32, Memory};
 use shm_api::{Access, Segment};
+use shm_lifetime::shrink::Mark;
 use std::{marker::PhantomData, ptr::NonNull};
 
 /// Memory that other processes may share: where a structure is placed.
@@ -14,6 +15,7 @@ pub struct Region<'a> {
     access: Access,
     /// How many 32-bit words it has: none where it is not aligned for them.
     words: u32,
+    mark: &'static Mark,
     memory: PhantomData<&'a AtomicU32>,
 }
 
@@ -25,7 +27,8 @@ unsafe impl Sync for Region<'_> {}
 impl<'a> Region<'a> {
     /// All of a segment.
     pub fn of(segment: &'a impl Segment) -> Self {
-        Self::new(segment.as_ptr(), segment.size().get(), segment.access())
+        let start = segment.as_ptr();
+        Self::new(start, segment.size().get(), segment.access(), Mark::of(start))
     }
 
     /// Memory that was mapped by other means.
@@ -35,13 +38,13 @@ impl<'a> Region<'a> {
     /// For all of `'a`, the `size` bytes from `start` on can be read, and written if `access` says so, and
     /// this process reaches them only through atomic operations and raw pointers meanwhile.
     pub unsafe fn from_raw(start: NonNull<u8>, size: usize, access: Access) -> Self {
-        Self::new(start, size, access)
+        Self::new(start, size, access, Mark::of(start))
     }
 
-    fn new(start: NonNull<u8>, size: usize, access: Access) -> Self {
+    fn new(start: NonNull<u8>, size: usize, access: Access, mark: &'static Mark) -> Self {
         let count = if start.cast::<AtomicU32>().is_aligned() { size / size_of::<AtomicU32>() } else { 0 };
         let words = count.min(1 << 30) as u32; // an offset has 32 bits
-        Self { start, size, access, words, memory: PhantomData }
+        Self { start, size, access, words, mark, memory: PhantomData }
     }
 
     /// `size` bytes of it, from `offset` on.
@@ -51,7 +54,7 @@ impl<'a> Region<'a> {
     /// [`SyncError::TooSmall`] where it ends before them.
     pub fn at(&self, offset: usize, size: usize) -> Result<Self, SyncError> {
         let part = self.from(offset, size)?;
-        Ok(Self::new(part.start, size, self.access))
+        Ok(Self::new(part.start, size, self.access, self.mark))
     }
 
     /// What begins at `offset`, `at_least` bytes of it or more.
@@ -61,7 +64,7 @@ impl<'a> Region<'a> {
         }
         // SAFETY: `offset` is inside the region, or at its end.
         let start = unsafe { self.start.add(offset) };
-        Ok(Self::new(start, self.size - offset, self.access))
+        Ok(Self::new(start, self.size - offset, self.access, self.mark))
     }
 
     /// How many bytes it has.
@@ -77,6 +80,24 @@ impl<'a> Region<'a> {
     /// Where it begins.
     pub const fn as_ptr(&self) -> NonNull<u8> {
         self.start
+    }
+
+    /// What an operation found or got, if nothing of the segment was cut off until it was done: a lock word on a private
+    /// page excludes nobody, and what is read there was said by nobody.
+    #[inline]
+    pub(crate) fn sound<T>(&self, value: T) -> Result<T, SyncError> {
+        if self.is_shrunk() { Err(SyncError::Shrunk) } else { Ok(value) }
+    }
+
+    /// The same of one that may have failed: of why, where it did so for nothing.
+    #[inline]
+    pub(crate) fn sound_result<T, E: Into<SyncError>>(&self, result: Result<T, E>) -> Result<T, SyncError> {
+        if self.is_shrunk() { Err(SyncError::Shrunk) } else { result.map_err(Into::into) }
+    }
+
+    #[inline]
+    pub(crate) fn is_shrunk(&self) -> bool {
+        self.mark.is_set()
     }
 
     pub(crate) fn writable(&self) -> Result<(), SyncError> {

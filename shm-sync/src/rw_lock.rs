@@ -79,7 +79,7 @@ impl<'a> RwLock<'a> {
     pub fn read(&self) -> Result<ReadGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
         match self.lock.try_read(owner) {
-            Some(read) => Ok(self.read_guard(owner, read)),
+            Some(read) => self.lock.memory.sound(self.read_guard(owner, read)),
             None => self.read_slowly(owner),
         }
     }
@@ -109,7 +109,7 @@ impl<'a> RwLock<'a> {
     pub fn try_read(&self) -> Result<Option<ReadGuard<'a>>, SyncError> {
         let owner = self.caller.owner()?;
         let read = self.lock.attempt_read(owner, self.caller);
-        Ok(read.map(|read| self.read_guard(owner, read)))
+        self.lock.memory.sound(read.map(|read| self.read_guard(owner, read)))
     }
 
     /// Locks it for writing.
@@ -121,7 +121,7 @@ impl<'a> RwLock<'a> {
     pub fn write(&self) -> Result<WriteGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
         if self.lock.try_write(owner) {
-            return Ok(self.write_guard(owner, Acquired { owner_died: false }));
+            return self.lock.memory.sound(self.write_guard(owner, Acquired { owner_died: false }));
         }
         self.write_slowly(owner)
     }
@@ -152,7 +152,7 @@ impl<'a> RwLock<'a> {
     pub fn try_write(&self) -> Result<Option<WriteGuard<'a>>, SyncError> {
         let owner = self.caller.owner()?;
         let acquired = self.lock.attempt_write(owner, self.caller);
-        Ok(acquired.map(|acquired| self.write_guard(owner, acquired)))
+        self.lock.memory.sound(acquired.map(|acquired| self.write_guard(owner, acquired)))
     }
 
     /// Locking for reading in steps, for an event loop, on behalf of any owner of this process.
@@ -172,7 +172,7 @@ impl<'a> RwLock<'a> {
     /// Where nobody reads there, or another owner.
     pub fn resume_read(&self, slot: u32) -> Result<ReadGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
-        self.lock.readers().check_held(slot, owner)?;
+        self.lock.memory.sound_result(self.lock.readers().check_held(slot, owner))?;
         Ok(self.read_guard(owner, Read { slot, owner_died: false }))
     }
 
@@ -183,7 +183,7 @@ impl<'a> RwLock<'a> {
     /// Where nobody writes, or another owner.
     pub fn resume_write(&self) -> Result<WriteGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
-        self.lock.writer().check_held(owner)?;
+        self.lock.memory.sound_result(self.lock.writer().check_held(owner))?;
         Ok(self.write_guard(owner, Acquired { owner_died: false }))
     }
 
@@ -193,7 +193,8 @@ impl<'a> RwLock<'a> {
     ///
     /// Where nobody reads there, or another process.
     pub fn end_read(&self, slot: u32) -> Result<(), SyncError> {
-        Ok(self.lock.readers().release_ours(slot, |owner| self.caller.is_ours(owner))?)
+        let released = self.lock.readers().release_ours(slot, |owner| self.caller.is_ours(owner));
+        self.lock.memory.sound_result(released)
     }
 
     /// Ends the writing of this process, its guard having been [kept](WriteGuard::keep).
@@ -202,7 +203,7 @@ impl<'a> RwLock<'a> {
     ///
     /// Where nobody writes, or another process.
     pub fn end_write(&self) -> Result<(), SyncError> {
-        Ok(self.lock.end_our_write(|owner| self.caller.is_ours(owner))?)
+        self.lock.memory.sound_result(self.lock.end_our_write(|owner| self.caller.is_ours(owner)))
     }
 
     #[inline]
@@ -234,7 +235,7 @@ impl<'a> Reading<'a> {
     pub fn step(&mut self) -> Result<Step<'a, ReadGuard<'a>>, SyncError> {
         let RwLock { lock, caller } = self.lock;
         let step = lock.read_step(self.owner, &mut self.state, caller);
-        Ok(step.map(|read| self.lock.read_guard(self.owner, read)))
+        lock.memory.sound(step.map(|read| self.lock.read_guard(self.owner, read)))
     }
 
     /// An error where one who blocks here, `for_ever` or for some time, would wait for itself.
@@ -245,7 +246,7 @@ impl<'a> Reading<'a> {
     /// every reader that there can be.
     pub fn check_deadlock(&self, for_ever: bool) -> Result<(), SyncError> {
         let waits = self.lock.lock.read_waits_for_itself(self.owner, for_ever);
-        if waits { Err(SyncError::Deadlock) } else { Ok(()) }
+        self.lock.lock.memory.sound_result(if waits { Err(SyncError::Deadlock) } else { Ok(()) })
     }
 }
 
@@ -267,7 +268,7 @@ impl<'a> Writing<'a> {
     pub fn step(&mut self) -> Result<Step<'a, WriteGuard<'a>>, SyncError> {
         let RwLock { lock, caller } = self.lock;
         let step = lock.write_step(self.owner, &mut self.state, caller);
-        Ok(step.map(|acquired| self.lock.write_guard(self.owner, acquired)))
+        lock.memory.sound(step.map(|acquired| self.lock.write_guard(self.owner, acquired)))
     }
 
     /// An error where one who blocks here would wait for itself.
@@ -277,7 +278,7 @@ impl<'a> Writing<'a> {
     /// [`SyncError::Deadlock`] where the owner has it already, for reading or for writing.
     pub fn check_deadlock(&self) -> Result<(), SyncError> {
         let waits = self.lock.lock.write_waits_for_itself(self.owner, &self.state);
-        if waits { Err(SyncError::Deadlock) } else { Ok(()) }
+        self.lock.lock.memory.sound_result(if waits { Err(SyncError::Deadlock) } else { Ok(()) })
     }
 }
 

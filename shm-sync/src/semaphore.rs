@@ -76,7 +76,7 @@ impl<'a> Semaphore<'a> {
     pub fn acquire(&self) -> Result<Permit<'a>, SyncError> {
         let owner = self.caller.owner()?;
         if let Some(slot) = self.slots.claim(owner) {
-            return Ok(self.permit(owner, Claimed { slot, owner_died: false }));
+            return self.slots.memory.sound(self.permit(owner, Claimed { slot, owner_died: false }));
         }
         self.acquire_slowly(owner)
     }
@@ -105,7 +105,7 @@ impl<'a> Semaphore<'a> {
     pub fn try_acquire(&self) -> Result<Option<Permit<'a>>, SyncError> {
         let owner = self.caller.owner()?;
         let claimed = self.slots.attempt(owner, self.caller);
-        Ok(claimed.map(|claimed| self.permit(owner, claimed)))
+        self.slots.memory.sound(claimed.map(|claimed| self.permit(owner, claimed)))
     }
 
     /// Acquiring in steps, for an event loop, on behalf of any owner of this process.
@@ -120,7 +120,7 @@ impl<'a> Semaphore<'a> {
     /// Where nobody has it, or another owner.
     pub fn resume(&self, slot: u32) -> Result<Permit<'a>, SyncError> {
         let owner = self.caller.owner()?;
-        self.slots.check_held(slot, owner)?;
+        self.slots.memory.sound_result(self.slots.check_held(slot, owner))?;
         Ok(self.permit(owner, Claimed { slot, owner_died: false }))
     }
 
@@ -130,7 +130,8 @@ impl<'a> Semaphore<'a> {
     ///
     /// Where nobody has it, or another process.
     pub fn release(&self, slot: u32) -> Result<(), SyncError> {
-        Ok(self.slots.release_ours(slot, |owner| self.caller.is_ours(owner))?)
+        let released = self.slots.release_ours(slot, |owner| self.caller.is_ours(owner));
+        self.slots.memory.sound_result(released)
     }
 
     #[inline]
@@ -156,7 +157,7 @@ impl<'a> Acquiring<'a> {
     pub fn step(&mut self) -> Result<Step<'a, Permit<'a>>, SyncError> {
         let Semaphore { slots, caller } = self.semaphore;
         let step = slots.step(self.owner, &mut self.state, caller);
-        Ok(step.map(|claimed| self.semaphore.permit(self.owner, claimed)))
+        slots.memory.sound(step.map(|claimed| self.semaphore.permit(self.owner, claimed)))
     }
 
     /// An error where one who blocks here for as long as it takes would wait for itself.
@@ -165,7 +166,9 @@ impl<'a> Acquiring<'a> {
     ///
     /// [`SyncError::Deadlock`] where the owner has all permits.
     pub fn check_deadlock(&self) -> Result<(), SyncError> {
-        if self.semaphore.slots.are_all_of(self.owner) { Err(SyncError::Deadlock) } else { Ok(()) }
+        let slots = self.semaphore.slots;
+        let waits = slots.are_all_of(self.owner);
+        slots.memory.sound_result(if waits { Err(SyncError::Deadlock) } else { Ok(()) })
     }
 }
 

@@ -61,7 +61,7 @@ impl<'a> Broadcast<'a> {
             ("a number of slots,", SLOTS, options.slots),
             ("a longest message,", MAX_MESSAGE, options.max_message),
         ];
-        STRUCTURE.stamp(broadcast.region, live.file_id(), &words)?;
+        region.sound_result(STRUCTURE.stamp(broadcast.region, live.file_id(), &words))?;
         Ok(broadcast)
     }
 
@@ -93,7 +93,7 @@ impl<'a> Broadcast<'a> {
     pub fn attach(region: Region<'a>, offset: usize) -> Result<Self, SyncError> {
         let header = region.from(offset, DATA as usize)?;
         header.aligned(STRUCTURE.name, STRUCTURE.align)?;
-        if !STRUCTURE.is_stamped(header)? {
+        if !header.sound_result(STRUCTURE.is_stamped(header))? {
             return Err(Mismatch { what: STRUCTURE.name, why: Why::Fresh }.into());
         }
         let word = |offset| header.word(offset).load(Ordering::Relaxed);
@@ -122,7 +122,7 @@ impl<'a> Broadcast<'a> {
     ///
     /// [`SyncError::Taken`] where there is one, and it lives.
     pub fn producer(&self, live: &'static Live) -> Result<Producer<'a>, SyncError> {
-        Producer::new(*self, live)
+        self.region.sound_result(Producer::new(*self, live))
     }
 
     /// A reader of the messages to come.
@@ -131,7 +131,7 @@ impl<'a> Broadcast<'a> {
     ///
     /// [`SyncError::Damaged`] where the bytes make no sense.
     pub fn reader(&self) -> Result<Reader<'a>, SyncError> {
-        Reader::new(*self)
+        self.region.sound_result(Reader::new(*self))
     }
 }
 

@@ -35,7 +35,8 @@ impl<'a> Producer<'a> {
     pub fn send(&mut self, message: &[u8]) -> Result<u64, SyncError> {
         let mut draft = self.draft(message.len())?;
         draft.write(0, message);
-        Ok(draft.commit())
+        let number = draft.commit();
+        self.broadcast.region.sound(number)
     }
 
     /// Room for a message of `length` bytes, to be filled in place. The oldest message goes. A draft that was not
@@ -52,7 +53,8 @@ impl<'a> Producer<'a> {
             return Err(SyncError::TooLong { length, most });
         };
         self.broadcast.slots.begin(self.next, short);
-        Ok(Draft { producer: self, length: short })
+        let region = self.broadcast.region;
+        region.sound(Draft { producer: self, length: short })
     }
 
     /// The number of the next message: how many there have been.

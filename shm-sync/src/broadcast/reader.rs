@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
     /// [`SyncError::Damaged`] where the bytes make no sense.
     pub fn rewind(&mut self) -> Result<(), SyncError> {
         self.broadcast.slots.rewind(&mut self.cursor);
-        Ok(())
+        self.broadcast.region.sound(())
     }
 
     /// The number of the message that it wants next.
@@ -166,11 +166,13 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn find(&mut self) -> Result<Option<u32>, SyncError> {
-        Ok(self.broadcast.slots.find(&mut self.cursor)?)
+        let found = self.broadcast.slots.find(&mut self.cursor);
+        self.broadcast.region.sound_result(found)
     }
 
     fn find_step(&mut self) -> Result<Step<'a, u32>, SyncError> {
-        Ok(self.broadcast.slots.find_step(&mut self.cursor)?)
+        let step = self.broadcast.slots.find_step(&mut self.cursor);
+        self.broadcast.region.sound_result(step)
     }
 
     const fn can_sleep(&self) -> bool {
@@ -296,6 +298,7 @@ impl Frame<'_, '_> {
     pub fn finish(self) -> Option<Received> {
         let Reader { broadcast, cursor } = self.reader;
         let number = cursor.next;
-        broadcast.slots.finish(cursor).map(|missed| Received { number, missed })
+        let finished = broadcast.slots.finish(cursor).map(|missed| Received { number, missed });
+        finished.filter(|_| !broadcast.region.is_shrunk())
     }
 }

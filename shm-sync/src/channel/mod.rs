@@ -87,7 +87,7 @@ impl<'a> Channel<'a> {
         region.writable()?;
         let header = region.from(offset, DATA as usize)?;
         header.aligned(STRUCTURE.name, STRUCTURE.align)?;
-        STRUCTURE.check(header, live.file_id())?;
+        header.sound_result(STRUCTURE.check(header, live.file_id()))?;
         let capacity = check_capacity(header.word(CAPACITY).load(Ordering::Relaxed))
             .map_err(|_| STRUCTURE.damaged("its capacity is impossible"))?;
         let producers = match header.word(PRODUCERS).load(Ordering::Relaxed) {
@@ -121,7 +121,7 @@ impl<'a> Channel<'a> {
     ///
     /// [`SyncError::Taken`] where the channel has one producer, and it lives.
     pub fn sender(&self) -> Result<Sender<'a>, SyncError> {
-        Sender::new(*self)
+        self.region.sound_result(Sender::new(*self))
     }
 
     /// The consumer's end.
@@ -130,7 +130,7 @@ impl<'a> Channel<'a> {
     ///
     /// [`SyncError::Taken`] where there is one, and it lives.
     pub fn receiver(&self) -> Result<Receiver<'a>, SyncError> {
-        Receiver::new(*self)
+        self.region.sound_result(Receiver::new(*self))
     }
 }
 

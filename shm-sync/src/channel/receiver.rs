@@ -45,7 +45,7 @@ impl<'a> Receiver<'a> {
         let message = self.peek()?;
         message.append_to(into);
         message.release();
-        Ok(())
+        self.channel.region.sound(())
     }
 
     /// The next message, if there is one now; tells whether there was.
@@ -58,7 +58,7 @@ impl<'a> Receiver<'a> {
         let Some(message) = self.try_peek()? else { return Ok(false) };
         message.append_to(into);
         message.release();
-        Ok(true)
+        self.channel.region.sound(true)
     }
 
     /// The next message, or not when `timeout` is over; tells whether there was one.
@@ -70,7 +70,7 @@ impl<'a> Receiver<'a> {
         let Some(message) = self.peek_timeout(timeout)? else { return Ok(false) };
         message.append_to(into);
         message.release();
-        Ok(true)
+        self.channel.region.sound(true)
     }
 
     /// The next message, in place. Unless released, it is there again the next time.
@@ -84,14 +84,20 @@ impl<'a> Receiver<'a> {
             Some(known) => known,
             None => self.peek_slowly()?,
         };
-        Ok(Message { receiver: self, record })
+        let region = self.channel.region;
+        region.sound(Message { receiver: self, record })
     }
 
     #[inline]
     fn known_message(&self) -> Option<Record> {
         // A child of a fork knows none.
         let is_ours = self.generation == live::generation();
-        if is_ours { self.channel.ring.known_message(&self.consumer) } else { None }
+        // Nor does one who has been cut off.
+        if is_ours && !self.channel.region.is_shrunk() {
+            self.channel.ring.known_message(&self.consumer)
+        } else {
+            None
+        }
     }
 
     #[cold]
@@ -111,10 +117,12 @@ impl<'a> Receiver<'a> {
             None => {
                 live::check_generation(self.generation)?;
                 let Channel { ring, caller, .. } = self.channel;
-                ring.find(&mut self.consumer, caller)?.message()
+                let found = ring.find(&mut self.consumer, caller);
+                self.channel.region.sound_result(found)?.message()
             }
         };
-        Ok(record.map(|record| Message { receiver: self, record }))
+        let region = self.channel.region;
+        region.sound(record.map(|record| Message { receiver: self, record }))
     }
 
     /// The next message, in place; `None` when `timeout` is over.
@@ -135,14 +143,16 @@ impl<'a> Receiver<'a> {
     pub fn peek_step(&mut self) -> Result<Step<'a, Message<'_, 'a>>, SyncError> {
         live::check_generation(self.generation)?;
         let Channel { ring, caller, .. } = self.channel;
-        let step = ring.find_step(&mut self.consumer, caller)?;
+        let step = ring.find_step(&mut self.consumer, caller);
+        let step = self.channel.region.sound_result(step)?;
         Ok(step.map(|record| Message { receiver: self, record }))
     }
 
     fn step_soon(&mut self) -> Result<Step<'a, Record>, SyncError> {
         live::check_generation(self.generation)?;
         let Channel { ring, caller, .. } = self.channel;
-        Ok(ring.find_step_soon(&mut self.consumer, caller)?)
+        let step = ring.find_step_soon(&mut self.consumer, caller);
+        self.channel.region.sound_result(step)
     }
 
     /// A message that was [kept](Message::keep).

@@ -49,7 +49,7 @@ impl<'a> Sender<'a> {
         let mut reservation = self.reserve(message.len())?;
         reservation.write(0, message);
         reservation.commit();
-        Ok(())
+        self.channel.region.sound(())
     }
 
     /// Sends a message if there is room now; tells whether it did.
@@ -62,7 +62,7 @@ impl<'a> Sender<'a> {
         let Some(mut reservation) = self.try_reserve(message.len())? else { return Ok(false) };
         reservation.write(0, message);
         reservation.commit();
-        Ok(true)
+        self.channel.region.sound(true)
     }
 
     /// Sends a message, or gives up when `timeout` is over; tells whether it did.
@@ -74,7 +74,7 @@ impl<'a> Sender<'a> {
         let Some(mut reservation) = self.reserve_timeout(message.len(), timeout)? else { return Ok(false) };
         reservation.write(0, message);
         reservation.commit();
-        Ok(true)
+        self.channel.region.sound(true)
     }
 
     /// Room for a message of `length` bytes, to be filled in place.
@@ -95,7 +95,8 @@ impl<'a> Sender<'a> {
     #[inline(never)]
     fn find_room(&mut self, length: u32) -> Result<u32, SyncError> {
         let (Channel { ring, caller, .. }, mut state) = (self.channel, LockState::default());
-        if let Step::Ready(Ok(position)) = ring.reserve(&mut self.producer, length, &mut state, caller)? {
+        let reserved = ring.reserve(&mut self.producer, length, &mut state, caller);
+        if let Step::Ready(Ok(position)) = self.channel.region.sound_result(reserved)? {
             return Ok(position);
         }
         self.wait_for_room(length, state)
@@ -118,7 +119,8 @@ impl<'a> Sender<'a> {
             Some(position) => Some(position),
             None => {
                 let Channel { ring, caller, .. } = self.channel;
-                ring.attempt_reserve(&mut self.producer, length, caller)?
+                let reserved = ring.attempt_reserve(&mut self.producer, length, caller);
+                self.channel.region.sound_result(reserved)?
             }
         };
         Ok(position.map(|position| Reservation { sender: self, position, length }))
@@ -152,7 +154,8 @@ impl<'a> Sender<'a> {
     ) -> Result<Step<'a, Reservation<'_, 'a>>, SyncError> {
         let length = self.check(length)?;
         let Channel { ring, caller, .. } = self.channel;
-        let step = ring.reserve_step(&mut self.producer, length, &mut reserving.0, caller)?;
+        let step = ring.reserve_step(&mut self.producer, length, &mut reserving.0, caller);
+        let step = self.channel.region.sound_result(step)?;
         Ok(step.map(|position| Reservation { sender: self, position, length }))
     }
 
@@ -160,10 +163,10 @@ impl<'a> Sender<'a> {
     fn check(&self, length: usize) -> Result<u32, SyncError> {
         live::check_generation(self.generation)?;
         let most = self.channel.max_message();
-        match u32::try_from(length) {
+        self.channel.region.sound_result(match u32::try_from(length) {
             Ok(short) if length <= most => Ok(short),
             _ => Err(SyncError::TooLong { length, most }),
-        }
+        })
     }
 
     /// A reservation that was [kept](Reservation::keep).
@@ -177,7 +180,8 @@ impl<'a> Sender<'a> {
         if self.producer.is_only() {
             // It is found where it was, as the head has not moved.
             let Channel { ring, caller, .. } = self.channel;
-            if ring.attempt_reserve(&mut self.producer, length, caller)? != Some(position) {
+            let reserved = ring.attempt_reserve(&mut self.producer, length, caller);
+            if self.channel.region.sound_result(reserved)? != Some(position) {
                 return Err(SyncError::NotHeld);
             }
         }
@@ -206,7 +210,8 @@ impl<'a> Sender<'a> {
 
     fn step_soon(&mut self, length: u32, state: &mut LockState) -> Result<Step<'a, u32>, SyncError> {
         let Channel { ring, caller, .. } = self.channel;
-        Ok(ring.reserve_step_soon(&mut self.producer, length, state, caller)?)
+        let step = ring.reserve_step_soon(&mut self.producer, length, state, caller);
+        self.channel.region.sound_result(step)
     }
 }
 

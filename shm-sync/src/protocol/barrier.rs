@@ -11,7 +11,7 @@ use shm_lifetime::fault;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Barrier<M> {
-    memory: M,
+    pub(crate) memory: M,
     parties: Slots<M>,
 }
 

@@ -11,7 +11,7 @@ use shm_lifetime::fault;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Condition<M> {
-    memory: M,
+    pub(crate) memory: M,
 }
 
 /// What one who waits remembers between steps.

@@ -14,7 +14,7 @@ use shm_lifetime::fault;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Once<M> {
-    memory: M,
+    pub(crate) memory: M,
 }
 
 impl<'a, M: Memory<'a>> Once<M> {

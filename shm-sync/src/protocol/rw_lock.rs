@@ -15,7 +15,7 @@ use shm_lifetime::fault;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RwLock<M> {
-    memory: M,
+    pub(crate) memory: M,
     readers: Slots<M>,
 }
 

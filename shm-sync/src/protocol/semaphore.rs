@@ -14,7 +14,7 @@ use shm_lifetime::fault;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slots<M> {
-    memory: M,
+    pub(crate) memory: M,
     queue: u32,
     first: u32,
     count: u32,

@@ -18,7 +18,7 @@ use super::{
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Latest<M> {
-    memory: M,
+    pub(crate) memory: M,
     slots: u32,
     stride: u32,
     max_message: u32,

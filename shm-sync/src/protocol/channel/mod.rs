@@ -18,7 +18,7 @@ use super::{
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ring<M> {
-    memory: M,
+    pub(crate) memory: M,
     capacity: u32,
 }
 
