@@ -135,14 +135,24 @@ impl Puppet {
         assert!(status.success(), "{status}");
     }
 
+    /// Waits until it has ended, in whichever way: it is told nothing more, so that one who lives ends well.
+    ///
+    /// # Panics
+    ///
+    /// Where it is not ours to wait for.
+    pub fn ended(mut self) -> ExitStatus {
+        drop(self.stdin.take());
+        self.child.wait().expect("it is our child")
+    }
+
     /// Waits until it has died of a signal, which is returned.
     ///
     /// # Panics
     ///
     /// Where it ended in another way.
     #[track_caller]
-    pub fn died(mut self) -> Signal {
-        let status: ExitStatus = self.child.wait().expect("it is our child");
+    pub fn died(self) -> Signal {
+        let status = self.ended();
         Signal::try_from(status.signal().unwrap_or_else(|| panic!("{status}"))).expect("the kernel's number")
     }
 }

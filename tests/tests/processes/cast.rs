@@ -7,6 +7,9 @@ pub(crate) const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 /// The program that knows nothing of it.
 pub(crate) const FOREIGN: &str = env!("CARGO_BIN_EXE_foreign");
 
+/// The program that touches what is cut off from its memory.
+pub(crate) const SURVIVOR: &str = env!("CARGO_BIN_EXE_survivor");
+
 /// A process that uses the library.
 pub(crate) fn actor() -> Puppet {
     Puppet::start(ACTOR)

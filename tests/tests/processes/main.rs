@@ -10,4 +10,5 @@ mod lifetimes;
 mod limits;
 mod missing;
 mod planted;
+mod shrink;
 mod users;
