@@ -233,7 +233,8 @@ export function detachAll(): number;
  *
  * @param offset Bytes from the start of the segment: 0 to 2^53 - 1.
  * @returns How many bytes were copied; 0 at the end of the segment.
- * @throws {Error} `ERR_SHM_NOT_ATTACHED`: `create` or `get` it first
+ * @throws {Error} `ERR_SHM_NOT_ATTACHED`: `create` or `get` it first. `ERR_SHM_SHRUNK`: a part of it was cut off by
+ *   another process, or had no room (`reserve: false`), and reads as zeros: `detach` it, and `get` it anew
  */
 export function read(segment: Target, offset: number, target: ArrayBufferView | ArrayBuffer | SharedArrayBuffer): number;
 
@@ -242,7 +243,7 @@ export function read(segment: Target, offset: number, target: ArrayBufferView | 
  *
  * @param offset Bytes from the start of the segment: 0 to 2^53 - 1.
  * @returns How many bytes were copied; 0 at the end of the segment.
- * @throws {Error} `ERR_SHM_NOT_ATTACHED`: `create` or `get` it first
+ * @throws {Error} `ERR_SHM_NOT_ATTACHED`: `create` or `get` it first. `ERR_SHM_SHRUNK`: as `read`
  * @throws {TypeError} `ERR_INVALID_ARG_VALUE`: it is attached read-only
  */
 export function write(segment: Target, offset: number, source: ArrayBufferView | ArrayBuffer | SharedArrayBuffer): number;
@@ -281,7 +282,11 @@ export interface SegmentInfo {
 /** Every segment that has a key, of all users and both backends. */
 export function list(): SegmentInfo[];
 
-/** What is known of a segment, without attaching it; null if there is none. */
+/**
+ * What is known of a segment, without attaching it; null if there is none.
+ *
+ * @throws {Error} `ERR_SHM_SHRUNK`, of a view: as `read`. By its key, it tells the size that the segment has now
+ */
 export function info(target: Target): SegmentInfo | null;
 
 /**

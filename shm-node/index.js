@@ -10,6 +10,7 @@ const errors = require('./lib/errors.js');
 const native = require('./lib/native.js');
 const { attachments, toView } = require('./lib/views.js');
 const { prepare } = require('./lib/endings.js');
+const shrinks = require('./lib/shrinks.js');
 
 const { PERSIST, RESERVE, HUGE_PAGES, VIEW, READ_ONLY } = parse.flags;
 
@@ -31,6 +32,7 @@ function get(target, type) {
 
 function handOut(attached, { backend, type, flags }) {
   if (attached === null) return null;
+  shrinks.watch(backend);
   const [number, key, size, buffer] = attached;
   if ((flags & VIEW) === 0) return Object.freeze({ key, size });
   attachments.set(buffer, { number, backend, key });
@@ -65,9 +67,13 @@ function write(target, offset, bytes) {
 
 function copy(move, target, offset, bytes, name) {
   const { backend, key, number } = parse.target(target);
-  const moved = move(backend, key, number, parse.offset(offset), bytesOf(name, bytes));
-  if (moved < 0) throw errors.notAttached(key);
-  return moved;
+  try {
+    const moved = move(backend, key, number, parse.offset(offset), bytesOf(name, bytes));
+    if (moved < 0) throw errors.notAttached(key);
+    return moved;
+  } finally {
+    shrinks.notice();
+  }
 }
 
 function list() {
@@ -76,6 +82,7 @@ function list() {
 
 function info(target) {
   const { backend, key, number } = parse.target(target);
+  shrinks.check(number);
   const found = isReplaced(number) ? null : native.info(backend, key);
   return found === null ? null : toInfo(found);
 }

@@ -21,7 +21,7 @@ export interface WaitOptions {
  * @param timeout Milliseconds. Default: Infinity.
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
  * @throws {RangeError} `ERR_OUT_OF_RANGE`
- * @throws {Error} `ERR_SHM_DETACHED`; so too everywhere below
+ * @throws {Error} `ERR_SHM_DETACHED`; `ERR_SHM_SHRUNK`: a part of the segment was cut off; so too everywhere below
  */
 export function wait(view: Int32Array, index: number, value: number, timeout?: number): WaitOutcome;
 

@@ -43,11 +43,13 @@ struct Attachment {
     data: Data,
     buffer: Option<SharedBuffer>,
     roles: Vec<Role>,
+    /// It was told that the segment was cut off.
+    told_shrunk: bool,
 }
 
 impl Attachment {
     fn new(name: Name, segment: AnySegment, data: Data) -> Self {
-        Self { name, held: table::hold(segment), data, buffer: None, roles: Vec::new() }
+        Self { name, held: table::hold(segment), data, buffer: None, roles: Vec::new(), told_shrunk: false }
     }
 
     /// Nobody waits here any more, and nobody else waits for us: before the segment is let go.
@@ -56,6 +58,10 @@ impl Attachment {
             // SAFETY: the segment is let go after this.
             unsafe { role.end() };
         }
+        self.end_waits();
+    }
+
+    fn end_waits(&self) {
         let segment = self.held.segment();
         let start = segment.as_ptr().addr().get();
         waits::leave(start..start + segment.size());
@@ -89,7 +95,9 @@ pub(crate) fn find_current(kind: Kind, key: &Key, access: Access, layout: Layout
     with(|all| {
         let name = (kind, key.clone(), access, layout);
         let number = *all.by_name.get(&name)?;
-        let current = all.by_number.get(&number)?.held.segment().is_current();
+        let segment = all.by_number.get(&number)?.held.segment();
+        // What was cut off stays so here, whatever size it has now.
+        let current = segment.is_current() && !segment.is_shrunk();
         if !current {
             all.by_name.remove(&name);
         }
@@ -113,6 +121,19 @@ pub(crate) fn all() -> Vec<Number> {
 /// Runs `work` with an attached segment.
 pub(crate) fn with_segment<T>(number: Number, work: impl FnOnce(&AnySegment) -> T) -> Option<T> {
     with(|all| all.by_number.get(&number).map(|attachment| work(attachment.held.segment())))
+}
+
+/// The keys of the attachments that were cut off and were not named here before. Nobody waits there any more.
+pub(crate) fn newly_shrunk() -> Vec<Key> {
+    with(|all| {
+        let new = all.by_number.values_mut().filter(|one| !one.told_shrunk && one.held.segment().is_shrunk());
+        new.map(|attachment| {
+            attachment.told_shrunk = true;
+            attachment.end_waits();
+            attachment.name.1.clone()
+        })
+        .collect()
+    })
 }
 
 /// The key of an attachment, and how much data it has.

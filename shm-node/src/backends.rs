@@ -39,6 +39,16 @@ impl Kind {
         }
     }
 
+    /// Whether a peer can make its segments smaller.
+    pub(crate) const fn can_shrink(self) -> bool {
+        match self {
+            #[cfg(feature = "sysv")]
+            Self::SysV => false,
+            #[cfg(feature = "posix")]
+            Self::Posix => true,
+        }
+    }
+
     /// The backend at an index of [`Kind::ALL`].
     pub(crate) fn from_index(index: u32) -> Result<Self, Failure> {
         Self::ALL.get(index as usize).copied().ok_or_else(|| Failure::internal("no such backend"))
@@ -134,6 +144,15 @@ impl AnySegment {
 
     pub(crate) fn is_current(&self) -> bool {
         with_segment!(self, segment => segment.is_current())
+    }
+
+    pub(crate) fn is_shrunk(&self) -> bool {
+        match self {
+            #[cfg(feature = "sysv")]
+            Self::SysV(_) => false,
+            #[cfg(feature = "posix")]
+            Self::Posix(segment) => segment.is_shrunk(),
+        }
     }
 
     pub(crate) fn detach(self) -> Detached {

@@ -5,7 +5,7 @@ use crate::{
     attachments::{self, Number},
     backends, doors,
     failure::{Failure, or_throw},
-    waits,
+    shrinks, waits,
 };
 use napi::{
     Env, JsValue,
@@ -37,7 +37,7 @@ fn detached() -> Failure {
     Failure::Ours("ERR_SHM_DETACHED", "the segment is detached: create or get it anew".into())
 }
 
-/// Runs `work` with a word that can be waited on.
+/// Runs `work` with a word that can be waited on; what it came to counts only if the segment was not cut off until then.
 fn with_word<T>(
     number: Number,
     offset: f64,
@@ -45,7 +45,19 @@ fn with_word<T>(
 ) -> std::result::Result<T, Failure> {
     let word = word(number, offset)?;
     // SAFETY: it lies in an attachment of this thread, which is busy here and so detaches nothing.
-    work(unsafe { word.as_ref() })
+    let word = unsafe { word.as_ref() };
+    check_sound(number)?;
+    let result = work(word);
+    if result.is_err() {
+        // The kernel says EFAULT where the word was cut off; a touch finds it out.
+        word.load(Relaxed);
+    }
+    check_sound(number)?;
+    result
+}
+
+fn check_sound(number: Number) -> std::result::Result<(), Failure> {
+    attachments::with_segment(number, shrinks::check_sound).unwrap_or(Ok(()))
 }
 
 fn word(number: Number, offset: f64) -> std::result::Result<NonNull<AtomicU32>, Failure> {
@@ -91,6 +103,17 @@ pub fn sleep_on(env: Env, number: Number, offset: f64, expected: i32, millisecon
     })
 }
 
+/// Throws where a word that a wait failed on was cut off.
+#[napi]
+pub fn check_word(env: Env, number: Number, offset: f64) -> Result<()> {
+    or_throw(env, || {
+        with_word(number, offset, |word| {
+            word.load(Relaxed);
+            Ok(())
+        })
+    })
+}
+
 /// Wakes at most `count` of those who wait on a word; returns how many.
 #[napi]
 pub fn wake(env: Env, number: Number, offset: f64, count: u32) -> Result<u32> {
@@ -123,6 +146,7 @@ pub fn begin_wait(
 ) -> Result<f64> {
     or_throw(env, || {
         let (door, word) = (doors::find(door)?, word(number, offset)?);
+        check_sound(number)?;
         // SAFETY: attachments end through `attachments`, which calls `waits::leave`.
         let token =
             unsafe { waits::begin(door, word, expected.cast_unsigned(), duration(milliseconds), slot) }?;

@@ -34,6 +34,12 @@ impl Failure {
         Self::System(OsError::new("shmat", Errno::ENOTSUP as i32).on(key).advise(what))
     }
 
+    pub(crate) fn shrunk(key: &Key) -> Self {
+        let why = "was made smaller by another process, or had no room for a page that `reserve: false` left out. What \
+                   was cut off reads as zeros here: detach it, and get it anew";
+        Self::Ours("ERR_SHM_SHRUNK", format!("segment {key} {why}"))
+    }
+
     /// Throws it, and gives what a napi function returns then.
     pub(crate) fn throw(self, env: &Env) -> Error {
         match self.raise(env) {
@@ -151,6 +157,7 @@ impl From<shm_sync::SyncError> for Failure {
             shm_sync::SyncError::TooManyWaits { .. } => {
                 Self::Ours("ERR_SHM_TOO_MANY_WAITS", error.to_string())
             }
+            shm_sync::SyncError::Shrunk => Self::Ours("ERR_SHM_SHRUNK", error.to_string()),
             error => Self::Ours("ERR_SHM_LIVE_FILE", error.to_string()),
         }
     }

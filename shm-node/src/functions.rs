@@ -6,7 +6,7 @@ use crate::{
     calls, endings,
     failure::{Failure, check, or_throw},
     layout::Layout,
-    signals,
+    shrinks, signals,
     values::{Attached, Info, JsKey, from_key, to_key},
 };
 use napi::{
@@ -87,6 +87,7 @@ pub fn create(
             .huge_pages(flags & HUGE_PAGES != 0);
         // Before there is a segment, so that a signal finds the handler in the first call too.
         signals::arm_again();
+        shrinks::arm(kind);
         let segment = backends::create(kind, key.as_ref(), &options)?;
         let data = layout.begin(&segment);
         let number = attachments::add(kind, segment, layout, data);
@@ -116,6 +117,7 @@ pub fn attach(
             return hand_out(env, number, flags);
         }
         signals::arm_again();
+        shrinks::arm(kind);
         let segment = backends::attach(kind, &key, access)?;
         let data = layout.read(&segment)?;
         let number = attachments::add(kind, segment, layout, data);
@@ -352,6 +354,7 @@ fn copy(
                 segment.key()
             )));
         }
+        shrinks::check_sound(segment)?;
         let offset = offset as usize;
         let count = len.min(segment.size().saturating_sub(offset));
         if count > 0 {
@@ -366,6 +369,7 @@ fn copy(
             // whose array it is, waits for us.
             unsafe { racy_copy(from, to, count) };
         }
+        shrinks::check_sound(segment)?;
         Ok(count as f64)
     });
     copied.unwrap_or(Ok(-1.0))

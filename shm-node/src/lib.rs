@@ -16,6 +16,7 @@
 //! | `array_buffer` | memory as an `ArrayBuffer`, and when its addresses may go |
 //! | `endings` | leaving everything when a thread or the process ends |
 //! | `calls` | calls that a signal must not cut in two |
+//! | `shrinks` | segments that were cut off under this process |
 //! | `signals` | leaving everything when a signal ends the process |
 //! | `failure` | errors, as JavaScript sees them |
 
@@ -33,6 +34,7 @@ cfg_if::cfg_if! {
         pub mod functions;
         mod layout;
         mod mappings;
+        pub mod shrinks;
         mod signals;
         mod table;
         pub mod values;

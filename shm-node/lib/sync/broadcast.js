@@ -7,7 +7,7 @@ const { after, now } = require('./clock.js');
 const errors = require('./errors.js');
 const { Messages } = require('./messages.js');
 const { fence, load } = require('./order.js');
-const { Place, disposable, spin, whole } = require('./place.js');
+const { Place, checked, disposable, spin, whole } = require('./place.js');
 const { Roles } = require('./roles.js');
 const { offAbort, onAbort, reasonOf, throwIfAborted } = require('./signals.js');
 const { SLEEPERS, prepareEvent, readAfterWrite, wakeEvent } = require('./words.js');
@@ -170,7 +170,9 @@ class Broadcast {
       this.#at.check();
       if (this.#era !== era) throw errors.closed();
       this.#drafting = false;
-      return sends ? this.#publish() : undefined;
+      const number = sends ? this.#publish() : undefined;
+      this.#at.check();
+      return number;
     };
     return new Draft(this.#memory.bytes.subarray(start, start + length), end);
   }
@@ -189,6 +191,10 @@ class Broadcast {
     this.#era++;
     this.#sends = false;
     this.#drafting = false;
+  }
+
+  static {
+    checked(Broadcast, (broadcast) => broadcast.#at, ['send', 'draft', 'reader']);
   }
 }
 disposable(Broadcast, Broadcast.prototype.close);
@@ -225,7 +231,7 @@ class Draft {
       this.abandon();
     } catch (error) {
       // A close or a detach has given it up.
-      if (error.code !== 'ERR_SHM_CLOSED' && error.code !== 'ERR_SHM_DETACHED') throw error;
+      if (!['ERR_SHM_CLOSED', 'ERR_SHM_DETACHED', 'ERR_SHM_SHRUNK'].includes(error.code)) throw error;
     }
   }
 }
@@ -285,7 +291,7 @@ class Reader {
 
   // Goes to the next message that is there, and knows its length.
   #find() {
-    if (this.#words.length === 0) throw errors.detached();
+    this.#memory.at.check();
     const { slots, maxMessage } = this.#memory;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const head = this.#head();
@@ -361,9 +367,11 @@ class Reader {
     return {
       view,
       finish: () => {
-        if (this.#words.length === 0) throw errors.detached();
+        this.#memory.at.check();
         if (this.#next !== number) throw errors.notHeld();
-        return this.#finish(view) ?? null;
+        const received = this.#finish(view);
+        this.#memory.at.check();
+        return received ?? null;
       },
     };
   }
@@ -418,6 +426,11 @@ class Reader {
 
   [Symbol.asyncIterator]() {
     return this.messages();
+  }
+
+  static {
+    const names = ['tryReceive', 'tryReceiveInto', 'tryPeek', 'receive', 'receiveAsync'];
+    checked(Reader, (reader) => reader.#memory.at, names);
   }
 }
 

@@ -5,7 +5,7 @@
 const { Into, checkTarget, copyOut, isMoved, toBytes } = require('./bytes.js');
 const errors = require('./errors.js');
 const { Messages } = require('./messages.js');
-const { Patience, Place, disposable, spin, spinUntilChanged, whole } = require('./place.js');
+const { Patience, Place, checked, disposable, spin, spinUntilChanged, whole } = require('./place.js');
 const { Roles } = require('./roles.js');
 const { throwIfAborted } = require('./signals.js');
 const { Turns } = require('./turns.js');
@@ -166,7 +166,7 @@ class Channel {
   }
 
   #checkSend(length) {
-    if (this.#words.length === 0) throw errors.detached();
+    this.#at.check();
     if (length > this.#capacity / 2 - RECORD) throw errors.tooLong(length, this.maxMessage);
     if (!this.#sends) this.#startSending();
     if (this.#reservation !== undefined) throw errors.reserved();
@@ -327,12 +327,13 @@ class Channel {
       this.#roles.holdRecord(header, length | BUSY, CONSUMER_EVENT * 4);
     }
     const end = (flags) => {
-      if (this.#words.length === 0) throw errors.detached();
+      this.#at.checkAttached();
       if (this.#era !== era) throw errors.closed();
       this.#reservation = undefined;
       if (this.#isMany) this.#roles.letGoOfRecord(header);
       // One producer alone has published nothing yet.
       if (flags === 0 || this.#isMany) this.#commit(position, length | flags);
+      this.#at.check();
     };
     const reservation = new Reservation(view, end);
     if (!this.#isMany) this.#reservation = reservation;
@@ -363,7 +364,7 @@ class Channel {
   }
 
   #checkReceive() {
-    if (this.#words.length === 0) throw errors.detached();
+    this.#at.check();
     if (!this.#receives) this.#startReceiving();
   }
 
@@ -500,11 +501,12 @@ class Channel {
     const length = this.#length;
     const start = this.#offset(position) + RECORD;
     return new Message(this.#bytes.subarray(start, start + length), () => {
-      if (this.#words.length === 0) throw errors.detached();
+      this.#at.check();
       if (this.#era !== era) throw errors.closed();
       if (this.#tail !== position) throw errors.notHeld();
       this.#length = length;
       this.#release();
+      this.#at.check();
     });
   }
 
@@ -543,6 +545,12 @@ class Channel {
     this.#sends = false;
     this.#receives = false;
     this.#reservation = undefined;
+  }
+
+  static {
+    const sending = ['trySend', 'send', 'sendAsync', 'tryReserve', 'reserve', 'reserveAsync'];
+    const receiving = ['tryReceive', 'receive', 'receiveAsync', 'tryReceiveInto', 'receiveInto'];
+    checked(Channel, (channel) => channel.#at, [...sending, ...receiving, 'tryPeek', 'peek', 'peekAsync']);
   }
 }
 disposable(Channel, Channel.prototype.close);
@@ -584,7 +592,7 @@ function unlessClosed(end) {
   try {
     end();
   } catch (error) {
-    if (error.code !== 'ERR_SHM_CLOSED' && error.code !== 'ERR_SHM_DETACHED') throw error;
+    if (!['ERR_SHM_CLOSED', 'ERR_SHM_DETACHED', 'ERR_SHM_SHRUNK'].includes(error.code)) throw error;
   }
 }
 

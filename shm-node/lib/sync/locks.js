@@ -4,7 +4,7 @@
 
 const { checkChain, held, holding } = require('./chains.js');
 const errors = require('./errors.js');
-const { Patience, Place, disposable, spin, whole } = require('./place.js');
+const { Patience, Place, checked, disposable, spin, whole } = require('./place.js');
 const {
   DIED,
   NO,
@@ -106,7 +106,7 @@ class Mutex {
 
   lock(timeout = Infinity) {
     if (timeout !== Infinity) waits.checkTimeout(timeout);
-    if (this.#words.length === 0) throw errors.detached();
+    this.#at.check();
     const guard = new Guard(this, 0);
     if (Atomics.compareExchange(this.#words, WORD, 0, this.#me) === 0) return guard;
     return this.#lockSlowly(timeout, guard);
@@ -142,14 +142,14 @@ class Mutex {
   async lockAsync(options) {
     const checked = waits.checkOptions(options);
     throwIfAborted(checked.signal);
-    if (this.#words.length === 0) throw errors.detached();
+    this.#at.check();
     checkChain(checked, () => held(this.#at.key) > 0);
     // Those who ask here get it in the order in which they asked.
     return (await this.#locking.take(checked, (left) => this.#at.driveAsync(this.#step(), left))) ?? false;
   }
 
   unlock() {
-    if (this.#words.length === 0) throw errors.detached();
+    this.#at.checkAttached();
     if (Atomics.compareExchange(this.#words, WORD, this.#me, 0) !== this.#me) lockReleaseOurs(this.#at, WORD, 1);
   }
 
@@ -162,7 +162,7 @@ class Mutex {
   }
 
   [END]() {
-    if (this.#words.length === 0) throw errors.detached();
+    this.#at.checkAttached();
     if (Atomics.compareExchange(this.#words, WORD, this.#me, 0) !== this.#me) lockRelease(this.#at, WORD, this.#me, 1);
   }
 
@@ -185,6 +185,10 @@ class Mutex {
       lock: () => this.#at.drive(step, Infinity),
       lockAsync: (ref) => this.#at.driveAsync(step, { timeout: Infinity, ref }),
     };
+  }
+
+  static {
+    checked(Mutex, (mutex) => mutex.#at, ['lock', 'tryLock', 'lockAsync', 'unlock', END]);
   }
 }
 
@@ -257,7 +261,7 @@ class Semaphore {
 
   /** Gives back the permit of a guard of any thread of this process, by its `slot`. */
   release(slot) {
-    this.#at.check();
+    this.#at.checkAttached();
     this.#slots.releaseOurs(whole('slot', slot, 0, this.#slots.count - 1));
   }
 
@@ -270,8 +274,12 @@ class Semaphore {
   }
 
   [END](slot) {
-    this.#at.check();
+    this.#at.checkAttached();
     this.#slots.release(slot, this.#at.me);
+  }
+
+  static {
+    checked(Semaphore, (semaphore) => semaphore.#at, ['acquire', 'tryAcquire', 'acquireAsync', 'release', END]);
   }
 }
 
@@ -477,13 +485,13 @@ class RwLock {
 
   /** Ends the reading of a guard of any thread of this process, by its `slot`. */
   endRead(slot) {
-    this.#at.check();
+    this.#at.checkAttached();
     this.#readers.releaseOurs(whole('slot', slot, 0, this.#readers.count - 1));
   }
 
   /** Ends the writing of any thread of this process. */
   endWrite() {
-    this.#at.check();
+    this.#at.checkAttached();
     lockReleaseOurs(this.#at, WRITER, 0x7fffffff);
   }
 
@@ -504,9 +512,14 @@ class RwLock {
   }
 
   [END](slot) {
-    this.#at.check();
+    this.#at.checkAttached();
     if (slot === FOR_WRITING) lockRelease(this.#at, WRITER, this.#at.me, 0x7fffffff);
     else this.#readers.release(slot, this.#at.me);
+  }
+
+  static {
+    const reading = ['read', 'tryRead', 'readAsync', 'endRead'];
+    checked(RwLock, (lock) => lock.#at, [...reading, 'write', 'tryWrite', 'writeAsync', 'endWrite', END]);
   }
 }
 

@@ -5,7 +5,7 @@
 const { checkChain, held, holding } = require('./chains.js');
 const errors = require('./errors.js');
 const { Guard, Mutex, RESUME, bytesOfSlots, countOf } = require('./locks.js');
-const { Patience, Place, disposable, whole } = require('./place.js');
+const { Patience, Place, checked, disposable, whole } = require('./place.js');
 const { whenForgotten } = require('./roles.js');
 const { throwIfAborted } = require('./signals.js');
 const { OWNER, SLOTS_MOST, Slots, WAITERS } = require('./words.js');
@@ -98,6 +98,10 @@ class Condition {
     Atomics.add(this.#at.words, SEQUENCE, 1);
     return Atomics.load(this.#at.words, SLEEPING) === 0 ? 0 : this.#at.wake(SEQUENCE, count);
   }
+
+  static {
+    checked(Condition, (condition) => condition.#at, ['wait', 'waitAsync', 'notifyOne', 'notifyAll']);
+  }
 }
 
 const ONCE = { name: 'once', letter: 'O', align: 4 };
@@ -182,6 +186,10 @@ class Once {
       this.#end(state);
     }
   }
+
+  static {
+    checked(Once, (once) => once.#at, ['call', 'callAsync']);
+  }
 }
 
 const BARRIER = { name: 'barrier', letter: 'B', align: 4 };
@@ -249,6 +257,10 @@ class Barrier {
     }
     return false;
   }
+
+  static {
+    checked(Barrier, (barrier) => barrier.#at, ['join']);
+  }
 }
 
 /** A place among those who wait for each other. */
@@ -267,7 +279,7 @@ class Seat {
     const { at } = this.slots;
     const slot = this.slot;
     this.slot = -1;
-    at.check();
+    at.checkAttached();
     this.slots.release(slot, at.me);
   }
 }
@@ -376,6 +388,10 @@ class Party {
 
   static dispose() {
     this.#seat.end();
+  }
+
+  static {
+    checked(Party, (party) => party.#at, ['wait', 'waitAsync', 'leave']);
   }
 }
 disposable(Party, Party.dispose);

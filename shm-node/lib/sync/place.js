@@ -10,6 +10,7 @@ const errors = require('./errors.js');
 const { load } = require('./order.js');
 const { throwIfAborted } = require('./signals.js');
 const waits = require('./waits.js');
+const shrinks = require('../shrinks.js');
 
 const VERSION = 1;
 const MAGIC = 0;
@@ -65,6 +66,7 @@ class Place {
     this.words = undefined;
     this.live = undefined;
     this.me = 0;
+    this.shrinks = 0;
     this.pauseWord = 0;
     this.pauseValue = 0;
   }
@@ -78,6 +80,7 @@ class Place {
   /** Whether the structure is there; throws where something else is. */
   isStamped(words) {
     const found = load(words, MAGIC) >>> 0;
+    if (shrinks.counter[0] !== this.shrinks) this.#checkShrunk();
     if (found === 0) return false;
     const [s, y, letter, version] = [found & 255, (found >> 8) & 255, (found >> 16) & 255, found >>> 24];
     if (s !== 0x73 || y !== 0x79 || letter !== this.kind.letter.charCodeAt(0)) throw errors.foreign(this.kind.name, found);
@@ -107,6 +110,7 @@ class Place {
     const found = settle(words, MAGIC, magic);
     if (found !== magic) throw errors.foreign(this.kind.name, found);
     this.words = words;
+    this.check();
   }
 
   /** Finds the live file, and who this environment is there. */
@@ -125,9 +129,32 @@ class Place {
     return native.isOurs(this.live, owner);
   }
 
-  /** Throws where the segment was detached: its words are gone. */
-  check() {
+  /** Throws where the segment was detached: its words are gone. For what lets go: others may still see the word. */
+  checkAttached() {
     if (this.words.length === 0) throw errors.detached();
+  }
+
+  /** Throws where the segment was detached or cut off. */
+  check() {
+    this.checkAttached();
+    if (shrinks.counter[0] !== this.shrinks) this.#checkShrunk();
+  }
+
+  /** Some mapping of the process was cut off since the last time. */
+  #checkShrunk() {
+    const count = shrinks.counter[0];
+    shrinks.check(this.number);
+    this.shrinks = count;
+  }
+
+  /** Takes a step. What it finds in what was cut off counts for nothing: no lock there excludes anybody. */
+  #take(step) {
+    this.check();
+    try {
+      return step();
+    } finally {
+      this.check();
+    }
   }
 
   wake(word, count = 0x7fffffff) {
@@ -144,8 +171,7 @@ class Place {
   drive(step, timeout) {
     const deadline = timeout === Infinity ? Infinity : now() + timeout;
     for (;;) {
-      this.check();
-      const result = step();
+      const result = this.#take(step);
       if (result !== undefined) return result;
       const left = deadline === Infinity ? PATIENCE : deadline - now();
       if (left <= 0) return undefined;
@@ -158,8 +184,7 @@ class Place {
     throwIfAborted(signal);
     const deadline = timeout === Infinity ? Infinity : now() + timeout;
     for (let first = true; ; first = false) {
-      this.check();
-      const result = step();
+      const result = this.#take(step);
       if (result !== undefined) return result;
       if (first) {
         // Whoever called may have no stack left, and a wait must not be cut in two as it is begun.
@@ -188,7 +213,7 @@ class Place {
       const stop = looks(() => {
         if (found !== undefined || this.words.length === 0) return;
         try {
-          const result = step();
+          const result = this.#take(step);
           if (result === undefined && this.pauseWord === word && this.pauseValue === value) return;
           found = { result };
         } catch (error) {
@@ -268,4 +293,32 @@ function disposable(Class, dispose) {
   Object.defineProperty(Class.prototype, Symbol.dispose, { value: dispose, configurable: true, writable: true });
 }
 
-module.exports = { PATIENCE, Patience, Place, disposable, spin, spinUntilChanged, whole };
+/**
+ * Has each of these methods of a class throw where the segment was cut off until it was done, whatever it came to.
+ * `placeOf` gives the place of an object.
+ */
+function checked(Class, placeOf, names) {
+  for (const name of names) {
+    const method = Class.prototype[name];
+    const isAsync = method.constructor !== Function;
+    const checkedMethod = isAsync
+      ? function (first, second) {
+          const promise = method.call(this, first, second);
+          const place = placeOf(this);
+          // Its steps are checked one by one, and here only what was done at once.
+          return place.shrinks === shrinks.counter[0] ? promise : promise.finally(() => place.check());
+        }
+      : function (first, second) {
+          try {
+            return method.call(this, first, second);
+          } finally {
+            const place = placeOf(this);
+            if (place.shrinks !== shrinks.counter[0]) place.check();
+          }
+        };
+    for (const property of ['name', 'length']) Object.defineProperty(checkedMethod, property, { value: method[property] });
+    Object.defineProperty(Class.prototype, name, { value: checkedMethod, writable: true, configurable: true });
+  }
+}
+
+module.exports = { PATIENCE, Patience, Place, checked, disposable, spin, spinUntilChanged, whole };

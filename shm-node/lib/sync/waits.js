@@ -105,8 +105,8 @@ function begin(number, offset, expected, timeout, signal, ref, resolve, reject) 
     if (given) resolve();
     else if (signal?.aborted) reject(reasonOf(signal));
     else if (outcome < CANCELLED) resolve(OUTCOMES[outcome]);
-    else if (outcome === CANCELLED) reject(errors.detached());
-    else reject(refused(how >> 3));
+    else if (outcome === CANCELLED) reject(thrown(() => native.checkShrunk(number)) ?? errors.detached());
+    else reject(thrown(() => native.checkWord(number, offset)) ?? refused(how >> 3));
   };
   try {
     throwIfAborted(signal);
@@ -122,6 +122,15 @@ function begin(number, offset, expected, timeout, signal, ref, resolve, reject) 
     given = true;
     cancel();
   };
+}
+
+function thrown(call) {
+  try {
+    call();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
 }
 
 /** A wake-up that found one who had given up belongs to the next one. */
