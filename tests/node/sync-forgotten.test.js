@@ -73,6 +73,19 @@ describe('a Channel that was forgotten', () => {
     });
   }
 
+  claim('is not kept by an iterator that is over', async () => {
+    const options = { capacity: 256 };
+    const view = words(Channel.byteLength(options));
+    const sender = new Channel(view, 0, options);
+    for (const number of [1, 2]) sender.send(bytes(number));
+    const iterator = (() => new Channel(view, 0)[Symbol.asyncIterator]())();
+    assert.deepEqual((await iterator.next()).value, bytes(1));
+    await iterator.return();
+    await collected(() => assert.deepEqual(new Channel(view, 0).receive(), bytes(2)));
+    assert.deepEqual(await iterator.next(), { value: undefined, done: true });
+    shm.detach(view);
+  });
+
   claim('is no producer any more', async () => {
     const options = { capacity: 256 };
     const view = words(Channel.byteLength(options));

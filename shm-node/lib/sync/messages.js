@@ -56,6 +56,7 @@ class Messages {
   /** Ends the `next()` that is pending, and those behind it. */
   #end() {
     this.#isOver = true;
+    this.#receive = undefined; // whoever keeps an iterator that is over does not keep its channel
     this.#stop.abort();
   }
 
