@@ -86,12 +86,13 @@ fn action(new: Option<&libc::sigaction>) -> Result<libc::sigaction, OsError> {
 /// Runs on any thread, at any touch of memory: system calls and atomics only.
 extern "C" fn on_bus_error(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let errno = Errno::last_raw();
-    // SAFETY: sigaction(2): with SA_SIGINFO, the kernel passes a siginfo_t.
-    let code = unsafe { (*info).si_code };
+    // SAFETY: sigaction(2): with SA_SIGINFO, the kernel passes a siginfo_t, which is there until we return.
+    let fault = unsafe { &*info };
+    let code = fault.si_code;
     // Any other code is no touch of memory, or of memory that is broken or not aligned.
     let is_survived = code == libc::BUS_ADRERR && {
         // SAFETY: sigaction(2): SIGBUS of a code above 0 "fills in si_addr with the address of the fault".
-        let address = unsafe { (*info).si_addr() }.addr();
+        let address = unsafe { fault.si_addr() }.addr();
         NonZeroUsize::new(PAGE.load(SeqCst)).is_some_and(|page| table::survive_at(address, page))
     };
     if !is_survived {

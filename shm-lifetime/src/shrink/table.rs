@@ -48,14 +48,7 @@ static FIRST: Block = Block::new();
 
 impl Block {
     const fn new() -> Self {
-        const SLOT: Slot = Slot {
-            state: AtomicU8::new(FREE),
-            pins: AtomicU32::new(0),
-            start: AtomicUsize::new(0),
-            len: AtomicUsize::new(0),
-            mark: Mark::new(),
-        };
-        Self { slots: [SLOT; BLOCK], next: AtomicPtr::new(ptr::null_mut()) }
+        Self { slots: [const { Slot::new() }; BLOCK], next: AtomicPtr::new(ptr::null_mut()) }
     }
 
     fn next(&self) -> Option<&'static Self> {
@@ -83,6 +76,16 @@ impl Block {
 }
 
 impl Slot {
+    const fn new() -> Self {
+        Self {
+            state: AtomicU8::new(FREE),
+            pins: AtomicU32::new(0),
+            start: AtomicUsize::new(0),
+            len: AtomicUsize::new(0),
+            mark: Mark::new(),
+        }
+    }
+
     fn has(&self, address: usize) -> bool {
         let start = self.start.load(Relaxed);
         start <= address && address - start < self.len.load(Relaxed)
@@ -188,18 +191,21 @@ mod tests {
     fn what_is_in_the_table_is_covered_and_marked_and_what_is_not_is_left_alone() {
         let (start, len) = pages(4);
         let at: NonNull<u8> = NonNull::new(ptr::with_exposed_provenance_mut(start.get())).unwrap();
+        let place = |byte: usize| {
+            let place = ptr::with_exposed_provenance::<AtomicU8>(start.get() + byte);
+            // SAFETY: inside the mapping, which stays to the end of the test.
+            unsafe { &*place }
+        };
         assert!(!survive_at(start.get(), PAGE), "not entered yet");
         enter(start, len);
         assert!(!Mark::of(at).is_set());
         for byte in [0, 4096, 8192] {
-            // SAFETY: inside the mapping.
-            unsafe { at.add(byte).write_volatile(7) };
+            place(byte).store(7, Relaxed);
         }
         let before = super::super::shrinks().load(SeqCst);
         assert!(survive_at(start.get() + 4100, PAGE) && survive_at(start.get() + 4100, PAGE));
         assert!(Mark::of(at).is_set() && super::super::shrinks().load(SeqCst) > before);
-        // SAFETY: as above.
-        let read = |byte| unsafe { at.add(byte).read_volatile() };
+        let read = |byte| place(byte).load(Relaxed);
         assert_eq!([read(0), read(4096), read(8192)], [7, 0, 7], "one page, and no other");
         assert!(!survive_at(start.get() + len.get(), PAGE) && !survive_at(start.get() - 1, PAGE));
         leave(start);

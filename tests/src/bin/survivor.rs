@@ -141,8 +141,9 @@ struct Fault {
 fn forge(segment: &PosixSegment, code: c_int) {
     let address = segment.as_ptr().addr().get();
     let fault = Fault { signal: libc::SIGBUS, errno: 0, code, address, rest: [0; 16] };
-    // SAFETY: both take none.
-    let (process, thread) = unsafe { (libc::getpid(), libc::syscall(libc::SYS_gettid)) };
+    let process = std::process::id();
+    // SAFETY: it takes none.
+    let thread = unsafe { libc::syscall(libc::SYS_gettid) };
     // SAFETY: the kernel reads a siginfo_t, which is shorter than ours.
     let sent = unsafe {
         libc::syscall(libc::SYS_rt_tgsigqueueinfo, process, thread, libc::SIGBUS, &raw const fault)
@@ -185,7 +186,9 @@ fn foreign() -> u8 {
 
 extern "C" fn exits(_signal: c_int, info: *mut siginfo_t, _context: *mut c_void) {
     // SAFETY: the kernel's, or what a handler before passed on.
-    let address = unsafe { (*info).si_addr() };
+    let fault = unsafe { &*info };
+    // SAFETY: of SIGBUS, as the only signal that it is installed for.
+    let address = unsafe { fault.si_addr() };
     // SAFETY: signal-safety(7) lists it.
     unsafe { libc::_exit(if address.is_null() { 40 } else { 41 }) }
 }
@@ -243,9 +246,8 @@ fn later() -> String {
 /// Makes each structure in a segment of its own, shrinks that, and calls it: which calls did not give `Shrunk`.
 fn structures() -> String {
     let mut wrong = Vec::new();
-    for calls in 0..CALLS.len() {
-        let (name, open) = CALLS[calls];
-        let object = format!("/structures-{}-{calls}", std::process::id());
+    for (index, (name, open)) in CALLS.iter().enumerate() {
+        let object = format!("/structures-{}-{index}", std::process::id());
         let segment = create(&object, 1 << 16, true).expect("there is room");
         let region = Region::of(&segment);
         let live = Live::own().expect("there is a folder");
