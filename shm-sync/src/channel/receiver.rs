@@ -82,7 +82,7 @@ impl<'a> Receiver<'a> {
     pub fn peek(&mut self) -> Result<Message<'_, 'a>, SyncError> {
         let record = match self.known_message() {
             Some(known) => known,
-            None => self.peek_slowly()?,
+            None => self.find_message()?,
         };
         let region = self.channel.region;
         region.sound(Message { receiver: self, record })
@@ -100,8 +100,18 @@ impl<'a> Receiver<'a> {
         }
     }
 
+    #[inline(never)]
+    fn find_message(&mut self) -> Result<Record, SyncError> {
+        live::check_generation(self.generation)?;
+        let Channel { ring, caller, .. } = self.channel;
+        match ring.find(&mut self.consumer, caller)?.message() {
+            Some(record) => Ok(record),
+            None => self.wait_for_message(),
+        }
+    }
+
     #[cold]
-    fn peek_slowly(&mut self) -> Result<Record, SyncError> {
+    fn wait_for_message(&mut self) -> Result<Record, SyncError> {
         block(|| self.step_soon())
     }
 

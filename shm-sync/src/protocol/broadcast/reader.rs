@@ -58,6 +58,22 @@ impl<'a, M: Memory<'a>> Latest<M> {
     /// Goes to the next message that is there, and gives its length.
     #[inline]
     pub(crate) fn find(&self, cursor: &mut Cursor) -> Result<Option<u32>, Damaged> {
+        // Almost always there is nothing new, or what there is is there.
+        let head = self.head_for(cursor);
+        if head == cursor.next {
+            return Ok(None);
+        }
+        if head.wrapping_sub(cursor.next) <= u64::from(self.slots) && self.is_there(cursor.next) {
+            let length = self.length(cursor.next).load(Ordering::Relaxed);
+            if length <= self.max_message && self.is_still_there(cursor.next) {
+                return Ok(Some(length));
+            }
+        }
+        self.find_slowly(cursor)
+    }
+
+    #[cold]
+    fn find_slowly(&self, cursor: &mut Cursor) -> Result<Option<u32>, Damaged> {
         for attempt in 0..ATTEMPTS {
             let head = self.head_for(cursor);
             if head == cursor.next {
