@@ -14,7 +14,7 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 pub(crate) fn generation() -> u32 {
     static WATCHED: OnceLock<bool> = OnceLock::new();
     let watched = *WATCHED.get_or_init(|| {
-        // SAFETY: the handler is safe to run in a child of a threaded process: it adds to an atomic.
+        // SAFETY: the handler is safe to run in a child of a threaded process: it works on atomics, and closes files.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) == 0 }
     });
     // pthread_atfork(3): ENOMEM is possible. Then the process id tells as well, for a system call.
@@ -25,4 +25,5 @@ extern "C" fn in_child() {
     FORKS.fetch_add(1, Relaxed);
     crate::lifetime::begin_anew();
     crate::shrink::begin_anew();
+    crate::descriptor::close_in_child();
 }

@@ -15,15 +15,15 @@
 //! A slot changes hands by compare-and-swap of its first word, which also holds the hash: whoever gets that
 //! name's lock and finds the slot claimed but not written knows that its writer is dead.
 
-use crate::{Lifetime, ObjectId, is_beyond_file_limit, reserve_file};
+use crate::{Class, Lifetime, ObjectId, descriptor::Descriptor, is_beyond_file_limit, reserve_file};
 use memmap2::{MmapOptions, MmapRaw};
-use nix::sys::stat::fstat;
+use nix::{errno::Errno, sys::stat::fstat};
 use shm_api::{CreateOptions, OsError};
 use std::{
     array,
     ffi::CStr,
     fmt,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     slice,
     sync::{
         OnceLock,
@@ -50,7 +50,6 @@ const FREE: u64 = 0;
 const CLAIMED: u64 = 1;
 const RECORDED: u64 = 2;
 const PHASE: u64 = 0xff;
-const SHARED: u64 = 1 << 8;
 
 const HEADER_MAGIC: usize = 0;
 const HEADER_FORMAT: usize = 1;
@@ -72,6 +71,8 @@ const NAME: usize = 8;
 /// they are, and so leaves there what belongs to another record.
 const BORN: usize = 40;
 const BORN_OF: usize = 41;
+/// Its group, on the same condition.
+const GID: usize = 42;
 
 type Slot = [AtomicU64; SLOT_WORDS];
 
@@ -149,12 +150,12 @@ impl fmt::Debug for RecordName {
 pub struct Record {
     /// What it is called.
     pub name: RecordName,
-    /// It is locked through `lock.shared`, as its mode lets others in.
-    pub shared: bool,
     /// A detach and a sweep leave it alone.
     pub persist: bool,
     /// The permission bits that it was created with.
     pub mode: u32,
+    /// Its group; `None` is unknown.
+    pub gid: Option<u32>,
     /// The process that created it, in its own pid namespace.
     pub pid: u32,
     /// That namespace; 0 is unknown.
@@ -180,9 +181,9 @@ impl Record {
     ) -> Self {
         Self {
             name,
-            shared: options.permissions().is_shared(),
             persist: options.persists(),
             mode: options.permissions().bits(),
+            gid: Some(nix::unistd::getegid().as_raw()),
             pid: lifetime.pid(),
             pid_namespace: lifetime.namespaces().pid,
             namespace,
@@ -196,6 +197,14 @@ impl Record {
     pub fn is_about(&self, object: ObjectId) -> bool {
         self.object.is_some_and(|ours| ours.matches(object))
     }
+
+    /// Who may open the segment.
+    pub fn class(&self) -> Class {
+        match self.gid {
+            Some(gid) => Class::of(self.mode, gid),
+            None => Class::Owner,
+        }
+    }
 }
 
 /// A place in the ledger.
@@ -204,7 +213,7 @@ pub struct SlotId(u32);
 
 /// One user's ledger, as mapped by this process.
 pub struct Ledger {
-    file: OwnedFd,
+    file: Descriptor,
     levels: [OnceLock<MmapRaw>; MAX_LEVELS],
     /// How many levels the file was seen to hold.
     backed: AtomicU32,
@@ -228,6 +237,7 @@ impl Ledger {
     /// `ENOSPC` where there is no room for it, `ENOTSUP` where it is not of this version.
     pub(crate) fn open(file: OwnedFd) -> Result<Self, OsError> {
         let (levels, held) = (array::from_fn(|_| OnceLock::new()), array::from_fn(|_| OnceLock::new()));
+        let file = Descriptor::new(file)?;
         let ledger = Self { file, levels, backed: AtomicU32::new(1), held };
         ledger.reserve(0)?;
         if ledger.header(HEADER_MAGIC).load(Acquire) == 0 {
@@ -255,8 +265,7 @@ impl Ledger {
     /// `ENOSPC` where the ledger cannot grow.
     pub fn insert(&self, record: &Record) -> Result<SlotId, OsError> {
         let hash = record.name.lock_byte();
-        let shared = if record.shared { SHARED } else { 0 };
-        let state = u64::from(hash) << 32 | shared;
+        let state = u64::from(hash) << 32;
         loop {
             let levels = self.known_levels();
             for (id, slot) in self.window(levels, hash) {
@@ -322,7 +331,7 @@ impl Ledger {
         if state & PHASE != RECORDED {
             return None;
         }
-        let record = read(slot, state & SHARED != 0)?;
+        let record = read(slot)?;
         (u64::from(record.name.lock_byte()) == state >> 32).then_some(record)
     }
 
@@ -339,13 +348,13 @@ impl Ledger {
         })
     }
 
-    /// Every slot that is not free, with the name's lock byte and whether it is locked as shared.
-    pub fn taken(&self) -> impl Iterator<Item = (SlotId, u32, bool)> + '_ {
+    /// Every slot that is not free, with the name's lock byte.
+    pub fn taken(&self) -> impl Iterator<Item = (SlotId, u32)> + '_ {
         self.occupied()
             .flat_map(|level| (first(level)..first(level + 1)).skip(usize::from(level == 0)))
             .filter_map(|index| {
                 let state = self.slot(SlotId(index))?[STATE].load(Acquire);
-                (state != FREE).then_some((SlotId(index), (state >> 32) as u32, state & SHARED != 0))
+                (state != FREE).then_some((SlotId(index), (state >> 32) as u32))
             })
     }
 
@@ -367,11 +376,11 @@ impl Ledger {
         }
     }
 
-    /// Whether a slot is still taken by a name of that lock byte and kind.
-    pub fn taken_by(&self, id: SlotId, byte: u32, shared: bool) -> bool {
+    /// Whether a slot is still taken by a name of that lock byte.
+    pub fn taken_by(&self, id: SlotId, byte: u32) -> bool {
         self.slot(id).is_some_and(|slot| {
             let state = slot[STATE].load(Acquire);
-            state != FREE && (state >> 32) as u32 == byte && (state & SHARED != 0) == shared
+            state != FREE && (state >> 32) as u32 == byte
         })
     }
 
@@ -416,7 +425,8 @@ impl Ledger {
 
     /// The file's.
     fn size(&self) -> u64 {
-        fstat(&self.file).map_or(0, |stat| stat.st_size as u64)
+        let stat = if self.file.is_open() { fstat(&self.file) } else { Err(Errno::EBADF) };
+        stat.map_or(0, |stat| stat.st_size as u64)
     }
 
     fn grow(&self, levels: u32) -> Result<(), OsError> {
@@ -452,14 +462,18 @@ impl Ledger {
                 _ => "The ledger of this user's segments needs room in the file system of its folder.",
             })
         };
+        if !self.file.is_open() {
+            return Err(OsError::new("fallocate", libc::EBADF)
+                .advise("Somebody closed the descriptor of this library's ledger: try again."));
+        }
         let end = (start + len) as u64;
         if self.size() < end && is_beyond_file_limit(end) {
             let advice = format!("The ledger of this user's segments takes {end} bytes (`ulimit -f`).");
             return Err(OsError::new("fallocate", libc::EFBIG).advise(advice));
         }
-        reserve_file::reserve(&self.file, start as u64, len as u64)
+        reserve_file::reserve(self.file.as_fd(), start as u64, len as u64)
             .map_err(|(call, errno)| failed(call, errno as i32))?;
-        let mapped = MmapOptions::new().offset(start as u64).len(len).map_raw(&self.file);
+        let mapped = MmapOptions::new().offset(start as u64).len(len).map_raw(self.file.as_fd().as_raw_fd());
         let mapped = mapped.map_err(|error| failed("mmap", error.raw_os_error().unwrap_or(libc::ENOMEM)))?;
         Ok(self.levels[level].get_or_init(|| mapped))
     }
@@ -534,6 +548,7 @@ fn write(slot: &Slot, record: &Record) {
     slot[BORN_OF].store(record.created, Relaxed);
     write_object(slot, record.object);
     slot[SIZE].store(record.size, Relaxed);
+    slot[GID].store(record.gid.map_or(u64::MAX, u64::from), Relaxed);
     match &record.name {
         RecordName::Key(key) => slot[KEY].store(u64::from(*key), Relaxed),
         RecordName::Name(bytes) => {
@@ -544,7 +559,7 @@ fn write(slot: &Slot, record: &Record) {
     }
 }
 
-fn read(slot: &Slot, shared: bool) -> Option<Record> {
+fn read(slot: &Slot) -> Option<Record> {
     let kind = slot[KIND].load(Relaxed);
     let name = match kind as u8 {
         1 => RecordName::Key(u32::try_from(slot[KEY].load(Relaxed)).ok().filter(|key| *key != 0)?),
@@ -565,9 +580,9 @@ fn read(slot: &Slot, shared: bool) -> Option<Record> {
     let created = slot[CREATED].load(Relaxed);
     Some(Record {
         name,
-        shared,
         persist: kind >> 8 & 1 != 0,
         mode: (kind >> 16) as u32 & 0o777,
+        gid: u32::try_from(slot[GID].load(Relaxed)).ok().filter(|_| slot[BORN_OF].load(Relaxed) == created),
         pid: (kind >> 32) as u32,
         pid_namespace: slot[PID_NAMESPACE].load(Relaxed),
         namespace: slot[NAMESPACE].load(Relaxed),
@@ -593,9 +608,9 @@ mod tests {
     }
 
     fn record(name: RecordName) -> Record {
-        let (shared, persist, mode, pid, pid_namespace) = (true, false, 0o640, 7, 8);
+        let (persist, mode, gid, pid, pid_namespace) = (false, 0o640, Some(0), 7, 8);
         let (namespace, object, created, size) = (9, None, 10, 11);
-        Record { name, shared, persist, mode, pid, pid_namespace, namespace, object, created, size }
+        Record { name, persist, mode, gid, pid, pid_namespace, namespace, object, created, size }
     }
 
     #[test]

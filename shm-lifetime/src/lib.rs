@@ -5,7 +5,7 @@
 //! - the [`Ledger`]: a record of each segment that this user created through the library. It is written
 //!   before the segment is created and erased when the segment is gone, so that whoever dies, and however,
 //!   the next sweep knows what to ask the kernel about. What is in it is ours; what is not is foreign.
-//! - two lock files, one for this user alone and one that segments open to others are locked through. A
+//! - lock files, one for this user alone and one for each [`Class`] of others who may open segments of this user's. A
 //!   [`NameLock`] is one byte of them. It excludes *look up and attach* from *detach and destroy* for one name.
 //!
 //! [`Lifetime`] ties them together for one process and user, and holds the protocol that creates and leaves a segment;
@@ -16,12 +16,15 @@
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 compile_error!("shm-lifetime knows where its files lie and how to lock them on Linux and macOS only");
 
+mod class;
+mod descriptor;
 #[doc(hidden)]
 pub mod fault;
 mod file_limit;
 mod fork;
 mod home;
 mod huge;
+mod identity;
 mod ledger;
 mod lifetime;
 mod lock;
@@ -35,10 +38,12 @@ mod reserve_file;
 mod room;
 pub mod shrink;
 
+pub use class::Class;
 pub(crate) use fault::{Check, skips, step};
 pub use file_limit::is_beyond_file_limit;
 pub use home::Home;
 pub use huge::ask_for_huge_pages;
+pub use identity::Identity;
 pub use ledger::{BackendId, Ledger, Record, RecordName, SlotId};
 pub use lifetime::Lifetime;
 pub use lock::{LockFile, NameLock, Patience, within_a_second};

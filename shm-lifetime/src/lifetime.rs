@@ -1,7 +1,7 @@
 //! The files of one user, as one process has them open.
 
 use crate::{
-    BackendId, Home, LockFile, NameLock, Namespaces, Patience, Record, fork,
+    BackendId, Class, Home, LockFile, NameLock, Namespaces, Patience, Record, fork,
     ledger::{self, Ledger},
     lock::{self, Locks},
 };
@@ -85,7 +85,7 @@ impl Lifetime {
             return Ok(lifetime.clone());
         }
         let home = Home::of_this_user(uid)?;
-        let locks = Locks::open(&home)?;
+        let locks = Locks::open(&home, uid)?;
         let (ledger, namespaces) = (OnceLock::new(), Namespaces::ours());
         let swept = [const { AtomicBool::new(false) }; 2];
         let (pid, next_look) = (process::id(), AtomicU64::new(0));
@@ -95,14 +95,15 @@ impl Lifetime {
     }
 
     /// Whether somebody removed the folder (a login manager does, when its user logs out): whoever comes then makes
-    /// another, and what is recorded and locked in ours is seen by nobody. Looked for every now and then.
+    /// another, and what is recorded and locked in ours is seen by nobody. Or whether somebody closed our files (a
+    /// daemon that closes all). Looked for every now and then.
     fn has_lost_its_files(&self) -> bool {
         static START: OnceLock<Instant> = OnceLock::new();
         let now = START.get_or_init(Instant::now).elapsed().as_millis() as u64;
         if now < self.next_look.load(Relaxed) {
             return false;
         }
-        let lost = nix::sys::stat::fstat(self.locks.own(false)).is_ok_and(|stat| stat.st_nlink == 0);
+        let lost = self.locks.are_lost();
         if !lost {
             self.next_look.store(now + LOOK_EVERY.as_millis() as u64, Relaxed);
         }
@@ -138,7 +139,7 @@ impl Lifetime {
         match self.ledger.get() {
             Some(ledger) => Ok(ledger),
             None => {
-                let ledger = Ledger::open(self.home.file(ledger::FILE, Some(0o600))?)?;
+                let ledger = Ledger::open(self.home.file(ledger::FILE, Some(Class::Owner))?)?;
                 Ok(self.ledger.get_or_init(|| ledger))
             }
         }
@@ -159,32 +160,23 @@ impl Lifetime {
         records.filter(|record| record.name.backend() == backend).collect()
     }
 
-    /// The lock file for a segment of this owner.
-    pub const fn lock_file(&self, uid: u32, shared: bool) -> LockFile {
-        match shared {
-            _ if uid != self.uid => LockFile::OfUser { uid, shared },
-            true => LockFile::Shared,
-            false => LockFile::Own,
-        }
-    }
-
     /// Locks a name, see [`RecordName::lock_byte`](crate::RecordName::lock_byte).
     ///
     /// # Errors
     ///
     /// `EBUSY` where somebody held it for as long as `patience` lasted.
     pub fn lock(&self, file: LockFile, byte: u32, patience: Patience) -> Result<NameLock<'_>, OsError> {
-        self.locks.lock(file, byte, patience)
+        self.locks.lock(&self.home, file, byte, patience)
     }
 
-    /// One of our own lock files, as names are locked through it.
-    pub(crate) fn own_lock_file(&self, shared: bool) -> BorrowedFd<'_> {
-        self.locks.own(shared)
+    /// The file that those of a class lock the names of our segments through.
+    pub(crate) fn lock_file_of_class(&self, class: Class) -> Result<BorrowedFd<'_>, OsError> {
+        self.locks.of_class(&self.home, class)
     }
 
-    /// A lock file under a description of its own; `None` where it is not ours to open.
+    /// The lock file in which a holder is seen, under a description of its own; `None` where it is not ours to open.
     pub(crate) fn reopen_lock_file(&self, file: LockFile) -> Result<Option<OwnedFd>, OsError> {
-        lock::reopen(&self.home, file)
+        lock::reopen(&self.home, self.uid, file)
     }
 
     /// Whether a backend is used for the first time in this process, and so has to sweep.

@@ -11,7 +11,8 @@
 //! for each other. Every wait has an end: a stopped process must not stall the others.
 
 use crate::{
-    Check, Home,
+    Check, Class, Home,
+    descriptor::Descriptor,
     ofd_lock::{self, Kind},
     skips,
 };
@@ -21,9 +22,12 @@ use std::{
     array,
     cell::Cell,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::atomic::{
-        AtomicBool,
-        Ordering::{Acquire, Relaxed, Release},
+    sync::{
+        OnceLock,
+        atomic::{
+            AtomicBool,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     thread,
     time::{Duration, Instant},
@@ -31,20 +35,16 @@ use std::{
 
 const SHARDS: usize = 64;
 
-/// Which file the byte lies in.
+/// The lock file of a segment: of its class, in its owner's folder.
+///
+/// Our own processes lock a name in the file `lock`, which no other user can open, and then in the file of the
+/// segment's class as well, where that is not we alone. So nobody else decides when the ledger is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LockFile {
-    /// `lock` in our own folder: segments that only this user may use.
-    Own,
-    /// `lock.shared` in our own folder: segments of ours that others may use.
-    Shared,
-    /// `lock.shared` in another user's folder, or `lock` where we (root) may open it.
-    OfUser {
-        /// The owner of the segment.
-        uid: u32,
-        /// Whether its mode lets others in.
-        shared: bool,
-    },
+pub struct LockFile {
+    /// The owner of the segment.
+    pub uid: u32,
+    /// Who may open it.
+    pub class: Class,
 }
 
 /// How long to wait for a lock.
@@ -112,58 +112,106 @@ impl Drop for Wait {
 /// The lock files of one user, with the flags that go before them.
 #[derive(Debug)]
 pub(crate) struct Locks {
-    own: OwnedFd,
-    shared: OwnedFd,
+    uid: u32,
+    own: Descriptor,
+    classes: OnceLock<Box<ClassFile>>,
     shards: [AtomicBool; SHARDS],
 }
 
+/// The file of a class that others belong to, in a list that only grows: a signal handler may read it.
+#[derive(Debug)]
+struct ClassFile {
+    class: Class,
+    file: Descriptor,
+    next: OnceLock<Box<ClassFile>>,
+}
+
 impl Locks {
-    pub(crate) fn open(home: &Home) -> Result<Self, OsError> {
-        let own = home.file(file_name(false), Some(0o600))?;
-        let shared = home.file(file_name(true), Some(0o666))?;
-        Ok(Self { own, shared, shards: array::from_fn(|_| AtomicBool::new(false)) })
+    pub(crate) fn open(home: &Home, uid: u32) -> Result<Self, OsError> {
+        let own = Descriptor::new(home.file(&Class::Owner.file_name(KIND), Some(Class::Owner))?)?;
+        Ok(Self { uid, own, classes: OnceLock::new(), shards: array::from_fn(|_| AtomicBool::new(false)) })
     }
 
-    /// One of our own, as it is locked through.
-    pub(crate) fn own(&self, shared: bool) -> BorrowedFd<'_> {
-        if shared { self.shared.as_fd() } else { self.own.as_fd() }
+    /// Whether somebody removed the file, or closed it under us: what is locked in it is seen by nobody.
+    pub(crate) fn are_lost(&self) -> bool {
+        !self.own.is_open() || nix::sys::stat::fstat(&self.own).is_ok_and(|stat| stat.st_nlink == 0)
+    }
+
+    /// The file that our own segments are locked through, whoever else may open them.
+    pub(crate) fn own(&self) -> BorrowedFd<'_> {
+        self.own.as_fd()
+    }
+
+    /// The file of a class, opened when it is first asked for.
+    pub(crate) fn of_class(&self, home: &Home, class: Class) -> Result<BorrowedFd<'_>, OsError> {
+        if class == Class::Owner {
+            return Ok(self.own());
+        }
+        let mut place = &self.classes;
+        let mut opened = None;
+        loop {
+            match place.get() {
+                Some(known) if known.class == class => return Ok(known.file.as_fd()),
+                Some(other) => place = &other.next,
+                None => {
+                    let file = match opened.take() {
+                        Some(file) => file,
+                        None => Descriptor::new(open_for(home, class)?)?,
+                    };
+                    let new = Box::new(ClassFile { class, file, next: OnceLock::new() });
+                    // Another thread may have put one there.
+                    opened = place.set(new).err().map(|ours| ours.file);
+                }
+            }
+        }
     }
 
     pub(crate) fn lock(
         &self,
-        file: LockFile,
+        home: &Home,
+        LockFile { uid, class }: LockFile,
         byte: u32,
         patience: Patience,
     ) -> Result<NameLock<'_>, OsError> {
+        let mut lock = NameLock { byte, own: None, class: None, shard: None };
         if skips(Check::Lock) {
-            return Ok(NameLock { file: None, byte, _shard: None });
+            return Ok(lock);
         }
-        let file = match file {
-            LockFile::Own => Descriptor::Ours(self.own(false)),
-            LockFile::Shared => Descriptor::Ours(self.own(true)),
-            LockFile::OfUser { uid, shared } => match of_user(uid, shared)? {
-                // A description of its own excludes our other threads as well.
-                Some(file) => Descriptor::Theirs(file),
-                None => return Ok(NameLock { file: None, byte, _shard: None }),
-            },
-        };
         let mut wait = Wait { patience, began: None };
-        let shard = match file {
-            Descriptor::Theirs(_) => None,
-            Descriptor::Ours(_) => {
-                let shard = &self.shards[byte as usize % SHARDS];
-                poll(&mut wait, || Ok(Shard::take(shard)))?;
-                Some(Shard(shard))
+        if uid == self.uid {
+            let shard = &self.shards[byte as usize % SHARDS];
+            poll(&mut wait, || Ok(Shard::take(shard)))?;
+            lock.shard = Some(Shard(shard));
+            let file = self.own();
+            take(&mut wait, file, byte)?;
+            lock.own = Some(file);
+            if class != Class::Owner {
+                let file = self.of_class(home, class)?;
+                take(&mut wait, file, byte)?;
+                lock.class = Some(ClassLock::Ours(file));
             }
-        };
-        poll(&mut wait, || match ofd_lock::set(&file, byte.into(), 1, Kind::Write) {
-            Ok(()) => Ok(true),
-            // fcntl(2): "operation is prohibited by locks held by other processes", as EACCES or EAGAIN.
-            Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) => Ok(false),
-            Err(errno) => Err(OsError::new("fcntl(F_OFD_SETLK)", errno as i32)),
-        })?;
-        Ok(NameLock { file: Some(file), byte, _shard: shard })
+        } else if let Some(file) = of_user(uid, class)? {
+            // A description of its own excludes our other threads as well.
+            take(&mut wait, file.as_fd(), byte)?;
+            lock.class = Some(ClassLock::Theirs(file));
+        }
+        Ok(lock)
     }
+}
+
+/// Makes the lock file of a class. Its live file is made with it: other users, who may come to it first, make none.
+fn open_for(home: &Home, class: Class) -> Result<OwnedFd, OsError> {
+    home.file(&class.file_name(Home::LIVE), Some(class))?;
+    home.file(&class.file_name(KIND), Some(class))
+}
+
+fn take(wait: &mut Wait, file: BorrowedFd<'_>, byte: u32) -> Result<(), OsError> {
+    poll(wait, || match ofd_lock::set(file, byte.into(), 1, Kind::Write) {
+        Ok(()) => Ok(true),
+        // fcntl(2): "operation is prohibited by locks held by other processes", as EACCES or EAGAIN.
+        Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) => Ok(false),
+        Err(errno) => Err(OsError::new("fcntl(F_OFD_SETLK)", errno as i32)),
+    })
 }
 
 /// The flag of one shard of the names, set; dropping it clears it.
@@ -185,55 +233,52 @@ impl Drop for Shard<'_> {
 /// A name's lock; dropping it unlocks.
 #[derive(Debug)]
 pub struct NameLock<'a> {
-    file: Option<Descriptor<'a>>,
     byte: u32,
-    _shard: Option<Shard<'a>>,
-}
-
-impl Drop for NameLock<'_> {
-    fn drop(&mut self) {
-        if let Some(file) = &self.file {
-            // It cannot fail for a lock that we hold, and if it did, the process's end would unlock it.
-            let _ = ofd_lock::set(file, self.byte.into(), 1, Kind::Unlock);
-        }
-    }
+    own: Option<BorrowedFd<'a>>,
+    class: Option<ClassLock<'a>>,
+    shard: Option<Shard<'a>>,
 }
 
 #[derive(Debug)]
-enum Descriptor<'a> {
+enum ClassLock<'a> {
     Ours(BorrowedFd<'a>),
     Theirs(OwnedFd),
 }
 
-impl AsFd for Descriptor<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Ours(file) => *file,
-            Self::Theirs(file) => file.as_fd(),
+impl Drop for NameLock<'_> {
+    fn drop(&mut self) {
+        // It cannot fail for a lock that we hold, and if it did, the process's end would unlock it.
+        let unlock = |file| _ = ofd_lock::set(file, self.byte.into(), 1, Kind::Unlock);
+        match &self.class {
+            Some(ClassLock::Ours(file)) => unlock(*file),
+            Some(ClassLock::Theirs(file)) => unlock(file.as_fd()),
+            None => {}
+        }
+        if let Some(file) = self.own {
+            unlock(file);
         }
     }
 }
 
 /// A lock file under a description of its own; `None` where it is not ours to open.
-pub(crate) fn reopen(home: &Home, file: LockFile) -> Result<Option<OwnedFd>, OsError> {
-    match file {
-        LockFile::Own => home.file(file_name(false), None).map(Some),
-        LockFile::Shared => home.file(file_name(true), None).map(Some),
-        LockFile::OfUser { uid, shared } => of_user(uid, shared),
-    }
+pub(crate) fn reopen(
+    home: &Home,
+    us: u32,
+    LockFile { uid, class }: LockFile,
+) -> Result<Option<OwnedFd>, OsError> {
+    if uid == us { home.file(&class.file_name(KIND), None).map(Some) } else { of_user(uid, class) }
 }
 
-const fn file_name(shared: bool) -> &'static str {
-    if shared { "lock.shared" } else { "lock" }
-}
+/// What the files are called, before their class.
+const KIND: &str = "lock";
 
-fn of_user(uid: u32, shared: bool) -> Result<Option<OwnedFd>, OsError> {
+fn of_user(uid: u32, class: Class) -> Result<Option<OwnedFd>, OsError> {
     let home = match Home::of_other(uid) {
         // What somebody else put there is not that user's: who has never used the library has no locks.
         Err(error) if error.errno() == libc::EPERM => None,
         home => home?,
     };
-    match home.map(|home| home.file(file_name(shared), None)).transpose() {
+    match home.map(|home| home.file(&class.file_name(KIND), None)).transpose() {
         // It is not ours to lock; the kernel's word alone then keeps the owner from taking it from us.
         Err(error) if matches!(error.errno(), libc::ENOENT | libc::EACCES) => Ok(None),
         opened => opened,

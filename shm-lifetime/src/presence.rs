@@ -37,12 +37,9 @@ fn byte_of_name(byte: u32) -> i64 {
     OTHERS + i64::from(byte)
 }
 
-/// The byte of an attachment's mark.
-fn byte_of(file: LockFile, byte: u32, created: Option<u64>) -> i64 {
-    match (file, created) {
-        (LockFile::Own | LockFile::Shared, Some(created)) => byte_of_segment(byte, created),
-        _ => byte_of_name(byte),
-    }
+/// The byte of an attachment's mark; `created` is when the segment was, where we know it.
+fn byte_of(created: Option<u64>, byte: u32) -> i64 {
+    created.map_or(byte_of_name(byte), |created| byte_of_segment(byte, created))
 }
 
 /// One attachment's mark; dropping it takes it away.
@@ -113,14 +110,16 @@ impl crate::Lifetime {
         byte: u32,
         created: Option<u64>,
     ) -> Result<Presence, OsError> {
-        let bytes = [byte_of(file, byte, created), byte_of_name(byte)];
+        let bytes = [byte_of(created.filter(|_| file.uid == self.uid()), byte), byte_of_name(byte)];
         Presence::in_file(self.reopen_lock_file(file)?, bytes)
     }
 
-    /// Whether anybody holds a segment of this user's, by the marks. Safe in a signal handler.
+    /// Whether anybody holds a segment of this user's, by the marks. Safe in a signal handler, as the name is locked
+    /// and so the file is open.
     pub fn is_anyone_present(&self, record: &Record) -> bool {
         let byte = record.name.lock_byte();
-        let is_marked = |byte| ofd_lock::is_locked(self.own_lock_file(record.shared), byte).unwrap_or(true);
+        let Ok(file) = self.lock_file_of_class(record.class()) else { return true };
+        let is_marked = |byte| ofd_lock::is_locked(file, byte).unwrap_or(true);
         !skips(Check::Marks)
             && (is_marked(byte_of_segment(byte, record.created)) || is_marked(byte_of_name(byte)))
     }
@@ -137,7 +136,7 @@ mod tests {
         let open =
             || File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
         let mark = |created| {
-            let bytes = [byte_of(LockFile::Own, 7, created), byte_of_name(7)];
+            let bytes = [byte_of(created, 7), byte_of_name(7)];
             Presence::in_file(Some(open().into()), bytes).unwrap()
         };
         let asking = open();

@@ -1,10 +1,10 @@
 //! The protocol that both backends follow; the kernel's word is theirs to give.
 
 use crate::{
-    BackendId, Check, Ledger, Lifetime, LockFile, NameLock, ObjectId, Patience, Record, RecordName, SlotId,
-    skips, step,
+    BackendId, Check, Class, Ledger, Lifetime, LockFile, NameLock, ObjectId, Patience, Record, RecordName,
+    SlotId, skips, step,
 };
-use shm_api::{Detached, OsError};
+use shm_api::{CreateOptions, Detached, OsError};
 use std::{num::NonZeroUsize, sync::Arc};
 
 /// What one backend's kernel interface says of a segment on record.
@@ -24,6 +24,16 @@ pub trait Kernel {
 pub const OUTLIVES: Detached = Detached::Outlives(NonZeroUsize::MIN);
 
 impl Lifetime {
+    /// Who may open a segment that this process creates.
+    pub fn class_to_create(&self, options: &CreateOptions) -> Class {
+        Class::of(options.permissions().bits(), nix::unistd::getegid().as_raw())
+    }
+
+    /// The lock file of a segment of ours.
+    pub const fn lock_file(&self, class: Class) -> LockFile {
+        LockFile { uid: self.uid(), class }
+    }
+
     /// Settles one record, under its name's lock: a segment that is gone leaves the ledger.
     pub fn settle<K: Kernel>(&self, ledger: &Ledger, slot: SlotId, record: &Record) -> Detached {
         let detached = K::settle(self, record);
@@ -39,15 +49,16 @@ impl Lifetime {
     pub fn sweep<K: Kernel>(&self) -> usize {
         let Some(ledger) = self.existing_ledger() else { return 0 };
         let mut destroyed = 0;
-        for (slot, byte, shared) in ledger.taken() {
-            let Ok(_lock) = self.lock(self.lock_file(self.uid(), shared), byte, Patience::Try) else {
-                continue;
-            };
+        for (slot, byte) in ledger.taken() {
+            let class = |record: Option<Record>| record.map_or(Class::Owner, |record| record.class());
+            let seen = class(ledger.get(slot));
+            let Ok(_lock) = self.lock(self.lock_file(seen), byte, Patience::Try) else { continue };
             // The slot may have changed hands before we had the lock.
-            if !ledger.taken_by(slot, byte, shared) {
+            let record = ledger.get(slot);
+            if !ledger.taken_by(slot, byte) || class(record) != seen {
                 continue;
             }
-            match ledger.get(slot) {
+            match record {
                 Some(record) if record.name.backend() == K::BACKEND => {
                     destroyed += usize::from(self.settle::<K>(ledger, slot, &record) == Detached::Destroyed);
                 }
@@ -75,16 +86,16 @@ impl Lifetime {
     pub fn lock_to_create<K: Kernel>(
         &self,
         name: &RecordName,
-        shared: bool,
+        class: Class,
     ) -> Result<Option<NameLock<'_>>, OsError> {
         let ledger = self.ledger()?;
         let byte = name.lock_byte();
         loop {
-            let lock = self.lock(self.lock_file(self.uid(), shared), byte, Patience::Bounded)?;
+            let lock = self.lock(self.lock_file(class), byte, Patience::Bounded)?;
             let Some((slot, record)) = ledger.find(name) else { return Ok(Some(lock)) };
-            // An older segment of that name decides which lock counts.
+            // Those who may open an older segment of that name are locked out while it is looked at.
             drop(lock);
-            let _lock = self.lock(self.lock_file(self.uid(), record.shared), byte, Patience::Bounded)?;
+            let _lock = self.lock(self.lock_file(record.class()), byte, Patience::Bounded)?;
             if ledger.get(slot).as_ref() != Some(&record) {
                 continue;
             }
@@ -218,8 +229,7 @@ impl Hold {
         self.lifetime.uid()
     }
 
-    /// What the ledger has under its name now: the record of this very segment, where that is still there. (While two
-    /// create one name with modes that are locked in different files, it has two for a moment.)
+    /// What the ledger has under its name now: the record of this very segment, where that is still there.
     pub fn recorded(&self, name: &RecordName) -> Option<Record> {
         let ledger = self.lifetime.existing_ledger()?;
         let own = self.slot.and_then(|slot| ledger.get(slot));

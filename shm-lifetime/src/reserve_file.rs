@@ -1,7 +1,7 @@
 //! Room in a file, before it is mapped: a touch of a hole on a full file system is SIGBUS.
 
 use nix::errno::Errno;
-use std::os::fd::OwnedFd;
+use std::os::fd::BorrowedFd;
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
@@ -15,6 +15,6 @@ cfg_if::cfg_if! {
 
 /// Has the file hold `len` bytes from `start` on, its end included; what it holds already stays. An error names
 /// the call that failed.
-pub(crate) fn reserve(file: &OwnedFd, start: u64, len: u64) -> Result<(), (&'static str, Errno)> {
+pub(crate) fn reserve(file: BorrowedFd<'_>, start: u64, len: u64) -> Result<(), (&'static str, Errno)> {
     system::reserve(file, start as i64, len as i64)
 }

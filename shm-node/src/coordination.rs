@@ -188,11 +188,19 @@ pub fn way_to_wait(env: Env) -> Result<&'static str> {
 }
 
 /// The live file for what lies in an attachment: its number here, its id, and who this environment is.
-/// Where a structure is there already, `wanted` is the id that it carries.
+/// `offset` is that of the word with the id that a structure carries, where one is there already.
 #[napi]
-pub fn live(env: Env, number: Number, wanted: u32) -> Result<Vec<u32>> {
+pub fn live(env: Env, number: Number, offset: f64) -> Result<Vec<u32>> {
     or_throw(env, || {
-        let live = live_for(number, wanted)?;
+        let live = with_word(number, offset, |word| {
+            let carried = word.load(SeqCst);
+            let live = live_for(number, carried)?;
+            // Whether it does is for the caller to see: the word then has the file's id.
+            if carried != 0 {
+                live.fits(word);
+            }
+            Ok(live)
+        })?;
         let known =
             LIVES.with_borrow(|all| all.iter().position(|(known, _)| known.file_id() == live.file_id()));
         let index = match known {
@@ -209,22 +217,13 @@ pub fn live(env: Env, number: Number, wanted: u32) -> Result<Vec<u32>> {
     })
 }
 
-fn live_for(number: Number, wanted: u32) -> std::result::Result<&'static Live, Failure> {
+fn live_for(number: Number, carried: u32) -> std::result::Result<&'static Live, Failure> {
     let (kind, key) = attachments::name(number).ok_or_else(detached)?;
-    // A segment that was destroyed under its holders tells nothing.
-    let info = backends::info(kind, &key).ok();
-    let own = || Live::own().map_err(Failure::from);
-    // SAFETY: it cannot fail.
-    let us = unsafe { libc::geteuid() };
-    let (mode, uid) = info.map_or((0o600, us), |info| (info.mode.bits(), info.uid));
-    let shared = mode & 0o077 != 0 || uid != us;
-    let live = if shared { Live::shared(uid)? } else { own()? };
-    if wanted == 0 || live.file_id() == wanted {
-        return Ok(live);
+    match backends::info(kind, &key) {
+        Ok(info) => Ok(Live::of_segment(&info, carried)?),
+        // A segment that was destroyed under its holders tells nothing.
+        Err(_) => Ok(Live::own()?),
     }
-    // The mode may have been another one when the structure was made.
-    let other = if shared { own() } else { Live::shared(uid).map_err(Failure::from) };
-    Ok(other.ok().filter(|other| other.file_id() == wanted).unwrap_or(live))
 }
 
 fn with_live<T>(

@@ -11,8 +11,8 @@ use shm_api::{
     Detached, Key, List, Mode, OsError, SegmentInfo, State, Sweep,
 };
 use shm_lifetime::{
-    AddressRange, Hold, Lifetime, ObjectId, Patience, Record, RecordName, SlotId, check_room, fault::step,
-    orphans_may_hold,
+    AddressRange, Class, Hold, Lifetime, LockFile, ObjectId, Patience, Record, RecordName, SlotId,
+    check_room, fault::step, orphans_may_hold,
 };
 use std::{
     ffi::CStr,
@@ -117,9 +117,9 @@ fn destroy(
     let name = name::of_key(key)?;
     let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
     let recorded = || lifetime.recorded(&name).map(|(_, record)| record);
-    let shared = recorded().is_some_and(|record| record.shared);
+    let class = recorded().map_or(Class::Owner, |record| record.class());
     let _lock = lifetime
-        .lock(lifetime.lock_file(lifetime.uid(), shared), name.lock_byte(), Patience::Bounded)
+        .lock(lifetime.lock_file(class), name.lock_byte(), Patience::Bounded)
         .map_err(|error| error.on(key))?;
     let stat = object::look_up(name.as_c_str()).ok().flatten();
     if stat.as_ref().is_some_and(|stat| !stat.is_object()) {
@@ -178,13 +178,13 @@ fn create(
     name: &RecordName,
     options: &CreateOptions,
 ) -> Result<PosixSegment, CreateError> {
-    let (size, shared) = (options.size(), options.permissions().is_shared());
+    let (size, class) = (options.size(), lifetime.class_to_create(options));
     let (bytes, mode) = (size.get() as u64, options.permissions().bits());
     // fallocate pins small pages, so huge ones are asked for first.
     let reserve = options.reserves() && !options.wants_huge_pages();
     let taken = || CreateError::Exists { key: key.clone() };
     let not_made = |error| CreateError::from(refused(&error, key, size));
-    let lock = || lifetime.lock_to_create::<PosixKernel>(name, shared).map_err(|error| error.on(key));
+    let lock = || lifetime.lock_to_create::<PosixKernel>(name, class).map_err(|error| error.on(key));
 
     // Finding room may take long, so it is done without the lock, but not for a name that is taken.
     let slow = bytes >= 1 << 20;
@@ -196,7 +196,7 @@ fn create(
     let unnamed = unnamed.map(|made| Made::of(made, key, options)).transpose()?;
 
     let Some(_lock) = lock()? else { return Err(taken()) };
-    let file = lifetime.lock_file(lifetime.uid(), shared);
+    let file = lifetime.lock_file(class);
     let namespace = namespace(lifetime, unnamed.as_ref().map(|made| &made.stat));
     let mut record = Record::of_this_process(*name, lifetime, options, namespace);
     record.object = unnamed.as_ref().map(|made| made.stat.identity_when_made(&record));
@@ -259,9 +259,9 @@ fn attach_once(
 ) -> Result<Option<PosixSegment>, AttachError> {
     let recorded = lifetime.recorded(name);
     let file = match &recorded {
-        Some((_, record)) => lifetime.lock_file(lifetime.uid(), record.shared),
+        Some((_, record)) => lifetime.lock_file(record.class()),
         None => match object::look_up(name.as_c_str()).map_err(|errno| open_failed(errno, key))? {
-            Some(stat) => lifetime.lock_file(stat.uid(), stat.mode() & 0o077 != 0),
+            Some(stat) => LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) },
             None => return Err(AttachError::NotFound { key: key.clone() }),
         },
     };
@@ -347,7 +347,7 @@ fn state(lifetime: &Lifetime, name: &RecordName, record: &Record) -> State {
         return State::Persistent;
     }
     // Asking takes the lease for a moment, so it waits for its turn like a detach.
-    let file = lifetime.lock_file(lifetime.uid(), record.shared);
+    let file = lifetime.lock_file(record.class());
     let Ok(_lock) = lifetime.lock(file, name.lock_byte(), Patience::Bounded) else { return State::Held };
     if is_orphan(lifetime, record) { State::Orphan } else { State::Held }
 }

@@ -81,8 +81,10 @@ pub enum SyncError {
     },
     /// Its users find each other through another live file.
     #[error(
-        "this {what} is used with another live file, so nobody here could tell who of its users lives: \
-         use the one its first user chose (the shared one, if several users share the segment)"
+        "this {what} is used with another live file, so nobody here could tell who of its users lives: use the one \
+         its first user chose. If that was removed (with its owner's folder, at a logout perhaps) or is that of another \
+         mount, end the programs that still have the segment: a System V segment is then taken over by who comes \
+         next, any other is to be destroyed and created anew"
     )]
     OtherLiveFile {
         /// The structure.
@@ -133,6 +135,14 @@ pub enum SyncError {
     /// All owner ids have been used.
     #[error("no owner ids are left: end the programs that use the live file, and remove it")]
     NoIds,
+    /// The live file of another user's segment cannot be had.
+    #[error("user {owner} owns the segment, and {why}")]
+    NoLiveFile {
+        /// The segment's owner.
+        owner: u32,
+        /// What that user has not done.
+        why: &'static str,
+    },
     /// The live file cannot be used.
     #[error("the live file is not usable ({0}): remove it once no program uses it")]
     LiveFile(&'static str),

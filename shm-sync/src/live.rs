@@ -2,37 +2,51 @@
 //!
 //! Each thread that holds something has an [`Owner`] id, and its process holds an open-file-description lock
 //! on byte `id` of the live file. The kernel drops the lock when the process ends, however it ends; whoever
-//! wonders asks `F_OFD_GETLK`. All users of a structure need the same live file, so a structure carries the
-//! file's id and refuses others.
+//! wonders asks `F_OFD_GETLK`. Who cannot find out whether an owner lives takes it for alive.
 //!
-//! - A segment that only one user can open: that user's own file, mode 0600 ([`Live::own`]).
-//! - A segment that is open to group or others: the file `live.shared`, mode 0666, in the folder of the user
-//!   who owns the segment ([`Live::shared`]). Asking for a lock needs no more than read permission, but
-//!   holding one and drawing ids needs write permission. A user who may write there can pretend that a dead
-//!   owner lives, and stall those who wait; that user could as well scribble over the segment itself.
+//! All users of a structure need the same live file, so a structure carries the file's id and refuses others. The id
+//! follows from the file's device, inode and time of creation: a copy is another file, and what somebody does to its
+//! bytes is mended.
+//!
+//! A live file lies in the folder of the user who owns the segment, one for each [`Class`] of those who may write to
+//! its segments: `live` (mode 0600) for its owner, `live.group-<gid>` (0660, of that group), `live.all` (0666). Only
+//! the owner makes them. Asking for a lock needs no more than read permission, but holding one and drawing ids needs
+//! write permission. A user who may write there can pretend that a dead owner lives, and stall those who wait; that
+//! user could as well scribble over the segment itself.
 //!
 //! In a fork's child, this process's ids are gone: the child draws new ones, through a description of its own.
 
 mod counter;
+mod file;
 mod forks;
 mod ids;
 
+// What both systems have here and a fork's child calls allocates nothing.
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        #[path = "live/system/linux.rs"]
+        mod system;
+    } else {
+        #[path = "live/system/macos.rs"]
+        mod system;
+    }
+}
+
+use crate::protocol::stamp::{MeetingPlace, meet};
 use crate::{Owner, SyncError};
-use counter::Counter;
+use counter::{Belief, Counter, FileId};
+use file::{LiveFile, Origin};
 use ids::Ids;
-use nix::unistd::geteuid;
-use shm_api::OsError;
+use nix::{errno::Errno, unistd::geteuid};
+use shm_api::{OsError, SegmentInfo};
 use shm_lifetime::{
-    Home,
+    Class, Home, Identity,
     ofd_lock::{self, Kind},
 };
 use std::{
     cell::{Cell, RefCell},
     fs::File,
-    os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::fs::MetadataExt,
-    },
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
     ptr,
     sync::atomic::{AtomicPtr, AtomicU32, Ordering},
@@ -41,17 +55,18 @@ use std::{
 /// A live file that this process uses, and the ids that it drew from it. It is never closed.
 #[derive(Debug)]
 pub struct Live {
-    file: OwnedFd,
-    id: u32,
-    inode: (u64, u64),
+    file: LiveFile,
+    id: FileId,
     number: u32,
     ids: Ids,
     next: AtomicPtr<Live>,
 }
 
-// For one user's segments, and for those that others may open too.
-const OWN: &str = "live";
-const SHARED: &str = "live.shared";
+/// Where earlier versions met for all segments that others may open. It is used on where a structure says so.
+const EARLIER: &str = "live.shared";
+
+/// How often ids are drawn that somebody has locked who did not draw them.
+const ATTEMPTS: u32 = 100;
 
 static NEWEST: AtomicPtr<Live> = AtomicPtr::new(ptr::null_mut());
 static NUMBERS: AtomicU32 = AtomicU32::new(1);
@@ -64,27 +79,79 @@ thread_local! {
 }
 
 impl Live {
-    /// The live file of this user, for segments that only this user can open.
+    /// The live file of this user, for segments that only this user can write to.
     ///
     /// # Errors
     ///
     /// Where the folder or the file is not ours alone, or cannot be made.
     pub fn own() -> Result<&'static Self, SyncError> {
-        Self::over(Home::of_this_user(geteuid().as_raw())?.file(OWN, Some(0o600))?)
+        Self::of_class(geteuid().as_raw(), Class::Owner)
     }
 
-    /// The live file for the segments of user `uid` that others can open too.
+    /// The live file for the segments of user `uid` that everybody can write to.
     ///
     /// # Errors
     ///
-    /// Where it is another user's and does not exist yet: its owner opens it first.
+    /// [`SyncError::NoLiveFile`] where it is another user's and does not exist yet: its owner makes it with the first
+    /// such segment.
     pub fn shared(uid: u32) -> Result<&'static Self, SyncError> {
+        Self::of_class(uid, Class::Everybody)
+    }
+
+    /// The live file for a structure in a segment: that of those who may write to it. `carried` is the word at offset
+    /// 4 of the structure, the id of the live file that it was made with, or 0: it may be an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::NoLiveFile`] where it is another user's, and is not there or lets nobody in.
+    pub fn of_segment(segment: &SegmentInfo, carried: u32) -> Result<&'static Self, SyncError> {
+        let is_wanted = |live: &&Self| live.file_id() == carried;
+        // Those who use one whose folder was removed go on with it.
+        if let Some(known) = Self::all().find(|live| carried != 0 && is_wanted(live)) {
+            return Ok(known);
+        }
+        let (uid, mode, group) = (segment.uid, segment.mode.bits(), Class::Group(segment.gid));
+        let class = Class::of_writers(mode, segment.gid);
+        let live = Self::of_class(uid, class);
+        if carried == 0 || live.as_ref().is_ok_and(is_wanted) {
+            return live;
+        }
+        // The mode may have been another one when the structure was made.
+        let others = [Class::Owner, group, Class::Everybody].into_iter().filter(|other| *other != class);
+        let mut others =
+            others.map(|class| Self::existing(uid, &class.file_name(Home::LIVE), belief_in(class)));
+        let found = others.find_map(|live| live.ok().filter(is_wanted));
+        let earlier = || Self::existing(uid, EARLIER, Belief::Ours).ok().filter(is_wanted);
+        found.or_else(earlier).map_or(live, Ok)
+    }
+
+    fn of_class(uid: u32, class: Class) -> Result<&'static Self, SyncError> {
+        let name = class.file_name(Home::LIVE);
         let us = geteuid().as_raw();
         if uid == us {
-            return Self::over(Home::of_this_user(us)?.file(SHARED, Some(0o666))?);
+            return Self::in_home(&Home::of_this_user(us)?, &name, Some(class), belief_in(class));
         }
-        let home = Home::of_other(uid)?;
-        Self::over(home.ok_or(SyncError::LiveFile("its owner has not made it yet"))?.file(SHARED, None)?)
+        Self::existing(uid, &name, belief_in(class))
+    }
+
+    fn existing(uid: u32, name: &str, belief: Belief) -> Result<&'static Self, SyncError> {
+        let none = |why| SyncError::NoLiveFile { owner: uid, why };
+        let home = Home::of_other(uid)?.ok_or_else(|| none(NOT_MADE))?;
+        match Self::in_home(&home, name, None, belief) {
+            Err(SyncError::Os(error)) if error.errno() == libc::ENOENT => Err(none(NOT_MADE)),
+            Err(SyncError::Os(error)) if error.errno() == libc::EACCES => Err(none(NOT_FOR_US)),
+            opened => opened,
+        }
+    }
+
+    fn in_home(
+        home: &Home,
+        name: &str,
+        make: Option<Class>,
+        belief: Belief,
+    ) -> Result<&'static Self, SyncError> {
+        let file = home.file(name, make)?;
+        Self::meet(file, belief, || Origin::of(home, name).map(Some))
     }
 
     /// The live file in a folder of the caller's choice, made if need be.
@@ -93,7 +160,8 @@ impl Live {
     ///
     /// Where it cannot be opened, or is no live file.
     pub fn in_folder(folder: &Path) -> Result<&'static Self, SyncError> {
-        Self::over(Home::open(folder, geteuid().as_raw())?.file(OWN, Some(0o600))?)
+        let home = Home::open(folder, geteuid().as_raw())?;
+        Self::in_home(&home, Home::LIVE, Some(Class::Owner), Belief::Ours)
     }
 
     /// The live file that `file` is, opened for reading and writing. The same file gives the same result.
@@ -102,17 +170,26 @@ impl Live {
     ///
     /// Where it holds something else.
     pub fn over(file: OwnedFd) -> Result<&'static Self, SyncError> {
-        let inode = inode(&file)?;
-        forks::watch();
-        let known = || Self::all().find(|live| live.inode == inode);
+        Self::meet(file, Belief::Given, || Ok(None))
+    }
+
+    fn meet(
+        file: OwnedFd,
+        belief: Belief,
+        origin: impl FnOnce() -> Result<Option<Origin>, SyncError>,
+    ) -> Result<&'static Self, SyncError> {
+        let (file, identity) = identify(file)?;
+        forks::watch()?;
+        let known = || Self::all().find(|live| live.file.identity == identity);
         // Before the look, so that whoever comes meanwhile is noticed.
         let mut newest = NEWEST.load(Ordering::Acquire);
         if let Some(known) = known() {
             return Ok(known);
         }
-        let id = Counter(&file).file_id()?;
+        let id = Counter(file.as_fd()).file_id(identity, belief)?;
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let live = Self { file, id, inode, number, ids: Ids::default(), next: AtomicPtr::default() };
+        let file = LiveFile::new(file, identity, origin()?)?;
+        let live = Self { file, id, number, ids: Ids::default(), next: AtomicPtr::default() };
         // The child of a fork looks through all of them without any lock, so they are never freed.
         let live = Box::into_raw(Box::new(live));
         loop {
@@ -140,9 +217,15 @@ impl Live {
         std::iter::successors(at(&NEWEST), move |live| at(&live.next))
     }
 
-    /// The id that the file got when it was made: structures carry it.
+    /// The file's id: structures carry it.
     pub const fn file_id(&self) -> u32 {
-        self.id
+        self.id.id
+    }
+
+    /// Whether the structure of a segment whose word at offset 4 this is can be used with this live file. Where its
+    /// users met in another one that is gone, and nobody but this process has the segment, it can from now on.
+    pub fn fits(&self, carried: &AtomicU32) -> bool {
+        meet(carried, self, true)
     }
 
     /// The id of the calling thread.
@@ -187,9 +270,22 @@ impl Live {
     /// [`SyncError::NoIds`] when all have been used, or where the file cannot be used.
     pub fn new_owner(&self) -> Result<Owner, SyncError> {
         self.ids.draw(|count| {
-            let first = Counter(&self.file).advance(count)?;
-            self.lock(Kind::Write, first, count)?;
-            Ok(first)
+            let mut attempt = 0;
+            loop {
+                let file = self.file.get()?;
+                let first = Counter(file).advance(count, self.id)?;
+                match ofd_lock::set(file, first.into(), count, Kind::Write) {
+                    Ok(()) if self.file.is_at(file.as_raw_fd()) => return Ok(first),
+                    // Somebody closed the file under us, or has locked what was not drawn.
+                    Ok(()) | Err(Errno::EAGAIN | Errno::EACCES) if attempt < ATTEMPTS => attempt += 1,
+                    Ok(()) => return Err(OsError::new("fcntl(F_OFD_SETLK)", libc::EBADF).into()),
+                    Err(errno) => {
+                        return Err(OsError::new("fcntl(F_OFD_SETLK)", errno as i32)
+                            .advise("Somebody who did not draw them has locked the ids of the live file.")
+                            .into());
+                    }
+                }
+            }
         })
     }
 
@@ -197,7 +293,9 @@ impl Live {
     pub fn retire(&self, owner: Owner) {
         if self.ids.retire(owner.get()) {
             // If it fails, others take the owner for alive until this process ends.
-            drop(self.lock(Kind::Unlock, owner.get(), 1));
+            if let Ok(file) = self.file.get() {
+                let _ = ofd_lock::set(file, owner.get().into(), 1, Kind::Unlock);
+            }
         }
     }
 
@@ -215,35 +313,51 @@ impl Live {
         if self.is_ours(owner) {
             return true;
         }
-        // Nobody loses a lock because we could not ask.
-        ofd_lock::is_locked(&self.file, owner.get().into()).unwrap_or(true)
-    }
-
-    fn lock(&self, kind: Kind, first: u32, count: u32) -> Result<(), SyncError> {
-        ofd_lock::set(&self.file, first.into(), count, kind).map_err(|errno| {
-            OsError::new("fcntl(F_OFD_SETLK)", errno as i32)
-                .advise("The ids just drawn are locked by someone who did not draw them: try again.")
-                .into()
-        })
+        // Nobody loses a lock because we could not ask, or asked about another file.
+        let is_locked = |file| ofd_lock::is_locked(file, owner.get().into()).unwrap_or(true);
+        self.file.get().map_or(true, |file| is_locked(file) || !self.file.is_at(file.as_raw_fd()))
     }
 
     /// In the child of a fork: nothing of the parent's is ours.
     fn forget(&self) {
         self.ids.forget();
-        forks::reopen(self.file.as_raw_fd());
+        self.file.renew_in_child();
+    }
+}
+
+const NOT_MADE: &str = "has not made the live file for it yet: let that user open a structure in it first";
+const NOT_FOR_US: &str = "keeps the live file for it from this user: only those who may write to the segment may use \
+    its structures, and where its group is one that its owner is not in, its owner alone";
+
+/// How far we believe the header of a class's file.
+const fn belief_in(class: Class) -> Belief {
+    match class {
+        Class::Owner => Belief::Ours,
+        Class::Group(_) | Class::Everybody => Belief::Anybodys,
     }
 }
 
 /// What tells one file from another; an error where it is no regular file.
-fn inode(file: &OwnedFd) -> Result<(u64, u64), SyncError> {
-    let stat = file.try_clone().and_then(|file| File::from(file).metadata()).map_err(|error| {
-        OsError::new("fstat", error.raw_os_error().unwrap_or(libc::EBADF))
-            .advise("It was about the live file.")
-    })?;
-    if stat.is_file() {
-        return Ok((stat.dev(), stat.ino()));
+fn identify(file: OwnedFd) -> Result<(OwnedFd, Identity), SyncError> {
+    let failed = |errno| OsError::new("fstat", errno).advise("It was about the live file.");
+    let file = File::from(file);
+    let stat = file.metadata().map_err(|error| failed(error.raw_os_error().unwrap_or(libc::EBADF)))?;
+    if !stat.is_file() {
+        return Err(SyncError::LiveFile("it is not a regular file"));
     }
-    Err(SyncError::LiveFile("it is not a regular file"))
+    let identity = Identity::of(&file).map_err(|errno| failed(errno as i32))?;
+    Ok((file.into(), identity))
+}
+
+impl MeetingPlace for &Live {
+    fn id(self) -> u32 {
+        self.file_id()
+    }
+
+    /// The other file is none that this process uses, and only this process has the segment.
+    fn is_abandoned(self, word: &AtomicU32, other: u32) -> bool {
+        !Live::all().any(|live| live.file_id() == other) && system::is_ours_alone(ptr::from_ref(word).addr())
+    }
 }
 
 /// The generation of this process: what was locked in another one was locked by the parent, before a fork.

@@ -19,7 +19,7 @@ pub(crate) fn open<'a>(
     region.writable()?;
     let place = region.at(offset, size)?;
     place.aligned(structure.name, structure.align)?;
-    place.sound_result(structure.stamp(place, live.file_id(), choices))?;
+    place.sound_result(structure.stamp(place, live, choices))?;
     Ok(place)
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn count(
     region.writable()?;
     let header = region.at(offset, count as usize + size_of::<u32>())?;
     header.aligned(structure.name, structure.align)?;
-    header.sound_result(structure.check(header, live.file_id()))?;
+    header.sound_result(structure.check(header, live))?;
     let found = header.word(count).load(Ordering::Relaxed);
     if (1..=most).contains(&found) {
         return header.sound(found);

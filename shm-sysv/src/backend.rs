@@ -11,7 +11,7 @@ use shm_api::{
     AttachError, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached, InvalidKey, Key,
     List, Mode, OsError, SegmentInfo, State, Sweep,
 };
-use shm_lifetime::{Hold, Lifetime, Patience, Record, RecordName, check_room, fault::step};
+use shm_lifetime::{Class, Hold, Lifetime, LockFile, Patience, Record, RecordName, check_room, fault::step};
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
@@ -127,9 +127,9 @@ fn destroy(
     let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
     let not_found = || DestroyError::NotFound { key: key.clone() };
     let name = RecordName::Key(id.get());
-    let shared = lifetime.recorded(&name).is_some_and(|(_, record)| record.shared);
+    let class = lifetime.recorded(&name).map_or(Class::Owner, |(_, record)| record.class());
     let _lock = lifetime
-        .lock(lifetime.lock_file(lifetime.uid(), shared), name.lock_byte(), Patience::Bounded)
+        .lock(lifetime.lock_file(class), name.lock_byte(), Patience::Bounded)
         .map_err(|error| error.on(key))?;
     let found = sys::find(id).map_err(|errno| match errno {
         Errno::ENOENT | Errno::ENOSYS => not_found(),
@@ -163,8 +163,8 @@ fn create(
     let (size, mode) = (options.size(), options.permissions());
     let name = RecordName::Key(id.get());
     let taken = || CreateError::Exists { key: key.clone() };
-    let lock =
-        lifetime.lock_to_create::<SysVKernel>(&name, mode.is_shared()).map_err(|error| error.on(key))?;
+    let class = lifetime.class_to_create(options);
+    let lock = lifetime.lock_to_create::<SysVKernel>(&name, class).map_err(|error| error.on(key))?;
     let Some(lock) = lock else { return Err(taken()) };
     let record = Record::of_this_process(name, lifetime, options, lifetime.namespaces().ipc);
     let (slot, (found, attachment)) = lifetime.record(&record, |_| {
@@ -179,7 +179,7 @@ fn create(
         })?;
         Ok::<_, CreateError>(((found, attachment), found.into()))
     })?;
-    let file = lifetime.lock_file(lifetime.uid(), mode.is_shared());
+    let file = lifetime.lock_file(class);
     let hold = Hold::new(lifetime, Some(slot), file, &name, found.into(), true);
     drop(lock); // taking pages may be slow
     if options.wants_huge_pages() {
@@ -202,9 +202,9 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
     let name = RecordName::Key(id.get());
     let recorded = lifetime.recorded(&name);
     let file = match &recorded {
-        Some((_, record)) => lifetime.lock_file(lifetime.uid(), record.shared),
+        Some((_, record)) => lifetime.lock_file(record.class()),
         None => match sys::stat(find(key, id)?) {
-            Ok(stat) => lifetime.lock_file(stat.uid(), stat.mode() & 0o077 != 0),
+            Ok(stat) => LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) },
             Err(errno) => return unknown(errno, key),
         },
     };

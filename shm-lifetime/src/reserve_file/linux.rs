@@ -5,9 +5,9 @@ use nix::{
     fcntl::{FallocateFlags, fallocate},
     unistd::ftruncate,
 };
-use std::os::fd::OwnedFd;
+use std::os::fd::BorrowedFd;
 
-pub(super) fn reserve(file: &OwnedFd, start: i64, len: i64) -> Result<(), (&'static str, Errno)> {
+pub(super) fn reserve(file: BorrowedFd<'_>, start: i64, len: i64) -> Result<(), (&'static str, Errno)> {
     loop {
         match fallocate(file, FallocateFlags::empty(), start, len) {
             Err(Errno::EINTR) => {}

@@ -5,9 +5,9 @@ use nix::{
     fcntl::{FcntlArg, fcntl},
     sys::{stat::fstat, uio::pwrite},
 };
-use std::os::fd::OwnedFd;
+use std::os::fd::BorrowedFd;
 
-pub(super) fn reserve(file: &OwnedFd, start: i64, len: i64) -> Result<(), (&'static str, Errno)> {
+pub(super) fn reserve(file: BorrowedFd<'_>, start: i64, len: i64) -> Result<(), (&'static str, Errno)> {
     let end = start + len;
     let size = fstat(file).map_err(|errno| ("fstat", errno))?.st_size;
     if size >= end {

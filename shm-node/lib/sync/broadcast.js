@@ -116,7 +116,7 @@ class Broadcast {
     const { words } = this.#at;
     if (this.#at.readOnly) throw errors.wrongValue('view', words, 'is read-only: get it for writing to send');
     if (this.#at.live === undefined) {
-      this.#at.meet(words);
+      this.#at.meet();
       if (Atomics.load(words, 1) >>> 0 !== this.#at.liveId) throw errors.otherLiveFile(KIND.name);
     }
     this.#roles.take(PRODUCER * 4, 'producer');

@@ -40,7 +40,9 @@ module.exports = {
     ours(
       'ERR_SHM_LIVE_FILE',
       `this ${what} is used with another live file, so nobody here could tell who of its users lives: ` +
-        'was it made by another user, or under another mode of the segment?',
+        "was it made by another user, or under another mode of the segment? If that file was removed (with its owner's " +
+        'folder, at a logout perhaps) or is that of another mount, end the programs that still have the segment: a ' +
+        'System V segment is then taken over by who comes next, any other is to be destroyed and created anew',
     ),
   reserved: () => ours('ERR_SHM_RESERVED', 'a reservation is open: commit it or give it up first'),
   taken: (role, owner) => ours('ERR_SHM_TAKEN', `owner ${owner} is the ${role} already: there can be only one, close it first`),

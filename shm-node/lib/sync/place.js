@@ -99,7 +99,7 @@ class Place {
   open(byteLength, options = []) {
     const words = this.span(byteLength);
     this.isStamped(words);
-    this.meet(words);
+    this.meet();
     if (settle(words, LIVE, this.liveId) !== this.liveId) throw errors.otherLiveFile(this.kind.name);
     for (const [name, word, wanted] of options) {
       const found = settle(words, word, wanted);
@@ -114,8 +114,8 @@ class Place {
   }
 
   /** Finds the live file, and who this environment is there. */
-  meet(words) {
-    const [live, id, owner] = native.live(this.number, Atomics.load(words, LIVE) >>> 0);
+  meet() {
+    const [live, id, owner] = native.live(this.number, this.start + LIVE * 4);
     this.live = live;
     this.liveId = id;
     this.me = owner;

@@ -61,7 +61,7 @@ impl<'a> Broadcast<'a> {
             ("a number of slots,", SLOTS, options.slots),
             ("a longest message,", MAX_MESSAGE, options.max_message),
         ];
-        region.sound_result(STRUCTURE.stamp(broadcast.region, live.file_id(), &words))?;
+        region.sound_result(STRUCTURE.stamp(broadcast.region, live, &words))?;
         Ok(broadcast)
     }
 

@@ -18,7 +18,7 @@ pub struct Producer<'a> {
 impl<'a> Producer<'a> {
     pub(super) fn new(broadcast: Broadcast<'a>, live: &'static Live) -> Result<Self, SyncError> {
         broadcast.region.writable()?;
-        STRUCTURE.check(broadcast.region, live.file_id())?;
+        STRUCTURE.check(broadcast.region, live)?;
         let caller = Caller::thread(live);
         let owner = broadcast.owner.map_or_else(|| caller.owner(), Ok)?;
         let next = broadcast.slots.begin_sending(owner, caller);

@@ -87,7 +87,7 @@ impl<'a> Channel<'a> {
         region.writable()?;
         let header = region.from(offset, DATA as usize)?;
         header.aligned(STRUCTURE.name, STRUCTURE.align)?;
-        header.sound_result(STRUCTURE.check(header, live.file_id()))?;
+        header.sound_result(STRUCTURE.check(header, live))?;
         let capacity = check_capacity(header.word(CAPACITY).load(Ordering::Relaxed))
             .map_err(|_| STRUCTURE.damaged("its capacity is impossible"))?;
         let producers = match header.word(PRODUCERS).load(Ordering::Relaxed) {

@@ -1,116 +1,188 @@
 //! The header of the live file: what it is, and the next id.
 
-use crate::layout::live_file::{GUARD, ID, MAGIC, NEXT, SIZE};
+use crate::layout::live_file::{GUARD, ID, IS_DIGEST, MAGIC, MARK, NEXT, SIZE};
 use crate::{Owner, SyncError};
 use nix::errno::Errno;
 use shm_api::OsError;
-use shm_lifetime::ofd_lock::{self, Kind};
+use shm_lifetime::{
+    Identity,
+    ofd_lock::{self, Kind},
+};
 use std::{
-    os::{fd::AsFd, unix::fs::FileExt},
+    os::fd::BorrowedFd,
     time::{Duration, Instant},
 };
 
 const WAIT: Duration = Duration::from_secs(1);
 
-/// The header, read and written under a lock. It is not mapped: a file that someone cuts short is an error,
-/// not a SIGBUS.
-pub(super) struct Counter<F>(pub(super) F);
+/// How far what a header says is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Belief {
+    /// The caller opened the file: what is no live file is none.
+    Given,
+    /// Only this user writes to it, or a version of the library did that knew no identity. What is damaged is mended.
+    Ours,
+    /// Others write to it: the id is what the file's identity says. What is damaged is mended.
+    Anybodys,
+}
 
-impl<F: AsFd> Counter<F> {
-    /// The id of the file.
-    pub(super) fn file_id(&self) -> Result<u32, SyncError> {
-        self.with_header(|header| Ok(header.id))
+/// The header, read and written under a lock. It is not mapped: a file that someone cuts short is an error,
+/// not a SIGBUS. One thread of a process at a time, as they share the description.
+pub(super) struct Counter<'a>(pub(super) BorrowedFd<'a>);
+
+impl Counter<'_> {
+    /// The id of the file. A copy of a live file is another one, and gets another id.
+    pub(super) fn file_id(&self, identity: Identity, belief: Belief) -> Result<FileId, SyncError> {
+        self.with_header(|found| {
+            let found = match found {
+                Found::Damaged(why) if belief == Belief::Given => return Err(SyncError::LiveFile(why)),
+                Found::Header(header) => Some(header),
+                Found::Nothing | Found::Damaged(_) => None,
+            };
+            let header = match (found, identity.digest()) {
+                // Nobody can tell it from a copy here.
+                (Some(header), None) => header,
+                (Some(header), Some(digest)) if header.file == FileId::digest(digest) => header,
+                (Some(header), Some(_)) if !header.file.is_digest && belief != Belief::Anybodys => header,
+                (_, Some(digest)) => Header { file: FileId::digest(digest), next: first()? },
+                (None, None) => {
+                    Header { file: FileId { id: random()?.max(1), is_digest: false }, next: first()? }
+                }
+            };
+            Ok((header, header.file))
+        })
     }
 
-    /// Takes `count` owner ids, and returns the first.
-    pub(super) fn advance(&self, count: u32) -> Result<u32, SyncError> {
-        self.with_header(|header| {
-            let first = header.next;
-            let after = first.checked_add(count).filter(|&after| after - 1 <= Owner::MAX);
-            header.next = after.ok_or(SyncError::NoIds)?;
-            Ok(first)
+    /// Takes `count` owner ids, and returns the first. What somebody did to the header meanwhile is mended.
+    pub(super) fn advance(&self, count: u32, file: FileId) -> Result<u32, SyncError> {
+        self.with_header(|found| {
+            let next = match found {
+                Found::Header(header) if header.file == file => header.next,
+                _ => first()?,
+            };
+            let after = next.checked_add(count).filter(|&after| after - 1 <= Owner::MAX);
+            Ok((Header { file, next: after.ok_or(SyncError::NoIds)? }, next))
         })
     }
 
     fn with_header<T>(
         &self,
-        change: impl FnOnce(&mut Header) -> Result<T, SyncError>,
+        change: impl FnOnce(Found) -> Result<(Header, T), SyncError>,
     ) -> Result<T, SyncError> {
-        // Another description: locks do not exclude two threads that share one.
-        let file = super::forks::description_of_its_own(self.0.as_fd())?;
-        let file = std::fs::File::from(file);
-        lock(&file)?;
+        let _guard = Guard::take(self.0)?;
         let mut bytes = [0; SIZE];
-        let length = file.metadata().map_err(|error| failed("fstat", &error))?.len();
-        let mut header = if length == 0 {
-            Header { id: random()?, next: 1 }
-        } else {
-            file.read_exact_at(&mut bytes, 0).map_err(|error| failed("pread", &error))?;
-            Header::from_bytes(&bytes)?
-        };
-        let result = change(&mut header)?;
+        let length = nix::sys::uio::pread(self.0, &mut bytes, 0).map_err(|errno| failed("pread", errno))?;
+        let (header, result) = change(Found::in_bytes(&bytes[..length])?)?;
         let changed = header.to_bytes();
-        if changed != bytes {
-            file.write_all_at(&changed, 0).map_err(|error| failed("pwrite", &error))?;
+        if length < SIZE || changed != bytes {
+            match nix::sys::uio::pwrite(self.0, &changed, 0) {
+                Ok(SIZE) => {}
+                Ok(_) => return Err(failed("pwrite", Errno::ENOSPC)),
+                Err(errno) => return Err(failed("pwrite", errno)),
+            }
         }
-        Ok(result) // closing the description drops its lock
+        Ok(result)
     }
 }
 
+/// What a file is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    pub(super) id: u32,
+    is_digest: bool,
+}
+
+impl FileId {
+    const fn digest(id: u32) -> Self {
+        Self { id, is_digest: true }
+    }
+}
+
+#[derive(Clone, Copy)]
 struct Header {
-    id: u32,
+    file: FileId,
     next: u32,
 }
 
-impl Header {
-    fn from_bytes(bytes: &[u8; SIZE]) -> Result<Self, SyncError> {
-        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        if bytes[..ID] != MAGIC {
-            return Err(SyncError::LiveFile("it is something else, or of another version"));
-        }
-        match (word(ID), word(NEXT)) {
-            (0, _) | (_, 0) => Err(SyncError::LiveFile("its header is damaged")),
-            (id, next) => Ok(Self { id, next }),
-        }
-    }
+enum Found {
+    Nothing,
+    Header(Header),
+    Damaged(&'static str),
+}
 
-    fn to_bytes(&self) -> [u8; SIZE] {
+impl Found {
+    fn in_bytes(bytes: &[u8]) -> Result<Self, SyncError> {
+        let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        Ok(match (bytes, word(ID), word(NEXT)) {
+            ([], ..) => Self::Nothing,
+            ([b's', b'y', b'L', version, ..], ..) if *version != MAGIC[3] => {
+                return Err(SyncError::LiveFile("it is of another version"));
+            }
+            (_, Some(id), Some(next)) if bytes[..ID] == MAGIC && id != 0 && next != 0 => {
+                let file = FileId { id, is_digest: word(MARK) == Some(IS_DIGEST) };
+                Self::Header(Header { file, next })
+            }
+            _ if bytes.starts_with(&MAGIC) => Self::Damaged("its header is damaged"),
+            _ => Self::Damaged("it is something else"),
+        })
+    }
+}
+
+impl Header {
+    fn to_bytes(self) -> [u8; SIZE] {
+        let mark = if self.file.is_digest { IS_DIGEST } else { 0 };
         let mut bytes = [0; SIZE];
         bytes[..ID].copy_from_slice(&MAGIC);
-        bytes[ID..NEXT].copy_from_slice(&self.id.to_le_bytes());
-        bytes[NEXT..].copy_from_slice(&self.next.to_le_bytes());
+        bytes[ID..NEXT].copy_from_slice(&self.file.id.to_le_bytes());
+        bytes[NEXT..MARK].copy_from_slice(&self.next.to_le_bytes());
+        bytes[MARK..].copy_from_slice(&mark.to_le_bytes());
         bytes
     }
 }
 
 fn random() -> Result<u32, SyncError> {
-    let random = getrandom::u32().map_err(|error| {
+    getrandom::u32().map_err(|error| {
         OsError::new("getrandom", error.raw_os_error().unwrap_or(libc::ENOSYS))
-            .advise("The live file needs a random id.")
-    })?;
-    Ok(random.max(1))
+            .advise("The live file needs a random number.")
+            .into()
+    })
 }
 
-fn lock(file: &std::fs::File) -> Result<(), SyncError> {
-    let start = Instant::now();
-    loop {
-        match ofd_lock::set(file, GUARD, 1, Kind::Write) {
-            Ok(()) => return Ok(()),
-            Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) if start.elapsed() < WAIT => {
-                std::thread::sleep(Duration::from_micros(100));
-            }
-            Err(errno) => {
-                return Err(OsError::new("fcntl(F_OFD_SETLK)", errno as i32)
-                    .advise("Some process holds the header of the live file, perhaps a stopped one.")
-                    .into());
+/// The first owner id: anywhere in the lower half, so that the ids of a file that was there before, or of this one
+/// before it was damaged, mean nobody.
+fn first() -> Result<u32, SyncError> {
+    Ok((random()? % (Owner::MAX / 2)).max(1))
+}
+
+/// The lock on the header; dropping it unlocks.
+struct Guard<'a>(BorrowedFd<'a>);
+
+impl<'a> Guard<'a> {
+    fn take(file: BorrowedFd<'a>) -> Result<Self, SyncError> {
+        let start = Instant::now();
+        loop {
+            match ofd_lock::set(file, GUARD, 1, Kind::Write) {
+                Ok(()) => return Ok(Self(file)),
+                Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) if start.elapsed() < WAIT => {
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+                Err(errno) => {
+                    return Err(OsError::new("fcntl(F_OFD_SETLK)", errno as i32)
+                        .advise("Some process holds the header of the live file, perhaps a stopped one.")
+                        .into());
+                }
             }
         }
     }
 }
 
-fn failed(call: &'static str, error: &std::io::Error) -> SyncError {
-    if error.kind() == std::io::ErrorKind::UnexpectedEof {
-        return SyncError::LiveFile("it was cut short");
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        // It cannot fail for a lock that we hold.
+        let _ = ofd_lock::set(self.0, GUARD, 1, Kind::Unlock);
     }
-    OsError::new(call, error.raw_os_error().unwrap_or(libc::EIO)).advise("It was about the live file.").into()
+}
+
+fn failed(call: &'static str, errno: Errno) -> SyncError {
+    OsError::new(call, errno as i32).advise("It was about the live file.").into()
 }

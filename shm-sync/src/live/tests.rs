@@ -1,12 +1,14 @@
 use super::*;
-use std::os::fd::AsFd;
+use std::os::{fd::FromRawFd, unix::fs::FileExt};
 
 fn memfd() -> OwnedFd {
     crate::testing::memfd(0)
 }
 
 fn again(file: &OwnedFd) -> OwnedFd {
-    forks::description_of_its_own(file.as_fd()).unwrap()
+    let fd = system::open_again(file.as_raw_fd()).unwrap();
+    // SAFETY: just opened, and nobody else has it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 #[test]
@@ -63,14 +65,15 @@ fn an_id_that_nobody_drew_is_dead() {
 fn used_up_ids_are_an_error() {
     let file = memfd();
     let live = Live::over(again(&file)).unwrap();
-    Counter(&file).advance(Owner::MAX).unwrap();
+    File::from(again(&file)).write_all_at(&Owner::MAX.to_le_bytes(), 8).unwrap();
+    live.new_owner().unwrap();
     assert_eq!(live.new_owner(), Err(SyncError::NoIds));
 }
 
 #[test]
 fn another_file_is_refused() {
     let file = std::fs::File::from(memfd());
-    std::os::unix::fs::FileExt::write_all_at(&file, b"something else", 0).unwrap();
+    file.write_all_at(b"something else", 0).unwrap();
     assert!(matches!(Live::over(file.into()), Err(SyncError::LiveFile(_))));
 }
 
@@ -103,4 +106,79 @@ fn threads_that_come_at_once_with_one_file_have_one() {
         });
         assert!(ptr::eq(one, other));
     }
+}
+
+/// What a file of the live files' folder is taken for, as one that others may write to or not.
+fn id_of(folder: &Path, class: Class) -> u32 {
+    let home = Home::open(folder, geteuid().as_raw()).unwrap();
+    let file = home.file(&class.file_name(Home::LIVE), Some(class)).unwrap();
+    let identity = Identity::of(&file).unwrap();
+    Counter(file.as_fd()).file_id(identity, belief_in(class)).unwrap().id
+}
+
+#[test]
+fn a_copy_of_a_live_file_is_another_one() {
+    let (folder, other) = (crate::testing::Folder::new(), crate::testing::Folder::new());
+    for class in [Class::Owner, Class::Everybody] {
+        let id = id_of(folder.path(), class);
+        let name = class.file_name(Home::LIVE);
+        std::fs::copy(folder.path().join(&name), other.path().join(&name)).unwrap();
+        assert_ne!(id_of(other.path(), class), id);
+        assert_eq!(id_of(folder.path(), class), id);
+    }
+}
+
+#[test]
+fn what_somebody_does_to_a_live_file_is_mended() {
+    let folder = crate::testing::Folder::new();
+    for class in [Class::Owner, Class::Everybody] {
+        let (id, path) = (id_of(folder.path(), class), folder.path().join(class.file_name(Home::LIVE)));
+        let whole = std::fs::read(&path).unwrap();
+        for damaged in [&b""[..], b"sy", b"nothing of the kind", &whole[..10], &[0; 4096]] {
+            std::fs::write(&path, damaged).unwrap();
+            assert_eq!(id_of(folder.path(), class), id, "{damaged:?}");
+        }
+        let mut forged = whole.clone();
+        forged[4..8].fill(0xab);
+        std::fs::write(&path, forged).unwrap();
+        assert_eq!(id_of(folder.path(), class), id);
+    }
+}
+
+#[test]
+fn the_file_of_an_earlier_version_keeps_its_id_where_only_its_user_writes() {
+    let folder = crate::testing::Folder::new();
+    let earlier = [b's', b'y', b'L', 1, 1, 2, 3, 4, 7, 0, 0, 0];
+    let id_with = |class: Class| {
+        std::fs::write(folder.path().join(class.file_name(Home::LIVE)), earlier).unwrap();
+        id_of(folder.path(), class)
+    };
+    assert_eq!(id_with(Class::Owner), 0x0403_0201);
+    assert_eq!(id_of(folder.path(), Class::Owner), 0x0403_0201, "and once more");
+    assert_ne!(id_with(Class::Everybody), 0x0403_0201);
+    // A later version's file is left alone.
+    std::fs::write(folder.path().join("live"), [b's', b'y', b'L', 2]).unwrap();
+    assert!(matches!(Live::in_folder(folder.path()), Err(SyncError::LiveFile(_))));
+}
+
+#[test]
+fn ids_go_on_when_the_file_is_cut_short_in_use() {
+    let file = memfd();
+    let live = Live::over(again(&file)).unwrap();
+    let before = live.new_owner().unwrap();
+    File::from(again(&file)).set_len(0).unwrap();
+    let after = live.new_owner().unwrap();
+    assert_ne!(before, after);
+    assert!(live.is_alive(before) && live.is_alive(after));
+    assert_eq!(Live::over(again(&file)).unwrap().file_id(), live.file_id());
+}
+
+#[test]
+fn ids_that_somebody_locked_without_drawing_them_are_passed_over() {
+    let file = memfd();
+    let live = Live::over(again(&file)).unwrap();
+    let first = live.new_owner().unwrap();
+    let stranger = again(&file);
+    ofd_lock::set(&stranger, i64::from(first.get()) + 1, 5, Kind::Read).unwrap();
+    assert!(live.new_owner().unwrap().get() > first.get() + 5);
 }

@@ -303,8 +303,12 @@ pub mod live_file {
     pub const ID: usize = 4;
     /// The next owner id.
     pub const NEXT: usize = 8;
-    /// How long the header is.
-    pub const SIZE: usize = 12;
+    /// [`IS_DIGEST`], where the id is the digest of the file's identity.
+    pub const MARK: usize = 12;
+    /// The bytes `s`, `e`, `l`, `f`.
+    pub const IS_DIGEST: u32 = u32::from_le_bytes(*b"self");
+    /// How long the header is; earlier versions had no mark.
+    pub const SIZE: usize = 16;
     /// The byte whose lock guards the header: far beyond every owner's byte.
     pub const GUARD: i64 = 1 << 40;
 }

@@ -3,8 +3,18 @@
 
 use super::{
     layout::{LIVE, MAGIC, Structure},
-    memory::{Memory, Ordering},
+    memory::{AtomicU32, Memory, Ordering},
 };
+use shm_lifetime::fault;
+
+/// The live file that a user of a structure brings along, and in which its users meet.
+pub(crate) trait MeetingPlace: Copy {
+    /// Its id.
+    fn id(self) -> u32;
+
+    /// Whether nobody can be left who met others in the live file `other` at the structure whose word this is.
+    fn is_abandoned(self, word: &AtomicU32, other: u32) -> bool;
+}
 
 /// An option: its name, its word, its value.
 pub(crate) type Choice = (&'static str, u32, u32);
@@ -59,31 +69,31 @@ impl Structure {
     pub(crate) fn stamp<'a>(
         self,
         memory: impl Memory<'a>,
-        live: u32,
+        live: impl MeetingPlace,
         choices: &[Choice],
     ) -> Result<(), Mismatch> {
-        self.is_stamped(memory)?;
-        if set_once(memory, LIVE, live) != live {
+        let is_made = self.is_stamped(memory)?;
+        if !meet(memory.word(LIVE), live, is_made) {
             return Err(self.not(Why::OtherLiveFile));
         }
         for &(option, offset, wanted) in choices {
-            let found = set_once(memory, offset, wanted);
+            let found = set_once(memory.word(offset), wanted);
             if found != wanted {
                 return Err(self.not(Why::Option { option, found, wanted }));
             }
         }
-        match set_once(memory, MAGIC, self.magic()) {
+        match set_once(memory.word(MAGIC), self.magic()) {
             found if found == self.magic() => Ok(()),
             found => Err(self.not(Why::Foreign { found })),
         }
     }
 
     /// Checks that the structure is there and is used with this live file.
-    pub(crate) fn check<'a>(self, memory: impl Memory<'a>, live: u32) -> Result<(), Mismatch> {
+    pub(crate) fn check<'a>(self, memory: impl Memory<'a>, live: impl MeetingPlace) -> Result<(), Mismatch> {
         if !self.is_stamped(memory)? {
             return Err(self.not(Why::Fresh));
         }
-        if memory.word(LIVE).load(Ordering::Relaxed) != live {
+        if !meet(memory.word(LIVE), live, true) {
             return Err(self.not(Why::OtherLiveFile));
         }
         Ok(())
@@ -94,9 +104,32 @@ impl Structure {
     }
 }
 
+/// Whether a structure is used with this live file, from now on or already. Where its users met in another one, it
+/// changes over once nobody of them can be left: the word is 0 in between, and who comes meanwhile with the old file
+/// is either seen or refused.
+pub(crate) fn meet(word: &AtomicU32, live: impl MeetingPlace, is_made: bool) -> bool {
+    let found = if is_made { word.load(Ordering::Acquire) } else { set_once(word, live.id()) };
+    if found == live.id() {
+        return true;
+    }
+    if !live.is_abandoned(word, found)
+        || word.compare_exchange(found, 0, Ordering::AcqRel, Ordering::Acquire).is_err()
+    {
+        return false;
+    }
+    fault::step();
+    if !live.is_abandoned(word, found) {
+        if found != 0 {
+            set_once(word, found);
+        }
+        return false;
+    }
+    set_once(word, live.id()) == live.id()
+}
+
 /// What stands there, `wanted` from now on if it was nothing.
-fn set_once<'a>(memory: impl Memory<'a>, offset: u32, wanted: u32) -> u32 {
-    match memory.word(offset).compare_exchange(0, wanted, Ordering::AcqRel, Ordering::Acquire) {
+fn set_once(word: &AtomicU32, wanted: u32) -> u32 {
+    match word.compare_exchange(0, wanted, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => wanted,
         Err(found) => found,
     }

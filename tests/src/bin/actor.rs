@@ -11,7 +11,8 @@
 //! BACKEND child-keeps SLOT                       BACKEND child-ends
 //! BACKEND children-of-threads KEY COUNT
 //! BACKEND attach-often KEY COUNT                 BACKEND loop KEY
-//! lock BACKEND KEY                               records|new-ipc|files-of-a-child
+//! lock BACKEND KEY                               records|new-ipc|files-of-a-child|leave-child
+//! close-all PATH
 //! die-before-create BACKEND KEY                  die-after-create BACKEND KEY
 //! ```
 
@@ -26,12 +27,13 @@ use shm_api::{
     AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached,
     Key, LeaveAtEnd, List, Mode, OsError, Segment, Sweep,
 };
-use shm_lifetime::{Lifetime, ObjectId, Patience, Record, RecordName};
+use shm_lifetime::{Class, Lifetime, ObjectId, Patience, Record, RecordName};
 use shm_posix::Posix;
 use shm_sysv::SysV;
 use shm_tests::stage::{Answer, die_with_parent, enter_new_ipc, posix_namespace, refusal, serve};
 use std::{
     collections::HashMap,
+    fs::File,
     mem::ManuallyDrop,
     num::NonZeroUsize,
     process::Command,
@@ -211,13 +213,15 @@ fn main() {
         ["lock", backend, key] => {
             let lifetime = Box::leak(Box::new(Lifetime::current().expect("our folder")));
             let name = record_name(backend, key);
-            let shared = lifetime.recorded(&name).is_some_and(|(_, record)| record.shared);
-            let file = lifetime.lock_file(lifetime.uid(), shared);
+            let class = lifetime.recorded(&name).map_or(Class::Owner, |(_, record)| record.class());
+            let file = lifetime.lock_file(class);
             locked.push(lifetime.lock(file, name.lock_byte(), Patience::Bounded).expect("it is free"));
             Some(Ok(String::new()))
         }
         ["die-before-create", backend, key] => die_in_create(backend, key, || {}),
         ["die-after-create", backend, key] => die_in_create(backend, key, || make_raw(backend, key)),
+        ["leave-child"] => Some(Ok(leave_child().to_string())),
+        ["close-all", path] => Some(close_all(path)),
         ["new-ipc"] => {
             enter_new_ipc().expect("root may");
             Some(Ok(String::new()))
@@ -294,6 +298,28 @@ fn child_attaches<B: Backend>(backend: &B, key: &Key) -> bool {
             }
         }
     }
+}
+
+/// A child of a fork that does nothing, until it is killed.
+fn leave_child() -> i32 {
+    // SAFETY: the child does nothing.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => loop {
+            thread::sleep(Duration::from_secs(1));
+        },
+        ForkResult::Parent { child } => child.as_raw(),
+    }
+}
+
+/// Closes every descriptor, as a daemon does that starts, and has a file of this program's own take their numbers.
+fn close_all(path: &str) -> Answer {
+    // SAFETY: what this program has open it reaches by names.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+    for _ in 0..64 {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
+        std::mem::forget(file.map_err(|error| refusal("io", error))?);
+    }
+    Ok(String::new())
 }
 
 /// Runs `play` on `value` in a child of a fork; returns what it says, and the value as the parent still has it.

@@ -3,8 +3,9 @@
 //! ```text
 //! make PATH SIZE      map PATH      map-open PATH      shmmake KEY SIZE      shmat KEY
 //! unlink PATH         resize PATH SIZE      remove KEY        shut KEY        fill FILE
-//! move PATH PATH      folder PATH
+//! move PATH PATH      folder PATH           seize FILE
 //! unmap               read OFFSET LENGTH                  write OFFSET TEXT
+//! chgrp BACKEND KEY GID
 //! which
 //! ```
 //!
@@ -12,7 +13,7 @@
 
 use nix::{
     errno::Errno,
-    fcntl::OFlag,
+    fcntl::{FcntlArg, OFlag, fcntl},
     sys::{
         mman::{MapFlags, ProtFlags, mmap, munmap, shm_open, shm_unlink},
         stat::{Mode, fstat},
@@ -53,6 +54,8 @@ fn main() {
             ["move", from, to] => return Some(answer(fs::rename(from, to))),
             ["folder", path] => return Some(answer(fs::create_dir(path))),
             ["fill", path] => return Some(fill(path)),
+            ["seize", path] => return Some(seize(path)),
+            ["chgrp", backend, key, gid] => return Some(change_group(backend, key, number(gid) as u32)),
             ["remove", key] => return Some(remove(key)),
             ["shut", key] => return Some(shut(key)),
             ["which"] => return Some(which(mapped.as_ref()?)),
@@ -148,6 +151,18 @@ fn fill(path: &str) -> Answer {
     }
 }
 
+/// Locks every byte of a file, for as long as this process lives.
+fn seize(path: &str) -> Answer {
+    let failed = |error: std::io::Error| {
+        refusal(format_args!("{:?}", Errno::from_raw(error.raw_os_error().unwrap_or(0))), error)
+    };
+    let file = std::fs::File::options().read(true).write(true).open(path).map_err(failed)?;
+    let all = libc::flock { l_type: libc::F_WRLCK as _, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+    fcntl(&file, FcntlArg::F_OFD_SETLK(&all)).map_err(refused)?;
+    std::mem::forget(file);
+    Ok(String::new())
+}
+
 fn remove(key: &str) -> Answer {
     let key = number(key) as u32 as i32;
     // SAFETY: shmget takes no pointers.
@@ -160,12 +175,27 @@ fn remove(key: &str) -> Answer {
 
 /// Sets a segment's mode to 0.
 fn shut(key: &str) -> Answer {
+    set(key, |new| new.shm_perm.mode = 0)
+}
+
+/// Gives a segment to another group.
+fn change_group(backend: &str, key: &str, gid: u32) -> Answer {
+    if backend == "sysv" {
+        return set(key, |new| new.shm_perm.gid = gid);
+    }
+    let object = format!("/dev/shm{key}");
+    std::os::unix::fs::chown(object, None, Some(gid))
+        .map(|()| String::new())
+        .map_err(|error| refusal("io", error))
+}
+
+fn set(key: &str, change: impl FnOnce(&mut libc::shmid_ds)) -> Answer {
     let key = number(key) as u32 as i32;
     // SAFETY: shmget takes no pointers.
     let found = Errno::result(unsafe { libc::shmget(key, 0, 0) });
     let done = found.and_then(|id| {
         let mut new = stat(id)?;
-        new.shm_perm.mode = 0;
+        change(&mut new);
         // SAFETY: the structure is filled in.
         Errno::result(unsafe { libc::shmctl(id, libc::IPC_SET, &raw mut new) })
     });

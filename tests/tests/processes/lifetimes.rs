@@ -3,7 +3,13 @@
 use crate::cast::{ACTOR, FOREIGN, actor, attach, foreign, key, make, on_both_backends, world};
 use nix::sys::signal::Signal;
 use shm_tests::Puppet;
-use std::{fs, os::unix::fs::MetadataExt, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 on_both_backends! {
     a_segment_is_handed_from_process_to_process
@@ -30,6 +36,9 @@ on_both_backends! {
     processes_killed_in_the_middle_of_anything_leave_nothing
     the_mode_is_exact_whatever_the_umask
     a_program_that_a_holder_starts_inherits_no_file
+    a_first_use_under_a_umask_that_takes_all_locks_nobody_out
+    a_child_of_a_fork_does_not_keep_its_killed_parents_lock
+    a_program_that_closes_all_descriptors_goes_on
 }
 
 fn a_segment_is_handed_from_process_to_process(backend: &str) {
@@ -422,12 +431,73 @@ fn the_mode_is_exact_whatever_the_umask(backend: &str) {
     if let Some(world) = world("16m") {
         let mut one = world.start(ACTOR);
         one.ok("umask 777");
-        one.ok(&format!("{backend} create s {} 100", key(backend)));
-        for (file, mode) in [("", 0o711), ("/lock", 0o600), ("/lock.shared", 0o666), ("/ledger.1", 0o600)] {
+        one.ok(&format!("{backend} create s {} 100 mode=660", key(backend)));
+        one.ok(&format!("{backend} create t {} 100 mode=666", key(backend)));
+        let files = [
+            ("", 0o711),
+            ("/ledger.1", 0o600),
+            ("/lock", 0o600),
+            ("/lock.group-0", 0o660),
+            ("/live.group-0", 0o660),
+            ("/lock.all", 0o666),
+            ("/live.all", 0o666),
+        ];
+        for (file, mode) in files {
             let path = world.folder().join(format!(".shm-node-0{file}"));
             assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, mode, "{}", path.display());
         }
     }
+}
+
+fn a_first_use_under_a_umask_that_takes_all_locks_nobody_out(backend: &str) {
+    let Some(world) = world("16m") else { return };
+    let (mut one, key) = (world.start(ACTOR), key(backend));
+    one.ok("user 1000");
+    one.ok("umask 777");
+    one.ok(&format!("{backend} create s {key} 100"));
+    one.kill();
+    // And one that died before it could set the modes right.
+    let folder = world.folder().join(".shm-node-1000");
+    for path in [folder.join("lock"), folder.join("ledger.1"), folder] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+    }
+    let mut next = world.start(ACTOR);
+    next.ok("user 1000");
+    assert_eq!(next.ok(&format!("{backend} sweep")), "1");
+    next.ok(&format!("{backend} create s {key} 100"));
+}
+
+fn a_child_of_a_fork_does_not_keep_its_killed_parents_lock(backend: &str) {
+    let (mut one, mut other, key) = (actor(), actor(), key(backend));
+    one.ok(&format!("lock {backend} {key}"));
+    let child = one.ok("leave-child");
+    other.no(&format!("{backend} create s {key} 100"), "EBUSY");
+    one.kill();
+    let created = other.ask(&format!("{backend} create s {key} 100"));
+    let child = nix::unistd::Pid::from_raw(child.parse().unwrap());
+    nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert_eq!(created, "ok 100");
+    assert_eq!(other.ok(&format!("{backend} detach s")), "destroyed");
+}
+
+fn a_program_that_closes_all_descriptors_goes_on(backend: &str) {
+    let Some(world) = world("16m") else { return };
+    let (mut one, mut other) = (world.start(ACTOR), world.start(ACTOR));
+    let (held, locked) = (key(backend), key(backend));
+    one.ok(&format!("{backend} create s {held} 100"));
+    one.ok("close-all /dev/shm/file-of-its-own");
+    // It is noticed after a while, and until then calls may fail.
+    while !one.ask(&format!("{backend} create t {} 100", key(backend))).starts_with("ok") {}
+    one.ok(&format!("{backend} detach t"));
+    one.ok(&format!("lock {backend} {locked}"));
+    other.no(&format!("{backend} create s {locked} 100"), "EBUSY");
+    assert_eq!(fs::read(world.folder().join("file-of-its-own")).unwrap(), b"");
+    assert_eq!(one.ok("records"), "1");
+    // What it held before is left to those who come.
+    one.ok(&format!("{backend} detach s"));
+    one.end();
+    other.ok(&format!("{backend} sweep"));
+    assert_eq!(other.ok("records"), "0");
 }
 
 fn a_program_that_a_holder_starts_inherits_no_file(backend: &str) {

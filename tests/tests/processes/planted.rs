@@ -10,10 +10,11 @@ use std::{
 };
 
 on_both_backends! {
-    a_folder_that_another_user_made_first_is_refused
+    a_folder_that_another_user_made_first_costs_nobody_anything
+    all_processes_of_a_user_agree_on_a_folder_that_is_not_the_usual_one
     a_folder_that_others_may_write_to_is_refused
-    a_symlink_in_the_folders_place_is_refused_and_not_followed
-    a_file_or_fifo_in_the_folders_place_is_refused
+    a_symlink_in_the_folders_place_is_not_followed
+    a_file_or_fifo_in_the_folders_place_is_left_alone
     whatever_stands_in_a_files_place_is_refused_without_hanging
     another_users_planted_lock_file_is_refused_without_hanging
     a_folder_planted_for_a_user_who_never_came_keeps_nobody_from_that_users_segments
@@ -52,13 +53,48 @@ fn assert_refused(victim: &mut Puppet, backend: &str) {
     }
 }
 
-fn a_folder_that_another_user_made_first_is_refused(backend: &str) {
-    let Some(mut world) = world("16m") else { return };
-    let (mut victim, folder) = victim(&world);
-    folder_of(&folder, 65534, 0o777);
-    assert_refused(&mut victim, backend);
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing was put there");
-    assert_eq!(world.left(), (vec![], 0));
+fn a_folder_that_another_user_made_first_costs_nobody_anything(backend: &str) {
+    for (user, mode) in [0, 1000].into_iter().flat_map(|user| [0o777, 0o755, 0o711].map(|mode| (user, mode)))
+    {
+        let Some(mut world) = world("16m") else { return };
+        let usual = world.folder().join(format!(".shm-node-{user}"));
+        folder_of(&usual, 65534, mode);
+        let (mut victim, mut other, key) = (world.start(ACTOR), world.start(ACTOR), key(backend));
+        victim.ok(&format!("user {user}"));
+        other.ok("user 65534");
+        victim.ok(&format!("{backend} create s {key} 100 mode=666"));
+        assert_eq!(fs::read_dir(&usual).unwrap().count(), 0, "nothing was put there");
+        // Another user looks for the lock file where the victim has it.
+        other.ok(&format!("{backend} attach s {key}"));
+        victim.ok(&format!("lock {backend} {key}"));
+        other.no(&format!("{backend} attach t {key}"), "EBUSY");
+        victim.kill();
+        other.kill();
+        let mut next = world.start(ACTOR);
+        next.ok(&format!("user {user}"));
+        assert_eq!(next.ok(&format!("{backend} sweep")), "1", "it finds what is on record");
+        assert_eq!(world.left(), (vec![], 0));
+    }
+}
+
+fn all_processes_of_a_user_agree_on_a_folder_that_is_not_the_usual_one(backend: &str) {
+    let Some(world) = world("16m") else { return };
+    let (mut victim, usual) = victim(&world);
+    let (mut next, key) = (world.start(ACTOR), key(backend));
+    next.ok("user 1000");
+    let second = world.folder().join(".shm-node-1000.1");
+    folder_of(&usual, 65534, 0o755);
+    folder_of(&second, 65534, 0o755);
+    victim.ok(&format!("{backend} create s {key} 100"));
+    // What was planted goes, and comes again.
+    fs::remove_dir(&second).unwrap();
+    fs::remove_dir(&usual).unwrap();
+    assert_eq!(next.ok("records"), "1");
+    assert!(!usual.exists() && !second.exists());
+    folder_of(&usual, 65534, 0o711);
+    let mut last = world.start(ACTOR);
+    last.ok("user 1000");
+    assert_eq!(last.ok("records"), "1");
 }
 
 fn a_folder_that_others_may_write_to_is_refused(backend: &str) {
@@ -69,23 +105,33 @@ fn a_folder_that_others_may_write_to_is_refused(backend: &str) {
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing was put there");
 }
 
-fn a_symlink_in_the_folders_place_is_refused_and_not_followed(backend: &str) {
+fn a_symlink_in_the_folders_place_is_not_followed(backend: &str) {
     let Some(world) = world("16m") else { return };
     let (mut victim, folder) = victim(&world);
     let target = world.folder().join("target");
     folder_of(&target, 1000, 0o711);
     symlink("/dev/shm/target", &folder).unwrap();
-    assert_refused(&mut victim, backend);
+    victim.ok(&format!("{backend} create s {} 100", key(backend)));
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 0, "nothing was put there");
+    // The user's own is a mistake of that user's.
+    let mut root = world.start(ACTOR);
+    symlink("/dev/shm/target", world.folder().join(".shm-node-0")).unwrap();
+    assert_refused(&mut root, backend);
     assert_eq!(fs::read_dir(&target).unwrap().count(), 0, "nothing was put there");
 }
 
-fn a_file_or_fifo_in_the_folders_place_is_refused(backend: &str) {
+fn a_file_or_fifo_in_the_folders_place_is_left_alone(backend: &str) {
     let Some(world) = world("16m") else { return };
     let (mut victim, folder) = victim(&world);
     File::create(&folder).unwrap();
-    assert_refused(&mut victim, backend);
-    fs::remove_file(&folder).unwrap();
-    fifo(&folder);
+    victim.ok(&format!("{backend} create s {} 100", key(backend)));
+    assert_eq!(fs::read(&folder).unwrap(), b"");
+    // The user's own is a mistake of that user's.
+    let folder = world.folder().join(".shm-node-65534");
+    let mut victim = world.start(ACTOR);
+    victim.ok("user 65534");
+    nix::unistd::mkfifo(&folder, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    chown(&folder, Some(65534), Some(65534)).unwrap();
     assert_refused(&mut victim, backend);
     fs::remove_file(&folder).unwrap();
     victim.ok(&format!("{backend} create s {} 100", key(backend)));
@@ -93,7 +139,7 @@ fn a_file_or_fifo_in_the_folders_place_is_refused(backend: &str) {
 
 fn whatever_stands_in_a_files_place_is_refused_without_hanging(backend: &str) {
     let Some(world) = world("16m") else { return };
-    for file in ["lock", "lock.shared", "ledger.1"] {
+    for file in ["lock", "lock.all", "live.all", "ledger.1"] {
         for planted in ["fifo", "symlink", "folder", "another user's file"] {
             let (mut victim, folder) = victim(&world);
             folder_of(&folder, 1000, 0o711);
@@ -111,8 +157,9 @@ fn whatever_stands_in_a_files_place_is_refused_without_hanging(backend: &str) {
                     fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
                 }
             }
-            let message = victim.no(&format!("{backend} create s {} 100", key(backend)), "EPERM");
-            assert!(message.contains(file) && message.contains("remove it"), "{planted}: {message}");
+            let message = victim.no(&format!("{backend} create s {} 100 mode=666", key(backend)), "EPERM");
+            let path = format!("/dev/shm/.shm-node-1000/{file} ");
+            assert!(message.contains(&path) && message.contains("remove it"), "{planted}: {message}");
             if planted == "symlink" {
                 assert_eq!(fs::read(&target).unwrap(), b"not ours");
             }
@@ -127,7 +174,7 @@ fn another_users_planted_lock_file_is_refused_without_hanging(backend: &str) {
     let (mut other, key) = (world.start(ACTOR), key(backend));
     other.ok("user 65534");
     owner.ok(&format!("{backend} create s {key} 100 mode=666"));
-    let lock = folder.join("lock.shared");
+    let lock = folder.join("lock.all");
     fs::remove_file(&lock).unwrap();
     fifo(&lock);
     other.no(&format!("{backend} attach s {key}"), "EPERM");

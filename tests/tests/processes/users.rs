@@ -14,6 +14,8 @@ const STRANGER: &str = "user 65534";
 on_both_backends! {
     a_private_segment_is_refused_to_another_user
     a_group_segment_is_shared_within_the_group_only
+    a_stranger_cannot_hold_up_those_who_may_open_a_segment
+    a_group_that_the_owner_is_not_in_is_let_in
     a_segment_for_all_is_shared_with_another_user
     what_the_second_user_leaves_last_the_owners_next_call_frees
     what_the_second_user_leaves_last_the_owners_sweep_frees
@@ -50,6 +52,47 @@ fn a_group_segment_is_shared_within_the_group_only(backend: &str) {
     assert_eq!(owner.ok(&format!("{backend} read s 0 5")), "hello");
     assert_eq!(member.ok(&format!("{backend} detach s")), "outlives 1");
     assert_eq!(owner.ok(&format!("{backend} detach s")), "destroyed");
+}
+
+fn a_stranger_cannot_hold_up_those_who_may_open_a_segment(backend: &str) {
+    let Some(world) = world("16m") else { return };
+    let (mut owner, mut stranger) = (play(&world, OWNER), world.start(FOREIGN));
+    stranger.ok(STRANGER);
+    let folder = world.folder().join(".shm-node-1000");
+    // One segment that everybody may open, and so a file that everybody may lock.
+    owner.ok(&format!("{backend} create all {} 100 mode=666", key(backend)));
+    owner.ok(&format!("{backend} create group {} 100 mode=660", key(backend)));
+    let mut seized: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+    seized.retain(|name| {
+        let answer = stranger.ask(&format!("seize /dev/shm/.shm-node-1000/{}", name.to_str().unwrap()));
+        assert!(answer == "ok " || answer.starts_with("no EACCES"), "{answer}");
+        answer == "ok "
+    });
+    seized.sort();
+    assert_eq!(seized, ["live.all", "lock.all"]);
+    for mode in ["600", "660"] {
+        let key = key(backend);
+        owner.ok(&format!("{backend} create s {key} 100 mode={mode}"));
+        let mut member = play(&world, if mode == "660" { SAME_GROUP } else { OWNER });
+        member.ok(&format!("{backend} attach s {key}"));
+        member.kill();
+        assert_eq!(owner.ok(&format!("{backend} detach s")), "destroyed");
+    }
+}
+
+fn a_group_that_the_owner_is_not_in_is_let_in(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let (mut owner, key) = (play(&world, OWNER), key(backend));
+    owner.ok(&format!("{backend} create s {key} 100 mode=660"));
+    world.start(FOREIGN).ok(&format!("chgrp {backend} {key} 4242"));
+    let mut member = play(&world, "user 65534 4242");
+    member.ok(&format!("{backend} attach s {key}"));
+    assert_eq!(owner.ok(&format!("{backend} detach s")), "outlives 1");
+    owner.ok(&format!("{backend} attach s {key}"));
+    assert_eq!(owner.ok(&format!("{backend} detach s")), "outlives 1");
+    assert_eq!(member.ok(&format!("{backend} detach s")), "outlives 1");
+    assert_eq!(owner.ok(&format!("{backend} sweep")), "1");
+    assert_eq!(world.left(), (vec![], 0));
 }
 
 fn a_segment_for_all_is_shared_with_another_user(backend: &str) {

@@ -1,0 +1,63 @@
+//! Who uses a segment, and so who may touch the files that its users meet in.
+
+/// The access class of a segment. Each has a lock file and a live file of its own in the owner's folder, so that
+/// nobody who may not open a segment can disturb its users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Its owner.
+    Owner,
+    /// Its owner and one group.
+    Group(u32),
+    /// Everybody.
+    Everybody,
+}
+
+impl Class {
+    /// Who may open a segment of this mode and group, for whatever.
+    pub const fn of(mode: u32, gid: u32) -> Self {
+        match (mode & 0o007, mode & 0o070) {
+            (0, 0) => Self::Owner,
+            (0, _) => Self::Group(gid),
+            _ => Self::Everybody,
+        }
+    }
+
+    /// Who may write to it.
+    pub const fn of_writers(mode: u32, gid: u32) -> Self {
+        Self::of(mode & 0o222, gid)
+    }
+
+    /// The name of the class's file of some kind.
+    pub fn file_name(self, kind: &str) -> String {
+        match self {
+            Self::Owner => kind.to_owned(),
+            Self::Group(gid) => format!("{kind}.group-{gid}"),
+            Self::Everybody => format!("{kind}.all"),
+        }
+    }
+
+    /// The mode of its files.
+    pub(crate) const fn mode(self) -> libc::mode_t {
+        match self {
+            Self::Owner => 0o600,
+            Self::Group(_) => 0o660,
+            Self::Everybody => 0o666,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_are_no_writers() {
+        let classes = |mode| (Class::of(mode, 7), Class::of_writers(mode, 7));
+        assert_eq!(classes(0o600), (Class::Owner, Class::Owner));
+        assert_eq!(classes(0o640), (Class::Group(7), Class::Owner));
+        assert_eq!(classes(0o660), (Class::Group(7), Class::Group(7)));
+        assert_eq!(classes(0o664), (Class::Everybody, Class::Group(7)));
+        assert_eq!(classes(0o604), (Class::Everybody, Class::Owner));
+        assert_eq!(classes(0o666), (Class::Everybody, Class::Everybody));
+    }
+}

@@ -1,0 +1,150 @@
+//! The live file as this process has it open.
+//!
+//! Programs close descriptors that are not theirs (close_range(2), a daemon's clean-up), and their next file then has
+//! our number. So a number is believed only while it stands for our file, and our locks do not hang on it: the kernel
+//! keeps them as long as something else refers to the description, see `system::keep`.
+
+use super::system;
+use crate::SyncError;
+use nix::errno::Errno;
+use shm_api::OsError;
+use shm_lifetime::{Home, Identity};
+use std::{
+    ffi::CString,
+    os::{
+        fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
+    sync::atomic::{AtomicI32, Ordering},
+};
+
+const NONE: RawFd = -1;
+
+/// Where it can be opened again: a path may lead elsewhere (chroot(2), a change of mounts).
+#[derive(Debug)]
+pub(super) struct Origin {
+    folder: OwnedFd,
+    name: CString,
+    path: CString,
+}
+
+impl Origin {
+    pub(super) fn of(home: &Home, name: &str) -> Result<Self, SyncError> {
+        let path = home.path().join(name);
+        let text = |bytes: &[u8]| CString::new(bytes).expect("the library's own names have no NUL");
+        Ok(Self {
+            folder: home.folder()?,
+            name: text(name.as_bytes()),
+            path: text(path.as_os_str().as_bytes()),
+        })
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct LiveFile {
+    fd: AtomicI32,
+    pub(super) identity: Identity,
+    origin: Option<Origin>,
+    kept: system::Kept,
+}
+
+impl LiveFile {
+    pub(super) fn new(file: OwnedFd, identity: Identity, origin: Option<Origin>) -> Result<Self, SyncError> {
+        let kept = system::keep(file.as_raw_fd()).map_err(|errno| failed("mmap", errno))?;
+        Ok(Self { fd: AtomicI32::new(file.into_raw_fd()), identity, origin, kept })
+    }
+
+    /// A description of the file, opened again where its number was closed under us.
+    pub(super) fn get(&self) -> Result<BorrowedFd<'_>, SyncError> {
+        let known = self.fd.load(Ordering::Acquire);
+        let fd = if self.is_at(known) { known } else { self.renew(known)? };
+        // SAFETY: it is never closed here. Whoever closes it under us has our calls fail, or is seen by `is_at`.
+        Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+    }
+
+    /// Whether a number stands for the file now.
+    pub(super) fn is_at(&self, fd: RawFd) -> bool {
+        fd != NONE && Identity::of_number(fd) == Ok(self.identity)
+    }
+
+    fn renew(&self, known: RawFd) -> Result<RawFd, SyncError> {
+        let fresh = self.open_by_name().and_then(kept).map_err(|errno| failed("open", errno))?;
+        match self.fd.compare_exchange(known, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(fresh),
+            Err(found) => {
+                close(fresh);
+                Ok(found)
+            }
+        }
+    }
+
+    /// Allocates nothing: it runs in a fork's child.
+    fn open_by_name(&self) -> Result<RawFd, Errno> {
+        let origin = self.origin.as_ref().ok_or(Errno::EBADF)?;
+        let flags = libc::O_RDWR | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOFOLLOW;
+        let open = |folder, name: &CString| {
+            // SAFETY: the name is a string.
+            let fd = Errno::result(unsafe { libc::openat(folder, name.as_ptr(), flags) })?;
+            self.checked(fd)
+        };
+        open(origin.folder.as_raw_fd(), &origin.name).or_else(|_| open(libc::AT_FDCWD, &origin.path))
+    }
+
+    /// `ESTALE` for another file.
+    fn checked(&self, fd: RawFd) -> Result<RawFd, Errno> {
+        if self.is_at(fd) {
+            return Ok(fd);
+        }
+        close(fd);
+        Err(Errno::ESTALE)
+    }
+
+    /// In the child of a fork: a description of its own, or none for now. The parent's must not outlive it here, as
+    /// the parent's death would go unseen.
+    pub(super) fn renew_in_child(&self) {
+        let old = self.fd.swap(NONE, Ordering::AcqRel);
+        let shares = self.is_at(old);
+        let again = if shares { system::open_again(old) } else { Err(Errno::EBADF) };
+        if shares {
+            close(old);
+        }
+        // There is room for it now, if it was the descriptor table that was full.
+        let fresh = again.and_then(|fd| self.checked(fd)).or_else(|_| self.open_by_name());
+        if let Ok(fresh) = fresh.and_then(kept) {
+            self.fd.store(fresh, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for LiveFile {
+    /// For the one that came second with a file; others are never dropped.
+    fn drop(&mut self) {
+        let fd = *self.fd.get_mut();
+        if self.is_at(fd) {
+            close(fd);
+        }
+        self.kept.end();
+    }
+}
+
+/// Has its locks last as long as the process.
+fn kept(fd: RawFd) -> Result<RawFd, Errno> {
+    match system::keep(fd) {
+        Ok(_) => Ok(fd),
+        Err(errno) => {
+            close(fd);
+            Err(errno)
+        }
+    }
+}
+
+fn close(fd: RawFd) {
+    // SAFETY: the caller opened it, and has just seen that it stands for the live file still, or just opened it.
+    unsafe { libc::close(fd) };
+}
+
+fn failed(call: &'static str, errno: Errno) -> SyncError {
+    OsError::new(call, errno as i32)
+        .advise("It was about the live file, which this process cannot use as long as that fails.")
+        .into()
+}
