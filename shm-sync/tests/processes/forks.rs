@@ -4,7 +4,7 @@ use crate::shared::{GENEROUS, Shared};
 use shm_sync::{Barrier, Channel, ChannelOptions, Mutex, Producers, Semaphore, SyncError};
 use std::{sync::atomic::Ordering, time::Duration};
 
-fn fork(child: impl FnOnce()) -> libc::pid_t {
+pub(crate) fn fork(child: impl FnOnce()) -> libc::pid_t {
     // SAFETY: this process has, but for the test harness that waits, one thread.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
@@ -18,7 +18,7 @@ fn fork(child: impl FnOnce()) -> libc::pid_t {
     pid
 }
 
-fn join(pid: libc::pid_t) {
+pub(crate) fn join(pid: libc::pid_t) {
     let mut status = 0;
     // SAFETY: the status stands on our stack.
     unsafe { libc::waitpid(pid, &raw mut status, 0) };

@@ -5,6 +5,7 @@ mod broadcasts;
 mod channels;
 mod forks;
 mod holders;
+mod liveness;
 mod mutexes;
 mod shared;
 #[cfg(shm_storm)]
@@ -45,6 +46,14 @@ fn child() {
         "read for ever" => broadcasts::read_for_ever(&shared, argument),
         "fork while holding" => forks::fork_while_holding(&shared),
         "leave a child behind" => forks::leave_a_child_behind(&shared),
+        "fork with a full table" => liveness::fork_with_a_full_table(&shared),
+        "close all and stay" => liveness::close_all_and_stay(&shared),
+        "close all and try" => liveness::close_all_and_try(&shared),
+        "close all and use" => liveness::close_all_and_use(&shared),
+        "hold in segment" => liveness::hold_in_segment(&shared, argument),
+        "try in segment" => liveness::try_in_segment(&shared, argument),
+        "try in memory" => liveness::try_in_memory(&shared),
+        "befall" => liveness::befall(&shared, argument),
         role => panic!("no role {role}"),
     }
 }

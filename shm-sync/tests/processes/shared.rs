@@ -5,9 +5,13 @@ use shm_sync::{Live, Region};
 use std::{
     fs::{File, OpenOptions},
     os::fd::{AsRawFd, FromRawFd},
+    path::Path,
     process::{Child, Command, ExitStatus},
     ptr::NonNull,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -25,7 +29,7 @@ pub(crate) struct Shared {
     memory_path: String,
     live_path: String,
     live: &'static Live,
-    _files: Option<(File, File)>,
+    _files: Option<Arc<(File, File)>>,
 }
 
 fn memfd(size: u64) -> File {
@@ -48,12 +52,25 @@ impl Shared {
         let (memory, live) = (memfd(4096 + size as u64), memfd(0));
         let path = |file: &File| format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
         let paths = (path(&memory), path(&live));
-        Self { _files: Some((memory, live)), ..Self::open(paths.0, paths.1) }
+        Self { _files: Some(Arc::new((memory, live))), ..Self::open(paths.0, paths.1) }
+    }
+
+    /// The same with a live file in this folder, which its users open by its name.
+    pub(crate) fn in_folder(size: usize, folder: &Path) -> Self {
+        Self::new(size).with_live_in(folder)
+    }
+
+    /// The same memory with the live file in this folder.
+    pub(crate) fn with_live_in(&self, folder: &Path) -> Self {
+        let folder = folder.to_str().unwrap().to_owned();
+        Self { _files: self._files.clone(), ..Self::open(self.memory_path.clone(), folder) }
     }
 
     fn open(memory_path: String, live_path: String) -> Self {
         let memory = memmap2::MmapRaw::map_raw(&open(&memory_path)).unwrap();
-        let live = Live::over(open(&live_path).into()).unwrap();
+        let live = Path::new(&live_path);
+        let live =
+            if live.is_dir() { Live::in_folder(live) } else { Live::over(open(&live_path).into()) }.unwrap();
         Self { memory, memory_path, live_path, live, _files: None }
     }
 

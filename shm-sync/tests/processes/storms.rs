@@ -27,6 +27,11 @@ fn lock_holders_that_die_at_any_step_hold_nobody_up() {
 }
 
 #[test]
+fn nobody_gets_in_beside_a_holder_who_dies_at_any_step() {
+    crate::liveness::storm("storm befall", 150);
+}
+
+#[test]
 fn readers_and_writers_that_die_at_any_step_hold_nobody_up() {
     crate::holders::kill_at_random("storm read and write for ever", 3, 100);
 }
