@@ -266,4 +266,32 @@ mod tests {
         assert_eq!(one.wait(), Ok(true));
         assert_eq!(one.wait_timeout(Duration::from_secs(10)), Err(SyncError::Broken));
     }
+
+    #[test]
+    fn who_joins_in_a_dead_partys_place_breaks_the_phase() {
+        let memory = Memory::new(64);
+        let barrier = open(&memory, 2);
+        let mut one = barrier.join().unwrap();
+        let free =
+            (0..2).find(|&slot| barrier.barrier.parties().slot(slot).load(Ordering::Relaxed) == 0).unwrap();
+        barrier.barrier.parties().slot(free).store(Owner::MAX, Ordering::Relaxed);
+        let mut arrival = one.arrive().unwrap();
+        let mut two = barrier.join().unwrap();
+        assert_eq!(arrival.step().unwrap_err(), SyncError::Broken);
+        let mut arrival = one.arrive().unwrap();
+        assert!(two.wait().unwrap(), "the phase begins again, and both are in it");
+        assert!(matches!(arrival.step().unwrap(), Step::Ready(false)));
+    }
+
+    #[test]
+    fn an_arrival_of_a_phase_that_has_ended_takes_nothing_back() {
+        let memory = Memory::new(64);
+        let barrier = open(&memory, 2);
+        let (mut one, mut two) = (barrier.join().unwrap(), barrier.join().unwrap());
+        let earlier = one.arrive().unwrap();
+        assert!(two.wait().unwrap());
+        let _arrival = two.arrive().unwrap();
+        drop(earlier);
+        assert!(matches!(one.arrive().unwrap().step().unwrap(), Step::Ready(true)), "two is there");
+    }
 }
