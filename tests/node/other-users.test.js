@@ -4,10 +4,21 @@
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
-const { ask, built, folder, needsRoot, privately } = require('./support.js');
+const { ask, built, folder, needs, needsRoot, privately } = require('./support.js');
 
 const support = require.resolve('./support.js');
 const alone = { under: privately(), env: { SHM_NODE_QUIET: '1' } };
+
+// What another process finds that takes the mutex at the start of a segment: who holds it, or why it may not.
+const visit = (shm, folder, target) => {
+  const { Mutex } = require(`${folder}/sync.js`);
+  try {
+    const guard = new Mutex(shm.get(target), 0).lock(300);
+    ready(guard ? guard.ownerDied : 'held');
+  } catch ({ code, message }) {
+    ready([code, message]);
+  }
+};
 
 describe('a second user', needsRoot(), () => {
   it('gets EACCES on 0600, and neither reads nor destroys it', async () => {
@@ -111,6 +122,108 @@ describe('a second user', needsRoot(), () => {
     assert.deepEqual(seen, [false, true, true, true, true]);
   });
 
+  it('may be the first who comes to a structure', async () => {
+    const seen = await ask(
+      async (shm, support, visit, built, folder) => {
+        const { ask, asNobody } = require(support);
+        const views = built.map((backend) => shm.create({ length: 4, type: 'Int32Array', backend, mode: 0o666 }));
+        const told = [];
+        for (const [i, { key }] of views.entries()) {
+          const target = { key, backend: built[i], type: 'Int32Array' };
+          for (const under of [asNobody, [], asNobody]) told.push(await ask(visit, [folder, target], { under }));
+        }
+        ready(told);
+      },
+      [support, `${visit}`, built, folder],
+      alone,
+    );
+    assert.deepEqual(seen, built.flatMap(() => [false, true, true]));
+  });
+
+  it('who may not open a segment cannot disturb those who may', async () => {
+    const seen = await ask(
+      async (shm, support, visit, built, folder) => {
+        const fs = require('fs');
+        const { as, ask, asNobody, start } = require(support);
+        const backend = built[0];
+        const owner = as(1000, 500);
+        const make = (shm, folder, backend) => {
+          const { Mutex } = require(`${folder}/sync.js`);
+          const options = { length: 4, type: 'Int32Array', backend, persist: true };
+          const keys = [0o666, 0o660].map((mode) => {
+            const view = shm.create({ ...options, mode });
+            new Mutex(view, 0).lock().unlock();
+            return view.key;
+          });
+          ready(keys[1]);
+        };
+        const key = await ask(make, [folder, backend], { under: owner });
+        const target = { key, backend, type: 'Int32Array' };
+        const hold = (shm, folder, target) => {
+          new (require(`${folder}/sync.js`).Mutex)(shm.get(target), 0).lock();
+          ready();
+          setInterval(() => {}, 1000);
+        };
+        const holder = start(hold, [folder, target], { under: as(1001, 500) });
+        await holder.ready;
+        const home = '/dev/shm/.shm-node-1000';
+        const files = fs.readdirSync(home).map((file) => `${home}/${file}`);
+        const damage = (shm, files) => {
+          const fs = require('fs');
+          ready(
+            files.filter((file) => {
+              try {
+                fs.writeFileSync(file, require('crypto').randomBytes(100));
+                return true;
+              } catch {
+                return false;
+              }
+            }),
+          );
+        };
+        const damaged = await ask(damage, [files], { under: asNobody });
+        const told = [];
+        for (const under of [owner, as(1001, 500), asNobody]) {
+          const answer = await ask(visit, [folder, target], { under });
+          told.push(Array.isArray(answer) ? answer[0] : answer);
+        }
+        holder.child.kill('SIGKILL');
+        await holder.ended;
+        told.push(await ask(visit, [folder, target], { under: owner }));
+        shm.destroy({ key, backend });
+        ready([damaged.map((file) => file.slice(home.length)).sort(), told]);
+      },
+      [support, `${visit}`, built, folder],
+      alone,
+    );
+    assert.deepEqual(seen, [['/live.all', '/lock.all'], ['held', 'held', 'EACCES', true]]);
+  });
+
+  it('is told why, where it may open a segment whose owner is not in its group', needs('posix'), async () => {
+    const seen = await ask(
+      async (shm, support, visit, folder) => {
+        const fs = require('fs');
+        const { as, ask } = require(support);
+        const make = (shm) => ready(shm.create({ key: 'group', length: 4, type: 'Int32Array', mode: 0o660, persist: true }).key);
+        await ask(make, [], { under: as(1000) });
+        fs.chownSync('/dev/shm/group', 1000, 4242);
+        const target = { key: 'group', type: 'Int32Array' };
+        const users = [as(1001, 4242), as(1000), as(1001, 4242)];
+        const told = [];
+        for (const under of users) told.push(await ask(visit, [folder, target], { under }));
+        shm.destroy('group');
+        ready(told);
+      },
+      [support, `${visit}`, folder],
+      alone,
+    );
+    const [before, owner, after] = seen;
+    assert.equal(owner, false);
+    for (const [code] of [before, after]) assert.equal(code, 'ERR_SHM_LIVE_FILE');
+    assert.match(before[1], /user 1000 owns the segment, and has not made the live file for it yet/);
+    assert.match(after[1], /one that its owner is not in/);
+  });
+
   it('has its own segments, which our sweep and detachAll never touch', async () => {
     const seen = await ask(
       async (shm, support, built) => {
@@ -131,9 +244,68 @@ describe('a second user', needsRoot(), () => {
   });
 });
 
+describe('a removed folder', needsRoot(), () => {
+  it('is an error while somebody of before is in, and heals afterwards', needs('sysv'), async () => {
+    const seen = await ask(
+      async (shm, support, visit, folder) => {
+        const { ask, start } = require(support);
+        const made = (shm, folder) => {
+          const { Mutex } = require(`${folder}/sync.js`);
+          const view = shm.create({ length: 4, type: 'Int32Array', persist: true });
+          new Mutex(view, 0).lock();
+          ready(view.key);
+          process.stdin.once('data', () => {
+            // Who was in goes on, also with a new object.
+            new Mutex(view, 0).unlock();
+            console.log(new Mutex(view, 0).lock(1000).ownerDied);
+            setInterval(() => {}, 1000);
+          });
+        };
+        const first = start(made, [folder], { stdin: 'pipe' });
+        const target = { key: await first.ready, type: 'Int32Array' };
+        require('fs').rmSync('/dev/shm/.shm-node-0', { recursive: true });
+        const told = [await ask(visit, [folder, target])];
+        first.child.stdin.write('go');
+        await new Promise((resolve) => first.child.stdout.once('data', resolve));
+        told.push(await ask(visit, [folder, target]));
+        first.child.kill('SIGKILL');
+        const { stdout } = await first.ended;
+        for (let i = 0; i < 2; i++) told.push(await ask(visit, [folder, target]));
+        shm.destroy(target.key);
+        ready([told, stdout]);
+      },
+      [support, `${visit}`, folder],
+      alone,
+    );
+    const [[refused, again, ...healed], stdout] = seen;
+    assert.equal(refused[0], 'ERR_SHM_LIVE_FILE');
+    assert.match(refused[1], /If that was removed|If that file was removed/);
+    assert.deepEqual(again, refused);
+    assert.deepEqual([healed, stdout], [[true, true], 'false\n']);
+  });
+});
+
 describe('in the place of our folder', needsRoot(), () => {
+  for (const mode of ['0o777', '0o755', '0o711']) {
+    it(`a folder of another user, mode ${mode}, costs us nothing`, async () => {
+      const body = `async (shm, support, built) => {
+        const fs = require('fs');
+        const { existing, run } = require(support);
+        const home = '/dev/shm/.shm-node-0';
+        fs.mkdirSync(home);
+        fs.chmodSync(home, ${mode});
+        fs.chownSync(home, 65534, 65534);
+        const keys = built.map((backend) => ({ key: 4711, backend }));
+        await run((shm, keys) => { hold(keys); process.kill(process.pid, 'SIGKILL'); }, [keys]);
+        const left = existing(keys).length;
+        const freed = shm.sweep();
+        ready([left, freed, existing(keys).length, fs.readdirSync(home)]);
+      }`;
+      assert.deepEqual(await ask(body, [support, built], alone), [built.length, built.length, 0, []]);
+    });
+  }
+
   const planted = {
-    'a folder of another user': "fs.mkdirSync(home, 0o777); fs.chownSync(home, 65534, 65534)",
     'a symlink to a folder': "fs.mkdirSync('/dev/shm/trap'); fs.symlinkSync('/dev/shm/trap', home)",
     'a file': "fs.writeFileSync(home, '')",
     'a FIFO': "require('child_process').execFileSync('mkfifo', [home])",

@@ -130,8 +130,11 @@ const privately = (size = '64m') => [
   'sh',
 ];
 
+/** To put `start` under: the process runs as this user, in this group and no other. */
+const as = (uid, gid = uid) => ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'];
+
 /** To put `start` under: the process runs as nobody. */
-const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+const asNobody = as(65534);
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -146,6 +149,7 @@ async function until(condition, ms = 5000) {
 }
 
 module.exports = {
+  as,
   ask,
   asNobody,
   built,

@@ -50,6 +50,7 @@ fn child() {
         "close all and stay" => liveness::close_all_and_stay(&shared),
         "close all and try" => liveness::close_all_and_try(&shared),
         "close all and use" => liveness::close_all_and_use(&shared),
+        "go on in a chroot" => liveness::go_on_in_a_chroot(&shared),
         "hold in segment" => liveness::hold_in_segment(&shared, argument),
         "try in segment" => liveness::try_in_segment(&shared, argument),
         "try in memory" => liveness::try_in_memory(&shared),

@@ -12,7 +12,7 @@
 //! BACKEND children-of-threads KEY COUNT
 //! BACKEND attach-often KEY COUNT                 BACKEND loop KEY
 //! lock BACKEND KEY                               records|new-ipc|files-of-a-child|leave-child
-//! close-all PATH
+//! close-all PATH                                 open-as PATH
 //! die-before-create BACKEND KEY                  die-after-create BACKEND KEY
 //! ```
 
@@ -33,7 +33,7 @@ use shm_sysv::SysV;
 use shm_tests::stage::{Answer, die_with_parent, enter_new_ipc, posix_namespace, refusal, serve};
 use std::{
     collections::HashMap,
-    fs::File,
+    fs::{self, File},
     mem::ManuallyDrop,
     num::NonZeroUsize,
     process::Command,
@@ -222,6 +222,7 @@ fn main() {
         ["die-after-create", backend, key] => die_in_create(backend, key, || make_raw(backend, key)),
         ["leave-child"] => Some(Ok(leave_child().to_string())),
         ["close-all", path] => Some(close_all(path)),
+        ["open-as", path] => Some(Ok(open_as(path).to_string())),
         ["new-ipc"] => {
             enter_new_ipc().expect("root may");
             Some(Ok(String::new()))
@@ -320,6 +321,14 @@ fn close_all(path: &str) -> Answer {
         std::mem::forget(file.map_err(|error| refusal("io", error))?);
     }
     Ok(String::new())
+}
+
+/// How many descriptors of this process lead to a path.
+fn open_as(path: &str) -> usize {
+    let all = fs::read_dir("/proc/self/fd").expect("our own");
+    all.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+        .filter(|link| link.as_os_str() == path)
+        .count()
 }
 
 /// Runs `play` on `value` in a child of a fork; returns what it says, and the value as the parent still has it.

@@ -495,6 +495,7 @@ fn a_program_that_closes_all_descriptors_goes_on(backend: &str) {
     assert_eq!(one.ok("records"), "1");
     // What it held before is left to those who come.
     one.ok(&format!("{backend} detach s"));
+    assert_eq!(one.ok("open-as /dev/shm/file-of-its-own"), "64", "what is not ours is not ours to close");
     one.end();
     other.ok(&format!("{backend} sweep"));
     assert_eq!(other.ok("records"), "0");
