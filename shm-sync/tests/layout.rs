@@ -138,7 +138,10 @@ fn each_word_is_where_the_page_says() {
     let [s, y, letter, version] = live_file::MAGIC;
     let magic = [s, y, letter].map(|byte| format!("`{}`", char::from(byte))).join(", ");
     assert_eq!(file[0][..], ["0".to_owned(), format!("the bytes {magic}, {version}")]);
-    let words = [(live_file::ID, "the file's id"), (live_file::NEXT, "the next owner id")];
+    let [s, e, l, f] = live_file::IS_DIGEST.to_le_bytes().map(|byte| format!("`{}`", char::from(byte)));
+    let mark = format!("the bytes {s}, {e}, {l}, {f}");
+    let words =
+        [(live_file::ID, "the file's id"), (live_file::NEXT, "the next owner id"), (live_file::MARK, &mark)];
     compare("The live file", &file[1..], &words.map(|(offset, means)| (offset.to_string(), means)));
     assert_eq!(live_file::GUARD, 1 << 40);
     assert!(PAGE.contains("on byte 2^40 of the file"));

@@ -13,13 +13,14 @@
 
 use nix::{
     errno::Errno,
-    fcntl::{FcntlArg, OFlag, fcntl},
+    fcntl::OFlag,
     sys::{
         mman::{MapFlags, ProtFlags, mmap, munmap, shm_open, shm_unlink},
         stat::{Mode, fstat},
     },
     unistd::ftruncate,
 };
+use shm_lifetime::ofd_lock;
 use shm_tests::stage::{Answer, refusal, serve};
 use std::{
     fs,
@@ -157,8 +158,8 @@ fn seize(path: &str) -> Answer {
         refusal(format_args!("{:?}", Errno::from_raw(error.raw_os_error().unwrap_or(0))), error)
     };
     let file = std::fs::File::options().read(true).write(true).open(path).map_err(failed)?;
-    let all = libc::flock { l_type: libc::F_WRLCK as _, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
-    fcntl(&file, FcntlArg::F_OFD_SETLK(&all)).map_err(refused)?;
+    // fcntl(2): 0 means "lock all bytes starting at the location specified".
+    ofd_lock::set(&file, 0, 0, ofd_lock::Kind::Write).map_err(refused)?;
     std::mem::forget(file);
     Ok(String::new())
 }

@@ -459,7 +459,7 @@ fn a_first_use_under_a_umask_that_takes_all_locks_nobody_out(backend: &str) {
     // And one that died before it could set the modes right.
     let folder = world.folder().join(".shm-node-1000");
     for path in [folder.join("lock"), folder.join("ledger.1"), folder] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
     }
     let mut next = world.start(ACTOR);
     next.ok("user 1000");
