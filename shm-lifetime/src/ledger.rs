@@ -641,7 +641,7 @@ mod tests {
         // One of theirs in the same slot, whose other words stay as they were.
         slot[OBJECT].store(8, Relaxed);
         slot[CREATED].store(11, Relaxed);
-        assert_eq!(ledger.get(id), Some(Record { created: 11, ..of(theirs) }));
+        assert_eq!(ledger.get(id), Some(Record { created: 11, gid: None, ..of(theirs) }));
     }
 
     #[test]
