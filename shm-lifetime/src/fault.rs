@@ -1,7 +1,7 @@
 //! Where a storm may kill us, and which check it may leave out: for the crates of this workspace and their tests, and
 //! empty in an ordinary build.
 //!
-//! `--cfg shm_storm` compiles the faults in. Then `SHM_STORM_KILL=N` (or [`arm`]) kills the process at one step in N,
+//! `--cfg shm_storm` compiles the faults in. Then `SHM_STORM_KILL=N` (or `arm`) kills the process at one step in N,
 //! `SHM_STORM_SKIP=lock` (or another name below) leaves a check out, so that a storm can show that it is
 //! needed. `SHM_STORM_NAMED=1` makes do without unnamed objects, `SHM_STORM_NAMED=late` has them and cannot name them,
 //! as where there is no /proc.
