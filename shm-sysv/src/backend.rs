@@ -238,7 +238,16 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
             }
             return Ok(None);
         }
-        _ => None,
+        // It is about another one, which as a rule is gone: whoever made this one had found no record yet, and has
+        // one of its own, which may be locked in the other file.
+        Some((slot, record)) => {
+            let ledger = lifetime.ledger().map_err(|error| error.on(key))?;
+            if !matches!(lifetime.settle::<SysVKernel>(ledger, slot, &record), Detached::Outlives(_)) {
+                return Ok(None);
+            }
+            None
+        }
+        None => None,
     };
     let Some(size) = NonZeroUsize::new(stat.size()) else { return Ok(None) };
     step();
@@ -314,4 +323,44 @@ fn attach_failed(errno: Errno, key: &Key) -> OsError {
 
 fn failed(call: &'static str, errno: Errno, key: &Key) -> OsError {
     OsError::new(call, errno as i32).on(key)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// Two create a key at once, with modes that are locked in different files. The segment of the first is destroyed,
+    /// and whoever did that dies before it erases the record; then the second makes its own.
+    #[test]
+    fn a_record_of_a_segment_that_is_gone_does_not_hide_the_one_that_has_its_key() {
+        let lifetime = Lifetime::current().unwrap();
+        lifetime.sweep_once::<SysVKernel>();
+        let id = NonZeroU32::new(0x5400_0000 | std::process::id() & 0xffff).unwrap();
+        let options = |mode| {
+            CreateOptions::new(NonZeroUsize::new(100).unwrap()).mode(Mode::new(mode).expect("nine bits"))
+        };
+        let name = RecordName::Key(id.get());
+        let create = |mode: u32| {
+            let record = Record::of_this_process(name, &lifetime, &options(mode), lifetime.namespaces().ipc);
+            let made = lifetime.record(&record, |_| {
+                let made = sys::create(id, 100, mode).unwrap();
+                Ok::<_, OsError>((made, made.into()))
+            });
+            made.unwrap().1
+        };
+        sys::remove(create(0o600)).unwrap();
+        let second = create(0o666);
+        let attached = SysV::new().attach(&Key::Id(id));
+        let records = || {
+            let ledger = lifetime.existing_ledger().unwrap();
+            ledger
+                .taken()
+                .filter(|(slot, ..)| ledger.get(*slot).is_some_and(|record| record.name == name))
+                .count()
+        };
+        let known = records();
+        let detached = shm_api::Segment::detach(attached.unwrap());
+        let _ = sys::remove(second);
+        assert_eq!((known, detached, records()), (1, Detached::Destroyed, 0));
+    }
 }
