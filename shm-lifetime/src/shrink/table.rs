@@ -1,7 +1,8 @@
 //! The mappings that can be cut off, in a table that a signal handler walks.
 //!
-//! Slots lie in blocks that are never freed, and threads enter and leave by compare-and-swap, so that a walk needs no
-//! lock and a fork finds none held.
+//! Slots come in levels of 64, 128, 256 …, which are never freed. A mapping lies in one of eight slots a level that a hash
+//! of its start points to, so that entering and leaving look at few, however many there are; only a handler walks all.
+//! Threads enter and leave by compare-and-swap, so that a walk needs no lock and a fork finds none held.
 //!
 //! A handler must lay no page where the mapping has gone and another lies by now. So it pins the slot, and only then
 //! looks whether the slot still has a mapping that holds the address; whoever is about to unmap first makes the slot
@@ -16,7 +17,7 @@
 use super::{Mark, cover};
 use std::{
     num::NonZeroUsize,
-    ptr,
+    ptr::{self, NonNull},
     sync::atomic::{
         AtomicPtr, AtomicU8, AtomicU32, AtomicUsize,
         Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
@@ -29,7 +30,8 @@ const CLAIMED: u8 = 1;
 const HELD: u8 = 2;
 const LEAVING: u8 = 3;
 
-const BLOCK: usize = 64;
+const FIRST_LEVEL: usize = 64;
+const WINDOW: usize = 8;
 
 struct Slot {
     state: AtomicU8,
@@ -39,40 +41,45 @@ struct Slot {
     mark: Mark,
 }
 
-struct Block {
-    slots: [Slot; BLOCK],
-    next: AtomicPtr<Block>,
+static FIRST: [Slot; FIRST_LEVEL] = [const { Slot::new() }; FIRST_LEVEL];
+
+/// The further levels, each twice as long as the one before.
+static LEVELS: [AtomicPtr<Slot>; 24] = [const { AtomicPtr::new(ptr::null_mut()) }; 24];
+
+const fn len_of(further: usize) -> usize {
+    FIRST_LEVEL << (further + 1)
 }
 
-static FIRST: Block = Block::new();
+/// One of the further levels, where it has been made.
+fn level(further: usize) -> Option<&'static [Slot]> {
+    let start = NonNull::new(LEVELS.get(further)?.load(Acquire))?;
+    // SAFETY: a slice of that length which `make_level` leaked.
+    Some(unsafe { NonNull::slice_from_raw_parts(start, len_of(further)).as_ref() })
+}
 
-impl Block {
-    const fn new() -> Self {
-        Self { slots: [const { Slot::new() }; BLOCK], next: AtomicPtr::new(ptr::null_mut()) }
-    }
-
-    fn next(&self) -> Option<&'static Self> {
-        // SAFETY: null, or a block that `append` leaked.
-        unsafe { self.next.load(Acquire).as_ref() }
-    }
-
-    /// The block after this one, made now where there is none.
-    fn append(&self) -> &'static Self {
-        if let Some(next) = self.next() {
-            return next;
-        }
-        let new = Box::into_raw(Box::new(Self::new()));
-        match self.next.compare_exchange(ptr::null_mut(), new, AcqRel, Acquire) {
-            // SAFETY: made above, and never freed from here on.
-            Ok(_) => unsafe { &*new },
-            Err(other) => {
-                // SAFETY: made above, and nobody else has seen it.
-                drop(unsafe { Box::from_raw(new) });
-                // SAFETY: a block that another call has appended.
-                unsafe { &*other }
-            }
+/// The same, made now where it is missing; `None` where there can be no more.
+fn make_level(further: usize) -> Option<&'static [Slot]> {
+    let place = LEVELS.get(further)?;
+    if place.load(Acquire).is_null() {
+        let new: Box<[Slot]> = (0..len_of(further)).map(|_| Slot::new()).collect();
+        let new = Box::into_raw(new);
+        if place.compare_exchange(ptr::null_mut(), new.cast(), AcqRel, Acquire).is_err() {
+            // SAFETY: made above, and nobody else has seen it.
+            drop(unsafe { Box::from_raw(new) });
         }
     }
+    level(further)
+}
+
+fn levels() -> impl Iterator<Item = &'static [Slot]> {
+    std::iter::once(&FIRST[..]).chain((0..).map_while(level))
+}
+
+/// The slots of a level in which a mapping that starts there may lie.
+fn window(level: &'static [Slot], start: usize) -> impl Iterator<Item = &'static Slot> {
+    // Fibonacci hashing. Starts are multiples of a page; 2^12 is the smallest.
+    let hash = ((start as u64) >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    (0..WINDOW).map(move |next| &level[(hash as usize + next) & (level.len() - 1)])
 }
 
 impl Slot {
@@ -97,33 +104,34 @@ impl Slot {
 }
 
 fn slots() -> impl Iterator<Item = &'static Slot> {
-    std::iter::successors(Some(&FIRST), |block| block.next()).flat_map(|block| &block.slots)
+    levels().flatten()
 }
 
-/// Puts a mapping into the table.
+/// Puts a mapping into the table. Where no further level can be made it stays outside, and is not survived.
 pub(super) fn enter(start: NonZeroUsize, len: NonZeroUsize) {
-    let mut block = &FIRST;
     let claim = |slot: &&Slot| {
         slot.state.load(Relaxed) == FREE
             && slot.state.compare_exchange(FREE, CLAIMED, AcqRel, Relaxed).is_ok()
     };
-    let slot = loop {
-        match block.slots.iter().find(claim) {
-            Some(slot) => break slot,
-            None => block = block.append(),
-        }
-    };
+    let grown = (0..LEVELS.len()).map_while(make_level);
+    let mut levels = std::iter::once(&FIRST[..]).chain(grown);
+    let Some(slot) = levels.find_map(|level| window(level, start.get()).find(claim)) else { return };
     slot.start.store(start.get(), Relaxed);
     slot.len.store(len.get(), Relaxed);
     slot.mark.reset();
     slot.state.store(HELD, SeqCst);
 }
 
+/// The slot of the mapping that starts there.
+fn slot_of(start: usize) -> Option<&'static Slot> {
+    let is_it = |slot: &&Slot| slot.start.load(Relaxed) == start && slot.is_held();
+    levels().find_map(|level| window(level, start).find(is_it))
+}
+
 /// Takes a mapping out of the table, before it is unmapped; returns when no handler is at it any more. Nothing happens
 /// where it is not in the table.
 pub(crate) fn leave(start: NonZeroUsize) {
-    let is_it = |slot: &&Slot| slot.start.load(Relaxed) == start.get() && slot.is_held();
-    let Some(slot) = slots().find(is_it) else { return };
+    let Some(slot) = slot_of(start.get()) else { return };
     slot.state.store(LEAVING, SeqCst);
     while slot.pins.load(SeqCst) != 0 {
         thread::yield_now();
@@ -140,7 +148,8 @@ pub(crate) fn begin_anew() {
 }
 
 pub(super) fn mark_of(address: usize) -> Option<&'static Mark> {
-    slots().find(|slot| slot.is_held() && slot.has(address)).map(|slot| &slot.mark)
+    let inside = || slots().find(|slot| slot.is_held() && slot.has(address));
+    slot_of(address).or_else(inside).map(|slot| &slot.mark)
 }
 
 /// For the handler: marks the mapping that holds `address`, and lays zeros there; false where there is none, or no
@@ -168,7 +177,6 @@ pub(super) fn survive_at(address: usize, page: NonZeroUsize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ptr::NonNull;
 
     fn pages(count: usize) -> (NonZeroUsize, NonZeroUsize) {
         let len = NonZeroUsize::new(count * 4096).unwrap();
@@ -211,6 +219,25 @@ mod tests {
         leave(start);
         assert!(!survive_at(start.get(), PAGE) && !Mark::of(at).is_set());
         unmap(start, len);
+    }
+
+    #[test]
+    fn many_mappings_find_room_and_each_is_found_again() {
+        // Nothing is mapped there, and nothing is touched.
+        const BASE: usize = 1 << 60;
+        let starts = || (0..10_000).map(|number| NonZeroUsize::new(BASE + number * 4096).unwrap());
+        let half = |start: &NonZeroUsize| (start.get() / 4096).is_multiple_of(2);
+        let is_known = |start: NonZeroUsize| mark_of(start.get() + 1).is_some();
+        starts().for_each(|start| enter(start, PAGE));
+        let made = slots().count();
+        assert!(starts().step_by(100).all(is_known));
+        starts().filter(half).for_each(leave);
+        assert!(starts().step_by(101).all(|start| is_known(start) != half(&start)));
+        starts().filter(half).for_each(|start| enter(start, PAGE));
+        assert_eq!(slots().count(), made, "slots are used again");
+        assert!(made < 8 * 10_000);
+        starts().for_each(leave);
+        assert!(!starts().step_by(100).any(is_known));
     }
 
     #[test]
