@@ -280,6 +280,7 @@ fn a_segment_whose_live_file_was_removed_is_refused_while_somebody_has_it_and_th
     for _ in 0..2 {
         assert_eq!(found(&shared, "try in segment", segment.0 as u64), TAKEN);
     }
+    shared.word(HELD).store(0, Ordering::SeqCst);
     let _holder = shared.spawn("hold in segment", segment.0 as u64);
     shared.until(HELD, |held| held == 1);
     assert_eq!(found(&shared, "try in segment", segment.0 as u64), BUSY);
