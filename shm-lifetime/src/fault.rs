@@ -75,8 +75,31 @@ mod imp {
         STATE.store(seed, Ordering::Relaxed);
     }
 
+    static STEPS: AtomicU64 = AtomicU64::new(0);
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    static LAST_WORDS: OnceLock<fn()> = OnceLock::new();
+
+    /// From now on, steps are counted, and the one of this number ends this process with SIGKILL, after `last_words`.
+    pub fn arm_at(step: u64, last_words: fn()) {
+        LAST_WORDS.get_or_init(|| last_words);
+        STEPS.store(0, Ordering::Relaxed);
+        LAST.store(step, Ordering::Relaxed);
+    }
+
+    /// How many steps have been counted.
+    pub fn steps() -> u64 {
+        STEPS.load(Ordering::Relaxed)
+    }
+
     /// A step of the protocol at which a process may die.
     pub fn step() {
+        if STEPS.fetch_add(1, Ordering::Relaxed) + 1 == LAST.load(Ordering::Relaxed) {
+            if let Some(last_words) = LAST_WORDS.get() {
+                last_words();
+            }
+            // SAFETY: raise takes an integer.
+            let _ = unsafe { libc::raise(libc::SIGKILL) };
+        }
         let one_in = one_in().load(Ordering::Relaxed);
         if one_in == 0 {
             return;
@@ -124,5 +147,5 @@ mod imp {
 }
 
 #[cfg(shm_storm)]
-pub use imp::arm;
+pub use imp::{arm, arm_at, steps};
 pub use imp::{cannot_name_objects, lacks_unnamed_objects, skips, step};

@@ -69,6 +69,11 @@ impl<'a> RwLock<'a> {
         Self { caller: self.caller.named(owner), ..self }
     }
 
+    /// Whether a writer has it, or waits for readers to leave.
+    pub fn is_written(&self) -> bool {
+        !self.lock.writer().owner().is_nobody()
+    }
+
     /// Locks it for reading.
     ///
     /// # Errors

@@ -245,6 +245,11 @@ impl Frame<'_, '_> {
         self.length == 0
     }
 
+    /// Byte offset of the message, counted from the broadcast's first byte.
+    pub fn offset(&self) -> usize {
+        self.reader.broadcast.slots.message(self.reader.cursor.next) as usize
+    }
+
     /// Where it begins, aligned to 8 bytes. Read it with volatile accesses: it may change.
     #[inline]
     pub fn as_ptr(&self) -> NonNull<u8> {

@@ -129,6 +129,7 @@ pub(crate) fn meet(word: &AtomicU32, live: impl MeetingPlace, is_made: bool) -> 
 
 /// What stands there, `wanted` from now on if it was nothing.
 fn set_once(word: &AtomicU32, wanted: u32) -> u32 {
+    fault::step();
     match word.compare_exchange(0, wanted, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => wanted,
         Err(found) => found,
