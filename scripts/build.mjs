@@ -1,5 +1,6 @@
 // npm run build [-- --backend sysv|posix] [-- --if-missing] [-- --into FOLDER]: builds the addon and puts it where
-// index.js finds it, in this workspace or in another copy of the package.
+// index.js finds it, in this workspace or in another copy of the package. [-- --storm]: the one for tests whose processes
+// die at any step, into target/storm.
 
 import { copyFileSync, cpSync, existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,14 +16,22 @@ export function parsed(options) {
   }
 }
 
+const library = process.platform === 'darwin' ? 'libshm_node.dylib' : 'libshm_node.so';
+
 /** Builds the addon with both backends or one, and returns the file. */
 export function build(backend) {
   // A target folder each: features unify within one, and the artefacts share a name.
   const target = join(root, 'target', ...(backend === undefined ? [] : [backend]));
   const features = backend === undefined ? [] : ['--no-default-features', '--features', backend];
   run('cargo', ['build', '--release', '--package', 'shm-node', '--target-dir', target, ...features]);
-  const library = process.platform === 'darwin' ? 'libshm_node.dylib' : 'libshm_node.so';
   return join(target, 'release', library);
+}
+
+/** Builds the addon for tests whose processes die at any step, and returns where it is. */
+export function buildStorm() {
+  const target = join(root, 'target', 'storm');
+  run('cargo', ['build', '--release', '--package', 'shm-node', '--target-dir', target], { RUSTFLAGS: '--cfg shm_storm' });
+  install(join(target, 'release', library), target);
 }
 
 /** Puts an addon into a copy of the package; a process that has the old one loaded keeps it. */
@@ -47,9 +56,11 @@ if (process.argv[1] === import.meta.filename || process.argv[1]?.endsWith('build
   const options = {
     backend: { type: 'string' },
     'if-missing': { type: 'boolean' },
+    storm: { type: 'boolean' },
     into: { type: 'string', default: join(root, 'shm-node') },
   };
   const { values } = parsed(options);
   if (![undefined, 'sysv', 'posix'].includes(values.backend)) fail('--backend is sysv or posix; without it, both.');
-  if (!values['if-missing'] || !existsSync(join(values.into, 'shm-node.node'))) install(build(values.backend), values.into);
+  if (values.storm) buildStorm();
+  else if (!values['if-missing'] || !existsSync(join(values.into, 'shm-node.node'))) install(build(values.backend), values.into);
 }

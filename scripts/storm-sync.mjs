@@ -4,13 +4,14 @@
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, install } from './build.mjs';
+import { build, buildStorm, install } from './build.mjs';
 import { fail, root, run } from './run.mjs';
 
 const minutes = Number(process.argv[2] ?? 5);
 if (!(minutes > 0)) fail('npm run storm:sync -- MINUTES');
 
 install(build(), join(root, 'shm-node'));
+buildStorm();
 run('cargo', ['build', '--package', 'shm-sync', '--examples']);
 
 const tests = join(root, 'tests', 'node');

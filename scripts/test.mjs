@@ -3,7 +3,7 @@
 
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, copyPackage, install } from './build.mjs';
+import { build, buildStorm, copyPackage, install } from './build.mjs';
 import { fail, root, run } from './run.mjs';
 import { telling, unlisted } from './skips.mjs';
 
@@ -13,6 +13,8 @@ run('cargo', ['test', '--workspace', '--locked']);
 const sync = ['test', '--release', '--locked', '--package', 'shm-sync'];
 run('cargo', [...sync, '--lib', '--target-dir', 'target/loom'], { RUSTFLAGS: '--cfg loom' });
 run('cargo', [...sync, '--test', 'processes', '--target-dir', 'target/storm', 'storms::'], { RUSTFLAGS: '--cfg shm_storm' });
+
+buildStorm();
 
 const tests = join(root, 'tests', 'node');
 const files = readdirSync(tests).filter((file) => file.endsWith('.test.js'));

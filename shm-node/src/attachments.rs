@@ -3,9 +3,9 @@
 use crate::{
     array_buffer::SharedBuffer,
     backends::{AnySegment, Kind},
-    coordination::Role,
     failure::Failure,
     layout::{Data, Layout},
+    sync,
     table::{self, Held},
     waits,
 };
@@ -15,7 +15,6 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     ptr::NonNull,
-    sync::atomic::AtomicU32,
     time::{Duration, Instant},
 };
 
@@ -42,22 +41,18 @@ struct Attachment {
     held: Held,
     data: Data,
     buffer: Option<SharedBuffer>,
-    roles: Vec<Role>,
     /// It was told that the segment was cut off.
     told_shrunk: bool,
 }
 
 impl Attachment {
     fn new(name: Name, segment: AnySegment, data: Data) -> Self {
-        Self { name, held: table::hold(segment), data, buffer: None, roles: Vec::new(), told_shrunk: false }
+        Self { name, held: table::hold(segment), data, buffer: None, told_shrunk: false }
     }
 
     /// Nobody waits here any more, and nobody else waits for us: before the segment is let go.
-    fn end_coordination(&mut self) {
-        for role in self.roles.drain(..) {
-            // SAFETY: the segment is let go after this.
-            unsafe { role.end() };
-        }
+    fn end_coordination(&self, number: Number) {
+        sync::leave(number);
         self.end_waits();
     }
 
@@ -174,24 +169,10 @@ pub(crate) fn data(number: Number) -> Option<(NonNull<u8>, usize, Access)> {
     })
 }
 
-/// Keeps a role until it is removed, or the attachment ends.
-pub(crate) fn add_role(number: Number, role: Role) {
-    with(|all| all.by_number.get_mut(&number).map(|attachment| attachment.roles.push(role)));
-}
-
-/// Takes a role back, by its word.
-pub(crate) fn remove_role(number: Number, word: NonNull<AtomicU32>) -> Option<Role> {
-    with(|all| {
-        let roles = &mut all.by_number.get_mut(&number)?.roles;
-        let place = roles.iter().position(|role| role.word() == word)?;
-        Some(roles.swap_remove(place))
-    })
-}
-
 fn remove(number: Number) -> Option<Attachment> {
     with(|all| {
-        let mut attachment = all.by_number.remove(&number)?;
-        attachment.end_coordination();
+        let attachment = all.by_number.remove(&number)?;
+        attachment.end_coordination(number);
         // The key may lead to a newer attachment by now.
         if all.by_name.get(&attachment.name) == Some(&number) {
             all.by_name.remove(&attachment.name);

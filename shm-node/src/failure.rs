@@ -150,19 +150,6 @@ impl From<DestroyError> for Failure {
     }
 }
 
-impl From<shm_sync::SyncError> for Failure {
-    fn from(error: shm_sync::SyncError) -> Self {
-        match error {
-            shm_sync::SyncError::Os(error) => error.into(),
-            shm_sync::SyncError::TooManyWaits { .. } => {
-                Self::Ours("ERR_SHM_TOO_MANY_WAITS", error.to_string())
-            }
-            shm_sync::SyncError::Shrunk => Self::Ours("ERR_SHM_SHRUNK", error.to_string()),
-            error => Self::Ours("ERR_SHM_LIVE_FILE", error.to_string()),
-        }
-    }
-}
-
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error.status {

@@ -9,7 +9,7 @@
 //! | `layout` | which bytes of a segment are its data |
 //! | `mappings` | how many mappings this process can still make |
 //! | `table` | what the whole process has attached, for the handlers that end it |
-//! | `coordination` | what JavaScript's locks and rings call to sleep, to wake, and to ask who is alive |
+//! | `sync` | coordination, for `lib/sync` |
 //! | `waits` | waiting without blocking JavaScript |
 //! | `alarms` | time, and being called when some of it is over |
 //! | `doors` | the ways from other threads into JavaScript |
@@ -27,7 +27,6 @@ cfg_if::cfg_if! {
         mod attachments;
         mod backends;
         mod calls;
-        pub mod coordination;
         mod doors;
         mod endings;
         mod failure;
@@ -36,6 +35,7 @@ cfg_if::cfg_if! {
         mod mappings;
         pub mod shrinks;
         mod signals;
+        pub mod sync;
         mod table;
         pub mod values;
         mod waits;

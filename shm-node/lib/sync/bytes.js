@@ -4,6 +4,7 @@
 
 const { bufferOf, bytesOf, classOf } = require('../arrays.js');
 const errors = require('./errors.js');
+const native = require('./native.js');
 
 const POOL = 1 << 16;
 // Up to here a loop over words is faster than a view of the source.
@@ -14,31 +15,55 @@ const FastBuffer = Buffer[Symbol.species];
 const isFast = FastBuffer?.prototype instanceof Uint8Array && FastBuffer !== Uint8Array;
 
 let pool = new ArrayBuffer(0);
+let poolBytes;
 let poolWords;
 let used = POOL;
 
+/** A piece of memory for small Buffers, from `used` on. */
+function renew() {
+  pool = new ArrayBuffer(POOL);
+  poolBytes = new Uint8Array(pool);
+  poolWords = new Int32Array(pool);
+  used = 0;
+}
+
+function take(length) {
+  const buffer = isFast ? new FastBuffer(pool, used, length) : Buffer.from(pool, used, length);
+  used += (length + 7) & ~7;
+  return buffer;
+}
+
 /** A Buffer of its own with `length` bytes from `offset` on, a multiple of 8; `words` and `bytes` are the same memory. */
 function copyOut(words, bytes, offset, length) {
-  if (length > SHORT || !isFast) {
+  if (length > SHORT) {
     const copy = Buffer.allocUnsafeSlow(length);
     copy.set(bytes.subarray(offset, offset + length));
     return copy;
   }
-  const size = (length + 7) & ~7;
-  if (used + size > pool.byteLength) {
-    pool = new ArrayBuffer(POOL);
-    poolWords = new Int32Array(pool);
-    used = 0;
-  }
+  if (used + SHORT > pool.byteLength) renew();
   const to = used >> 2;
   const from = offset >>> 2;
   const count = (length + 3) >> 2;
   const into = poolWords;
   for (let i = 0; i < count; i++) into[to + i] = words[from + i];
-  const copy = new FastBuffer(pool, used, length);
-  used += size;
-  return copy;
+  return take(length);
 }
+
+/** A Buffer of its own with what the addon reads into it: `read(target, at)`; null where that is nothing. */
+function readOut(read) {
+  if (used + SHORT > pool.byteLength) renew();
+  let got = read(poolBytes, used);
+  if (got >= 0) return take(got);
+  while (got === native.SHORT) {
+    const copy = Buffer.allocUnsafeSlow(native.out[0]);
+    got = read(copy, 0);
+    if (got >= 0) return got === copy.length ? copy : copy.subarray(0, got);
+  }
+  return null;
+}
+
+const tooShort = (target, length) =>
+  errors.outOfRange('target', `at least ${length} bytes long, as the message is`, target.length);
 
 /** Copies messages into an array of the caller's, mostly the same one. */
 class Into {
@@ -46,9 +71,7 @@ class Into {
   #words;
 
   copy(words, bytes, offset, length, target) {
-    if (length > target.length) {
-      throw errors.outOfRange('target', `at least ${length} bytes long, as the message is`, target.length);
-    }
+    if (length > target.length) throw tooShort(target, length);
     if (target !== this.#target) {
       this.#target = target;
       this.#words = target.byteOffset % 4 === 0 ? new Int32Array(target.buffer, target.byteOffset, target.length >> 2) : undefined;
@@ -89,4 +112,4 @@ function isDetached(buffer) {
   }
 }
 
-module.exports = { Into, checkTarget, copyOut, isMoved, toBytes };
+module.exports = { Into, checkTarget, copyOut, isMoved, readOut, toBytes, tooShort };

@@ -3,12 +3,12 @@
 // Chains of asynchronous calls that hold something: who asks for it again from within would wait for itself.
 
 const { AsyncLocalStorage } = require('async_hooks');
-const native = require('../native.js');
+const addon = require('../native.js');
 const { after } = require('./clock.js');
 const errors = require('./errors.js');
 
 // One for all copies of this file in a thread, kept by the addon.
-const chains = (native.chains ??= { storage: new AsyncLocalStorage(), count: 0, isEnding: false });
+const chains = (addon.chains ??= { storage: new AsyncLocalStorage(), count: 0, isEnding: false });
 
 const REST = 100;
 

@@ -2,7 +2,7 @@
 
 // Time from the addon: tests replace the clocks and timers of JavaScript by fakes, before or after they load us.
 
-const native = require('../native.js');
+const native = require('./native.js');
 const { expect } = require('./door.js');
 
 const nothing = () => {};

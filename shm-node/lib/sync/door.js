@@ -3,7 +3,7 @@
 // What the addon tells later: that a wait has ended, that some time is over. Several copies of this file may share the
 // addon and a thread (bundles, a module registry that was reset), and each opens a door of its own.
 
-const native = require('../native.js');
+const native = require('./native.js');
 
 let door;
 let kept = 0;

@@ -1,0 +1,66 @@
+'use strict';
+
+// Arguments, checked. What they mean is the addon's.
+
+const { bufferOf, classOf } = require('../arrays.js');
+const { attachments } = require('../views.js');
+const errors = require('./errors.js');
+const { checkSignal } = require('./signals.js');
+
+/** The number of a view's attachment, once the view is known to be one that can be waited on. */
+function attachmentOf(view) {
+  if (classOf(view) !== 'Int32Array') throw errors.wrongType('view', 'an Int32Array over a segment', view);
+  const attachment = attachments.get(bufferOf(view));
+  if (attachment === undefined) throw errors.wrongValue('view', view, 'is not over a shared segment');
+  if (view.length === 0) throw errors.detached();
+  return attachment.number;
+}
+
+function checkIndex(view, index) {
+  if (typeof index !== 'number') throw errors.wrongType('index', 'a number', index);
+  if (!Number.isInteger(index) || index < 0 || index >= view.length) {
+    throw errors.outOfRange('index', `an integer from 0 to ${view.length - 1}`, index);
+  }
+}
+
+/** A place for the addon: attachment, byte offset, how many bytes there are; and the buffer that it lies in. */
+function placeOf(view, index) {
+  const number = attachmentOf(view);
+  checkIndex(view, index);
+  return [number, view.byteOffset + index * 4, view.byteLength - index * 4, bufferOf(view)];
+}
+
+/** What a place is known by in this thread. */
+const keyOf = ([number, offset]) => `${number} ${offset}`;
+
+function checkTimeout(timeout) {
+  if (timeout === undefined) return Infinity;
+  if (typeof timeout !== 'number') throw errors.wrongType('timeout', 'a number', timeout);
+  if (!(timeout >= 0)) throw errors.outOfRange('timeout', 'a number of milliseconds, 0 or more', timeout);
+  return timeout;
+}
+
+/** `{ timeout, signal, ref }`, checked. */
+function checkOptions(options = {}) {
+  if (typeof options !== 'object' || options === null) throw errors.wrongType('options', 'an object', options);
+  const { timeout, signal, ref = true } = options;
+  checkSignal(signal);
+  if (typeof ref !== 'boolean') throw errors.wrongType('ref', 'a boolean', ref);
+  return { timeout: checkTimeout(timeout), signal, ref };
+}
+
+/** A whole number, as an option is. */
+function whole(name, value, min, max) {
+  if (typeof value !== 'number') throw errors.wrongType(name, 'a number', value);
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw errors.outOfRange(name, `an integer from ${min} to ${max}`, value);
+  }
+  return value;
+}
+
+/** How many holders there can be at a time, as an option of that name says; 0 where it is left out. */
+function holders(name, options, most) {
+  return options === undefined ? 0 : whole(name, options?.[name], 1, most);
+}
+
+module.exports = { attachmentOf, checkIndex, checkOptions, checkTimeout, holders, keyOf, placeOf, whole };

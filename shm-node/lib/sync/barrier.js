@@ -1,0 +1,73 @@
+'use strict';
+
+const { checkOptions, checkTimeout, holders, placeOf } = require('./arguments.js');
+const errors = require('./errors.js');
+const native = require('./native.js');
+const { disposable, own } = require('./objects.js');
+const { block, drive } = require('./operations.js');
+
+class Barrier {
+  #handle;
+  #parties;
+
+  static byteLength(options) {
+    return native.barrierLength(holders('parties', { parties: options.parties }, native.MOST_PARTIES));
+  }
+
+  constructor(view, index, options) {
+    const [number, offset, room] = placeOf(view, index);
+    const wanted = holders('parties', options, native.MOST_PARTIES);
+    const [handle, parties] = native.openBarrier(number, offset, room, wanted);
+    this.#handle = own(this, handle);
+    this.#parties = parties;
+  }
+
+  get parties() {
+    return this.#parties;
+  }
+
+  join() {
+    return new Party(native.join(this.#handle));
+  }
+}
+
+/** Whether one came last; null where its time was up. */
+const metBy = (got) => (got < 0 ? null : got !== 0);
+
+/** One of those who wait for each other. */
+class Party {
+  #handle;
+  #joined = true;
+
+  constructor(handle) {
+    this.#handle = own(this, handle);
+  }
+
+  #check() {
+    if (!this.#joined) throw errors.notHeld();
+    return this.#handle;
+  }
+
+  wait(timeout) {
+    const limit = checkTimeout(timeout);
+    return metBy(block(native.meet(this.#check(), limit)));
+  }
+
+  async waitAsync(options) {
+    const checked = checkOptions(options);
+    return (await drive(() => native.meeting(this.#check()), checked, metBy)) ?? null;
+  }
+
+  leave() {
+    const handle = this.#check();
+    native.leaveBarrier(handle);
+    this.#joined = false;
+  }
+
+  static dispose() {
+    if (this.#joined) this.leave();
+  }
+}
+disposable(Party, Party.dispose);
+
+module.exports = { Barrier };

@@ -1,0 +1,59 @@
+'use strict';
+
+const { checkOptions, checkTimeout, placeOf } = require('./arguments.js');
+const errors = require('./errors.js');
+const { Guard } = require('./guard.js');
+const { Mutex, handleOf } = require('./mutex.js');
+const native = require('./native.js');
+const { own } = require('./objects.js');
+const { block, drive } = require('./operations.js');
+
+// How a wait ended.
+const OWNER_DIED = 1;
+const NOTIFIED = 2;
+
+/** The mutex that a guard has locked. */
+function mutexOf(guard) {
+  const mutex = guard instanceof Guard ? Guard.lockOf(guard) : undefined;
+  if (!(mutex instanceof Mutex)) throw errors.wrongValue('guard', guard, 'is no guard of a locked Mutex');
+  return handleOf(mutex);
+}
+
+/** Whether a wait ended by a notification; its mutex is locked again. */
+function ended(guard, how) {
+  guard.ownerDied = (how & OWNER_DIED) !== 0;
+  return (how & NOTIFIED) !== 0;
+}
+
+class Condition {
+  #handle;
+
+  static byteLength() {
+    return native.CONDITION_BYTES;
+  }
+
+  constructor(view, index) {
+    this.#handle = own(this, native.openCondition(...placeOf(view, index)));
+  }
+
+  wait(guard, timeout) {
+    const limit = checkTimeout(timeout);
+    return ended(guard, block(native.waitFor(this.#handle, mutexOf(guard), limit)));
+  }
+
+  async waitAsync(guard, options) {
+    const checked = checkOptions(options);
+    // Whoever gives up holds the mutex too, so that what follows may always unlock it.
+    return drive(() => native.waiting(this.#handle, mutexOf(guard)), checked, (how) => ended(guard, how));
+  }
+
+  notifyOne() {
+    return native.notifyOne(this.#handle);
+  }
+
+  notifyAll() {
+    return native.notifyAll(this.#handle);
+  }
+}
+
+module.exports = { Condition };

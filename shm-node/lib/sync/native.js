@@ -1,0 +1,11 @@
+'use strict';
+
+// What the addon does for coordination: functions over numbers, and what we may know of layouts. shm-node/src/sync has
+// them, each with a line on what it takes and gives. What this copy opens there is its own.
+
+const native = require('../native.js').coordination();
+
+/** Further answers of the last call. */
+native.out = new Int32Array(native.out);
+
+module.exports = native;

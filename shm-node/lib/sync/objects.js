@@ -1,0 +1,33 @@
+'use strict';
+
+// Objects that stand for one of the addon's.
+
+const addon = require('../native.js');
+const { free } = require('./native.js');
+
+// One for all copies of this file in a thread, kept by the addon: a copy may be collected together with its objects,
+// and then would not hear of them.
+const collected = (addon.collected ??= new FinalizationRegistry(({ free, handle }) => free(handle)));
+
+/** Has the addon let go of its object, and all that this has or is there, when ours is collected; gives the handle. */
+function own(object, handle) {
+  collected.register(object, { free, handle });
+  return handle;
+}
+
+/** Gives a class a `Symbol.dispose`, where the runtime has one. */
+function disposable(Class, dispose) {
+  if (Symbol.dispose === undefined) return;
+  Object.defineProperty(Class.prototype, Symbol.dispose, { value: dispose, configurable: true, writable: true });
+}
+
+/** Ends something; what a close or a detach has given up needs no ending. */
+function unlessGivenUp(end) {
+  try {
+    end();
+  } catch (error) {
+    if (!['ERR_SHM_CLOSED', 'ERR_SHM_DETACHED', 'ERR_SHM_SHRUNK'].includes(error.code)) throw error;
+  }
+}
+
+module.exports = { disposable, own, unlessGivenUp };

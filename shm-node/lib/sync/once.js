@@ -1,0 +1,63 @@
+'use strict';
+
+const { checkOptions, keyOf, placeOf } = require('./arguments.js');
+const { checkChain, held, holding } = require('./chains.js');
+const errors = require('./errors.js');
+const native = require('./native.js');
+const { own } = require('./objects.js');
+const { block, drive } = require('./operations.js');
+
+// Whether it is our turn to do it: it was done, or else bits.
+const DONE = 0;
+const OWNER_DIED = 2;
+
+class Once {
+  #handle;
+  #key;
+
+  static byteLength() {
+    return native.ONCE_BYTES;
+  }
+
+  constructor(view, index) {
+    const place = placeOf(view, index);
+    this.#handle = own(this, native.openOnce(...place));
+    this.#key = keyOf(place);
+  }
+
+  get done() {
+    return native.isDone(this.#handle);
+  }
+
+  call(work) {
+    if (this.done) return;
+    const turn = block(native.takeTurn(this.#handle));
+    if (turn === DONE) return;
+    let done = false;
+    try {
+      const result = work({ ownerDied: (turn & OWNER_DIED) !== 0 });
+      if (typeof result?.then === 'function') throw errors.wrongValue('work', work, 'gives a promise: use callAsync');
+      done = true;
+    } finally {
+      native.endTurn(this.#handle, done);
+    }
+  }
+
+  async callAsync(work, options) {
+    const checked = checkOptions(options);
+    if (this.done) return;
+    checkChain(checked, () => held(this.#key) > 0);
+    const turn = await drive(() => native.takingTurns(this.#handle), checked, (got) => got);
+    if (turn === DONE) return;
+    if (turn === undefined) throw errors.timedOut();
+    let done = false;
+    try {
+      await holding(this.#key, () => work({ ownerDied: (turn & OWNER_DIED) !== 0 }));
+      done = true;
+    } finally {
+      native.endTurn(this.#handle, done);
+    }
+  }
+}
+
+module.exports = { Once };

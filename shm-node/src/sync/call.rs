@@ -1,0 +1,275 @@
+//! Calls from JavaScript as N-API has them: what the `napi` crate puts around a call takes longer than most of these.
+
+use super::table::Table;
+use crate::failure::{Failure, check};
+use napi::{Env, JsError, sys};
+use std::{
+    cell::RefCell,
+    ffi::{CStr, c_void},
+    ptr::{self, NonNull},
+};
+
+/// What N-API calls; the table is behind the function's data pointer.
+pub(super) type Entry = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
+
+/// A call with up to `N` arguments. JavaScript's part of this library has checked what users gave it.
+pub(super) struct Call<const N: usize> {
+    env: sys::napi_env,
+    values: [sys::napi_value; N],
+}
+
+impl<const N: usize> Call<N> {
+    pub(super) fn env(&self) -> Env {
+        Env::from_raw(self.env)
+    }
+
+    pub(super) const fn value(&self, index: usize) -> sys::napi_value {
+        self.values[index]
+    }
+
+    /// An argument as a 32-bit integer, 0 where it is no number.
+    #[inline]
+    pub(super) fn integer(&self, index: usize) -> i32 {
+        let mut integer = 0;
+        // SAFETY: a value of this call, and a place of ours.
+        unsafe { sys::napi_get_value_int32(self.env, self.values[index], &raw mut integer) };
+        integer
+    }
+
+    /// An argument as a boolean.
+    pub(super) fn flag(&self, index: usize) -> bool {
+        let mut flag = false;
+        // SAFETY: a value of this call, and a place of ours.
+        unsafe { sys::napi_get_value_bool(self.env, self.values[index], &raw mut flag) };
+        flag
+    }
+
+    /// What an object or an operation is known by.
+    #[inline]
+    pub(super) fn handle(&self, index: usize) -> usize {
+        self.integer(index) as usize
+    }
+
+    /// An argument as a 32-bit number without a sign.
+    #[inline]
+    pub(super) fn unsigned(&self, index: usize) -> u32 {
+        self.integer(index).cast_unsigned()
+    }
+
+    /// An argument as a number, 0 where it is none.
+    #[inline]
+    pub(super) fn number(&self, index: usize) -> f64 {
+        let mut number = 0.0;
+        // SAFETY: a value of this call, and a place of ours.
+        unsafe { sys::napi_get_value_double(self.env, self.values[index], &raw mut number) };
+        number
+    }
+
+    /// The bytes of a `Uint8Array`; none where it was moved. They may be shared memory themselves.
+    #[inline]
+    pub(super) fn bytes(&self, index: usize) -> (NonNull<u8>, usize) {
+        let (mut length, mut start) = (0, ptr::null_mut());
+        // SAFETY: a value of this call, and places of ours; what we do not ask for is null.
+        unsafe {
+            sys::napi_get_typedarray_info(
+                self.env,
+                self.values[index],
+                ptr::null_mut(),
+                &raw mut length,
+                &raw mut start,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        NonNull::new(start.cast()).map_or((NonNull::dangling(), 0), |start| (start, length))
+    }
+}
+
+/// What a call gives.
+pub(super) trait Answer {
+    fn into_value(self, env: sys::napi_env) -> sys::napi_value;
+}
+
+impl Answer for () {
+    fn into_value(self, _: sys::napi_env) -> sys::napi_value {
+        ptr::null_mut()
+    }
+}
+
+impl Answer for i32 {
+    #[inline]
+    fn into_value(self, env: sys::napi_env) -> sys::napi_value {
+        let mut value = ptr::null_mut();
+        // SAFETY: the environment that calls, and a place of ours.
+        unsafe { sys::napi_create_int32(env, self, &raw mut value) };
+        value
+    }
+}
+
+impl Answer for f64 {
+    #[inline]
+    fn into_value(self, env: sys::napi_env) -> sys::napi_value {
+        let mut value = ptr::null_mut();
+        // SAFETY: the environment that calls, and a place of ours.
+        unsafe { sys::napi_create_double(env, self, &raw mut value) };
+        value
+    }
+}
+
+impl Answer for bool {
+    fn into_value(self, env: sys::napi_env) -> sys::napi_value {
+        let mut value = ptr::null_mut();
+        // SAFETY: the environment that calls, and a place of ours.
+        unsafe { sys::napi_get_boolean(env, self, &raw mut value) };
+        value
+    }
+}
+
+impl Answer for sys::napi_value {
+    fn into_value(self, _: sys::napi_env) -> sys::napi_value {
+        self
+    }
+}
+
+/// Several numbers are an array.
+impl<const N: usize> Answer for [f64; N] {
+    fn into_value(self, env: sys::napi_env) -> sys::napi_value {
+        let mut array = ptr::null_mut();
+        // SAFETY: the environment that calls, and a place of ours.
+        unsafe { sys::napi_create_array_with_length(env, N, &raw mut array) };
+        for (index, number) in self.into_iter().enumerate() {
+            // SAFETY: values of this call.
+            unsafe { sys::napi_set_element(env, array, index as u32, number.into_value(env)) };
+        }
+        array
+    }
+}
+
+/// Enters a call; what goes wrong is thrown.
+///
+/// # Safety
+///
+/// N-API calls, with a data pointer that leads to a table of this thread.
+#[inline(always)]
+pub(super) unsafe fn enter<const N: usize, A: Answer>(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+    work: impl FnOnce(&mut Table, &Call<N>) -> Result<A, Failure>,
+) -> sys::napi_value {
+    let (mut count, mut data) = (N, ptr::null_mut());
+    let mut call = Call { env, values: [ptr::null_mut(); N] };
+    // SAFETY: N-API gave us both for this call, and the places are ours.
+    unsafe {
+        sys::napi_get_cb_info(
+            env,
+            info,
+            &raw mut count,
+            call.values.as_mut_ptr(),
+            ptr::null_mut(),
+            &raw mut data,
+        )
+    };
+    // SAFETY: by the caller's promise; it lives until the environment ends.
+    let table = unsafe { &*data.cast::<RefCell<Table>>() };
+    let answer = match table.try_borrow_mut() {
+        Ok(mut table) => work(&mut table, &call),
+        Err(_) => Err(Failure::internal("a call within a call")),
+    };
+    match answer {
+        Ok(answer) => answer.into_value(env),
+        Err(failure) => throw(env, failure),
+    }
+}
+
+#[cold]
+fn throw(env: sys::napi_env, failure: Failure) -> sys::napi_value {
+    let error = failure.throw(&Env::from_raw(env));
+    if error.status != napi::Status::PendingException {
+        // SAFETY: the environment that calls.
+        unsafe { JsError::from(error).throw_into(env) };
+    }
+    ptr::null_mut()
+}
+
+/// Gives `exports` a function that has the table.
+pub(super) fn define(
+    env: &Env,
+    exports: sys::napi_value,
+    table: NonNull<RefCell<Table>>,
+    name: &CStr,
+    entry: Entry,
+) -> Result<(), Failure> {
+    let mut function = ptr::null_mut();
+    let data: *mut c_void = table.as_ptr().cast();
+    // SAFETY: the name and the entry last, and so does the table until the environment ends.
+    check(unsafe {
+        sys::napi_create_function(
+            env.raw(),
+            name.as_ptr(),
+            name.count_bytes() as isize,
+            Some(entry),
+            data,
+            &raw mut function,
+        )
+    })?;
+    // SAFETY: values of this scope.
+    check(unsafe { sys::napi_set_named_property(env.raw(), exports, name.as_ptr(), function) })?;
+    Ok(())
+}
+
+/// Memory of JavaScript's, for numbers that it and we look at.
+#[derive(Debug)]
+pub(super) struct Shared {
+    start: NonNull<i32>,
+    reference: sys::napi_ref,
+}
+
+impl Shared {
+    /// `count` words, all 0, and their `ArrayBuffer`.
+    pub(super) fn new(env: &Env, count: usize) -> Result<(Self, sys::napi_value), Failure> {
+        let (mut start, mut buffer, mut reference) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        // SAFETY: an open scope, and places of ours.
+        check(unsafe {
+            sys::napi_create_arraybuffer(env.raw(), count * size_of::<i32>(), &raw mut start, &raw mut buffer)
+        })?;
+        // SAFETY: the value was just made. The reference keeps the memory until `release`, or the environment's end.
+        check(unsafe { sys::napi_create_reference(env.raw(), buffer, 1, &raw mut reference) })?;
+        let start = NonNull::new(start.cast()).ok_or_else(|| Failure::internal("no memory"))?;
+        Ok((Self { start, reference }, buffer))
+    }
+
+    /// Where one of the words is. Whoever made it knows how many there are.
+    #[inline]
+    const fn at(&self, index: usize) -> NonNull<i32> {
+        // SAFETY: inside the memory, by the above.
+        unsafe { self.start.add(index) }
+    }
+
+    /// One of the words.
+    #[inline]
+    pub(super) const fn get(&self, index: usize) -> i32 {
+        // SAFETY: it is there, and JavaScript waits for us.
+        unsafe { self.at(index).read() }
+    }
+
+    /// Changes one of the words.
+    #[inline]
+    pub(super) const fn set(&self, index: usize, value: i32) {
+        // SAFETY: as above.
+        unsafe { self.at(index).write(value) };
+    }
+
+    /// Changes two of the words, from an even one on, to a double.
+    #[inline]
+    pub(super) fn set_number(&self, index: usize, number: f64) {
+        debug_assert!(index.is_multiple_of(2), "doubles are aligned");
+        // SAFETY: as above; such memory is aligned to 8 bytes.
+        unsafe { self.at(index).cast::<f64>().write(number) };
+    }
+
+    /// JavaScript alone has it from now on.
+    pub(super) fn release(self, env: &Env) {
+        // SAFETY: made in `new`, in this environment.
+        unsafe { sys::napi_delete_reference(env.raw(), self.reference) };
+    }
+}

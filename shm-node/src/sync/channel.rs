@@ -1,0 +1,417 @@
+//! The channel. With one producer, JavaScript sends and receives by itself within two windows: what was found here to be
+//! free, and what was found to be readable.
+
+use super::{
+    call::{Call, Shared},
+    errors,
+    operations::{NO, Operation, Patience},
+    place::{Place, check_sound},
+    table::{Numbered, Objects, Table},
+};
+use crate::{attachments::Number, failure::Failure};
+use napi::sys;
+use shm_api::racy_copy;
+use shm_sync::{
+    Channel, ChannelOptions, Kept, Message, Producers, Receiver, Reservation, Reserving, Sender, Step,
+};
+use std::ptr::NonNull;
+
+/// Where the windows are in the words that JavaScript and we look at.
+const HEAD: usize = 0;
+const ROOM: usize = 1;
+const TAIL: usize = 2;
+const READABLE: usize = 3;
+
+/// What was done, if no part of the segment was cut off by then.
+#[inline]
+fn sound<T>(number: Number, done: T) -> Result<T, Failure> {
+    check_sound(number).map(|()| done)
+}
+
+/// The channel, and the ends that this object has.
+#[derive(Debug)]
+pub(super) struct Ends {
+    number: Number,
+    channel: Channel<'static>,
+    sender: Option<Box<Sender<'static>>>,
+    receiver: Option<Box<Receiver<'static>>>,
+    reserved: Numbered<Kept>,
+    is_reserved: bool,
+    /// How many messages were lost, as receivers before this one have told.
+    lost: u64,
+    windows: Shared,
+}
+
+impl Ends {
+    fn has_windows(&self) -> bool {
+        self.channel.options().producers == Producers::One
+    }
+
+    /// Runs `work` with the producer's end, which JavaScript may have moved, and tells it where that is then.
+    #[inline]
+    fn sending<T>(
+        &mut self,
+        work: impl FnOnce(&mut Sender<'static>, &mut Numbered<Kept>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let has_windows = self.has_windows();
+        let is_new = self.sender.is_none();
+        let sender = match &mut self.sender {
+            Some(sender) => sender,
+            none => none.insert(Box::new(self.channel.sender()?)),
+        };
+        if !has_windows {
+            return work(sender, &mut self.reserved).and_then(|done| sound(self.number, done));
+        }
+        // SAFETY: the sender is ours alone.
+        let mut window = unsafe { Sender::window(NonNull::from(&mut **sender)) };
+        if !is_new {
+            // SAFETY: as above.
+            let window = unsafe { window.as_mut() };
+            window.head = self.windows.get(HEAD).cast_unsigned();
+            window.room = self.windows.get(ROOM).cast_unsigned();
+        }
+        let result = work(sender, &mut self.reserved);
+        // SAFETY: as above.
+        let window = unsafe { Sender::window(NonNull::from(&mut **sender)) };
+        // SAFETY: as above.
+        let window = unsafe { window.as_ref() };
+        self.windows.set(HEAD, window.head.cast_signed());
+        self.windows.set(ROOM, window.room.cast_signed());
+        result.and_then(|done| sound(self.number, done))
+    }
+
+    /// Runs `work` with the consumer's end, which JavaScript may have moved, and tells it where that is then.
+    #[inline]
+    fn receiving<T>(
+        &mut self,
+        work: impl FnOnce(&mut Receiver<'static>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let has_windows = self.has_windows();
+        let is_new = self.receiver.is_none();
+        let receiver = match &mut self.receiver {
+            Some(receiver) => receiver,
+            none => none.insert(Box::new(self.channel.receiver()?)),
+        };
+        if has_windows && !is_new {
+            // SAFETY: the receiver is ours alone.
+            let mut window = unsafe { Receiver::window(NonNull::from(&mut **receiver)) };
+            // SAFETY: as above.
+            let window = unsafe { window.as_mut() };
+            let tail = self.windows.get(TAIL).cast_unsigned();
+            if window.tail != tail {
+                (window.tail, window.tail_published) = (tail, tail);
+                window.readable = self.windows.get(READABLE).cast_unsigned();
+            }
+        }
+        let result = work(receiver);
+        // SAFETY: as above.
+        let window = unsafe { Receiver::window(NonNull::from(&mut **receiver)) };
+        // SAFETY: as above.
+        let window = unsafe { window.as_ref() };
+        self.windows.set(TAIL, window.tail.cast_signed());
+        self.windows.set(READABLE, if has_windows { window.readable.cast_signed() } else { 0 });
+        result.and_then(|done| sound(self.number, done))
+    }
+
+    /// Gives up what is open, and both ends.
+    fn close(&mut self) {
+        if let Some(sender) = &mut self.sender {
+            for kept in self.reserved.drain() {
+                // Dropped, it is given up. An error would mean that the bytes were overwritten.
+                drop(sender.resume(kept));
+            }
+        }
+        self.is_reserved = false;
+        self.lost = self.lost();
+        (self.sender, self.receiver) = (None, None);
+        for word in [HEAD, ROOM, TAIL, READABLE] {
+            self.windows.set(word, 0);
+        }
+    }
+
+    fn lost(&self) -> u64 {
+        self.lost + self.receiver.as_ref().map_or(0, |receiver| receiver.lost())
+    }
+
+    /// What JavaScript has still, once all else is given up.
+    pub(super) fn into_windows(mut self) -> Shared {
+        self.close();
+        self.windows
+    }
+
+    fn check_reserved(&self) -> Result<(), Failure> {
+        if self.is_reserved { Err(errors::reserved()) } else { Ok(()) }
+    }
+}
+
+/// `channelLength(capacity)`: how many bytes it takes.
+pub(super) fn length(_: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
+    let (capacity, producers) = (call.unsigned(0), Producers::One);
+    Ok(Channel::byte_len(&ChannelOptions { capacity, producers }) as f64)
+}
+
+/// `openChannel(attachment, offset, room, capacity, many, out)`: the object; `out` is told its capacity, whether there
+/// are many producers, and the longest message; the windows are its last element. 0 bytes of capacity: as it was made.
+pub(super) fn open(table: &mut Table, call: &Call<5>) -> Result<sys::napi_value, Failure> {
+    let env = call.env();
+    let place = Place::of(call)?;
+    let (live, owner) = place.writable(&env)?;
+    let producers = if call.integer(4) != 0 { Producers::Many } else { Producers::One };
+    let channel = match call.unsigned(3) {
+        0 => Channel::attach(place.region, 0, live)?,
+        capacity => Channel::open(place.region, 0, &ChannelOptions { capacity, producers }, live)?,
+    };
+    let channel = channel.for_owner(owner);
+    let (windows, buffer) = Shared::new(&env, READABLE + 1)?;
+    let (sender, receiver, reserved) = (None, None, Numbered::default());
+    let ends = Ends {
+        number: place.number,
+        channel,
+        sender,
+        receiver,
+        reserved,
+        is_reserved: false,
+        lost: 0,
+        windows,
+    };
+    let handle = table.objects.add(place.number, Some(owner), Box::new(ends));
+    let ChannelOptions { capacity, producers } = channel.options();
+    table.out.set(0, handle);
+    table.out.set(1, capacity.cast_signed());
+    table.out.set(2, i32::from(producers == Producers::Many));
+    table.out.set(3, channel.max_message() as i32);
+    Ok(buffer)
+}
+
+type Channels = Box<Ends>;
+
+/// Puts a message into the room that was found for it.
+#[inline]
+fn fill(room: Reservation<'_, 'static>, (message, length): (NonNull<u8>, usize)) {
+    // SAFETY: `length` bytes fit on both sides, and may lie in shared memory.
+    unsafe { racy_copy(message, room.as_ptr(), length) };
+    room.commit();
+}
+
+/// `trySend(channel, message)`: 0 when it is sent.
+pub(super) fn try_send(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
+    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let bytes = call.bytes(1);
+    let is_reserved = ends.is_reserved;
+    ends.sending(|sender, _| {
+        if is_reserved {
+            return Err(errors::reserved());
+        }
+        let Some(room) = sender.try_reserve(bytes.1)? else { return Ok(NO) };
+        fill(room, bytes);
+        Ok(0)
+    })
+}
+
+/// `send(channel, message, timeout)`: 0 when it is sent.
+pub(super) fn send(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
+    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let bytes = call.bytes(1);
+    let patience = Patience::of(call.number(2));
+    ends.check_reserved()?;
+    ends.sending(|sender, _| {
+        let Some(room) = sender.reserve_timeout(bytes.1, patience.slice())? else {
+            return Ok(patience.over());
+        };
+        fill(room, bytes);
+        Ok(0)
+    })
+}
+
+/// `reserve(channel, length, timeout)`: the reservation; the first further answer is where its bytes are.
+pub(super) fn reserve(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
+    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let (length, patience) = (call.unsigned(1) as usize, Patience::of(call.number(2)));
+    ends.check_reserved()?;
+    let reserved = ends.sending(|sender, reserved| {
+        let room = sender.reserve_timeout(length, patience.slice())?;
+        Ok(room.map(|room| (room.offset(), reserved.add(room.keep()))))
+    })?;
+    let Some((offset, reservation)) = reserved else { return Ok(patience.over()) };
+    ends.is_reserved = ends.has_windows();
+    table.out.set(0, offset as i32);
+    Ok(reservation as i32)
+}
+
+/// Reserving room, as an operation.
+#[derive(Debug)]
+struct ReservingRoom {
+    handle: usize,
+    length: usize,
+    reserving: Reserving,
+}
+
+impl Operation for ReservingRoom {
+    fn attempt(&mut self, objects: &mut Objects) -> Result<Step<'static, i32>, Failure> {
+        let ends = objects.get::<Channels>(self.handle)?;
+        ends.check_reserved()?;
+        let (length, reserving) = (self.length, &mut self.reserving);
+        let step = ends.sending(|sender, reserved| {
+            Ok(match sender.reserve_step(length, reserving)? {
+                Step::Ready(room) => Step::Ready(reserved.add(room.keep()) as i32),
+                Step::Wait(pause) => Step::Wait(pause),
+            })
+        })?;
+        ends.is_reserved = ends.has_windows() && matches!(step, Step::Ready(_));
+        Ok(step)
+    }
+}
+
+/// `reserving(channel, length)`: an operation, whose answer is a reservation.
+pub(super) fn reserving(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
+    let (handle, length) = (call.handle(0), call.unsigned(1) as usize);
+    table.objects.get::<Channels>(handle)?.sending(|_, _| Ok(()))?;
+    Ok(table.begin(handle, ReservingRoom { handle, length, reserving: Reserving::default() }))
+}
+
+/// `place(channel, reservation)`: where its bytes are.
+pub(super) fn place(table: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
+    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let reservation = call.handle(1);
+    ends.sending(|sender, reserved| {
+        let kept = *reserved.get(reservation).ok_or_else(errors::not_held)?;
+        let room = sender.resume(kept)?;
+        let offset = room.offset();
+        room.keep();
+        Ok(offset as f64)
+    })
+}
+
+fn end_reservation(table: &mut Table, call: &Call<2>, commits: bool) -> Result<(), Failure> {
+    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let reservation = call.handle(1);
+    ends.is_reserved = false;
+    ends.sending(|sender, reserved| {
+        let kept = reserved.remove(reservation).ok_or_else(errors::not_held)?;
+        let room = sender.resume(kept)?;
+        if commits {
+            room.commit();
+        }
+        Ok(())
+    })
+}
+
+/// `commit(channel, reservation)`.
+pub(super) fn commit(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
+    end_reservation(table, call, true)
+}
+
+/// `abandon(channel, reservation)`.
+pub(super) fn abandon(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
+    end_reservation(table, call, false)
+}
+
+/// Takes a message into a target; its length alone where that is longer.
+#[inline]
+fn take(message: Message<'_, 'static>, (target, size): (NonNull<u8>, usize), at: usize) -> usize {
+    let length = message.len();
+    if at + length <= size {
+        // SAFETY: inside the target.
+        let target = unsafe { target.add(at) };
+        // SAFETY: `length` bytes fit on both sides, and may lie in shared memory.
+        unsafe { racy_copy(message.as_ptr(), target, length) };
+        message.release();
+    }
+    length
+}
+
+/// `tryReceiveInto(channel, target, at)`: the message's length. `SHORT`: the target is, and the first further answer
+/// tells the length.
+pub(super) fn try_receive_into(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
+    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let (target, at) = (call.bytes(1), call.handle(2));
+    let received =
+        ends.receiving(|receiver| Ok(receiver.try_peek()?.map(|message| take(message, target, at))))?;
+    Ok(table.received(received, target.1 - at, NO))
+}
+
+/// `receiveInto(channel, target, at, timeout)`: as `tryReceiveInto`.
+pub(super) fn receive_into(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
+    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let (target, at, patience) = (call.bytes(1), call.handle(2), Patience::of(call.number(3)));
+    let received = ends.receiving(|receiver| {
+        Ok(receiver.peek_timeout(patience.slice())?.map(|message| take(message, target, at)))
+    })?;
+    Ok(table.received(received, target.1 - at, patience.over()))
+}
+
+/// `peek(channel, timeout)`: the message's length; the further answers are where it is, and its position.
+pub(super) fn peek(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
+    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let patience = Patience::of(call.number(1));
+    let found = ends.receiving(|receiver| {
+        let message = receiver.peek_timeout(patience.slice())?;
+        Ok(message.map(|message| (message.offset(), message.len())))
+    })?;
+    let Some((offset, length)) = found else { return Ok(patience.over()) };
+    table.out.set(0, offset as i32);
+    Ok(length as i32)
+}
+
+/// Peeking, as an operation.
+#[derive(Debug)]
+struct Peeking {
+    handle: usize,
+}
+
+impl Operation for Peeking {
+    fn attempt(&mut self, objects: &mut Objects) -> Result<Step<'static, i32>, Failure> {
+        objects.get::<Channels>(self.handle)?.receiving(|receiver| {
+            Ok(match receiver.peek_step()? {
+                Step::Ready(message) => Step::Ready(message.len() as i32),
+                Step::Wait(pause) => Step::Wait(pause),
+            })
+        })
+    }
+}
+
+/// `peeking(channel)`: an operation, whose answer is the length of a message that is there.
+pub(super) fn peeking(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> {
+    let handle = call.handle(0);
+    table.objects.get::<Channels>(handle)?.receiving(|_| Ok(()))?;
+    Ok(table.begin(handle, Peeking { handle }))
+}
+
+/// `releaseMessage(channel, position)`: the message that was peeked there.
+pub(super) fn release(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
+    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    if ends.receiver.is_none() || ends.windows.get(TAIL) != call.integer(1) {
+        return Err(errors::not_held());
+    }
+    ends.receiving(|receiver| {
+        receiver.try_peek()?.ok_or_else(errors::not_held)?.release();
+        Ok(())
+    })
+}
+
+/// `wakeConsumer(channel)`: JavaScript has sent within its window.
+pub(super) fn wake_consumer(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
+    if let Some(sender) = &table.objects.get::<Channels>(call.handle(0))?.sender {
+        sender.wake();
+    }
+    Ok(())
+}
+
+/// `wakeProducer(channel)`: JavaScript has received within its window.
+pub(super) fn wake_producer(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
+    if let Some(receiver) = &table.objects.get::<Channels>(call.handle(0))?.receiver {
+        receiver.wake();
+    }
+    Ok(())
+}
+
+/// `lost(channel)`: how many messages it found that their producers were killed in the middle of.
+pub(super) fn lost(table: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
+    Ok(table.objects.get::<Channels>(call.handle(0))?.lost() as f64)
+}
+
+/// `closeChannel(channel)`: gives up what is open, and both ends.
+pub(super) fn close(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
+    table.objects.get::<Channels>(call.handle(0))?.close();
+    Ok(())
+}

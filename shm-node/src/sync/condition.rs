@@ -1,0 +1,69 @@
+//! The condition. An answer has bit 0 where the mutex's owner before died, and bit 1 where it did not end by time.
+
+use super::{
+    call::Call,
+    operations::{GivenUp, Operation, answer},
+    place::{Place, check_sound},
+    table::{Objects, Table},
+    waits::milliseconds,
+};
+use crate::failure::Failure;
+use shm_sync::{Condition, Mutex, Step, Waiting};
+
+/// `openCondition(attachment, offset, room)`: the object.
+pub(super) fn open(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
+    let place = Place::of(call)?;
+    let (live, owner) = place.writable(&call.env())?;
+    let condition = Condition::open(place.region, 0, live)?;
+    Ok(table.objects.add(place.number, Some(owner), condition))
+}
+
+impl Operation for Waiting<'static> {
+    fn attempt(&mut self, _: &mut Objects) -> Result<Step<'static, i32>, Failure> {
+        let step = self.step()?;
+        Ok(answer(step, |guard| {
+            let owner_died = guard.owner_died();
+            guard.keep();
+            i32::from(owner_died) | i32::from(self.notified()) << 1
+        }))
+    }
+
+    fn give_up(&mut self) -> Result<GivenUp, Failure> {
+        Waiting::give_up(self);
+        // Whoever has waited holds the mutex, however that ended.
+        Ok(GivenUp::GoesOn)
+    }
+}
+
+fn begin<const N: usize>(table: &mut Table, call: &Call<N>) -> Result<(usize, Waiting<'static>), Failure> {
+    let handle = call.handle(0);
+    let condition = *table.objects.get::<Condition<'_>>(handle)?;
+    let guard = table.objects.get::<Mutex<'_>>(call.handle(1))?.resume()?;
+    Ok((handle, condition.waiting(guard)?))
+}
+
+/// `waitFor(condition, mutex, timeout)`: lets go of the mutex meanwhile.
+pub(super) fn wait(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
+    let (handle, waiting) = begin(table, call)?;
+    table.block(handle, waiting, milliseconds(call.number(2)))
+}
+
+/// `waiting(condition, mutex)`: an operation, which has let go of the mutex.
+pub(super) fn waiting(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
+    let (handle, waiting) = begin(table, call)?;
+    Ok(table.begin(handle, waiting))
+}
+
+/// `notifyOne(condition)`: whether one slept.
+pub(super) fn notify_one(table: &mut Table, call: &Call<1>) -> Result<bool, Failure> {
+    let slept = table.objects.get::<Condition<'_>>(call.handle(0))?.notify_one();
+    check_sound(table.objects.number(call.handle(0)))?;
+    Ok(slept)
+}
+
+/// `notifyAll(condition)`: how many slept.
+pub(super) fn notify_all(table: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
+    let slept = table.objects.get::<Condition<'_>>(call.handle(0))?.notify_all();
+    check_sound(table.objects.number(call.handle(0)))?;
+    Ok(slept as f64)
+}

@@ -1,0 +1,86 @@
+//! The semaphore. An answer is the permit's number, doubled, and 1 more where a dead owner had it.
+
+use super::{
+    call::Call,
+    operations::{NO, Operation, answer},
+    place::Place,
+    table::{Objects, Table},
+    waits::milliseconds,
+};
+use crate::failure::Failure;
+use shm_sync::{Acquiring, Permit, Semaphore, Step, SyncError};
+
+/// `semaphoreLength(permits)`: how many bytes it takes.
+pub(super) fn length(_: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
+    Ok(Semaphore::byte_len(call.unsigned(0)) as f64)
+}
+
+/// `openSemaphore(attachment, offset, room, permits)`: the object and its permits; 0 permits are those it was made with.
+pub(super) fn open(table: &mut Table, call: &Call<4>) -> Result<[f64; 2], Failure> {
+    let place = Place::of(call)?;
+    let (live, owner) = place.writable(&call.env())?;
+    let semaphore = match call.unsigned(3) {
+        0 => Semaphore::attach(place.region, 0, live)?,
+        permits => Semaphore::open(place.region, 0, permits, live)?,
+    };
+    let handle = table.objects.add(place.number, Some(owner), semaphore.for_owner(owner));
+    Ok([handle.into(), semaphore.permits().into()])
+}
+
+#[inline]
+fn kept(permit: Permit<'static>) -> i32 {
+    let owner_died = permit.owner_died();
+    permit.keep().cast_signed() * 2 + i32::from(owner_died)
+}
+
+impl Operation for Acquiring<'static> {
+    fn attempt(&mut self, _: &mut Objects) -> Result<Step<'static, i32>, Failure> {
+        Ok(answer(self.step()?, kept))
+    }
+
+    fn check_deadlock(&self, for_ever: bool) -> Result<(), Failure> {
+        if for_ever { Ok(Acquiring::check_deadlock(self)?) } else { Ok(()) }
+    }
+}
+
+/// `acquire(semaphore, timeout)`.
+pub(super) fn acquire(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
+    let handle = call.handle(0);
+    let semaphore = *table.objects.get::<Semaphore<'_>>(handle)?;
+    if let Some(permit) = semaphore.try_acquire()? {
+        return Ok(kept(permit));
+    }
+    let acquiring = semaphore.acquiring(table.objects.owner(handle)?);
+    table.block(handle, acquiring, milliseconds(call.number(1)))
+}
+
+/// `tryAcquire(semaphore)`.
+pub(super) fn try_acquire(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> {
+    let semaphore = table.objects.get::<Semaphore<'_>>(call.handle(0))?;
+    Ok(semaphore.try_acquire()?.map_or(NO, kept))
+}
+
+/// `acquiring(semaphore)`: an operation.
+pub(super) fn acquiring(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> {
+    let handle = call.handle(0);
+    let semaphore = *table.objects.get::<Semaphore<'_>>(handle)?;
+    let acquiring = semaphore.acquiring(table.objects.owner(handle)?);
+    Ok(table.begin(handle, acquiring))
+}
+
+/// `release(semaphore, permit)`: on behalf of whoever of this process has it.
+pub(super) fn release(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
+    Ok(table.objects.get::<Semaphore<'_>>(call.handle(0))?.release(call.unsigned(1))?)
+}
+
+/// `endPermit(semaphore, permit)`: on behalf of this environment.
+pub(super) fn end_permit(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
+    let semaphore = table.objects.get::<Semaphore<'_>>(call.handle(0))?;
+    let permit = call.unsigned(1);
+    match semaphore.resume(permit) {
+        // A part of the segment was cut off: this lets go of it, and says so.
+        Err(SyncError::Shrunk) => semaphore.release(permit)?,
+        permit => drop(permit?),
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Wait and notify, and how JavaScript sleeps between the steps of an operation.
+
+use super::{
+    call::Call,
+    errors,
+    place::{check_sound, word},
+    table::Table,
+};
+use crate::{
+    alarms,
+    attachments::{self, Number},
+    doors,
+    failure::Failure,
+    waits,
+};
+use shm_sync::{Outcome, Pause};
+use std::{
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// Milliseconds as JavaScript has them; `None` is no limit.
+pub(super) fn milliseconds(time: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(time / 1000.0).ok()
+}
+
+/// `wait(attachment, offset, expected, timeout)`: 0 woken, 1 the word does not hold it, 2 time is up.
+pub(super) fn wait(_: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
+    let number = call.unsigned(0);
+    let word = word(number, call.number(1))?;
+    // SAFETY: it lies in an attachment of this thread, which is busy here and so detaches nothing.
+    let word = unsafe { word.as_ref() };
+    // Read first, so that what was cut off is known by then.
+    word.load(Relaxed);
+    check_sound(number)?;
+    let outcome = shm_sync::wait(word, call.unsigned(2), milliseconds(call.number(3)));
+    check_sound(number)?;
+    Ok(match outcome? {
+        Outcome::Woken => 0,
+        Outcome::NotEqual => 1,
+        Outcome::TimedOut => 2,
+    })
+}
+
+/// `notify(attachment, offset, count)`: how many were woken.
+#[inline]
+pub(super) fn notify(_: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
+    let number = call.unsigned(0);
+    let word = word(number, call.number(1))?;
+    // SAFETY: as above.
+    let woken = shm_sync::notify(unsafe { word.as_ref() }, call.unsigned(2));
+    check_sound(number)?;
+    Ok(woken as i32)
+}
+
+/// `openDoor(callback)`: its number; `callback(slot, how)` is called for each wait and alarm of it that ended.
+pub(super) fn open_door(_: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
+    Ok(doors::open(&call.env(), call.value(0))?.into())
+}
+
+/// `keepAlive(door, wanted)`: whether what is pending there keeps this environment alive.
+pub(super) fn keep_alive(_: &mut Table, call: &Call<2>) -> Result<(), Failure> {
+    Ok(doors::keep_alive(&call.env(), call.unsigned(0), call.flag(1))?)
+}
+
+/// `now()`: milliseconds of a clock that only ever goes forward, and that nobody can replace.
+pub(super) fn now(_: &mut Table, _: &Call<0>) -> Result<f64, Failure> {
+    Ok(alarms::now())
+}
+
+/// `setAlarm(milliseconds, door, slot)`: what to cancel it by.
+pub(super) fn set_alarm(_: &mut Table, call: &Call<3>) -> Result<f64, Failure> {
+    let after = milliseconds(call.number(0)).unwrap_or(Duration::MAX);
+    Ok(alarms::set(doors::find(call.unsigned(1))?, call.unsigned(2), after)? as f64)
+}
+
+/// `cancelAlarm(alarm)`: false where it is told already.
+pub(super) fn cancel_alarm(_: &mut Table, call: &Call<1>) -> Result<bool, Failure> {
+    Ok(alarms::cancel(call.number(0) as u64))
+}
+
+fn begin(
+    table: &mut Table,
+    number: Number,
+    word: NonNull<AtomicU32>,
+    expected: u32,
+    timeout: f64,
+    (door, slot): (u32, usize),
+) -> Result<f64, Failure> {
+    let door = doors::find(door)?;
+    // SAFETY: attachments end through `attachments`, which calls `waits::leave`.
+    let token = unsafe { waits::begin(door, word, expected, milliseconds(timeout), slot as u32) }?;
+    if table.sleeping.len() <= slot {
+        table.sleeping.resize(slot + 1, None);
+    }
+    table.sleeping[slot] = Some((number, word));
+    Ok(token as f64)
+}
+
+/// `beginWait(door, slot, timeout, attachment, offset, expected)`: what to cancel it by.
+pub(super) fn begin_wait(table: &mut Table, call: &Call<6>) -> Result<f64, Failure> {
+    let number = call.unsigned(3);
+    let word = word(number, call.number(4))?;
+    check_sound(number)?;
+    begin(table, number, word, call.unsigned(5), call.number(2), (call.unsigned(0), call.handle(1)))
+}
+
+/// `sleep(door, slot, timeout, operation)`: until the operation's next step is worth while.
+pub(super) fn sleep(table: &mut Table, call: &Call<4>) -> Result<f64, Failure> {
+    let running = table.running.get(call.handle(3)).ok_or_else(|| Failure::internal("no such operation"))?;
+    let (number, Pause { cell, expected }) = (running.number, running.pause()?);
+    let at = (call.unsigned(0), call.handle(1));
+    begin(table, number, NonNull::from(cell), expected, call.number(2), at)
+}
+
+/// `cancelWait(token)`: asks for the end of a wait.
+pub(super) fn cancel(_: &mut Table, call: &Call<1>) -> Result<bool, Failure> {
+    Ok(waits::cancel(call.number(0) as u64))
+}
+
+/// `passOn(slot)`: the wake-up of a wait that nobody wanted any more is another one's.
+pub(super) fn pass_on(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
+    if let Some(&Some((number, word))) = table.sleeping.get(call.handle(0))
+        && attachments::data(number).is_some()
+    {
+        // SAFETY: its segment is attached.
+        shm_sync::notify(unsafe { word.as_ref() }, 1);
+    }
+    Ok(())
+}
+
+/// `checkWait(slot)`: throws where the wait ended since its segment was detached, or its word cut off.
+pub(super) fn check_wait(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
+    let Some(&Some((number, word))) = table.sleeping.get(call.handle(0)) else { return Ok(()) };
+    if attachments::data(number).is_none() {
+        return Err(errors::detached());
+    }
+    // SAFETY: its segment is attached. Read, so that what was cut off is known by then.
+    unsafe { word.as_ref() }.load(Relaxed);
+    check_sound(number)
+}
