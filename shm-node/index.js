@@ -8,11 +8,11 @@ const parse = require('./lib/arguments.js');
 const { BufferType, constants } = require('./lib/types.js');
 const errors = require('./lib/errors.js');
 const native = require('./lib/native.js');
-const { attachments, toView } = require('./lib/views.js');
+const { attachments, toHandle, toView } = require('./lib/views.js');
 const { prepare } = require('./lib/endings.js');
 const shrinks = require('./lib/shrinks.js');
 
-const { PERSIST, RESERVE, HUGE_PAGES, VIEW, READ_ONLY } = parse.flags;
+const { VIEW } = parse.flags;
 
 function create(sizeOrOptions, type) {
   const options =
@@ -21,28 +21,31 @@ function create(sizeOrOptions, type) {
       : parse.createArguments(sizeOrOptions, type);
   prepare();
   const { backend, key, size, mode, flags } = options;
-  return handOut(native.create(backend, key, size, mode, flags), options);
+  return native.create(backend, key, size, mode, flags, maker(options));
 }
 
 function get(target, type) {
   const options = parse.getArguments(target, type);
   prepare();
-  return handOut(native.attach(options.backend, options.key, options.flags, options.number), options);
+  const { backend, key, flags, number } = options;
+  return native.attach(backend, key, flags, maker(options), number);
 }
 
-function handOut(attached, { backend, type, flags }) {
-  if (attached === null) return null;
-  shrinks.watch(backend);
-  const [number, key, size, buffer] = attached;
-  if ((flags & VIEW) === 0) return Object.freeze({ key, size });
-  attachments.set(buffer, { number, backend, key });
-  return toView(buffer, size, type, key, detach);
+// What the addon calls with a segment that it has, and returns the result of. Where this throws, for want of stack say,
+// the addon undoes what it did: after it, nothing that can fail is left to do.
+function maker({ backend, type, flags }) {
+  return (number, key, size, buffer) => {
+    shrinks.watch(backend);
+    const attachment = { number, backend, key };
+    if ((flags & VIEW) === 0) return toHandle(attachment, size);
+    attachments.set(buffer, attachment);
+    return toView(buffer, size, type, key, detach);
+  };
 }
 
 function detach(target) {
-  if (ArrayBuffer.isView(target)) return native.detachNumber(parse.attachmentOf(target).number);
-  const { backend, key } = parse.target(target);
-  return native.detachKey(backend, key);
+  const { backend, key, number } = parse.target(target);
+  return number === undefined ? native.detachKey(backend, key) : native.detachNumber(number);
 }
 
 function detachAll() {
@@ -54,7 +57,8 @@ function destroy(target) {
   return !isReplaced(number) && native.destroy(backend, key);
 }
 
-// The key of a view that is attached may have gone to another segment, which is not meant.
+// A view, and the handle of an attachment, mean their own segment, and never another that has its key by now: none once
+// they are detached.
 const isReplaced = (number) => number !== undefined && native.isReplaced(number);
 
 function read(target, offset, bytes) {

@@ -6,6 +6,7 @@
 const { isMainThread } = require('worker_threads');
 const { MAX_LENGTH } = require('buffer').constants;
 const { flags } = require('./lib/arguments.js');
+const { children } = require('./lib/children.js');
 const { isQuiet, prepare } = require('./lib/endings.js');
 const errors = require('./lib/errors.js');
 const native = require('./lib/native.js');
@@ -58,8 +59,7 @@ function create(count, typeKey, key = null, permissions) {
   const size = sizeFor(count, type);
   prepare();
   const bits = flags.RESERVE | flags.VIEW;
-  const attached = native.create(INTEGERS, key ?? undefined, size, modeFor(permissions), bits);
-  return handOut(attached, INTEGERS, type, true);
+  return native.create(INTEGERS, key ?? undefined, size, modeFor(permissions), bits, maker(INTEGERS, type, true));
 }
 
 function createPosix(name, count, typeKey, permissions) {
@@ -68,7 +68,7 @@ function createPosix(name, count, typeKey, permissions) {
   const size = sizeFor(count, type);
   prepare();
   const bits = flags.RESERVE | flags.VIEW | flags.SIZED | flags.PERSIST;
-  return handOut(native.create(POSIX, name, size, modeFor(permissions), bits), POSIX, type, true);
+  return native.create(POSIX, name, size, modeFor(permissions), bits, maker(POSIX, type, true));
 }
 
 function get(key, typeKey) {
@@ -76,28 +76,29 @@ function get(key, typeKey) {
   const type = typeFor(typeKey);
   checkKey(key);
   prepare();
-  return handOut(native.attach(INTEGERS, key, flags.VIEW), INTEGERS, type, false);
+  return native.attach(INTEGERS, key, flags.VIEW, maker(INTEGERS, type, false));
 }
 
 function getPosix(name, typeKey) {
   checkName(name);
   const type = typeFor(typeKey);
   prepare();
-  return handOut(native.attach(POSIX, name, flags.VIEW | flags.SIZED), POSIX, type, false);
+  return native.attach(POSIX, name, flags.VIEW | flags.SIZED, maker(POSIX, type, false));
 }
 
 const isPosix = (key) => typeof key === 'string';
 
-function handOut(attached, backend, type, created) {
-  if (attached === null) return null;
-  const [number, key, size, buffer] = attached;
-  attachments.set(buffer, { number, backend, key });
-  const known = segments.get(key);
-  const same = known?.number === number;
-  segments.set(key, { size: size + (isPosix(key) ? 8 : 0), number, buffer, created: created || (same && known.created) });
-  const view = toArray(buffer, size, type);
-  if (!isPosix(key)) view.key = key;
-  return view;
+// As in index.js. The segment is noted last, so that one that was undone is not.
+function maker(backend, type, created) {
+  return (number, key, size, buffer) => {
+    attachments.set(buffer, { number, backend, key });
+    const view = toArray(buffer, size, type);
+    if (!isPosix(key)) view.key = key;
+    const known = segments.get(key);
+    const same = known?.number === number;
+    segments.set(key, { size: size + (isPosix(key) ? 8 : 0), number, buffer, created: created || (same && known.created) });
+    return view;
+  };
 }
 
 function detach(key, forceDestroy = false) {
@@ -105,7 +106,7 @@ function detach(key, forceDestroy = false) {
   checkKey(key);
   const known = segments.get(key);
   if (known === undefined) return forceDestroy && native.destroy(INTEGERS, key) ? 0 : -1;
-  const [left] = known.buffer === null ? [1] : native.leave([known.number], false);
+  const [left] = known.buffer === null ? [1] : native.leave([known.number]);
   return settle(key, known, left, forceDestroy);
 }
 
@@ -136,7 +137,7 @@ function detachPosix(name, forceDestroy = false) {
   const key = name.startsWith('/') ? name : `/${name}`;
   const held = segments.get(key)?.buffer ?? null;
   if (held !== null) {
-    native.leave([segments.get(key).number], false);
+    native.leave([segments.get(key).number]);
     segments.get(key).buffer = null;
   }
   if (forceDestroy) {
@@ -156,7 +157,7 @@ function detachAll() {
 
 function leaveAll(atExit) {
   const held = [...segments].filter(([, { buffer }]) => buffer !== null);
-  const left = native.leave(held.map(([, { number }]) => number), atExit);
+  const left = native.leave(held.map(([, { number }]) => number), atExit ? children() : undefined);
   let destroyed = 0;
   for (const [place, [key, known]] of held.entries()) {
     if (isPosix(key)) known.buffer = null;
@@ -187,9 +188,11 @@ function getTotalCreatedSize() {
 
 // Where the original does it: exit listeners that came before still see their views, later ones empty arrays.
 process.on('exit', () => {
-  const destroyed = leaveAll(isMainThread);
-  if (isMainThread && destroyed > 0 && !isQuiet()) {
-    console.info('shm segments destroyed:', destroyed);
+  try {
+    const destroyed = leaveAll(isMainThread);
+    if (isMainThread && !isQuiet()) native.tell(destroyed);
+  } catch {
+    // The exit code is the program's.
   }
 });
 

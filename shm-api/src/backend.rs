@@ -9,7 +9,7 @@ use std::{
     num::NonZeroUsize,
     ptr::NonNull,
     sync::atomic::{AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// A way to make, find and destroy segments.
@@ -114,9 +114,10 @@ pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
     /// Leaves the segment, but keeps its addresses: code that is still at work on them (a system call in
     /// flight) does no harm. On a kernel backend they are private memory from then on and read as zeros.
     ///
-    /// Where others hold a segment that this process created, waits for them to leave for as long as
-    /// `patience` says, so as to be the last. Holds no lock meanwhile.
-    fn let_go_in_place(self, patience: Duration) -> (Detached, Self::Range);
+    /// Where others hold a segment that this process created, waits for them to leave, so as to be the last, for as
+    /// long as `others_leave` says that one of them is about to. It is asked every fraction of a millisecond, and holds
+    /// no lock meanwhile.
+    fn let_go_in_place(self, others_leave: &dyn Fn() -> bool) -> (Detached, Self::Range);
 
     /// Copies bytes from `offset` on into `target` and returns how many: fewer than asked at the end of the
     /// segment. Another process may write at the same time, so the copy may be torn.
@@ -240,7 +241,7 @@ pub trait LeaveAtEnd: Segment {
     /// # Safety
     ///
     /// The segment counts as detached afterwards: its owner must not use or drop it again.
-    unsafe fn leave_at_exit(&self, patience: Duration) -> Detached;
+    unsafe fn leave_at_exit(&self, others_leave: &dyn Fn() -> bool) -> Detached;
 
     /// The same from inside a signal handler, with system calls only: no allocation, and locks are tried until
     /// `deadline`, never waited for. What could not be settled is left to a sweep.

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// Segments by key. A clone is the same backend.
 #[derive(Clone, Debug, Default)]
@@ -121,7 +120,7 @@ unsafe impl Segment for HeapSegment {
 
     // The heap cannot swap pages under an address: the range is the memory itself, kept alive. A kernel
     // backend lays private pages over it instead.
-    fn let_go_in_place(mut self, _patience: Duration) -> (Detached, Self::Range) {
+    fn let_go_in_place(mut self, _others_leave: &dyn Fn() -> bool) -> (Detached, Self::Range) {
         self.leave().expect("not left before")
     }
 }

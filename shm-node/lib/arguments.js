@@ -3,6 +3,7 @@
 // Arguments: the positional forms of the original contract and the options object, to plain values for Rust.
 
 const { MAX_LENGTH } = require('buffer').constants;
+const { isMainThread } = require('worker_threads');
 const { bufferOf } = require('./arrays.js');
 const errors = require('./errors.js');
 const native = require('./native.js');
@@ -10,7 +11,10 @@ const { attachments } = require('./views.js');
 const { typeOf } = require('./types.js');
 
 // As in src/functions.rs.
-const flags = Object.freeze({ PERSIST: 1, RESERVE: 2, HUGE_PAGES: 4, VIEW: 8, READ_ONLY: 16, SIZED: 32 });
+const flags = Object.freeze({ PERSIST: 1, RESERVE: 2, HUGE_PAGES: 4, VIEW: 8, READ_ONLY: 16, SIZED: 32, COUNTED: 64 });
+
+// What `create(size, type)` makes in the main thread is counted by the line at the end of the process.
+const POSITIONAL = flags.RESERVE | flags.VIEW | (isMainThread ? flags.COUNTED : 0);
 
 const is64Bit = !['arm', 'ia32', 'mips', 'mipsel', 'ppc', 's390'].includes(process.arch);
 const SIZE_MAX = is64Bit ? 0x7fffffff : 0x3fffffff;
@@ -41,7 +45,7 @@ function sizeOf(name, value, type, max) {
 function createArguments(size, type) {
   const parsed = typeOf(type);
   sizeOf('size', size, parsed, SIZE_MAX);
-  return { backend: 0, key: undefined, size, type: parsed, mode: 0o600, flags: flags.RESERVE | flags.VIEW };
+  return { backend: 0, key: undefined, size, type: parsed, mode: 0o600, flags: POSITIONAL };
 }
 
 function createOptions(options, second) {
@@ -86,13 +90,18 @@ function getArguments(first, second) {
   };
 }
 
-// What a segment is named by: a key, a view of it (whose attachment has a number), or { key, backend }.
+// What a segment is named by: a view of it or the handle of an attachment (which have a number), a key, or
+// { key, backend }.
 function target(value) {
   if (ArrayBuffer.isView(value)) return attachmentOf(value);
-  const named = typeof value === 'object' && value !== null ? value : { key: value };
-  const key = keyOf(named.key);
-  const isBare = typeof key === 'number' && named.backend === undefined;
-  return { key, backend: isBare ? native.backendOf(key) : backendOf(named.backend, key) };
+  if (typeof value !== 'object' || value === null) return named(value);
+  return attachments.get(value) ?? named(value.key, value.backend);
+}
+
+function named(given, backend) {
+  const key = keyOf(given);
+  const isBare = typeof key === 'number' && backend === undefined;
+  return { key, backend: isBare ? native.backendOf(key) : backendOf(backend, key) };
 }
 
 function attachmentOf(view) {
@@ -106,6 +115,10 @@ function keyOf(key) {
   if (typeof key !== 'string') throw errors.wrongType('key', 'an integer or a string', key);
   // Half a character would reach Rust as another one.
   if (/\p{Surrogate}/u.test(key)) throw errors.wrongValue('key', key, 'is not well-formed Unicode');
+  // As it comes from process.argv or process.env.
+  if (/^\d+$/.test(key)) {
+    throw errors.wrongValue('key', key, `is a number as a string: Number(key) is that key, and '/${key}' a POSIX name`);
+  }
   return key;
 }
 

@@ -4,23 +4,39 @@
 
 const { isMainThread } = require('worker_threads');
 const { MAX_LENGTH } = require('buffer').constants;
+const { children } = require('./children.js');
 const native = require('./native.js');
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'];
 
+// Listeners of ours say which addon they are for. Copies of this file over one addon (jest, two bundles) need one of
+// each only: what they end is the addon's, whoever asked for it.
+const ADDON = Symbol.for('shm-node.addon');
+const addon = native.address();
+
 let prepared = false;
 
-// Called by what attaches first: a program that only requires the package gets no listeners.
+// Called by what attaches first: a program that only requires the package gets no listeners. Where it throws, the next
+// call does what is missing.
 function prepare() {
   if (prepared) return;
-  prepared = true;
   native.prepare(MAX_LENGTH, isMainThread, typeof Deno === 'undefined');
-  if (!isMainThread) return;
-  process.on('exit', onExit);
-  // When the last listener of a signal goes, the default action is back, and with it our handler.
-  process.on('removeListener', (event) => {
-    if (SIGNALS.includes(event) && process.listenerCount(event) === 0) native.armSignals();
-  });
+  if (isMainThread) {
+    listen('exit', onExit);
+    listen('removeListener', onRemoved);
+  }
+  prepared = true;
+}
+
+function listen(event, listener) {
+  if (process.listeners(event).some((other) => other[ADDON] === addon)) return;
+  listener[ADDON] = addon;
+  process.on(event, listener);
+}
+
+// When the last listener of a signal goes, the default action is back, and with it our handler.
+function onRemoved(event) {
+  if (SIGNALS.includes(event) && process.listenerCount(event) === 0) native.armSignals();
 }
 
 // Deno asks for a permission, which must not come before the clean-up.
@@ -33,14 +49,21 @@ function isQuiet() {
 }
 
 function onExit() {
+  try {
+    leave();
+  } catch {
+    // The exit code is the program's.
+  }
+}
+
+function leave() {
   const tell = !isQuiet();
   // Bun runs none of the C library's exit handlers: all has to be done here.
   const isBun = typeof Bun !== 'undefined';
   // Listeners that came after ours may still read their views.
-  if (!isBun && process.listeners('exit').pop() !== onExit) return native.leaveToProcessExit(tell);
-  const destroyed = native.detachAtExit();
+  if (!isBun && process.listeners('exit').pop()[ADDON] !== addon) return native.leaveToProcessExit(tell, children());
+  native.detachAtExit(tell, children());
   if (isBun) native.leaveTheRest();
-  if (tell && destroyed > 0) console.log(`shm segments destroyed: ${destroyed}`);
 }
 
 module.exports = { isQuiet, prepare };

@@ -30,8 +30,8 @@ function notice() {
 /** Called with what was attached: a peer can make a POSIX object smaller. */
 function watch(backend) {
   if (watching || native.backendNames()[backend] !== 'posix') return notice();
-  watching = true;
   setInterval(notice, PERIOD).unref();
+  watching = true;
 }
 
 /** Throws where an attachment was cut off. */

@@ -128,6 +128,14 @@ impl SharedBuffer {
         }
     }
 
+    /// Lets go of one that JavaScript was not given in the end: it is not emptied, which ends the process where V8 is
+    /// terminating the thread, but collected.
+    pub(crate) fn forget(self, env: Env, range: AddressRange) {
+        let _ = self.addresses.set(range);
+        // SAFETY: made in `over`, and deleted here only; what it answers changes nothing.
+        unsafe { sys::napi_delete_reference(env.raw(), self.reference) };
+    }
+
     /// Lets go of it where the environment ends: no JavaScript will look at it again.
     pub(crate) fn abandon(self, range: AddressRange) {
         let _ = self.addresses.set(range);

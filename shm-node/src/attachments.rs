@@ -11,12 +11,7 @@ use crate::{
 };
 use napi::{Env, sys};
 use shm_api::{Access, Detached, Key};
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    ptr::NonNull,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, collections::HashMap, ptr::NonNull};
 
 thread_local! {
     static ATTACHMENTS: RefCell<Attachments> = RefCell::default();
@@ -46,8 +41,8 @@ struct Attachment {
 }
 
 impl Attachment {
-    fn new(name: Name, segment: AnySegment, data: Data) -> Self {
-        Self { name, held: table::hold(segment), data, buffer: None, told_shrunk: false }
+    fn new(name: Name, held: Held, data: Data) -> Self {
+        Self { name, held, data, buffer: None, told_shrunk: false }
     }
 
     /// Nobody waits here any more, and nobody else waits for us: before the segment is let go.
@@ -67,8 +62,9 @@ fn with<T>(work: impl FnOnce(&mut Attachments) -> T) -> T {
     ATTACHMENTS.with_borrow_mut(work)
 }
 
-/// Adds a segment that was just created or attached; `data` is what its buffer spans.
-pub(crate) fn add(kind: Kind, segment: AnySegment, layout: Layout, data: Data) -> Number {
+/// Adds a segment that was just created or attached; `data` is what its buffer spans, and `counted` says whether the
+/// line at the end of the process counts it.
+pub(crate) fn add(kind: Kind, segment: AnySegment, layout: Layout, data: Data, counted: bool) -> Number {
     let name = (kind, segment.key().clone(), segment.access(), layout);
     with(|all| {
         let mut number = all.last;
@@ -80,7 +76,7 @@ pub(crate) fn add(kind: Kind, segment: AnySegment, layout: Layout, data: Data) -
         }
         all.last = number;
         all.by_name.insert(name.clone(), number);
-        all.by_number.insert(number, Attachment::new(name, segment, data));
+        all.by_number.insert(number, Attachment::new(name, table::hold(segment, counted), data));
         number
     })
 }
@@ -181,42 +177,66 @@ fn remove(number: Number) -> Option<Attachment> {
     })
 }
 
+/// Whether the line at the end of the process counts an attachment.
+pub(crate) fn is_counted(number: Number) -> bool {
+    with(|all| all.by_number.get(&number).is_some_and(|attachment| attachment.held.is_counted()))
+}
+
 /// Ends an attachment: all its views are empty from then on. `None` if there is none of that number.
-pub(crate) fn detach(env: Env, number: Number, until: Instant) -> Result<Option<Detached>, Failure> {
+pub(crate) fn detach(env: Env, number: Number) -> Result<Option<Detached>, Failure> {
+    detach_after(env, number, &|| false)
+}
+
+/// As [`detach`], but waits for other processes to leave first, as long as `others_leave` says that one is about to.
+pub(crate) fn detach_after(
+    env: Env,
+    number: Number,
+    others_leave: &dyn Fn() -> bool,
+) -> Result<Option<Detached>, Failure> {
     let Some(Attachment { held, buffer, .. }) = remove(number) else { return Ok(None) };
-    let patience = patience(held.segment(), until);
+    let others_leave = unless_held_twice(held.segment(), others_leave);
     // Taken by a handler that ends the process: whatever we answer, nobody will hear it.
     let Some(segment) = held.take() else { return Ok(None) };
     let Some(buffer) = buffer else {
         // Nobody was ever given its addresses, so they need not stay.
-        return Ok(Some(if patience.is_zero() {
-            segment.detach()
+        return Ok(Some(if others_leave() {
+            segment.let_go_in_place(others_leave).0
         } else {
-            segment.let_go_in_place(patience).0
+            segment.detach()
         }));
     };
-    let (detached, range) = segment.let_go_in_place(patience);
+    let (detached, range) = segment.let_go_in_place(others_leave);
     buffer.detach(env, range)?;
     Ok(Some(detached))
 }
 
-/// How long to wait for other holders to leave first: not at all where we hold it more than once ourselves.
-fn patience(segment: &AnySegment, until: Instant) -> Duration {
-    let patience = until.saturating_duration_since(Instant::now());
-    let same = |other: &AnySegment| other.key() == segment.key();
-    if patience.is_zero() || table::count(same) > 1 { Duration::ZERO } else { patience }
+/// Ends an attachment whose buffer JavaScript was not given in the end.
+pub(crate) fn undo(env: Env, number: Number) {
+    let Some(Attachment { held, buffer, .. }) = remove(number) else { return };
+    let Some(segment) = held.take() else { return };
+    let (_, range) = segment.let_go_in_place(&|| false);
+    if let Some(buffer) = buffer {
+        buffer.forget(env, range);
+    }
 }
 
-/// Ends every attachment where the environment ends, and waits until then for other processes to leave first; returns
-/// how many segments that destroyed.
-pub(crate) fn abandon_all(until: Instant) -> usize {
+/// Whom to wait for: nobody where we hold the segment more than once ourselves.
+fn unless_held_twice<'a>(segment: &AnySegment, others_leave: &'a dyn Fn() -> bool) -> &'a dyn Fn() -> bool {
+    let is_same = |other: &AnySegment| other.key() == segment.key();
+    if others_leave() && table::count(is_same) > 1 { &|| false } else { others_leave }
+}
+
+/// Ends every attachment where the environment ends, and waits for other processes as [`detach_after`] does; returns
+/// how many of those that are counted that destroyed.
+pub(crate) fn abandon_all(others_leave: &dyn Fn() -> bool) -> usize {
     let mut destroyed = 0;
     for number in all() {
         let Some(Attachment { held, buffer, .. }) = remove(number) else { continue };
-        let patience = patience(held.segment(), until);
+        let others_leave = unless_held_twice(held.segment(), others_leave);
+        let counted = held.is_counted();
         let Some(segment) = held.take() else { continue };
-        let (detached, range) = segment.let_go_in_place(patience);
-        destroyed += usize::from(detached == Detached::Destroyed);
+        let (detached, range) = segment.let_go_in_place(others_leave);
+        destroyed += usize::from(counted && detached == Detached::Destroyed);
         if let Some(buffer) = buffer {
             buffer.abandon(range);
         }

@@ -9,7 +9,7 @@ use shm_lifetime::{AddressRange, orphans_may_hold};
 use std::{
     ptr::NonNull,
     sync::{Once, atomic::AtomicU64},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// Which backend a call is for, by the numbers that JavaScript uses.
@@ -159,16 +159,16 @@ impl AnySegment {
         with_segment!(self, segment => segment.detach())
     }
 
-    pub(crate) fn let_go_in_place(self, patience: Duration) -> (Detached, AddressRange) {
-        with_segment!(self, segment => segment.let_go_in_place(patience))
+    pub(crate) fn let_go_in_place(self, others_leave: &dyn Fn() -> bool) -> (Detached, AddressRange) {
+        with_segment!(self, segment => segment.let_go_in_place(others_leave))
     }
 
     /// # Safety
     ///
     /// As [`LeaveAtEnd::leave_at_exit`].
-    pub(crate) unsafe fn leave_at_exit(&self, patience: Duration) -> Detached {
+    pub(crate) unsafe fn leave_at_exit(&self, others_leave: &dyn Fn() -> bool) -> Detached {
         // SAFETY: the caller's promise is the callee's.
-        with_segment!(self, segment => unsafe { segment.leave_at_exit(patience) })
+        with_segment!(self, segment => unsafe { segment.leave_at_exit(others_leave) })
     }
 
     /// # Safety

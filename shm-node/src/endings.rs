@@ -10,12 +10,19 @@
 
 use crate::{attachments, backends, backends::Kind, calls, doors, failure::Failure, table};
 use napi::Env;
+use napi_derive::napi;
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, poll},
+    unistd::write,
+};
 use shm_api::{Detached, Key};
 use shm_lifetime::within_a_second;
 use std::{
-    io::Write,
+    mem::{self, MaybeUninit},
+    os::fd::AsFd,
     sync::{
-        Once,
+        Mutex, Once, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     thread,
@@ -32,8 +39,50 @@ cfg_if::cfg_if! {
     }
 }
 
-/// How long the end of the main thread waits for other processes to leave first.
-pub(crate) const EXIT_PATIENCE: Duration = Duration::from_millis(50);
+/// How long the end of the main thread waits at the most for other processes that are about to leave.
+const EXIT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it tries for locks where it cannot wait.
+const LOCK_PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long the line may wait for room on standard output.
+const LINE_PATIENCE_MS: u16 = 1000;
+
+/// The child processes that JavaScript knows to be alive as the main thread ends.
+#[napi(object, object_to_js = false)]
+#[derive(Debug, Default)]
+pub struct Children {
+    /// Those that it told to go.
+    pub told: Vec<u32>,
+    /// The others, which may have been killed without its knowledge.
+    pub others: Vec<u32>,
+}
+
+impl Children {
+    const fn none() -> Self {
+        Self { told: Vec::new(), others: Vec::new() }
+    }
+
+    /// Whether one of them is about to leave what it holds.
+    fn one_leaves(&self) -> bool {
+        self.told.iter().any(|pid| is_running(*pid)) || self.others.iter().any(|pid| system::is_dying(*pid))
+    }
+}
+
+/// waitid(2): whether a child has not ended yet. WNOWAIT leaves it to be waited for by who started it.
+fn is_running(pid: u32) -> bool {
+    let mut ended = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the pointer is ours to write to.
+    let result = unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, ended.as_mut_ptr(), options) };
+    // SAFETY: zero is a value of each of its plain numbers, and the call wrote no other.
+    let ended = unsafe { ended.assume_init() };
+    // SAFETY: of a child's end, or zero where none has ended.
+    result == 0 && unsafe { ended.si_pid() } == 0
+}
+
+/// The children at the main thread's end, for the C library's exit handler.
+static CHILDREN: Mutex<Children> = Mutex::new(Children::none());
 
 /// Whether the C library's exit handler tells how many segments were destroyed.
 static TELL: AtomicBool = AtomicBool::new(false);
@@ -53,7 +102,7 @@ pub(crate) fn prepare(env: &Env, main_thread: bool) -> napi::Result<()> {
     env.add_env_cleanup_hook((), move |()| {
         calls::whole(|| {
             if !main_thread {
-                within_a_second(|| attachments::abandon_all(Instant::now()));
+                within_a_second(|| attachments::abandon_all(&|| false));
             } else if has_more_to_leave() {
                 DESTROYED.fetch_add(leave_last(attachments::abandon_all), Relaxed);
             }
@@ -70,29 +119,46 @@ pub(crate) fn prepare(env: &Env, main_thread: bool) -> napi::Result<()> {
 
 /// Detaches everything that this thread holds; returns how many segments that destroyed.
 pub(crate) fn detach_all(env: Env) -> Result<usize, Failure> {
-    detach_all_until(env, Instant::now())
-}
-
-fn detach_all_until(env: Env, until: Instant) -> Result<usize, Failure> {
     let mut destroyed = 0;
     for number in attachments::all() {
-        destroyed += usize::from(attachments::detach(env, number, until)? == Some(Detached::Destroyed));
+        destroyed += usize::from(attachments::detach(env, number)? == Some(Detached::Destroyed));
     }
     Ok(destroyed)
 }
 
-/// The main thread's end: as [`detach_all`], but waits a little for others to leave first, and sweeps.
-pub(crate) fn detach_at_exit(env: Env) -> Result<usize, Failure> {
+/// The main thread's end: detaches everything, after the children that are about to leave it, and sweeps. Returns how
+/// many segments that destroyed of those that are counted.
+pub(crate) fn detach_at_exit(env: Env, children: Children) -> usize {
     doors::shut();
-    leave_last(|until| detach_all_until(env, until))
+    remember(children);
+    leave_last(|others_leave| {
+        let destroys = |number: &attachments::Number| {
+            let counted = attachments::is_counted(*number);
+            // One that fails must not keep the others.
+            let detached = attachments::detach_after(env, *number, others_leave);
+            counted && matches!(detached, Ok(Some(Detached::Destroyed)))
+        };
+        attachments::all().into_iter().filter(destroys).count()
+    })
+}
+
+fn remember(children: Children) {
+    *CHILDREN.lock().unwrap_or_else(PoisonError::into_inner) = children;
+}
+
+/// Runs `work` with the answer to whether one of the children is about to leave, until patience ends.
+pub(crate) fn with_patience<T>(children: &Children, work: impl FnOnce(&dyn Fn() -> bool) -> T) -> T {
+    let until = Instant::now() + EXIT_PATIENCE;
+    work(&|| children.one_leaves() && Instant::now() < until)
 }
 
 /// Leaves what this process holds, after those who are about to leave, and what they leave behind by dying.
-fn leave_last<T>(leave: impl FnOnce(Instant) -> T) -> T {
+fn leave_last<T>(leave: impl FnOnce(&dyn Fn() -> bool) -> T) -> T {
     let until = Instant::now() + EXIT_PATIENCE;
     let held = table::names();
+    let children = mem::take(&mut *CHILDREN.lock().unwrap_or_else(PoisonError::into_inner));
     within_a_second(|| {
-        let left = leave(until);
+        let left = with_patience(&children, leave);
         BEEN_HERE.store(true, Relaxed);
         // A cluster whose primary is killed: its workers hear of it before the kernel has let go of its mappings.
         let others_leave = || held.iter().any(|(kind, key)| is_left_by_the_dying(*kind, key));
@@ -119,8 +185,9 @@ fn sweep() {
 }
 
 /// Leaves the clean-up to the end of the process, when all of JavaScript's listeners have run.
-pub(crate) fn leave_to_process_exit(tell: bool) {
+pub(crate) fn leave_to_process_exit(tell: bool, children: Children) {
     TELL.store(tell, Relaxed);
+    remember(children);
     doors::shut();
 }
 
@@ -128,18 +195,42 @@ pub(crate) fn leave_to_process_exit(tell: bool) {
 /// for a moment, and find private memory in place of their segments.
 pub(crate) fn leave_the_rest() {
     // SAFETY: the process ends; JavaScript's other threads do not detach any more, and what they touch stays mapped.
-    unsafe { table::leave_all(Instant::now() + EXIT_PATIENCE) };
+    unsafe { table::leave_all(Instant::now() + LOCK_PATIENCE) };
 }
 
 extern "C" fn at_exit() {
     let left = if has_more_to_leave() {
         // SAFETY: the process ends; JavaScript's threads have stopped.
-        leave_last(|until| unsafe { table::leave_all_at_exit(until) })
+        leave_last(|others_leave| unsafe { table::leave_all_at_exit(others_leave) })
     } else {
         0
     };
     let destroyed = left + DESTROYED.load(Relaxed);
-    if destroyed > 0 && TELL.load(Relaxed) {
-        let _ = writeln!(std::io::stdout(), "shm segments destroyed: {destroyed}");
+    if TELL.load(Relaxed) {
+        tell(destroyed);
+    }
+}
+
+/// Prints the line that the specification's example ends with. What cannot be written is not.
+pub(crate) fn tell(destroyed: usize) {
+    if destroyed == 0 {
+        return;
+    }
+    let line = format!("shm segments destroyed: {destroyed}\n");
+    let mut rest = line.as_bytes();
+    let stdout = std::io::stdout();
+    while !rest.is_empty() {
+        match write(stdout.as_fd(), rest) {
+            Ok(written) => rest = &rest[written..],
+            Err(Errno::EINTR) => {}
+            // A pipe that was set not to block, and is full: its reader may be slow.
+            Err(Errno::EAGAIN) => {
+                let mut room = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
+                if !matches!(poll(&mut room, LINE_PATIENCE_MS), Ok(1) | Err(Errno::EINTR)) {
+                    return;
+                }
+            }
+            Err(_) => return,
+        }
     }
 }

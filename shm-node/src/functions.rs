@@ -3,15 +3,16 @@
 use crate::{
     attachments::{self, Number},
     backends::{self, Kind},
-    calls, endings,
+    calls,
+    endings::{self, Children},
     failure::{Failure, check, or_throw},
     layout::Layout,
     shrinks, signals,
-    values::{Attached, Info, JsKey, from_key, to_key},
+    values::{Attached, Info, JsKey, Made, from_key, to_key},
 };
 use napi::{
     Env,
-    bindgen_prelude::{Object, Result},
+    bindgen_prelude::{Function, Object, Result},
     sys,
 };
 use napi_derive::napi;
@@ -21,7 +22,6 @@ use std::{
     cell::Cell,
     num::NonZeroUsize,
     ptr::{self, NonNull},
-    time::{Duration, Instant},
 };
 
 const PERSIST: u32 = 1;
@@ -30,6 +30,7 @@ const HUGE_PAGES: u32 = 4;
 const VIEW: u32 = 8;
 const READ_ONLY: u32 = 16;
 const SIZED: u32 = 32;
+const COUNTED: u32 = 64;
 
 const fn layout_of(flags: u32) -> Layout {
     if flags & SIZED != 0 { Layout::Sized } else { Layout::Whole }
@@ -45,6 +46,15 @@ thread_local! {
 pub fn backend_names() -> Vec<&'static str> {
     Kind::ALL.iter().map(|kind| kind.name()).collect()
 }
+
+/// A number that is this library's in its process: two copies of the JavaScript have the same one where they share the
+/// addon.
+#[napi]
+pub fn address() -> f64 {
+    (&raw const ADDRESS).addr() as f64
+}
+
+static ADDRESS: u8 = 0;
 
 /// Prepares this thread for holding segments.
 #[napi]
@@ -62,8 +72,9 @@ pub fn arm_signals() {
     signals::arm();
 }
 
-/// Creates a segment of `size` bytes of data and attaches it. `None`: that key is taken.
-#[napi(ts_return_type = "Attached | null")]
+/// Creates a segment of `size` bytes of data, attaches it, and returns what `make` makes of it. `None`: that key is
+/// taken.
+#[napi]
 pub fn create(
     env: Env,
     backend: u32,
@@ -71,7 +82,8 @@ pub fn create(
     size: f64,
     mode: u32,
     flags: u32,
-) -> Result<Option<Attached>> {
+    make: Function<'_>,
+) -> Result<Option<Made>> {
     answer(env, || {
         let kind = Kind::from_index(backend)?;
         let key = key.map(to_key).transpose()?;
@@ -90,44 +102,61 @@ pub fn create(
         shrinks::arm(kind);
         let segment = backends::create(kind, key.as_ref(), &options)?;
         let data = layout.begin(&segment);
-        let number = attachments::add(kind, segment, layout, data);
-        hand_out(env, number, flags).inspect_err(|_| undo_create(env, number))
+        let number = attachments::add(kind, segment, layout, data, flags & COUNTED != 0);
+        hand_out(env, number, flags, &make, || undo_create(env, number))
     })
 }
 
-/// Attaches a segment, or finds this thread's attachment of it, by its number or by the key. `None`: there is no such
-/// segment.
-#[napi(ts_return_type = "Attached | null")]
+/// Attaches a segment, or finds this thread's attachment of it, by its number or else by the key, and returns what
+/// `make` makes of it. `None`: there is no such segment, or no such attachment any more.
+#[napi]
 pub fn attach(
     env: Env,
     backend: u32,
     key: JsKey,
     flags: u32,
+    make: Function<'_>,
     number: Option<Number>,
-) -> Result<Option<Attached>> {
+) -> Result<Option<Made>> {
     answer(env, || {
-        if let Some(number) = number.filter(|number| attachments::name(*number).is_some()) {
-            return hand_out(env, number, flags);
+        if let Some(number) = number {
+            attachments::name(number).ok_or(Failure::NotFound)?;
+            return hand_out(env, number, flags, &make, || ());
         }
         let kind = Kind::from_index(backend)?;
         let key = to_key(key)?;
         let access = if flags & READ_ONLY != 0 { Access::ReadOnly } else { Access::ReadWrite };
         let layout = layout_of(flags);
         if let Some(number) = attachments::find_current(kind, &key, access, layout) {
-            return hand_out(env, number, flags);
+            return hand_out(env, number, flags, &make, || ());
         }
         signals::arm_again();
         shrinks::arm(kind);
         let segment = backends::attach(kind, &key, access)?;
         let data = layout.read(&segment)?;
-        let number = attachments::add(kind, segment, layout, data);
-        hand_out(env, number, flags).inspect_err(|_| {
-            let _ = attachments::detach(env, number, Instant::now());
-        })
+        let number = attachments::add(kind, segment, layout, data, false);
+        hand_out(env, number, flags, &make, || attachments::undo(env, number))
     })
 }
 
-fn hand_out(env: Env, number: Number, flags: u32) -> std::result::Result<Attached, Failure> {
+/// Returns what `make` makes of an attachment; where that fails, `undo` has run.
+fn hand_out(
+    env: Env,
+    number: Number,
+    flags: u32,
+    make: &Function<'_>,
+    undo: impl FnOnce(),
+) -> std::result::Result<Made, Failure> {
+    match describe(env, number, flags) {
+        Ok(attached) => attached.handed_to(env, make, undo),
+        Err(failure) => {
+            undo();
+            Err(failure)
+        }
+    }
+}
+
+fn describe(env: Env, number: Number, flags: u32) -> std::result::Result<Attached, Failure> {
     let (key, size) = attachments::describe(number).ok_or_else(|| Failure::internal("no such attachment"))?;
     let view = flags & VIEW != 0;
     if view && size as f64 > MAX_LENGTH.get() {
@@ -142,10 +171,12 @@ fn hand_out(env: Env, number: Number, flags: u32) -> std::result::Result<Attache
 
 /// Nothing is created by a call that throws, not even what would outlive its detach.
 fn undo_create(env: Env, number: Number) {
-    if let Some((kind, key)) = attachments::name(number) {
+    if !is_replaced(number)
+        && let Some((kind, key)) = attachments::name(number)
+    {
         let _ = backends::destroy(kind, &key);
     }
-    let _ = attachments::detach(env, number, Instant::now());
+    attachments::undo(env, number);
 }
 
 /// Ends this thread's attachments of a key: 0 the segment is gone, n it outlives us, -1 it was not attached.
@@ -165,21 +196,24 @@ pub fn detach_number(env: Env, number: Number) -> Result<f64> {
 }
 
 /// Ends attachments; tells of each whether that destroyed the segment (0), or how many still hold it. -1: it was gone
-/// already, or not attached. As the main thread ends, waits a little for other processes to leave first.
+/// already, or not attached. As the main thread ends, it waits for those of its children that are about to leave.
 #[napi]
-pub fn leave(env: Env, numbers: Vec<Number>, at_exit: bool) -> Result<Vec<f64>> {
-    let until = Instant::now() + if at_exit { endings::EXIT_PATIENCE } else { Duration::ZERO };
-    let leave = |number| {
-        Ok(match attachments::detach(env, number, until)? {
-            Some(Detached::Gone) => -1.0,
-            detached => answer_of(detached),
+pub fn leave(env: Env, numbers: Vec<Number>, children: Option<Children>) -> Result<Vec<f64>> {
+    plain(env, || {
+        endings::with_patience(&children.unwrap_or_default(), |others_leave| {
+            let leave = |number| {
+                Ok(match attachments::detach_after(env, number, others_leave)? {
+                    Some(Detached::Gone) => -1.0,
+                    detached => answer_of(detached),
+                })
+            };
+            numbers.into_iter().map(leave).collect()
         })
-    };
-    plain(env, || numbers.into_iter().map(leave).collect())
+    })
 }
 
 fn detach(env: Env, number: Number) -> std::result::Result<f64, Failure> {
-    Ok(answer_of(attachments::detach(env, number, Instant::now())?))
+    Ok(answer_of(attachments::detach(env, number)?))
 }
 
 fn answer_of(detached: Option<Detached>) -> f64 {
@@ -196,10 +230,23 @@ pub fn detach_all(env: Env) -> Result<u32> {
     plain(env, || endings::detach_all(env).map(|count| count as u32))
 }
 
-/// The main thread's end: as `detachAll`, but waits a little for other processes to leave first, and sweeps.
+/// The main thread's end: as `detachAll`, but waits for those of its children that are about to leave, and sweeps. Where
+/// it is to tell, it prints how many segments that destroyed of those that are counted.
 #[napi]
-pub fn detach_at_exit(env: Env) -> Result<u32> {
-    plain(env, || endings::detach_at_exit(env).map(|count| count as u32))
+pub fn detach_at_exit(env: Env, tell: bool, children: Children) -> Result<()> {
+    plain(env, || {
+        let destroyed = endings::detach_at_exit(env, children);
+        if tell {
+            endings::tell(destroyed);
+        }
+        Ok(())
+    })
+}
+
+/// Prints how many segments were destroyed, where it is not zero.
+#[napi]
+pub fn tell(destroyed: u32) {
+    endings::tell(destroyed as usize);
 }
 
 /// The process's end, where the C library's exit handlers do not run.
@@ -210,8 +257,8 @@ pub fn leave_the_rest() {
 
 /// The main thread's end, where other listeners are still to run.
 #[napi]
-pub fn leave_to_process_exit(tell: bool) {
-    endings::leave_to_process_exit(tell);
+pub fn leave_to_process_exit(tell: bool, children: Children) {
+    endings::leave_to_process_exit(tell, children);
 }
 
 /// Destroys a segment, whoever holds it; false: there is none.
@@ -312,10 +359,11 @@ fn found(backend: u32, key: JsKey, number: Option<Number>) -> std::result::Resul
     Ok(attachments::of_key(Kind::from_index(backend)?, &to_key(key)?).first().copied())
 }
 
-/// Whether an attachment's key has gone, or leads to another segment by now.
+/// Whether an attachment's key has gone or leads to another segment by now, or the attachment itself has gone, and with
+/// it what its key meant.
 #[napi]
 pub fn is_replaced(number: Number) -> bool {
-    attachments::with_segment(number, |segment| !segment.is_current()).unwrap_or(false)
+    attachments::with_segment(number, |segment| !segment.is_current()).unwrap_or(true)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

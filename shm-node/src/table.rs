@@ -11,7 +11,7 @@ use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{
-            AtomicPtr, AtomicU8,
+            AtomicBool, AtomicPtr, AtomicU8,
             Ordering::{AcqRel, Acquire, Relaxed, Release},
         },
     },
@@ -26,7 +26,19 @@ const BLOCK: usize = 64;
 
 struct Slot {
     state: AtomicU8,
+    /// Whether the line at the end of the process counts it.
+    counted: AtomicBool,
     segment: AtomicPtr<AnySegment>,
+}
+
+impl Slot {
+    const fn new() -> Self {
+        Self {
+            state: AtomicU8::new(FREE),
+            counted: AtomicBool::new(false),
+            segment: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
 }
 
 struct Block {
@@ -36,11 +48,7 @@ struct Block {
 
 impl Block {
     const fn new() -> Self {
-        Self {
-            slots: [const { Slot { state: AtomicU8::new(FREE), segment: AtomicPtr::new(ptr::null_mut()) } };
-                BLOCK],
-            next: AtomicPtr::new(ptr::null_mut()),
-        }
+        Self { slots: [const { Slot::new() }; BLOCK], next: AtomicPtr::new(ptr::null_mut()) }
     }
 }
 
@@ -83,9 +91,10 @@ impl std::fmt::Debug for Slot {
     }
 }
 
-/// Puts a segment into the table.
-pub(crate) fn hold(segment: AnySegment) -> Held {
+/// Puts a segment into the table; `counted`: the line at the end of the process counts it.
+pub(crate) fn hold(segment: AnySegment, counted: bool) -> Held {
     let slot = unused_slot();
+    slot.counted.store(counted, Relaxed);
     slot.segment.store(Box::into_raw(Box::new(segment)), Relaxed);
     slot.state.store(HELD, Release);
     Held(slot)
@@ -96,6 +105,11 @@ impl Held {
     pub(crate) fn segment(&self) -> &AnySegment {
         // SAFETY: `hold` made it, and only `take` frees it, which needs this `Held` by value.
         unsafe { &*self.0.segment.load(Relaxed) }
+    }
+
+    /// Whether the line at the end of the process counts it.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.0.counted.load(Relaxed)
     }
 
     /// Takes the segment out; `None` if a handler that ends the process is at it.
@@ -133,25 +147,25 @@ pub(crate) fn names() -> Vec<(Kind, Key)> {
     segments.map(|segment| (segment.kind(), segment.key().clone())).collect()
 }
 
-/// Leaves every segment that is still held, with system calls only; returns how many it destroyed.
+/// Leaves every segment that is still held, with system calls only.
 ///
 /// # Safety
 ///
 /// The process is about to end: those segments are never touched again.
-pub(crate) unsafe fn leave_all(deadline: Instant) -> usize {
+pub(crate) unsafe fn leave_all(deadline: Instant) {
     // SAFETY: by the caller's promise.
-    take_all(|segment| unsafe { segment.leave_in_signal(deadline) })
+    take_all(|segment| unsafe { segment.leave_in_signal(deadline) });
 }
 
-/// Leaves every segment that is still held, and waits until then for other processes to leave first; not in a signal
-/// handler. Returns how many it destroyed.
+/// Leaves every segment that is still held, and waits for other processes to leave first, as long as `others_leave`
+/// says that one is about to; not in a signal handler. Returns how many it destroyed of those that are counted.
 ///
 /// # Safety
 ///
 /// As for [`leave_all`].
-pub(crate) unsafe fn leave_all_at_exit(until: Instant) -> usize {
+pub(crate) unsafe fn leave_all_at_exit(others_leave: &dyn Fn() -> bool) -> usize {
     // SAFETY: by the caller's promise.
-    take_all(|segment| unsafe { segment.leave_at_exit(until.saturating_duration_since(Instant::now())) })
+    take_all(|segment| unsafe { segment.leave_at_exit(others_leave) })
 }
 
 /// Takes all segments for good: they stay where they are, as other threads may still look at them.
@@ -163,7 +177,8 @@ fn take_all(leave: impl Fn(&AnySegment) -> Detached) -> usize {
             // SAFETY: the exchange gave it to us alone, and it was not null while HELD. It stays TAKEN, so that nobody
             // uses or drops it again.
             let segment = unsafe { &*segment };
-            destroyed += usize::from(leave(segment) == Detached::Destroyed);
+            let was_destroyed = leave(segment) == Detached::Destroyed;
+            destroyed += usize::from(was_destroyed && slot.counted.load(Relaxed));
         }
     }
     destroyed

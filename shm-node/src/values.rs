@@ -6,7 +6,8 @@ use crate::{
     failure::{Failure, check},
 };
 use napi::{
-    bindgen_prelude::{Either, ToNapiValue},
+    Env, JsValue,
+    bindgen_prelude::{Either, Function, ToNapiValue},
     sys,
 };
 use napi_derive::napi;
@@ -16,34 +17,80 @@ use std::{ptr, time::UNIX_EPOCH};
 /// A key as JavaScript has it.
 pub(crate) type JsKey = Either<u32, String>;
 
-/// An attached segment, to JavaScript an array: number, key, size and, where there is a view, its `ArrayBuffer`.
+/// A value that JavaScript made.
 #[derive(Debug)]
-pub struct Attached {
+pub struct Made(sys::napi_value);
+
+impl ToNapiValue for Made {
+    unsafe fn to_napi_value(_env: sys::napi_env, made: Self) -> napi::Result<sys::napi_value> {
+        Ok(made.0)
+    }
+}
+
+/// An attached segment, as the arguments of the function that makes of it what the caller gets.
+#[derive(Debug)]
+pub(crate) struct Attached {
     pub(crate) number: Number,
     pub(crate) key: JsKey,
     pub(crate) size: f64,
+    /// Where there is a view.
     pub(crate) buffer: Option<sys::napi_value>,
 }
 
-impl ToNapiValue for Attached {
-    unsafe fn to_napi_value(env: sys::napi_env, attached: Self) -> napi::Result<sys::napi_value> {
-        // SAFETY: the caller passes an environment whose scope is open.
-        let number = unsafe { u32::to_napi_value(env, attached.number) }?;
-        // SAFETY: as above.
-        let key = unsafe { JsKey::to_napi_value(env, attached.key) }?;
-        // SAFETY: as above.
-        let size = unsafe { f64::to_napi_value(env, attached.size) }?;
-        let mut array = ptr::null_mut();
-        // SAFETY: as above, and the pointer is ours to write to.
-        check(unsafe { sys::napi_create_array_with_length(env, 4, &raw mut array) })?;
-        for (index, value) in
-            [Some(number), Some(key), Some(size), attached.buffer].into_iter().flatten().enumerate()
-        {
-            // SAFETY: values of this scope. An index is much cheaper here than a property's name.
-            check(unsafe { sys::napi_set_element(env, array, index as u32, value) })?;
+impl Attached {
+    /// Calls the function. What it throws is kept from JavaScript until `undo` has run, and so what JavaScript catches
+    /// has left nothing: nothing of ours comes after it that can fail, for want of stack say.
+    pub(crate) fn handed_to(
+        self,
+        env: Env,
+        make: &Function<'_>,
+        undo: impl FnOnce(),
+    ) -> Result<Made, Failure> {
+        let made = self.call(env.raw(), make.raw());
+        if made.is_err() {
+            let thrown = take_exception(env.raw());
+            undo();
+            if let Some(thrown) = thrown {
+                // SAFETY: a value of this scope.
+                check(unsafe { sys::napi_throw(env.raw(), thrown) })?;
+                return Err(Failure::Pending);
+            }
         }
-        Ok(array)
+        Ok(made.map(Made)?)
     }
+
+    fn call(self, env: sys::napi_env, make: sys::napi_value) -> napi::Result<sys::napi_value> {
+        let (mut nothing, mut made) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: the caller passes an environment whose scope is open, and the pointer is ours to write to.
+        check(unsafe { sys::napi_get_undefined(env, &raw mut nothing) })?;
+        let arguments = [
+            // SAFETY: as above.
+            unsafe { u32::to_napi_value(env, self.number) }?,
+            // SAFETY: as above.
+            unsafe { JsKey::to_napi_value(env, self.key) }?,
+            // SAFETY: as above.
+            unsafe { f64::to_napi_value(env, self.size) }?,
+            self.buffer.unwrap_or(nothing),
+        ];
+        // SAFETY: values of this scope, as many as is said.
+        check(unsafe {
+            sys::napi_call_function(env, nothing, make, arguments.len(), arguments.as_ptr(), &raw mut made)
+        })?;
+        Ok(made)
+    }
+}
+
+/// What JavaScript threw, which is no longer thrown then.
+fn take_exception(env: sys::napi_env) -> Option<sys::napi_value> {
+    let (mut is_pending, mut thrown) = (false, ptr::null_mut());
+    // SAFETY: an environment whose scope is open, and a pointer that is ours to write to.
+    check(unsafe { sys::napi_is_exception_pending(env, &raw mut is_pending) }).ok()?;
+    if !is_pending {
+        return None;
+    }
+    // SAFETY: as above.
+    check(unsafe { sys::napi_get_and_clear_last_exception(env, &raw mut thrown) }).ok()?;
+    Some(thrown)
 }
 
 /// What is known of a segment, for JavaScript.

@@ -3,12 +3,7 @@
 use crate::kernel::{Holding, PosixKernel, is_current, look};
 use shm_api::{Access, Detached, Key, LeaveAtEnd, Segment};
 use shm_lifetime::{AddressRange, Hold, OUTLIVES, Patience, RecordName, shrink};
-use std::{
-    mem::ManuallyDrop,
-    num::NonZeroUsize,
-    ptr::NonNull,
-    time::{Duration, Instant},
-};
+use std::{mem::ManuallyDrop, num::NonZeroUsize, ptr::NonNull, time::Instant};
 
 /// A POSIX object, mapped whole.
 #[derive(Debug)]
@@ -61,11 +56,10 @@ impl PosixSegment {
         })
     }
 
-    fn let_go(&self, patience: Duration, range: &AddressRange) -> Detached {
-        let patient = self.hold.created_here && !patience.is_zero();
-        let waited = patient.then(|| {
+    fn let_go(&self, others_leave: &dyn Fn() -> bool, range: &AddressRange) -> Detached {
+        let waited = (self.hold.created_here && others_leave()).then(|| {
             let (name, object) = (self.name.as_c_str(), self.hold.object);
-            self.holding.let_go_and_wait(name, object, patience, || range.overlay().is_ok())
+            self.holding.let_go_and_wait(name, object, others_leave, || range.overlay().is_ok())
         });
         self.leave(Patience::Bounded, || {
             // What keeps the others from being the last goes now that we have the lock.
@@ -117,17 +111,17 @@ unsafe impl Segment for PosixSegment {
         self.unmap()
     }
 
-    fn let_go_in_place(mut self, patience: Duration) -> (Detached, AddressRange) {
+    fn let_go_in_place(mut self, others_leave: &dyn Fn() -> bool) -> (Detached, AddressRange) {
         self.attached = false;
         let range = self.range();
-        (self.let_go(patience, &range), range)
+        (self.let_go(others_leave, &range), range)
     }
 }
 
 impl LeaveAtEnd for PosixSegment {
-    unsafe fn leave_at_exit(&self, patience: Duration) -> Detached {
+    unsafe fn leave_at_exit(&self, others_leave: &dyn Fn() -> bool) -> Detached {
         let range = ManuallyDrop::new(self.range()); // the process ends, and its addresses with it
-        self.let_go(patience, &range)
+        self.let_go(others_leave, &range)
     }
 
     unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {

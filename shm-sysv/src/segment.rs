@@ -69,17 +69,16 @@ impl SysVSegment {
         unsafe { AddressRange::new(self.as_ptr(), self.size) }
     }
 
-    fn let_go(&self, patience: Duration, range: &AddressRange) -> Detached {
-        if self.hold.created_here && !patience.is_zero() {
-            self.wait_for_others(patience);
+    fn let_go(&self, others_leave: &dyn Fn() -> bool, range: &AddressRange) -> Detached {
+        if self.hold.created_here {
+            self.wait_for_others(others_leave);
         }
         self.leave(Patience::Bounded, || self.attachment.let_go(range))
     }
 
-    /// Waits until ours is the only attachment.
-    fn wait_for_others(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
-        while sys::stat(self.object()).is_ok_and(|stat| stat.holders() > 1) && Instant::now() < deadline {
+    /// Waits until ours is the only attachment, or there is nothing to wait for.
+    fn wait_for_others(&self, others_leave: &dyn Fn() -> bool) {
+        while others_leave() && sys::stat(self.object()).is_ok_and(|stat| stat.holders() > 1) {
             thread::sleep(Duration::from_micros(200));
         }
     }
@@ -123,17 +122,17 @@ unsafe impl Segment for SysVSegment {
         self.unmap()
     }
 
-    fn let_go_in_place(mut self, patience: Duration) -> (Detached, AddressRange) {
+    fn let_go_in_place(mut self, others_leave: &dyn Fn() -> bool) -> (Detached, AddressRange) {
         self.attached = false;
         let range = self.range();
-        (self.let_go(patience, &range), range)
+        (self.let_go(others_leave, &range), range)
     }
 }
 
 impl LeaveAtEnd for SysVSegment {
-    unsafe fn leave_at_exit(&self, patience: Duration) -> Detached {
+    unsafe fn leave_at_exit(&self, others_leave: &dyn Fn() -> bool) -> Detached {
         let range = ManuallyDrop::new(self.range()); // the process ends, and its addresses with it
-        self.let_go(patience, &range)
+        self.let_go(others_leave, &range)
     }
 
     unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {

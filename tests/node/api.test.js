@@ -44,6 +44,20 @@ describe('the original contract', () => {
     assert.equal(shm.SizeMax, 0x7fffffff);
   });
 
+  it('a view is equal to a plain array of its elements, and its key cannot be changed', () => {
+    for (const name of Object.keys(TYPES)) {
+      if (name === 'Float16Array' && !float16) continue;
+      const view = shm.create({ size: 64, type: name });
+      const plain = name === 'Buffer' ? Buffer.alloc(64) : new globalThis[name](view.length);
+      assert.deepStrictEqual(view, plain);
+      assert.deepEqual(Object.keys(view), Object.keys(plain));
+      const { value, ...rest } = Object.getOwnPropertyDescriptor(view, 'key');
+      assert.deepEqual(rest, { writable: false, enumerable: false, configurable: false });
+      assert.throws(() => (view.key = 1), TypeError);
+      assert.equal(view.key, value);
+    }
+  });
+
   it('the module says the same to require, to import, and from inside its folder', async () => {
     const imported = await import(`${folder}/index.mjs`);
     assert.equal(imported.default, shm);
@@ -237,9 +251,86 @@ describe('detach', () => {
       assert.equal(shm.destroy(old), false);
       assert.equal(shm.info(current).size, 16, 'it was left alone');
       shm.detach(old);
-      assert.equal(shm.info(old).size, 16, 'a view that is detached is no more than its key');
+      assert.equal(shm.info(old), null, 'no other than before');
       assert.equal(shm.detach(current), 0);
     }
+  });
+
+  /** What names an attachment of its own: each made of what `create` with some options gives. */
+  const names = {
+    'a view': [{}, (view) => view],
+    'a subarray': [{}, (view) => view.subarray(4)],
+    'a DataView': [{}, (view) => new DataView(view.buffer, 2)],
+    'a typed array over its buffer': [{ type: 'Float64Array' }, (view) => new Uint8Array(view.buffer)],
+    'the handle of an attachment without a view': [{ view: false }, (handle) => handle],
+  };
+
+  for (const [claim, [options, from]] of Object.entries(names)) {
+    it(`${claim} that was detached names nothing, though its key means another by now`, () => {
+      for (const backend of built) {
+        const made = shm.create({ size: 8, backend, ...options });
+        const target = { key: made.key, backend };
+        const old = from(made);
+        assert.equal(shm.detach(old), 0);
+        for (const taken of [false, true]) {
+          const current = taken && shm.create({ ...target, size: 16 });
+          if (taken) current[0] = 7;
+          assert.equal(shm.info(old), null);
+          assert.equal(shm.destroy(old), false);
+          assert.equal(shm.get(old), null);
+          assert.equal(shm.detach(old), -1);
+          for (const call of [shm.read, shm.write]) {
+            assert.throws(() => call(old, 0, Buffer.alloc(8)), { code: 'ERR_SHM_NOT_ATTACHED', message: new RegExp(String(made.key)) });
+          }
+          if (!taken) continue;
+          assert.deepEqual([shm.info(target).size, current.length, current[0]], [16, 16, 7], 'the other was left alone');
+          assert.equal(shm.detach(current), 0);
+        }
+      }
+    });
+
+    it(`${claim} that is attached names its own, though its key means another by now`, () => {
+      for (const backend of built) {
+        const made = shm.create({ size: 8, backend, ...options });
+        const target = { key: made.key, backend };
+        const old = from(made);
+        assert.equal(shm.info(old).size, 8);
+        shm.destroy(target);
+        const current = shm.create({ ...target, size: 16 });
+        assert.equal(shm.write(old, 0, Buffer.from([9])), 1);
+        assert.deepEqual([shm.get(old)[0], current[0]], [9, 0]);
+        assert.deepEqual([shm.info(old), shm.destroy(old)], [null, false]);
+        assert.equal(shm.detach(old), 0, 'its own');
+        assert.equal(current.length, 16);
+        assert.equal(shm.detach(current), 0);
+      }
+    });
+  }
+
+  it('{ key, backend } is a key, and no attachment, also where it is a copy of a handle', () => {
+    for (const backend of built) {
+      const handle = shm.create({ size: 8, backend, view: false });
+      const target = { ...handle, backend };
+      shm.destroy(target);
+      const current = shm.create({ ...target, size: 16, view: false });
+      assert.equal(shm.info(target).size, 16);
+      assert.equal(shm.detach(handle), 0);
+      assert.equal(shm.info(target).size, 16);
+      assert.equal(shm.detach(current), 0);
+      assert.deepEqual(Object.keys(handle), ['key', 'size']);
+      assert.ok(Object.isFrozen(handle));
+    }
+  });
+
+  it('the drop-in goes by keys, and a view of its own is no other after its detach', () => {
+    const old = require(`${folder}/shm-typed-array.js`);
+    const view = old.create(8);
+    const { key } = view;
+    assert.equal(old.detach(key), 0);
+    const current = shm.create({ key, size: 16 });
+    assert.deepEqual([shm.info(view), shm.destroy(view), shm.get(view), shm.detach(view)], [null, false, null, -1]);
+    assert.deepEqual([old.detach(key), old.detach(key)], [-1, -1], 'it holds none of that key');
+    assert.equal(shm.detach(current), 0);
   });
 
   it('a view can be had again after transfer moved its memory', () => {

@@ -6,9 +6,8 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe, it } = require('node:test');
-const { ask, built, existing, newKey, newKeys, needsRoot, privately, run, start, until } = require('./support.js');
+const { TOLD, ask, built, existing, folder, newKey, newKeys, needsRoot, privately, run, start, until } = require('./support.js');
 
-const TOLD = `shm segments destroyed: ${built.length}\n`;
 const SILENT = '';
 
 const noCore = ['sh', '-c', 'ulimit -c 0; exec "$@"', 'sh'];
@@ -136,7 +135,7 @@ describe("a user's exit listener", { concurrency: 4 }, () => {
       process.on('exit', () => console.log(shm.detach(keys[0])));
       process.on('exit', () => shm.create(64));
     }, [keys]);
-    assert.equal(stdout, `0\n${TOLD}`, 'one less, one more');
+    assert.equal(stdout, '0\nshm segments destroyed: 2\n', 'one more');
     assert.deepEqual(existing(keys), []);
   });
 
@@ -229,7 +228,7 @@ describe('what runs none of our code', { concurrency: 4 }, () => {
       [require.resolve('./support.js'), newKeys()],
       { under: privately() },
     );
-    assert.deepEqual(seen, [built.map(() => 'orphan'), built.length, built.length, 0, 0]);
+    assert.deepEqual(seen, [built.map(() => 'orphan'), built.length, built.length + 1, 0, 0]);
   });
 
   it('is freed by the end of a process that held something itself', needsRoot(), async () => {
@@ -249,26 +248,6 @@ describe('what runs none of our code', { concurrency: 4 }, () => {
     );
     assert.deepEqual(seen, []);
   });
-
-  for (const [claim, listener] of [['nobody listens', ''], ['an exit listener came after create', "process.on('exit', () => {});"]]) {
-    it(`as a worker does whose primary kills it and exits at once, where ${claim}, leaves nothing`, async () => {
-      const all = Array.from({ length: 5 }, () => newKeys());
-      for (const keys of all) {
-        const body = `(shm, keys) => {
-          const cluster = require('cluster');
-          const own = cluster.isPrimary ? keys.map((key) => shm.create({ ...key, size: 20 << 20 })) : keys.map((key) => shm.get(key));
-          own.forEach((view) => view.fill(1));
-          if (!cluster.isPrimary) return process.send('attached');
-          ${listener}
-          const worker = cluster.fork();
-          cluster.on('message', () => { worker.process.kill('SIGKILL'); process.exit(); });
-        }`;
-        const { stdout, code } = await run(body, [keys]);
-        assert.deepEqual([stdout, code], [TOLD, 0]);
-      }
-      assert.deepEqual(existing(all.flat()), []);
-    });
-  }
 
   it('never takes what another process still holds', async () => {
     const keys = newKeys();
@@ -307,6 +286,95 @@ describe('what runs none of our code', { concurrency: 4 }, () => {
     assert.ok(await until(() => workers.every(gone)), 'a worker outlived its primary');
     assert.deepEqual(existing(keys), []);
     assert.equal((await primary.ended).signal, 'SIGKILL');
+  });
+});
+
+/**
+ * A primary and a child that both hold what the primary created, 20 MiB a segment; `tell(child)` in the primary, and
+ * `told` in the child, which it runs once it has attached.
+ */
+const family = ({ begin = 'cluster', tell, told = '', listener = '' }) => `(shm, keys) => {
+  const cluster = require('cluster');
+  const { fork } = require('child_process');
+  process.on('message', (targets) => {
+    const views = targets.map((target) => shm.get(target));
+    views.forEach((view) => view.fill(1));
+    ${told};
+    process.send('attached');
+  });
+  if (process.send !== undefined) return;
+  const own = [shm.create(20 << 20), ...keys.map((key) => shm.create({ ...key, size: 20 << 20 }))];
+  own.forEach((view) => view.fill(1));
+  ${listener}
+  const child = ${begin === 'cluster' ? 'cluster.fork()' : 'fork(__filename)'};
+  child.send([own[0].key, ...keys]);
+  child.on('message', () => { (${tell})(child); process.exit(5); });
+}`;
+
+// Held up between being told to go and going: longer than a clock would give it on a busy machine.
+const LINGERING = "process.on('SIGTERM', () => { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300); process.exit(); })";
+
+describe('a primary that tells its child to go, and exits at once,', { concurrency: 4 }, () => {
+  for (const [claim, how] of Object.entries({
+    'a worker of a cluster, by SIGKILL': { tell: (worker) => worker.process.kill('SIGKILL') },
+    'a worker of a cluster, by kill()': { tell: (worker) => worker.kill(), told: LINGERING },
+    'a worker of a cluster, by disconnect()': {
+      tell: (worker) => worker.disconnect(),
+      told: "process.on('disconnect', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300))",
+    },
+    'a child process, by SIGKILL': { begin: 'fork', tell: (child) => child.kill('SIGKILL') },
+    'a child process, by kill()': { begin: 'fork', tell: (child) => child.kill(), told: LINGERING },
+    'a child process, by a SIGKILL that its object knows nothing of': { begin: 'fork', tell: ({ pid }) => process.kill(pid, 'SIGKILL') },
+    'a worker, where an exit listener came after create': { tell: (worker) => worker.kill(), told: LINGERING, listener: "process.on('exit', () => {});" },
+  })) {
+    it(`is the last, and frees all: ${claim}`, async () => {
+      const keys = newKeys();
+      const { code, stdout, stderr } = await run(family(how), [keys]);
+      assert.deepEqual([code, stdout, stderr], [5, TOLD, '']);
+      assert.deepEqual(existing(keys), []);
+    });
+  }
+
+  it('is not the last where nobody was told to go, nor where one does not go for five seconds', async () => {
+    const told = "process.on('SIGTERM', () => {}); process.on('disconnect', () => process.exit())";
+    for (const tell of [() => {}, (child) => child.kill()]) {
+      const keys = newKeys();
+      const began = performance.now();
+      const { code, stdout, stderr } = await run(family({ begin: 'fork', tell, told }), [keys]);
+      assert.deepEqual([code, stdout, stderr], [5, '', '']);
+      assert.deepEqual(existing(keys), [], 'the child freed it, silently');
+      if (/kill/.test(tell)) assert.ok(performance.now() - began >= 5000);
+    }
+  });
+
+  it('knows which of its children were told to go', async () => {
+    const seen = await ask(
+      async (shm, folder) => {
+        const { spawn } = require('child_process');
+        const cluster = require('cluster');
+        const { children } = require(`${folder}/lib/children.js`);
+        cluster.setupPrimary({ exec: '/dev/null' });
+        const idle = () => spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+        const [left, killed, gone] = [idle(), idle(), idle()];
+        gone.kill('SIGKILL');
+        await new Promise((resolve) => gone.on('exit', resolve));
+        const missing = spawn('/there-is-none').on('error', () => {});
+        const workers = [cluster.fork(), cluster.fork(), cluster.fork()];
+        const names = { left, killed, gone, missing };
+        workers.forEach((worker, index) => (names[`worker ${index}`] = worker.process));
+        await null; // a cluster has its workers once fork() has returned
+        killed.kill();
+        workers[1].disconnect();
+        workers[2].process.kill();
+        const { told, others } = children();
+        const nameOf = (pid) => Object.keys(names).find((name) => names[name].pid === pid);
+        ready([told.map(nameOf).sort(), others.map(nameOf).sort()]);
+        left.kill('SIGKILL');
+        process.exit();
+      },
+      [folder],
+    );
+    assert.deepEqual(seen, [['killed', 'worker 1', 'worker 2'], ['left', 'worker 0']]);
   });
 });
 

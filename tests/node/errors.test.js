@@ -188,6 +188,33 @@ describe('options that throw', () => {
 });
 
 describe('a string key', () => {
+  it('of digits alone is a number that came as a string, which the error says', () => {
+    const { key } = kept;
+    const calls = {
+      create: () => shm.create({ size: 8, key: String(key) }),
+      get: () => shm.get(String(key)),
+      'get with options': () => shm.get({ key: String(key), backend: built.at(-1) }),
+      detach: () => shm.detach(String(key)),
+      destroy: () => shm.destroy({ key: String(key) }),
+      info: () => shm.info(String(key)),
+      read: () => shm.read(String(key), 0, Buffer.alloc(1)),
+      write: () => shm.write(String(key), 0, Buffer.alloc(1)),
+    };
+    for (const call of Object.values(calls)) {
+      refused(call, VALUE);
+      assert.throws(call, new RegExp(`Number\\(key\\).*'/${key}'`));
+    }
+    for (const digits of ['0', '007', '9'.repeat(20)]) refused(() => shm.get(digits), VALUE);
+  });
+
+  it('of digits is a POSIX name with its slash', { skip: built.includes('posix') ? false : 'this build has no POSIX' }, () => {
+    const name = `/${newKey()}${newKey()}`;
+    const view = shm.create({ size: 8, key: name });
+    assert.equal(view.key, name);
+    assert.equal(shm.get(view.key).buffer, view.buffer);
+    assert.equal(shm.detach(name), 0);
+  });
+
   it('cannot be the library\'s own folder', () => {
     for (const key of ['.shm-node-0', '/.shm-node-65534']) {
       for (const call of [(key) => shm.create({ size: 64, key }), shm.get, shm.destroy, shm.info]) refused(() => call(key), VALUE);

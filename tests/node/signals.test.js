@@ -8,10 +8,9 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
-const { ask, built, existing, newKeys, needsRoot, privately, run, shm, start } = require('./support.js');
+const { TOLD, ask, built, existing, newKeys, needsRoot, privately, run, shm, start } = require('./support.js');
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'];
-const TOLD = `shm segments destroyed: ${built.length}\n`;
 
 /** Runs a body until it is ready, sends it a signal (to `pid` if it told one), and sees how it ends. */
 async function killed(body, signal, args = [], options = {}) {

@@ -75,13 +75,13 @@ let started = 0;
 
 /**
  * Runs `body(shm, ...args)` in a process of its own. The body may use `ready(value)`, which `started.ready` here waits
- * for, and `hold(keys)`, which creates a segment of 4 KiB per key.
+ * for, and `hold(keys)`, which creates a segment of 4 KiB per key, and one more by the form that is counted at the end.
  */
 function start(body, args = [], { env = {}, flags = [], under = [], stdin = 'ignore', patience = 60_000 } = {}) {
   const program = `
     const shm = require(${JSON.stringify(folder)});
     const ready = (value = true) => void require('fs').writeSync(3, JSON.stringify(value) + '\\n');
-    const hold = (keys) => keys.map((key) => shm.create({ ...key, size: 4096 }));
+    const hold = (keys) => (shm.create(64), keys.map((key) => shm.create({ ...key, size: 4096 })));
     (${body})(shm, ...${JSON.stringify(args)});`;
   const file = path.join(programs, `${++started}.js`);
   fs.writeFileSync(file, program);
@@ -148,7 +148,11 @@ async function until(condition, ms = 5000) {
   return true;
 }
 
+/** What a process prints at its end that called `hold` once. */
+const TOLD = 'shm segments destroyed: 1\n';
+
 module.exports = {
+  TOLD,
   as,
   ask,
   asNobody,

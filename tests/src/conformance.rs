@@ -14,6 +14,7 @@ use shm_api::{
     Detached, Key, LeaveAtEnd, List, Mode, Segment, State, Sweep,
 };
 use std::{
+    cell::Cell,
     collections::BTreeSet,
     mem,
     num::NonZeroUsize,
@@ -54,7 +55,7 @@ macro_rules! conformance {
         atomics_of_two_attachments_are_one
         letting_go_in_place_leaves_at_once_and_keeps_the_addresses
         who_keeps_the_addresses_only_is_no_holder
-        letting_go_waits_for_others_only_as_long_as_it_may
+        letting_go_waits_for_others_only_as_long_as_one_is_about_to_leave
         a_sole_holder_lets_go_without_waiting
         random_keys_differ
         threads_attach_and_detach_one_key
@@ -347,7 +348,7 @@ pub fn letting_go_in_place_leaves_at_once_and_keeps_the_addresses<B: Backend>(ba
     let key = fresh();
     let segment = backend.create(&key, &options(9000)).unwrap();
     let start = segment.as_ptr();
-    let (detached, range) = segment.let_go_in_place(Duration::ZERO);
+    let (detached, range) = segment.let_go_in_place(&|| false);
     assert_eq!(detached, Detached::Destroyed);
     assert_missing(backend, &key);
     let next = backend.create(&key, &options(9000)).unwrap();
@@ -367,7 +368,7 @@ pub fn letting_go_in_place_leaves_at_once_and_keeps_the_addresses<B: Backend>(ba
 pub fn who_keeps_the_addresses_only_is_no_holder<B: Backend>(backend: &B) {
     let key = fresh();
     let (one, other) = (backend.create(&key, &options(100)).unwrap(), backend.attach(&key).unwrap());
-    let (detached, range) = one.let_go_in_place(Duration::ZERO);
+    let (detached, range) = one.let_go_in_place(&|| false);
     assert_eq!(detached, Detached::Outlives(NonZeroUsize::MIN));
     assert!(matches!(backend.info(&key).unwrap().holders, None | Some(1)));
     assert_eq!(other.detach(), Detached::Destroyed);
@@ -375,19 +376,29 @@ pub fn who_keeps_the_addresses_only_is_no_holder<B: Backend>(backend: &B) {
     drop(range);
 }
 
-pub fn letting_go_waits_for_others_only_as_long_as_it_may<B: Backend>(backend: &B) {
+pub fn letting_go_waits_for_others_only_as_long_as_one_is_about_to_leave<B: Backend>(backend: &B) {
     let key = fresh();
     let (one, other) = (backend.create(&key, &options(1)).unwrap(), backend.attach(&key).unwrap());
-    assert!(outlives(one.let_go_in_place(Duration::from_millis(20)).0));
+    let asked = Cell::new(0);
+    let twenty_times = || {
+        asked.set(asked.get() + 1);
+        asked.get() < 20
+    };
+    assert!(outlives(one.let_go_in_place(&twenty_times).0));
     assert!(other.is_current());
-    assert_eq!(other.let_go_in_place(Duration::from_millis(20)).0, Detached::Destroyed);
+    // Alone, and there is nobody to wait for.
+    assert_eq!(other.let_go_in_place(&|| true).0, Detached::Destroyed);
 }
 
 pub fn a_sole_holder_lets_go_without_waiting<B: Backend>(backend: &B) {
-    const PATIENCE: Duration = Duration::from_secs(60);
-    let (segment, began) = (backend.create(&fresh(), &options(1)).unwrap(), Instant::now());
-    assert_eq!(segment.let_go_in_place(PATIENCE).0, Detached::Destroyed);
-    assert!(began.elapsed() < PATIENCE / 2, "it takes microseconds, however busy the machine");
+    let segment = backend.create(&fresh(), &options(1)).unwrap();
+    let asked = Cell::new(0);
+    let others_leave = || {
+        asked.set(asked.get() + 1);
+        assert!(asked.get() < 100, "it waits for nobody");
+        true
+    };
+    assert_eq!(segment.let_go_in_place(&others_leave).0, Detached::Destroyed);
 }
 
 pub fn random_keys_differ<B: Backend>(backend: &B) {
@@ -557,7 +568,7 @@ pub fn addresses_that_were_let_go_read_zeros_and_reach_nobody<B: Backend>(backen
     let (one, other) = (backend.create(&key, &options(9000)).unwrap(), backend.attach(&key).unwrap());
     one.write(0, &[9; 9000]);
     let start = one.as_ptr();
-    let (detached, range) = one.let_go_in_place(Duration::ZERO);
+    let (detached, range) = one.let_go_in_place(&|| false);
     assert_eq!(detached, Detached::Outlives(NonZeroUsize::MIN));
     assert!(matches!(backend.info(&key).unwrap().holders, None | Some(1)));
     for offset in 0..9000 {
@@ -577,16 +588,19 @@ pub fn addresses_that_were_let_go_read_zeros_and_reach_nobody<B: Backend>(backen
 pub fn letting_go_waits_for_the_others_of_what_it_created<B: Backend>(backend: &B) {
     let key = fresh();
     let (one, other) = (backend.create(&key, &options(1)).unwrap(), backend.attach(&key).unwrap());
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            thread::sleep(Duration::from_millis(30));
-            assert!(outlives(other.detach()), "the other one waits for us, and holds it");
-        });
-        assert_eq!(one.let_go_in_place(Duration::from_secs(60)).0, Detached::Destroyed);
-    });
+    let (asked, other) = (Cell::new(0), Cell::new(Some(other)));
+    let leaves_at_last = || {
+        asked.set(asked.get() + 1);
+        if asked.get() == 20 {
+            let other = other.take().expect("asked for the twentieth time once");
+            assert!(outlives(other.detach()), "who waits for it is no longer its last holder");
+        }
+        true
+    };
+    assert_eq!(one.let_go_in_place(&leaves_at_last).0, Detached::Destroyed);
     // What another one created is waited for by that one.
     let (one, other) = (backend.create(&key, &options(1)).unwrap(), backend.attach(&key).unwrap());
-    assert!(outlives(other.let_go_in_place(Duration::from_secs(3600)).0));
+    assert!(outlives(other.let_go_in_place(&|| true).0));
     assert_eq!(one.detach(), Detached::Destroyed);
 }
 

@@ -5,11 +5,17 @@ use std::fs;
 /// The library was linked so that it stays (see `build.rs`).
 pub(super) const fn stay_loaded(_inside: *const ()) {}
 
-/// proc(5), /proc/pid/stat: the state, Z for a zombie (other threads of it may still be at work), and among the
-/// flags PF_EXITING, 4.
+/// Whether a process is on its way out: not whether it has gone, and waits for its parent.
+///
+/// proc_pid_stat(5): the state (3), Z for a zombie; flags (9), of which PF_EXITING is 4; num_threads (20), as others of
+/// a zombie may still be at work; and signal (31), the signals pending for the thread, among which is SIGKILL for each
+/// thread of a process that a signal ends.
 pub(super) fn is_dying(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-    fields.next() == Some("Z")
-        || fields.nth(5).and_then(|flags| flags.parse().ok()).is_some_and(|flags: u32| flags & 4 != 0)
+    let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let number =
+        |place: usize| fields.get(place - 3).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    let has_gone = fields[0] == "Z" && number(20) <= 1;
+    let is_killed = number(31) & 1 << (libc::SIGKILL - 1) != 0;
+    !has_gone && (fields[0] == "Z" || number(9) & 4 != 0 || is_killed)
 }

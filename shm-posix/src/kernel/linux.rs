@@ -8,12 +8,7 @@ use shm_lifetime::{
     BackendId, Kernel, Lifetime, LockFile, OUTLIVES, ObjectId, Presence, Record, RecordName,
     fault::{Check, skips},
 };
-use std::{
-    ffi::CStr,
-    os::fd::OwnedFd,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{ffi::CStr, os::fd::OwnedFd, thread, time::Duration};
 
 /// POSIX objects, asked by a lease.
 #[derive(Debug)]
@@ -145,25 +140,25 @@ impl Holding {
         }
     }
 
-    /// Lets go with `release` and waits until nobody else holds the object. A mark waits first. Of a mapping, a lease
+    /// Lets go with `release` and waits until nobody else holds the object, or `others_leave` says that there is nothing
+    /// to wait for. A mark waits first. Of a mapping, a lease
     /// would count our own; a descriptor, opened before, then keeps the others from being the last, until it is
     /// dropped.
     pub(crate) fn let_go_and_wait(
         &self,
         name: &CStr,
         object: ObjectId,
-        patience: Duration,
+        others_leave: &dyn Fn() -> bool,
         release: impl FnOnce() -> bool,
     ) -> (bool, Option<OwnedFd>) {
-        let deadline = Instant::now() + patience;
         if let Some(mark) = &self.0 {
-            presence::wait_for_others(mark, deadline);
+            presence::wait_for_others(mark, others_leave);
             return (release(), None);
         }
         let opened = open_anyhow(name);
         let released = release();
         let Ok((file, stat)) = opened else { return (released, None) };
-        while stat.id() == object && lease::is_granted(&file) != Ok(true) && Instant::now() < deadline {
+        while stat.id() == object && lease::is_granted(&file) != Ok(true) && others_leave() {
             thread::sleep(Duration::from_micros(200));
         }
         (released, Some(file))

@@ -8,10 +8,7 @@ use shm_lifetime::{
     BackendId, Kernel, Lifetime, LockFile, OUTLIVES, ObjectId, Presence, Record, RecordName,
     fault::{Check, skips},
 };
-use std::{
-    ffi::CStr,
-    time::{Duration, Instant},
-};
+use std::ffi::CStr;
 
 /// POSIX objects, held by who left a mark.
 #[derive(Debug)]
@@ -83,15 +80,16 @@ impl Holding {
         self.0.end();
     }
 
-    /// Waits until ours is the only mark, then lets go with `release`.
+    /// Waits until ours is the only mark, or `others_leave` says that there is nothing to wait for, then lets go with
+    /// `release`.
     pub(crate) fn let_go_and_wait(
         &self,
         _name: &CStr,
         _object: ObjectId,
-        patience: Duration,
+        others_leave: &dyn Fn() -> bool,
         release: impl FnOnce() -> bool,
     ) -> (bool, ()) {
-        presence::wait_for_others(&self.0, Instant::now() + patience);
+        presence::wait_for_others(&self.0, others_leave);
         (release(), ())
     }
 }

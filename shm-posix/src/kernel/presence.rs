@@ -5,14 +5,11 @@
 //! version of it neither, so they do not keep an object's name; its memory they keep.
 
 use shm_lifetime::Presence;
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Duration};
 
-/// Waits until a mark is the only one of its segment.
-pub(super) fn wait_for_others(mark: &Presence, until: Instant) {
-    while mark.has_company() && Instant::now() < until {
+/// Waits until a mark is the only one of its segment, or `others_leave` says that there is nothing to wait for.
+pub(super) fn wait_for_others(mark: &Presence, others_leave: &dyn Fn() -> bool) {
+    while mark.has_company() && others_leave() {
         thread::sleep(Duration::from_micros(200));
     }
 }

@@ -80,10 +80,10 @@ impl<B: Backend<Segment: LeaveAtEnd> + List + Sweep + DestroyUnheld> Role<B> {
                 Err(error) => Err(not_attached(&error)),
             },
             ["detach", slot] => Ok(became(self.take(slot).detach())),
-            ["let-go", slot] => Ok(became(self.take(slot).let_go_in_place(Duration::ZERO).0)),
+            ["let-go", slot] => Ok(became(self.take(slot).let_go_in_place(&|| false).0)),
             ["let-go", slot, patience] => {
-                let patience = Duration::from_millis(number(patience) as u64);
-                Ok(became(self.take(slot).let_go_in_place(patience).0))
+                let until = Instant::now() + Duration::from_millis(number(patience) as u64);
+                Ok(became(self.take(slot).let_go_in_place(&|| Instant::now() < until).0))
             }
             ["leave-in-signal", slot] => {
                 let segment = ManuallyDrop::new(self.take(slot));

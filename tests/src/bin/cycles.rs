@@ -72,7 +72,7 @@ fn run<B: Backend>(backend: &B, count: u64) -> Duration {
         segment.write(0, &cycle.to_le_bytes());
         let detached = match cycle % 4 {
             0 => segment.detach(),
-            1 => segment.let_go_in_place(Duration::ZERO).0,
+            1 => segment.let_go_in_place(&|| false).0,
             2 => {
                 drop(backend.attach(&same).expect("it exists"));
                 segment.detach()

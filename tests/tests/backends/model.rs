@@ -122,7 +122,7 @@ impl<B: List> Play<'_, B> {
         let (segment, key, number) = self.held.swap_remove(held);
         let said = match how {
             0 => Some(segment.detach()),
-            1 => Some(segment.let_go_in_place(Duration::ZERO).0),
+            1 => Some(segment.let_go_in_place(&|| false).0),
             _ => {
                 drop(segment);
                 None

@@ -142,7 +142,7 @@ fn leave<S: Segment>(held: Vec<Held<S>>, tally: &Tally, random: &mut Random) {
         let (segment, _, foreign) = held;
         let detached = match random.below(3) {
             0 => segment.detach(),
-            1 => segment.let_go_in_place(Duration::ZERO).0,
+            1 => segment.let_go_in_place(&|| false).0,
             _ => {
                 drop(segment);
                 continue;

@@ -1,0 +1,56 @@
+'use strict';
+
+// The child processes of the main thread at its end, and which of them were told to go: for those it pays to wait,
+// since what they hold of ours is then left by us, who are the last.
+
+const diagnostics = require('diagnostics_channel');
+const { isMainThread } = require('worker_threads');
+
+// Kept by the channel, so that all copies of this file in a thread share it.
+const SEEN = Symbol.for('shm-node.children');
+
+const isAlive = ({ pid, exitCode, signalCode }) => pid !== undefined && (exitCode ?? signalCode ?? null) === null;
+
+/** Each ChildProcess since this file was loaded, where the runtime tells of them, and the cluster's worker if it is one. */
+function watch(channel) {
+  const seen = new Map();
+  diagnostics.subscribe?.('child_process', ({ process: child }) => {
+    for (const other of seen.keys()) if (other.pid !== undefined && !isAlive(other)) seen.delete(other);
+    seen.set(child, undefined);
+    // Noted once it is a worker: a cluster forgets those that it told to disconnect.
+    queueMicrotask(() => child.channel && noteWorkers(seen));
+  });
+  return Object.defineProperty(channel, SEEN, { value: seen })[SEEN];
+}
+
+function noteWorkers(seen) {
+  for (const worker of Object.values(require('cluster').workers ?? {})) seen.set(worker.process, worker);
+}
+
+function seenOnes() {
+  const channel = diagnostics.channel('child_process');
+  return channel[SEEN] ?? watch(channel);
+}
+
+const seen = isMainThread ? seenOnes() : new Map();
+
+// Where there is a child process, its module is loaded, and with it most of what a cluster needs.
+const mayHaveOthers = () =>
+  seen.size > 0 || typeof Bun !== 'undefined' || process.getActiveResourcesInfo?.().includes('ProcessWrap');
+
+/** The process ids of the children that are alive: those that were told to go, and the others. */
+function children() {
+  const told = [];
+  const others = [];
+  try {
+    if (mayHaveOthers()) noteWorkers(seen);
+    for (const [child, worker] of seen) {
+      if (isAlive(child)) (child.killed || worker?.exitedAfterDisconnect === true ? told : others).push(child.pid);
+    }
+  } catch {
+    // A program has replaced what we look at. Its end goes on.
+  }
+  return { told, others };
+}
+
+module.exports = { children };
