@@ -4,19 +4,72 @@
 
 const fs = require('fs');
 const path = require('path');
+const { createRequire } = require('module');
 const { platform } = require('./platform.js');
 
-const root = path.join(__dirname, '..');
+// In a bundle this file lies elsewhere, and where that is an ES module, it does not know where.
+const here = typeof __dirname === 'string' ? __dirname : path.dirname(process.argv[1] ?? process.execPath);
+const root = path.join(here, '..');
+
+// What was searched, and why it was nothing.
+const searched = [];
 
 function load() {
-  const places = ['shm-node.node', path.join('prebuilds', platform, 'shm-node.node')];
-  const file = places.map((place) => path.join(root, place)).find((place) => fs.existsSync(place));
-  if (file === undefined) throw missing(`it has none for ${platform}`);
+  const addon = built() ?? prebuilt() ?? beside();
+  if (addon === undefined) throw missing(`it has none for ${platform}`);
+  return addon;
+}
+
+// Each path is written out: tools that follow a program's files (node-file-trace, webpack, esbuild) see no other. They
+// forgive a file that is not there where it is required inside a `try`.
+
+function built() {
   try {
-    return require(file);
+    return require('../shm-node.node');
   } catch (error) {
-    throw missing(`the one for ${platform} does not load: ${error.message}`);
+    return absent(error, path.join(root, 'shm-node.node'));
   }
+}
+
+function prebuilt() {
+  try {
+    switch (platform) {
+      case 'linux-x64-gnu':
+        return require('../prebuilds/linux-x64-gnu/shm-node.node');
+      case 'linux-x64-musl':
+        return require('../prebuilds/linux-x64-musl/shm-node.node');
+      case 'linux-arm64-gnu':
+        return require('../prebuilds/linux-arm64-gnu/shm-node.node');
+      case 'linux-arm64-musl':
+        return require('../prebuilds/linux-arm64-musl/shm-node.node');
+      case 'darwin-x64':
+        return require('../prebuilds/darwin-x64/shm-node.node');
+      case 'darwin-arm64':
+        return require('../prebuilds/darwin-arm64/shm-node.node');
+      default:
+        return undefined;
+    }
+  } catch (error) {
+    return absent(error, path.join(root, 'prebuilds', platform, 'shm-node.node'));
+  }
+}
+
+// A binary that was put beside a bundle, or beside a single executable, whose own `require` knows no files.
+function beside() {
+  for (const folder of new Set([here, path.dirname(process.execPath)])) {
+    const file = path.join(folder, 'shm-node.node');
+    try {
+      return createRequire(file)(file);
+    } catch (error) {
+      absent(error, file);
+    }
+  }
+  return undefined;
+}
+
+function absent(error, file) {
+  if (fs.existsSync(file)) throw missing(`the one for ${platform} does not load: ${error.message}`);
+  searched.push(file);
 }
 
 function missing(why) {
@@ -25,7 +78,11 @@ function missing(why) {
   const how = fs.existsSync(path.join(clone, 'Cargo.toml'))
     ? `npm --prefix '${clone}' run build`
     : `git clone ${repository.url.replace('git+', '')} shm-node-source && npm --prefix shm-node-source run build -- --into '${root}'`;
-  const error = new Error(`shm-node needs a binary, and ${why}.\nTo build one, with Rust (https://rustup.rs): ${how}`);
+  const error = new Error(
+    `shm-node needs a binary, and ${why}.${searched.map((file) => `\nNot there: ${file}`).join('')}
+In a bundle or a single executable, leave shm-node outside it, or put its binary in one of these places.
+To build one, with Rust (https://rustup.rs): ${how}`,
+  );
   return Object.assign(error, { code: 'ERR_SHM_NO_BINARY' });
 }
 
