@@ -23,7 +23,7 @@ const RUNTIMES = {
 };
 
 // These try the compiler, the documents and programs in other languages, not the runtime.
-const NOT_OF_THE_RUNTIME = ['types', 'docs', 'languages', 'examples', 'package', 'no-external-buffers'];
+const NOT_OF_THE_RUNTIME = ['types', 'docs', 'languages', 'examples', 'package', 'bundlers', 'no-external-buffers'];
 
 if (!existsSync(join(root, 'node_modules'))) run('npm', ['ci', '--no-audit', '--no-fund']);
 

@@ -1,7 +1,28 @@
 /// <reference types="node" />
 
-/** The array types that a segment can be seen as, by name. */
+/**
+ * The array types that a segment can be seen as, by name. They are over an `ArrayBuffer`, never a `SharedArrayBuffer`:
+ * where the compiler tells the two apart (TypeScript 5.9), they are what `new` gives, `Float32Array<ArrayBuffer>`.
+ */
 export interface Views {
+  Buffer: ReturnType<typeof Buffer.alloc>;
+  Int8Array: ReturnType<Int8ArrayConstructor['of']>;
+  Uint8Array: ReturnType<Uint8ArrayConstructor['of']>;
+  Uint8ClampedArray: ReturnType<Uint8ClampedArrayConstructor['of']>;
+  Int16Array: ReturnType<Int16ArrayConstructor['of']>;
+  Uint16Array: ReturnType<Uint16ArrayConstructor['of']>;
+  Int32Array: ReturnType<Int32ArrayConstructor['of']>;
+  Uint32Array: ReturnType<Uint32ArrayConstructor['of']>;
+  Float32Array: ReturnType<Float32ArrayConstructor['of']>;
+  Float64Array: ReturnType<Float64ArrayConstructor['of']>;
+  BigInt64Array: ReturnType<BigInt64ArrayConstructor['of']>;
+  BigUint64Array: ReturnType<BigUint64ArrayConstructor['of']>;
+  /** Where the runtime has it: Node 24 and later. Its type is `never` where the TypeScript `lib` lacks it. */
+  Float16Array: typeof globalThis extends { Float16Array: { of(...items: number[]): infer A } } ? A : never;
+}
+
+// What the constructors' prototypes are.
+interface Classes {
   Buffer: Buffer;
   Int8Array: Int8Array;
   Uint8Array: Uint8Array;
@@ -14,7 +35,6 @@ export interface Views {
   Float64Array: Float64Array;
   BigInt64Array: BigInt64Array;
   BigUint64Array: BigUint64Array;
-  /** Where the runtime has it: Node 24 and later. Its type is `never` where the TypeScript `lib` lacks it. */
   Float16Array: typeof globalThis extends { Float16Array: { prototype: infer A } } ? A : never;
 }
 
@@ -54,7 +74,7 @@ export const SizeMax: number;
 
 export type TypeName = keyof Views;
 export type TypeNumber = (typeof BufferType)[TypeName];
-export type TypeConstructor = { readonly prototype: Views[TypeName] };
+export type TypeConstructor = { readonly prototype: Classes[TypeName] };
 
 /** A `BufferType` number, the name of an array type, or its constructor. */
 export type Type = TypeName | TypeNumber | TypeConstructor;
@@ -64,9 +84,11 @@ export type ViewOf<T extends Type> = T extends TypeName
   ? Views[T]
   : T extends TypeNumber
     ? { [N in TypeName]: (typeof BufferType)[N] extends T ? Views[N] : never }[TypeName]
-    : T extends { readonly prototype: infer A }
-      ? A
-      : never;
+    : T extends typeof Buffer // whose prototype has no type
+      ? Views['Buffer']
+      : T extends { readonly prototype: infer A }
+        ? { [N in TypeName]: [A, Classes[N]] extends [Classes[N], A] ? Views[N] : never }[TypeName]
+        : never;
 
 /** Which system interface holds a segment. */
 export type Backend = 'sysv' | 'posix';

@@ -2,22 +2,15 @@
 
 // The API of shm-typed-array 0.1.1.
 
+import type { TypeName, Views } from './index.js';
+
 export type Shm<T> = T & {
   /** System V only: the key, to be sent to another process. */
   key?: number;
 };
 
 export type ShmMap = {
-  Buffer: Shm<Buffer>;
-  Int8Array: Shm<Int8Array>;
-  Uint8Array: Shm<Uint8Array>;
-  Uint8ClampedArray: Shm<Uint8ClampedArray>;
-  Int16Array: Shm<Int16Array>;
-  Uint16Array: Shm<Uint16Array>;
-  Int32Array: Shm<Int32Array>;
-  Uint32Array: Shm<Uint32Array>;
-  Float32Array: Shm<Float32Array>;
-  Float64Array: Shm<Float64Array>;
+  [Name in Exclude<TypeName, 'BigInt64Array' | 'BigUint64Array' | 'Float16Array'>]: Shm<Views[Name]>;
 };
 
 /**

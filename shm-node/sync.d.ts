@@ -200,6 +200,9 @@ export class Once {
   callAsync(work: (turn: { readonly ownerDied: boolean }) => unknown, options?: WaitOptions): Promise<void>;
 }
 
+/** A Buffer with memory of its own. */
+export type Copy = ReturnType<typeof Buffer.alloc>;
+
 export type Bytes = ArrayBufferView | ArrayBuffer | SharedArrayBuffer;
 
 export interface ChannelOptions {
@@ -263,11 +266,11 @@ export class Channel {
   tryReserve(length: number): Reservation | null;
   reserveAsync(length: number, options?: WaitOptions): Promise<Reservation | null>;
   /** The next message, as a copy; null when time is up. */
-  receive(): Buffer;
-  receive(timeout: number): Buffer | null;
-  tryReceive(): Buffer | null;
-  receiveAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Buffer>;
-  receiveAsync(options: WaitOptions): Promise<Buffer | null>;
+  receive(): Copy;
+  receive(timeout: number): Copy | null;
+  tryReceive(): Copy | null;
+  receiveAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Copy>;
+  receiveAsync(options: WaitOptions): Promise<Copy | null>;
   /** Copies the next message to the start of `target`; returns its length, or -1 when time is up. The fastest way. */
   receiveInto(target: Uint8Array, timeout?: number): number;
   tryReceiveInto(target: Uint8Array): number;
@@ -280,8 +283,8 @@ export class Channel {
    * The messages to come; ends when none comes within `timeout`, and at a `close`. `return()` ends it also while it
    * waits.
    */
-  messages(options?: WaitOptions): AsyncGenerator<Buffer, void, undefined>;
-  [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined>;
+  messages(options?: WaitOptions): AsyncGenerator<Copy, void, undefined>;
+  [Symbol.asyncIterator](): AsyncGenerator<Copy, void, undefined>;
   /**
    * Is no producer and no consumer any more. What is reserved is given up, a message that was not released stays for
    * the next consumer, and what is pending rejects with `ERR_SHM_CLOSED`. A detach does that too, with
@@ -303,7 +306,7 @@ export interface Received {
   readonly number: number;
   /** How many were missed since the last one that this reader got. */
   readonly missed: number;
-  readonly message: Buffer;
+  readonly message: Copy;
 }
 
 /** A message being written. */

@@ -30,9 +30,9 @@ describe('on the installed package', once, () => {
   const modules = () => at('node_modules', 'shm-node');
   /** A folder of its own, away from the package: what runs there has brought all it needs. */
   const elsewhere = (name) => {
-    const folder = path.join(project, '..', name.replace(/\W/g, '-'));
+    const folder = path.join(project, '..', 'elsewhere', name.replace(/\W/g, '-'), 'dist');
     fs.rmSync(folder, { recursive: true, force: true });
-    fs.mkdirSync(folder);
+    fs.mkdirSync(folder, { recursive: true });
     return folder;
   };
   const works = (file) => assert.equal(run(process.execPath, [file], { cwd: path.dirname(file) }).stdout, '0 0\n');

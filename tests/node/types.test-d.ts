@@ -18,7 +18,9 @@ is<Buffer & { readonly key: number }>(create(4096, Buffer));
 is<Float32Array & { readonly key: number }>(create({ length: 4, type: 'Float32Array' }));
 is<Uint8ClampedArray & { readonly key: number }>(create({ size: 4, type: Uint8ClampedArray }));
 is<BigUint64Array & { readonly key: number }>(create({ size: 8, type: BufferType.BigUint64Array }));
-same<ReturnType<typeof create<'Float32Array'>>, shm.Shared<Float32Array, number>>(true);
+same<ReturnType<typeof create<'Float32Array'>>, shm.Shared<shm.Views['Float32Array'], number>>(true);
+same<ReturnType<typeof create<typeof Float32Array>>, shm.Shared<shm.Views['Float32Array'], number>>(true);
+same<ReturnType<typeof create<typeof Buffer>>, shm.Shared<shm.Views['Buffer'], number>>(true);
 
 // A wide type gives any of the views.
 declare const someName: shm.TypeName;
