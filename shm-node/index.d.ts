@@ -176,13 +176,15 @@ export interface GetOptions<T extends Type = 'Buffer', K extends Key = Key, V ex
 }
 
 /**
- * What names a segment: its key, a view of it, or a key with its backend. An integer without a backend is the segment
- * of that key that this thread has attached, else the one on System V, else the one on POSIX.
+ * What names a segment: its key, a view of it, an attachment without a view, or a key with its backend. An integer
+ * without a backend is the segment of that key that this thread has attached, else the one on System V, else the one on
+ * POSIX; a string of digits is refused. A view and an attachment mean their own segment, and none once detached.
  */
 export type Target = Key | ArrayBufferView | { readonly key: Key; readonly backend?: Backend };
 
 /**
- * Creates a segment of `size` bytes under a random integer key, filled with zeros, and attaches it.
+ * Creates a segment of `size` bytes under a random integer key, filled with zeros, and attaches it. At its end, the
+ * process prints how many segments of this form it destroyed; `SHM_NODE_QUIET=1` silences that.
  *
  * @param size Bytes: 1 to `SizeMax`, a multiple of the element's size.
  * @param type What the view is. Default: `BufferType.Buffer`.
@@ -194,7 +196,7 @@ export type Target = Key | ArrayBufferView | { readonly key: Key; readonly backe
 export function create<T extends Type = 'Buffer'>(size: number, type?: T): Shared<ViewOf<T>, number>;
 
 /**
- * Creates a segment, filled with zeros, and attaches it.
+ * Creates a segment, filled with zeros, and attaches it. Nothing is printed at the end of the process.
  *
  * @returns The view, or `{ key, size }` with `view: false`; null if the key is taken.
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
@@ -235,7 +237,8 @@ export function get<K extends Key, T extends Type = 'Buffer', V extends boolean 
 
 /**
  * Detaches a segment from this thread: every view of it here is empty from then on. Given a view, it detaches the
- * attachment of that view. The last holder destroys a segment that this library created, unless it persists.
+ * attachment of that view. The last holder destroys a segment that this library created, unless it persists. What native
+ * code has not read yet, in a write in flight say, is zeros from then on.
  *
  * @returns 0: the segment is gone. n > 0: it outlives us, with n holders (System V; on POSIX 1, a lower bound).
  * -1: this thread did not hold it.

@@ -46,7 +46,7 @@ const EXIT_PATIENCE: Duration = Duration::from_secs(5);
 const LOCK_PATIENCE: Duration = Duration::from_millis(50);
 
 /// How long the line may wait for room on standard output.
-const LINE_PATIENCE_MS: u16 = 1000;
+const LINE_PATIENCE_MS: u16 = 5000;
 
 /// The child processes that JavaScript knows to be alive as the main thread ends.
 #[napi(object, object_to_js = false)]

@@ -74,6 +74,101 @@ describe('at', { concurrency: 4 }, () => {
   });
 });
 
+describe('the line', { concurrency: 4 }, () => {
+  const LINE = (count) => `shm segments destroyed: ${count}\n`;
+  const LATER = 'process.on("exit", () => {});';
+
+  for (const [claim, body, stdout] of [
+    ['create(size, type) is counted', 'shm.create(64), shm.create(64, "Float64Array")', LINE(2)],
+    ['the options form is silent', 'shm.create({ size: 64 }), shm.create({ size: 64, view: false })', ''],
+    ['get is silent', 'shm.get(shm.create({ size: 64 }).key)', ''],
+    ['of both forms, create(size) alone is counted', 'shm.create(64), shm.create({ size: 64 }), shm.create({ size: 64 })', LINE(1)],
+    ['a get of what was created is counted once', 'shm.get(shm.create(64).key, "Int16Array")', LINE(1)],
+    ['what was destroyed before is not counted', 'shm.create(64), shm.destroy(shm.create(64)), shm.detach(shm.create(64))', LINE(1)],
+  ]) {
+    for (const listener of ['', LATER]) {
+      it(`${claim}${listener && ', where a listener comes later'}`, async () => {
+        const ended = await run(`(shm) => { ${body}; ${listener} }`);
+        assert.deepEqual([ended.code, ended.stdout, ended.stderr], [0, stdout, '']);
+      });
+    }
+  }
+
+  it('is not printed for a worker thread that calls create(size)', async () => {
+    const ended = await run(async (shm, folder) => {
+      const { Worker } = require('worker_threads');
+      new Worker(`require(${JSON.stringify(folder)}).create(64)`, { eval: true });
+      shm.create({ size: 64 });
+    }, [folder]);
+    assert.deepEqual([ended.code, ended.stdout], [0, '']);
+  });
+
+  for (const [claim, spoil] of Object.entries({
+    'console.log throws': "console.log = console.info = () => { throw new Error('closed'); };",
+    'console is gone': 'delete globalThis.console;',
+    'process.stdout throws': "process.stdout.write = () => { throw new Error('closed'); };",
+    'fs.writeSync throws': "require('fs').writeSync = () => { throw new Error('closed'); };",
+  })) {
+    for (const [what, make] of Object.entries({ own: 'shm.create(64)', 'drop-in': "require(folder + '/shm-typed-array.js').create(64)" })) {
+      for (const listener of ['', LATER]) {
+        it(`is printed where ${claim}, and the exit code is the program's (${what}${listener && ', a listener comes later'})`, async () => {
+          const ended = await run(`(shm, folder) => { ${make}; ${spoil} ${listener} process.exitCode = 3; }`, [folder]);
+          assert.deepEqual([ended.code, ended.stdout, ended.stderr], [3, LINE(1), '']);
+        });
+      }
+    }
+  }
+
+  it('has no say in the exit code where standard output is gone, or nobody reads it', async () => {
+    for (const spoil of ["require('fs').closeSync(1)", 'process.stdout.destroy()']) {
+      const { code, stderr } = await run(`(shm) => { shm.create(64); ${spoil}; process.exitCode = 3; }`);
+      assert.deepEqual([code, stderr], [3, ''], spoil);
+    }
+    const { child, ended } = start((shm) => { shm.create(64); process.stdin.resume(); process.exitCode = 3; }, [], { stdin: 'pipe' });
+    child.stdout.destroy();
+    child.stdin.end();
+    assert.equal((await ended).code, 3);
+  });
+
+  it('waits for room where standard output does not block, and is full', async () => {
+    const { code, stdout } = await run((shm) => {
+      shm.create(64);
+      process.stdout.write(''); // from here on it does not block
+      const { writeSync } = require('fs');
+      try {
+        for (let count = 0; count < 1000; count += 1) writeSync(1, Buffer.alloc(1 << 16, '.'));
+      } catch (error) {
+        require('assert').equal(error.code, 'EAGAIN');
+      }
+      process.exit(3);
+    });
+    assert.equal(code, 3);
+    assert.match(stdout, /^\.+shm segments destroyed: 1\n$/);
+  });
+
+  for (const listener of ['', LATER]) {
+    it(`is one for many copies of the JavaScript over one addon, and counts for all${listener && ', where a listener comes later'}`, async () => {
+      const keys = newKeys();
+      const ended = await run(
+        `(shm, folder, keys) => {
+          for (let copy = 0; copy < 30; copy += 1) {
+            for (const file of Object.keys(require.cache)) if (file.startsWith(folder)) delete require.cache[file];
+            const other = require(folder);
+            require('assert').notEqual(other, shm);
+            other.create(64);
+            if (copy < keys.length) other.create({ ...keys[copy], size: 64 });
+            require(folder + '/sync.js');
+          }
+          ${listener}
+        }`,
+        [folder, keys],
+      );
+      assert.deepEqual([ended.code, ended.stdout, ended.stderr], [0, LINE(30), '']);
+      assert.deepEqual(existing(keys), []);
+    });
+  }
+});
+
 describe("a user's exit listener", { concurrency: 4 }, () => {
   const listener = "(code) => console.log('listener', code, views.map((view) => view[0]).join())";
   const LISTENED = (code) => `listener ${code} ${built.map(() => 42).join()}\n`;

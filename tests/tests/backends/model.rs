@@ -8,7 +8,7 @@ use shm_api::{
 use shm_posix::Posix;
 use shm_sysv::SysV;
 use shm_tests::fresh_id;
-use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroUsize};
 
 /// How many keys the calls are about.
 const KEYS: usize = 3;
