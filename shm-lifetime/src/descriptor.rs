@@ -9,9 +9,12 @@ use shm_api::OsError;
 use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd},
     ptr,
-    sync::atomic::{
-        AtomicPtr,
-        Ordering::{Relaxed, SeqCst},
+    sync::{
+        OnceLock,
+        atomic::{
+            AtomicPtr,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
 };
 
@@ -47,6 +50,9 @@ pub(crate) struct Descriptor(Box<Locked>);
 
 impl Descriptor {
     pub(crate) fn new(file: OwnedFd) -> Result<Self, OsError> {
+        static WATCHED: OnceLock<bool> = OnceLock::new();
+        // SAFETY: `close_in_child` works on atomics, and makes the calls fstat and close.
+        WATCHED.get_or_init(|| unsafe { fork::in_child(close_in_child) });
         let identity = Identity::of(&file).map_err(|errno| OsError::new("fstat", errno as i32))?;
         let locked = Locked { fd: file.into_raw_fd(), identity, generation: fork::generation() };
         let locked = Box::new(locked);
@@ -85,7 +91,7 @@ impl Drop for Descriptor {
 }
 
 /// In the child of a fork: the parent's locks are not ours to keep.
-pub(crate) fn close_in_child() {
+extern "C" fn close_in_child() {
     for place in &OPEN {
         let locked = place.swap(ptr::null_mut(), SeqCst);
         // SAFETY: it is null, or of a descriptor that was not dropped before the fork, and here it is not freed: who

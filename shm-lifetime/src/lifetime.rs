@@ -14,7 +14,7 @@ use std::{
         Arc, OnceLock,
         atomic::{
             AtomicBool, AtomicPtr, AtomicU64,
-            Ordering::{AcqRel, Acquire, Relaxed, Release},
+            Ordering::{AcqRel, Acquire, Relaxed},
         },
     },
     time::{Duration, Instant},
@@ -22,31 +22,34 @@ use std::{
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-type Current = RwLock<Option<Arc<Lifetime>>>;
-
-static CURRENT: AtomicPtr<Current> = AtomicPtr::new(ptr::null_mut());
-
 /// What [`Lifetime::current`] gives, behind a lock that no thread of a parent can have left locked in a child.
-fn current() -> &'static Current {
-    let mut current = CURRENT.load(Acquire);
-    if current.is_null() {
-        let new = Box::into_raw(Box::<Current>::default());
-        match CURRENT.compare_exchange(current, new, AcqRel, Acquire) {
-            Ok(_) => current = new,
-            Err(other) => {
-                // SAFETY: made above, and nobody else has it.
-                drop(unsafe { Box::from_raw(new) });
-                current = other;
-            }
-        }
-    }
-    // SAFETY: made above by some thread, and never freed.
-    unsafe { &*current }
+struct Current {
+    generation: u32,
+    lifetime: RwLock<Option<Arc<Lifetime>>>,
 }
 
-/// In the child of a fork: whatever its parent's other threads did with the lock, ours is another.
-pub(crate) fn begin_anew() {
-    CURRENT.store(ptr::null_mut(), Release);
+impl Current {
+    /// That of this process: the child of a fork makes another, whatever its parent's other threads did with the lock.
+    fn of(generation: u32) -> &'static Self {
+        static CURRENT: AtomicPtr<Current> = AtomicPtr::new(ptr::null_mut());
+        let mut seen = CURRENT.load(Acquire);
+        loop {
+            // SAFETY: null, or made below by some thread, and never freed.
+            if let Some(current) = unsafe { seen.as_ref() }.filter(|current| current.generation == generation)
+            {
+                return current;
+            }
+            let new = Box::into_raw(Box::new(Self { generation, lifetime: RwLock::new(None) }));
+            seen = match CURRENT.compare_exchange(seen, new, AcqRel, Acquire) {
+                Ok(_) => new,
+                Err(other) => {
+                    // SAFETY: made above, and nobody else has it.
+                    drop(unsafe { Box::from_raw(new) });
+                    other
+                }
+            };
+        }
+    }
 }
 
 /// Ledger and locks of one user in one process. A fork or a change of user needs another one: a child shares
@@ -76,7 +79,7 @@ impl Lifetime {
         let fits = |lifetime: &&Arc<Self>| {
             lifetime.generation == generation && lifetime.uid == uid && !lifetime.has_lost_its_files()
         };
-        let current = current();
+        let current = &Current::of(generation).lifetime;
         if let Some(lifetime) = current.read().as_ref().filter(fits) {
             return Ok(lifetime.clone());
         }
@@ -183,5 +186,17 @@ impl Lifetime {
     pub(crate) fn is_first_use(&self, backend: BackendId) -> bool {
         let swept = &self.swept[backend as usize - 1];
         !swept.load(Relaxed) && !swept.swap(true, Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_a_thread_of_the_parent_has_does_not_stop_a_child() {
+        let of_parent = Current::of(1);
+        let _locked = of_parent.lifetime.write();
+        assert!(Current::of(2).lifetime.try_read().is_some());
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     SlotId, skips, step,
 };
 use shm_api::{CreateOptions, Detached, OsError};
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{num::NonZeroUsize, sync::Arc, time::UNIX_EPOCH};
 
 /// What one backend's kernel interface says of a segment on record.
 pub trait Kernel {
@@ -151,6 +151,29 @@ impl Lifetime {
     /// Where a name's record is and which lock file it asks for; `None` for a foreign segment.
     pub fn recorded(&self, name: &RecordName) -> Option<(SlotId, Record)> {
         self.existing_ledger()?.find(name)
+    }
+}
+
+impl Record {
+    /// The record of a segment that this process is about to create in `namespace`.
+    pub fn of_this_process(
+        name: RecordName,
+        lifetime: &Lifetime,
+        options: &CreateOptions,
+        namespace: u64,
+    ) -> Self {
+        Self {
+            name,
+            persist: options.persists(),
+            mode: options.permissions().bits(),
+            gid: Some(nix::unistd::getegid().as_raw()),
+            pid: lifetime.pid(),
+            pid_namespace: lifetime.namespaces().pid,
+            namespace,
+            object: None,
+            created: UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos() as u64),
+            size: options.size().get() as u64,
+        }
     }
 }
 

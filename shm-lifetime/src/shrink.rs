@@ -19,7 +19,7 @@ use std::{
     },
 };
 
-pub(crate) use table::{begin_anew, leave};
+pub(crate) use table::leave;
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {

@@ -15,12 +15,16 @@
 //! no loss, as what was cut off keeps nothing.
 
 use super::{Mark, cover};
+use crate::fork;
 use std::{
     num::NonZeroUsize,
     ptr::{self, NonNull},
-    sync::atomic::{
-        AtomicPtr, AtomicU8, AtomicU32, AtomicUsize,
-        Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+    sync::{
+        OnceLock,
+        atomic::{
+            AtomicPtr, AtomicU8, AtomicU32, AtomicUsize,
+            Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+        },
     },
     thread,
 };
@@ -109,6 +113,9 @@ fn slots() -> impl Iterator<Item = &'static Slot> {
 
 /// Puts a mapping into the table. Where no further level can be made it stays outside, and is not survived.
 pub(super) fn enter(start: NonZeroUsize, len: NonZeroUsize) {
+    static WATCHED: OnceLock<bool> = OnceLock::new();
+    // SAFETY: `begin_anew` works on atomics.
+    WATCHED.get_or_init(|| unsafe { fork::in_child(begin_anew) });
     let claim = |slot: &&Slot| {
         slot.state.load(Relaxed) == FREE
             && slot.state.compare_exchange(FREE, CLAIMED, AcqRel, Relaxed).is_ok()
@@ -141,7 +148,7 @@ pub(crate) fn leave(start: NonZeroUsize) {
 }
 
 /// In a fork's child: the handlers that had pinned something run in the parent.
-pub(crate) fn begin_anew() {
+extern "C" fn begin_anew() {
     for slot in slots() {
         slot.pins.store(0, SeqCst);
     }

@@ -1,0 +1,67 @@
+//! How often this process holds the segments on record: kept in its own memory, slot by slot.
+//!
+//! A slot's word has half a word of the object's id and the count, so that a slot that changed hands starts anew.
+
+use super::slots::{FIRST_LEVEL, MAX_LEVELS, SlotId, level_of};
+use crate::ObjectId;
+use std::{
+    array,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+const HALF: u64 = u32::MAX as u64;
+
+/// The counts, level by level like the slots.
+pub(super) struct Holds([OnceLock<Box<[AtomicU64]>>; MAX_LEVELS]);
+
+impl Holds {
+    pub(super) fn new() -> Self {
+        Self(array::from_fn(|_| OnceLock::new()))
+    }
+
+    /// Counts an attachment by this process.
+    pub(super) fn hold(&self, id: SlotId, object: ObjectId) {
+        let level = level_of(id);
+        let words = || (0..FIRST_LEVEL << level).map(|_| AtomicU64::new(0)).collect();
+        let word = &self.0[level as usize].get_or_init(words)[id.place()];
+        let _ = word.fetch_update(Relaxed, Relaxed, |count| {
+            let same = count >> 32 == half(object);
+            Some(if same { count + 1 } else { half(object) << 32 | 1 })
+        });
+    }
+
+    /// Takes an attachment of this process off the count; tells whether it has others. Safe in a signal handler.
+    pub(super) fn let_go(&self, id: SlotId, object: ObjectId) -> bool {
+        let level = level_of(id);
+        let Some(words) = self.0[level as usize].get() else { return false };
+        let word = &words[id.place()];
+        let taken_off = |count: u64| (count >> 32 == half(object) && count & HALF != 0).then(|| count - 1);
+        word.fetch_update(Relaxed, Relaxed, taken_off).is_ok_and(|count| count & HALF > 1)
+    }
+}
+
+/// Half a word that tells apart the objects that have one slot in turn.
+const fn half(object: ObjectId) -> u64 {
+    (object.number ^ object.born) & HALF
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_knows_how_often_it_holds_a_segment() {
+        let (holds, slot) = (Holds::new(), SlotId::of_index(1));
+        let (one, other) = (ObjectId { number: 5, born: 6 }, ObjectId { number: 5, born: 7 });
+        holds.hold(slot, one);
+        holds.hold(slot, one);
+        assert!(holds.let_go(slot, one), "one is left");
+        holds.hold(slot, other);
+        assert!(!holds.let_go(slot, one), "the slot has another segment now");
+        assert!(!holds.let_go(slot, other), "none is left");
+        assert!(!holds.let_go(slot, other));
+    }
+}
