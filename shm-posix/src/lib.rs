@@ -25,7 +25,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod attach;
 mod backend;
+mod create;
+mod describe;
+mod destroy;
+mod failed;
 mod kernel;
 mod list;
 mod mapping;

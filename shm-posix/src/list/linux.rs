@@ -1,6 +1,6 @@
 //! The folder that they lie in.
 
-use crate::{backend::describe, name, object::FOLDER};
+use crate::{describe::describe, name, object::FOLDER};
 use shm_api::{OsError, SegmentInfo};
 use shm_lifetime::within_a_second;
 use std::{fs, io::ErrorKind};

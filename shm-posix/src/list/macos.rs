@@ -1,7 +1,7 @@
 //! The ledger: the kernel has no call to list objects by. So these are those that this user created through the library,
 //! and no others.
 
-use crate::{backend::describe, name};
+use crate::{describe::describe, name};
 use shm_api::{OsError, SegmentInfo};
 use shm_lifetime::{BackendId, Lifetime};
 

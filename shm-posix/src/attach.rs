@@ -1,0 +1,102 @@
+//! Attaching: look up who may lock the name, lock it, look again, open and map.
+
+use crate::{
+    PosixSegment,
+    failed::{failed, map_failed, open_failed},
+    kernel::{Holding, PosixKernel, namespace},
+    mapping, name, object,
+};
+use nix::{errno::Errno, fcntl::OFlag};
+use shm_api::{Access, AttachError, Detached, Key};
+use shm_lifetime::{Class, Hold, Lifetime, LockFile, Patience, RecordName, fault::step};
+use std::{
+    ffi::CStr,
+    num::NonZeroUsize,
+    os::fd::OwnedFd,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Attaches the segment that has a name now.
+pub(crate) fn attach(key: &Key, access: Access) -> Result<PosixSegment, AttachError> {
+    let name = name::of_key(key)?;
+    let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
+    lifetime.sweep_once::<PosixKernel>();
+    loop {
+        if let Some(segment) = attach_once(&lifetime, key, &name, access)? {
+            return Ok(segment);
+        }
+    }
+}
+
+/// `None`: what was looked up changed before it was locked; look again.
+fn attach_once(
+    lifetime: &Arc<Lifetime>,
+    key: &Key,
+    name: &RecordName,
+    access: Access,
+) -> Result<Option<PosixSegment>, AttachError> {
+    let recorded = lifetime.recorded(name);
+    let file = match &recorded {
+        Some((_, record)) => lifetime.lock_file(record.class()),
+        None => match object::look_up(name.as_c_str()).map_err(|errno| open_failed(errno, key))? {
+            Some(stat) => LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) },
+            None => return Err(AttachError::NotFound { key: key.clone() }),
+        },
+    };
+    let _lock = lifetime.lock(file, name.lock_byte(), Patience::Bounded).map_err(|error| error.on(key))?;
+    if lifetime.recorded(name) != recorded {
+        return Ok(None);
+    }
+    let (file_of_object, stat) = open(key, name.as_c_str(), access)?;
+    if stat.is_unlinked() {
+        return Ok(None);
+    }
+    let record = recorded.as_ref().map(|(_, record)| record);
+    let is_ours = record.is_some_and(|record| stat.is_of(lifetime.uid(), record));
+    let object = stat.identity(lifetime.uid(), || record.copied());
+    let size = usize::try_from(stat.exact_size(lifetime.uid(), record)).ok().and_then(NonZeroUsize::new);
+    // As we have the lock, what is on record was left by one who died in its create, where it has no size or is not
+    // what has the name.
+    if let (Some((slot, record)), Some(ledger)) = (&recorded, lifetime.existing_ledger())
+        && (size.is_none() || !is_ours)
+        && !matches!(lifetime.settle::<PosixKernel>(ledger, *slot, record), Detached::Outlives(_))
+    {
+        return Ok(None);
+    }
+    let Some(size) = size else {
+        return Err(failed("fstat", Errno::EAGAIN, key)
+            .advise("It has no size yet: its creator is not done, so try again.")
+            .into());
+    };
+    let ours = recorded.filter(|_| is_ours);
+    let (slot, created) = ours.map(|(slot, record)| (slot, record.created)).unzip();
+    let namespace = namespace(lifetime, Some(&stat));
+    let holding = Holding::begin(lifetime, file, name, namespace, created).map_err(|error| error.on(key))?;
+    step();
+    let start = mapping::map(&file_of_object, size, access).map_err(|error| map_failed(&error, key))?;
+    let hold = Hold::new(lifetime, slot, file, name, object, false);
+    let attached = true;
+    Ok(Some(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, holding, attached }))
+}
+
+fn open(key: &Key, name: &CStr, access: Access) -> Result<(OwnedFd, object::Stat), AttachError> {
+    let flags = match access {
+        Access::ReadWrite => OFlag::O_RDWR,
+        Access::ReadOnly => OFlag::O_RDONLY,
+    };
+    let deadline = Instant::now() + Duration::from_secs(1);
+    loop {
+        return match object::open(name, flags) {
+            Err(Errno::ENOENT) => Err(AttachError::NotFound { key: key.clone() }),
+            // Someone is asking the kernel about it (a lease): a matter of microseconds.
+            Err(Errno::EWOULDBLOCK) if Instant::now() < deadline => {
+                thread::sleep(Duration::from_micros(20));
+                continue;
+            }
+            Err(errno) => Err(open_failed(errno, key).into()),
+            Ok(opened) => Ok(opened),
+        };
+    }
+}

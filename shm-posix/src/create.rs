@@ -1,0 +1,196 @@
+//! Creating: make the object without a name, put it on record, and only then give it the name.
+//!
+//! So no reader ever sees it half done, and whoever dies on the way leaves a record that a sweep goes by. Where the
+//! system has no unnamed objects it is made under its name, and noted on record before it has its size.
+
+use crate::{
+    PosixSegment,
+    failed::{map_failed, refused},
+    kernel::{Holding, PosixKernel, namespace},
+    mapping, name, object,
+};
+use nix::errno::Errno;
+use shm_api::{Access, CreateError, CreateOptions, Key};
+use shm_lifetime::{
+    AddressRange, Class, Hold, Lifetime, NameLock, ObjectId, Record, RecordName, SlotId, check_room,
+    orphans_may_hold,
+};
+use std::{os::fd::OwnedFd, sync::Arc};
+
+/// Creates a segment; where there is no room, once more without the orphans that may hold it.
+pub(crate) fn create(key: &Key, options: &CreateOptions) -> Result<PosixSegment, CreateError> {
+    let name = &name::of_key(key)?;
+    let mode = options.permissions();
+    if mode.bits() & 0o400 == 0 {
+        return Err(CreateError::Unreadable { key: key.clone(), mode });
+    }
+    if options.reserves() {
+        let size = options.size().get() as u64;
+        check_room(object::RESERVE, size).map_err(|error| error.on(key))?;
+    }
+    let lifetime = &Lifetime::current().map_err(|error| error.on(key))?;
+    lifetime.sweep_once::<PosixKernel>();
+    let creation = Creation { lifetime, key, name, options, class: lifetime.class_to_create(options) };
+    match creation.run() {
+        // Orphans may hold what is missing.
+        Err(CreateError::Os(error))
+            if orphans_may_hold(error.errno()) && lifetime.sweep::<PosixKernel>() > 0 =>
+        {
+            creation.run()
+        }
+        created => created,
+    }
+}
+
+/// What is to be created, and by whom.
+struct Creation<'a> {
+    lifetime: &'a Arc<Lifetime>,
+    key: &'a Key,
+    name: &'a RecordName,
+    options: &'a CreateOptions,
+    /// Who may open it.
+    class: Class,
+}
+
+impl<'a> Creation<'a> {
+    /// All steps, in their order.
+    fn run(&self) -> Result<PosixSegment, CreateError> {
+        let Self { lifetime, key, name, options, class } = *self;
+        let file = lifetime.lock_file(class);
+        let unnamed = self.make_unnamed()?;
+        let Some(_lock) = self.lock()? else { return Err(self.taken()) };
+        let record = self.record(unnamed.as_ref());
+        let holding = Holding::begin(lifetime, file, name, record.namespace, Some(record.created))
+            .map_err(|error| error.on(key))?;
+        let (slot, (made, object)) = lifetime.record(&record, |slot| {
+            let made = self.give_name(unnamed, slot, &record)?;
+            let object = made.stat.identity_when_made(&record);
+            Ok::<_, CreateError>(((made, object), object))
+        })?;
+        let hold = Hold::new(lifetime, Some(slot), file, name, object, true);
+        let (start, size) = (made.range.into_start(), options.size());
+        let (access, attached) = (Access::ReadWrite, true);
+        Ok(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, holding, attached })
+    }
+
+    /// Makes the object without its name. Finding room may take long, so it is done without the lock, but not for a
+    /// name that is taken. `None`: the system has no unnamed objects.
+    fn make_unnamed(&self) -> Result<Option<Made>, CreateError> {
+        let slow = self.bytes() >= 1 << 20;
+        let exists = || object::exists(self.name.as_c_str());
+        if slow && exists() && (self.lock()?.is_none() || exists()) {
+            return Err(self.taken());
+        }
+        let made = object::make_unnamed(self.bytes(), self.mode(), self.reserves_at_once());
+        made.map_err(|error| self.not_made(&error))?.map(|made| self.map(made)).transpose()
+    }
+
+    /// Locks the name; `None` where it is taken.
+    fn lock(&self) -> Result<Option<NameLock<'a>>, CreateError> {
+        let lock = self.lifetime.lock_to_create::<PosixKernel>(self.name, self.class);
+        Ok(lock.map_err(|error| error.on(self.key))?)
+    }
+
+    /// The record that goes before the name.
+    fn record(&self, unnamed: Option<&Made>) -> Record {
+        let namespace = namespace(self.lifetime, unnamed.map(|made| &made.stat));
+        let mut record = Record::of_this_process(*self.name, self.lifetime, self.options, namespace);
+        record.object = unnamed.map(|made| made.stat.identity_when_made(&record));
+        record
+    }
+
+    /// Gives the object its name, or makes one under it.
+    fn give_name(
+        &self,
+        unnamed: Option<Made>,
+        slot: Option<SlotId>,
+        record: &Record,
+    ) -> Result<Made, CreateError> {
+        let Some(made) = unnamed else { return self.make_named(slot, record) };
+        match object::publish(&made.file, self.name.as_c_str()) {
+            Ok(()) => Ok(made),
+            // There is no /proc to name it through.
+            Err(object::Failed { errno: Errno::ENOENT, .. }) => {
+                drop(made);
+                self.make_named(slot, record)
+            }
+            Err(error) => Err(self.not_named(&error)),
+        }
+    }
+
+    /// Makes an object under its name, for systems that cannot name one that is made.
+    fn make_named(&self, slot: Option<SlotId>, record: &Record) -> Result<Made, CreateError> {
+        self.note(slot, None); // it is not the unnamed one
+        let name = self.name.as_c_str();
+        let note = |stat: &object::Stat| self.note(slot, Some(stat.identity_when_made(record)));
+        let made = object::make_named(name, self.bytes(), self.mode(), self.reserves_at_once(), note)
+            .map_err(|error| self.not_named(&error))?;
+        self.map(made).inspect_err(|_| {
+            let _ = object::unlink(name);
+        })
+    }
+
+    /// Notes which object a record stands for as soon as it has its name: whoever dies then leaves it to a sweep.
+    fn note(&self, slot: Option<SlotId>, object: Option<ObjectId>) {
+        if let (Some(slot), Some(ledger)) = (slot, self.lifetime.existing_ledger()) {
+            ledger.set_object(slot, object);
+        }
+    }
+
+    /// Maps an object, and finds it the room that was left to huge pages.
+    fn map(&self, (file, stat): (OwnedFd, object::Stat)) -> Result<Made, CreateError> {
+        let (size, bytes, options) = (self.options.size(), self.bytes(), self.options);
+        let refused = |error| self.not_made(&error);
+        if options.reserves() && options.wants_huge_pages() {
+            object::check_free(&file, bytes).map_err(refused)?;
+        }
+        let start =
+            mapping::map(&file, size, Access::ReadWrite).map_err(|error| map_failed(&error, self.key))?;
+        // SAFETY: the mapping was left to us just now.
+        let range = unsafe { AddressRange::new(start, size) };
+        if options.wants_huge_pages() {
+            // SAFETY: it was just mapped with that size.
+            unsafe { shm_lifetime::ask_for_huge_pages(start, size, options.reserves()) };
+            if options.reserves() {
+                // What the huge pages did not cover.
+                object::reserve(&file, bytes).map_err(refused)?;
+            }
+        }
+        Ok(Made { file, stat, range })
+    }
+
+    fn bytes(&self) -> u64 {
+        self.options.size().get() as u64
+    }
+
+    fn mode(&self) -> u32 {
+        self.options.permissions().bits()
+    }
+
+    /// fallocate pins small pages, so huge ones are asked for first.
+    fn reserves_at_once(&self) -> bool {
+        self.options.reserves() && !self.options.wants_huge_pages()
+    }
+
+    fn taken(&self) -> CreateError {
+        CreateError::Exists { key: self.key.clone() }
+    }
+
+    fn not_made(&self, error: &object::Failed) -> CreateError {
+        refused(error, self.key, self.options.size()).into()
+    }
+
+    fn not_named(&self, error: &object::Failed) -> CreateError {
+        match error.errno {
+            Errno::EEXIST => self.taken(),
+            _ => self.not_made(error),
+        }
+    }
+}
+
+/// An object that has its size and its room, and is mapped; dropping it frees it, unless it got a name.
+struct Made {
+    file: OwnedFd,
+    stat: object::Stat,
+    range: AddressRange,
+}
