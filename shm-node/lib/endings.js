@@ -61,7 +61,7 @@ function leave() {
   // Bun runs none of the C library's exit handlers: all has to be done here.
   const isBun = typeof Bun !== 'undefined';
   // Listeners that came after ours may still read their views.
-  if (!isBun && process.listeners('exit').pop()[ADDON] !== addon) return native.leaveToProcessExit(tell, children());
+  if (!isBun && process.listeners('exit').pop() !== onExit) return native.leaveToProcessExit(tell, children());
   native.detachAtExit(tell, children());
   if (isBun) native.leaveTheRest();
 }
