@@ -34,16 +34,21 @@ function seenOnes() {
 
 const seen = isMainThread ? seenOnes() : new Map();
 
-// Where there is a child process, its module is loaded, and with it most of what a cluster needs.
-const mayHaveOthers = () =>
-  seen.size > 0 || typeof Bun !== 'undefined' || process.getActiveResourcesInfo?.().includes('ProcessWrap');
+/** Those of before this file was loaded, and of a runtime that tells of none. */
+function noteOthers() {
+  for (const handle of process._getActiveHandles?.() ?? []) {
+    if (handle?.spawnargs !== undefined && !seen.has(handle)) seen.set(handle, undefined);
+  }
+  // Where there is a child process, its module is loaded, and with it most of what a cluster needs.
+  if (seen.size > 0 || typeof Bun !== 'undefined') noteWorkers(seen);
+}
 
 /** The process ids of the children that are alive: those that were told to go, and the others. */
 function children() {
   const told = [];
   const others = [];
   try {
-    if (mayHaveOthers()) noteWorkers(seen);
+    noteOthers();
     for (const [child, worker] of seen) {
       if (isAlive(child)) (child.killed || worker?.exitedAfterDisconnect === true ? told : others).push(child.pid);
     }
