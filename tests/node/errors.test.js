@@ -202,7 +202,8 @@ describe('a string key', () => {
     };
     for (const call of Object.values(calls)) {
       refused(call, VALUE);
-      assert.throws(call, new RegExp(`Number\\(key\\).*'/${key}'`));
+      // Without POSIX any string is an error, which says so.
+      assert.throws(call, built.includes('posix') ? new RegExp(`Number\\(key\\).*'/${key}'`) : /System V only|Number\(key\)/);
     }
     for (const digits of ['0', '007', '9'.repeat(20)]) refused(() => shm.get(digits), VALUE);
   });
