@@ -17,10 +17,10 @@ pub enum Check {
     ModeGuard,
     /// The marks of holders, where the kernel's word is none.
     Marks,
-    /// The record is written before the create, not after it.
-    RecordFirst,
-    /// The record stays when a holder leaves and others remain.
-    RecordStays,
+    /// The entry is written before the create, not after it.
+    EntryFirst,
+    /// The entry stays when a holder leaves and others remain.
+    EntryStays,
 }
 
 #[cfg(not(shm_storm))]
@@ -124,8 +124,8 @@ mod imp {
             "holders" => Some(Check::Holders),
             "mode-guard" => Some(Check::ModeGuard),
             "marks" => Some(Check::Marks),
-            "record-first" => Some(Check::RecordFirst),
-            "record-stays" => Some(Check::RecordStays),
+            "entry-first" => Some(Check::EntryFirst),
+            "entry-stays" => Some(Check::EntryStays),
             other => panic!("no check is called {other}"),
         }) == Some(check)
     }

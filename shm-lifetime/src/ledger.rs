@@ -1,15 +1,15 @@
-//! The records of the segments that this user created.
+//! The entries of the segments that this user created.
 //!
-//! One mapped file of 512-byte slots, each free or one record: `slots` is the file and how it grows, `record` what a
-//! record says and in which words. Here a record gets its slot, is found, and gives the slot back to be used again.
+//! One mapped file of 512-byte slots, each free or one entry: `slots` is the file and how it grows, `entry` what a
+//! entry says and in which words. Here an entry gets its slot, is found, and gives the slot back to be used again.
 //! `holds` counts what this process alone has to know.
 //!
 //! A slot changes hands by compare-and-swap of its first word, which also holds the hash: whoever gets that
-//! name's lock and finds the slot claimed but not written knows that its writer is dead. A record is checked before it
+//! name's lock and finds the slot claimed but not written knows that its writer is dead. An entry is checked before it
 //! is believed.
 
+mod entry;
 mod holds;
-mod record;
 mod slots;
 
 use crate::ObjectId;
@@ -22,15 +22,15 @@ use std::{
     sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
 };
 
-pub use record::{BackendId, Record, RecordName};
+pub use entry::{BackendId, Entry, EntryName};
+pub use slots::EntryId;
 pub(crate) use slots::FILE;
-pub use slots::SlotId;
 
 /// The first word of a slot: a phase, and in the upper half the hash of the name.
 const STATE: usize = 0;
 const FREE: u64 = 0;
 const CLAIMED: u64 = 1;
-const RECORDED: u64 = 2;
+const WRITTEN: u64 = 2;
 const PHASE: u64 = 0xff;
 
 /// One user's ledger, as mapped by this process.
@@ -55,13 +55,13 @@ impl Ledger {
         Ok(Self { slots: Slots::open(file)?, holds: Holds::new() })
     }
 
-    /// Writes a record into a free slot.
+    /// Writes an entry into a free slot.
     ///
     /// # Errors
     ///
     /// `ENOSPC` where the ledger cannot grow.
-    pub fn insert(&self, record: &Record) -> Result<SlotId, OsError> {
-        let hash = record.name.lock_byte();
+    pub fn insert(&self, entry: &Entry) -> Result<EntryId, OsError> {
+        let hash = entry.name.lock_byte();
         let state = u64::from(hash) << 32;
         loop {
             let levels = self.slots.known_levels();
@@ -73,8 +73,8 @@ impl Ledger {
                 crate::step();
                 if slot[STATE].compare_exchange(FREE, state | CLAIMED, Acquire, Relaxed).is_ok() {
                     crate::step();
-                    record::write(slot, record);
-                    slot[STATE].store(state | RECORDED, Release);
+                    entry::write(slot, entry);
+                    slot[STATE].store(state | WRITTEN, Release);
                     return Ok(id);
                 }
                 self.slots.count_out(id);
@@ -83,15 +83,15 @@ impl Ledger {
         }
     }
 
-    /// Notes which object a record stands for, once it exists; `None` where it was to be another and is not made.
-    pub fn set_object(&self, id: SlotId, object: Option<ObjectId>) {
+    /// Notes which object an entry stands for, once it exists; `None` where it was to be another and is not made.
+    pub fn set_object(&self, id: EntryId, object: Option<ObjectId>) {
         if let Some(slot) = self.slots.get(id) {
-            record::write_object(slot, object);
+            entry::write_object(slot, object);
         }
     }
 
-    /// Erases a record: its segment is gone.
-    pub fn erase(&self, id: SlotId) {
+    /// Erases an entry: its segment is gone.
+    pub fn erase(&self, id: EntryId) {
         if let Some(slot) = self.slots.get(id)
             && slot[STATE].swap(FREE, AcqRel) != FREE
         {
@@ -100,38 +100,38 @@ impl Ledger {
         }
     }
 
-    /// The record in a slot; `None` where there is none, or none to be believed.
-    pub fn get(&self, id: SlotId) -> Option<Record> {
+    /// The entry in a slot; `None` where there is none, or none to be believed.
+    pub fn get(&self, id: EntryId) -> Option<Entry> {
         let slot = self.slots.get(id)?;
         let state = slot[STATE].load(Acquire);
-        if state & PHASE != RECORDED {
+        if state & PHASE != WRITTEN {
             return None;
         }
-        let record = record::read(slot)?;
-        (u64::from(record.name.lock_byte()) == state >> 32).then_some(record)
+        let entry = entry::read(slot)?;
+        (u64::from(entry.name.lock_byte()) == state >> 32).then_some(entry)
     }
 
-    /// The record of a name.
-    pub fn find(&self, name: &RecordName) -> Option<(SlotId, Record)> {
+    /// The entry of a name.
+    pub fn find(&self, name: &EntryName) -> Option<(EntryId, Entry)> {
         let hash = name.lock_byte();
         self.slots.occupied().flat_map(|level| self.slots.window_of(level, hash)).find_map(|(id, slot)| {
             let state = slot[STATE].load(Relaxed);
-            if state >> 32 != u64::from(hash) || state & PHASE != RECORDED {
+            if state >> 32 != u64::from(hash) || state & PHASE != WRITTEN {
                 return None;
             }
-            let record = self.get(id).filter(|record| record.name == *name)?;
-            Some((id, record))
+            let entry = self.get(id).filter(|entry| entry.name == *name)?;
+            Some((id, entry))
         })
     }
 
     /// Every slot that is not free, with the name's lock byte.
-    pub fn taken(&self) -> impl Iterator<Item = (SlotId, u32)> + '_ {
+    pub fn taken(&self) -> impl Iterator<Item = (EntryId, u32)> + '_ {
         self.slots
             .occupied()
             .flat_map(|level| (first(level)..first(level + 1)).skip(usize::from(level == 0)))
             .filter_map(|index| {
-                let state = self.slots.get(SlotId::of_index(index))?[STATE].load(Acquire);
-                (state != FREE).then_some((SlotId::of_index(index), (state >> 32) as u32))
+                let state = self.slots.get(EntryId::of_index(index))?[STATE].load(Acquire);
+                (state != FREE).then_some((EntryId::of_index(index), (state >> 32) as u32))
             })
     }
 
@@ -145,7 +145,7 @@ impl Ledger {
     }
 
     /// Whether a slot is still taken by a name of that lock byte.
-    pub fn taken_by(&self, id: SlotId, byte: u32) -> bool {
+    pub fn taken_by(&self, id: EntryId, byte: u32) -> bool {
         self.slots.get(id).is_some_and(|slot| {
             let state = slot[STATE].load(Acquire);
             state != FREE && (state >> 32) as u32 == byte
@@ -153,12 +153,12 @@ impl Ledger {
     }
 
     /// Counts an attachment by this process.
-    pub(crate) fn hold(&self, id: SlotId, object: ObjectId) {
+    pub(crate) fn hold(&self, id: EntryId, object: ObjectId) {
         self.holds.hold(id, object);
     }
 
     /// Takes an attachment of this process off the count; tells whether it has others. Safe in a signal handler.
-    pub(crate) fn let_go(&self, id: SlotId, object: ObjectId) -> bool {
+    pub(crate) fn let_go(&self, id: EntryId, object: ObjectId) -> bool {
         self.holds.let_go(id, object)
     }
 
@@ -171,17 +171,17 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::{
-        record::tests::record,
+        entry::tests::entry,
         slots::{level_of, tests::file},
         *,
     };
 
     #[test]
-    fn a_record_is_found_by_its_name_as_it_was_written() {
+    fn an_entry_is_found_by_its_name_as_it_was_written() {
         let ledger = Ledger::open(file()).unwrap();
-        for name in [RecordName::Key(42), RecordName::from_bare(&"n".repeat(255)).unwrap()] {
-            let id = ledger.insert(&record(name)).unwrap();
-            assert_eq!(ledger.find(&name), Some((id, record(name))));
+        for name in [EntryName::Key(42), EntryName::from_bare(&"n".repeat(255)).unwrap()] {
+            let id = ledger.insert(&entry(name)).unwrap();
+            assert_eq!(ledger.find(&name), Some((id, entry(name))));
             for object in [0.into(), ObjectId { number: 5, born: 6 }] {
                 ledger.set_object(id, Some(object));
                 assert_eq!(ledger.get(id).unwrap().object, Some(object));
@@ -197,9 +197,9 @@ mod tests {
         let theirs = Ledger::open(ours.try_clone().unwrap()).unwrap();
         let ours = Ledger::open(ours).unwrap();
         for key in 1..=5000 {
-            ours.insert(&record(RecordName::Key(key))).unwrap();
+            ours.insert(&entry(EntryName::Key(key))).unwrap();
         }
-        assert!((1..=5000).all(|key| theirs.find(&RecordName::Key(key)).is_some()));
+        assert!((1..=5000).all(|key| theirs.find(&EntryName::Key(key)).is_some()));
         assert_eq!(theirs.taken().count(), 5000);
     }
 
@@ -207,14 +207,13 @@ mod tests {
     fn levels_that_are_empty_again_are_not_looked_into() {
         let file = file();
         let ledger = Ledger::open(file.try_clone().unwrap()).unwrap();
-        let ids: Vec<_> =
-            (1..=5000).map(|key| ledger.insert(&record(RecordName::Key(key))).unwrap()).collect();
+        let ids: Vec<_> = (1..=5000).map(|key| ledger.insert(&entry(EntryName::Key(key))).unwrap()).collect();
         assert!(ledger.slots.occupied().count() > 3);
         for id in &ids[1..] {
             ledger.erase(*id);
             ledger.erase(*id); // it is not counted twice
         }
-        assert_eq!(ledger.find(&RecordName::Key(1)).map(|(id, _)| id), Some(ids[0]));
+        assert_eq!(ledger.find(&EntryName::Key(1)).map(|(id, _)| id), Some(ids[0]));
         assert!(ledger.slots.occupied().count() <= 2);
         ledger.erase(ids[0]);
         assert_eq!(ledger.slots.occupied().collect::<Vec<_>>(), [0]);
@@ -227,8 +226,7 @@ mod tests {
     #[test]
     fn the_count_of_one_who_died_in_the_middle_is_corrected() {
         let ledger = Ledger::open(file()).unwrap();
-        let ids: Vec<_> =
-            (1..=300).map(|key| ledger.insert(&record(RecordName::Key(key))).unwrap()).collect();
+        let ids: Vec<_> = (1..=300).map(|key| ledger.insert(&entry(EntryName::Key(key))).unwrap()).collect();
         let upper = *ids.iter().find(|id| level_of(**id) == 1).unwrap();
         ledger.slots.count_in(upper);
         ledger.recount();
@@ -244,16 +242,16 @@ mod tests {
     #[test]
     fn one_who_comes_while_a_level_is_looked_through_is_not_counted_out() {
         let ledger = Ledger::open(file()).unwrap();
-        // Slots of the second level that one name's record goes to once the first level has no room for it.
+        // Slots of the second level that one name's entry goes to once the first level has no room for it.
         let mut upper = Vec::new();
         let mut key = 0;
         let mut next = || {
             key += 1;
-            RecordName::Key(key)
+            EntryName::Key(key)
         };
         while upper.len() < 2 {
             let name = next();
-            let id = ledger.insert(&record(name)).unwrap();
+            let id = ledger.insert(&entry(name)).unwrap();
             if level_of(id) == 1 {
                 upper.push((id, name));
             }
@@ -262,7 +260,7 @@ mod tests {
         ledger.erase(stays);
         // One has come to a place that was seen to be free, and one has left a place that is looked at next.
         ledger.slots.correct(1, || {
-            assert_eq!(ledger.insert(&record(name)).unwrap(), stays);
+            assert_eq!(ledger.insert(&entry(name)).unwrap(), stays);
             ledger.erase(leaves);
             true
         });
@@ -274,17 +272,17 @@ mod tests {
     fn space_does_not_grow_with_the_segments_ever_created() {
         let ledger = Ledger::open(file()).unwrap();
         for key in 1..=100_000 {
-            let id = ledger.insert(&record(RecordName::Key(key))).unwrap();
+            let id = ledger.insert(&entry(EntryName::Key(key))).unwrap();
             ledger.erase(id);
         }
         assert_eq!(ledger.capacity(), 127);
     }
 
     #[test]
-    fn a_record_whose_hash_is_another_names_is_not_believed() {
+    fn an_entry_whose_hash_is_another_names_is_not_believed() {
         let ledger = Ledger::open(file()).unwrap();
-        let id = ledger.insert(&record(RecordName::Key(1))).unwrap();
-        record::write(ledger.slots.get(id).unwrap(), &record(RecordName::Key(2)));
+        let id = ledger.insert(&entry(EntryName::Key(1))).unwrap();
+        entry::write(ledger.slots.get(id).unwrap(), &entry(EntryName::Key(2)));
         assert_eq!(ledger.get(id), None);
         assert_eq!(ledger.taken().count(), 1, "but a sweep sees that the slot is taken");
     }

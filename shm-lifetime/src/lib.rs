@@ -2,7 +2,7 @@
 //!
 //! Per user one folder, [`Home`], with three files of ours:
 //!
-//! - the [`Ledger`]: a record of each segment that this user created through the library. It is written
+//! - the [`Ledger`]: an entry of each segment that this user created through the library. It is written
 //!   before the segment is created and erased when the segment is gone, so that whoever dies, and however,
 //!   the next sweep knows what to ask the kernel about. What is in it is ours; what is not is foreign.
 //! - lock files, one for this user alone and one for each [`Class`] of others who may open segments of this user's. A
@@ -44,7 +44,7 @@ pub use file_limit::is_beyond_file_limit;
 pub use home::Home;
 pub use huge::ask_for_huge_pages;
 pub use identity::Identity;
-pub use ledger::{BackendId, Ledger, Record, RecordName, SlotId};
+pub use ledger::{BackendId, Entry, EntryId, EntryName, Ledger};
 pub use lifetime::Lifetime;
 pub use lock::{LockFile, NameLock, Patience, within_a_second};
 pub use namespace::Namespaces;

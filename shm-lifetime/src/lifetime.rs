@@ -1,7 +1,7 @@
 //! The files of one user, as one process has them open.
 
 use crate::{
-    BackendId, Class, Home, LockFile, NameLock, Namespaces, Patience, Record, fork,
+    BackendId, Class, Entry, Home, LockFile, NameLock, Namespaces, Patience, fork,
     ledger::{self, Ledger},
     lock::{self, Locks},
 };
@@ -98,7 +98,7 @@ impl Lifetime {
     }
 
     /// Whether somebody removed the folder (a login manager does, when its user logs out): whoever comes then makes
-    /// another, and what is recorded and locked in ours is seen by nobody. Or whether somebody closed our files (a
+    /// another, and what is written and locked in ours is seen by nobody. Or whether somebody closed our files (a
     /// daemon that closes all). Looked for every now and then.
     fn has_lost_its_files(&self) -> bool {
         static START: OnceLock<Instant> = OnceLock::new();
@@ -118,7 +118,7 @@ impl Lifetime {
         self.generation == fork::generation()
     }
 
-    /// This process, as records name it.
+    /// This process, as entries name it.
     pub const fn pid(&self) -> u32 {
         self.pid
     }
@@ -148,7 +148,7 @@ impl Lifetime {
         }
     }
 
-    /// The ledger where there is one; where there is none, or none we can read, nothing is on record.
+    /// The ledger where there is one; where there is none, or none we can read, there are no entries.
     pub fn existing_ledger(&self) -> Option<&Ledger> {
         self.ledger.get().or_else(|| {
             let ledger = Ledger::open(self.home.file(ledger::FILE, None).ok()?).ok()?;
@@ -156,14 +156,14 @@ impl Lifetime {
         })
     }
 
-    /// What this user has on record of a backend.
-    pub fn records(&self, backend: BackendId) -> Vec<Record> {
+    /// The entries of one backend in the ledger of this user.
+    pub fn entries(&self, backend: BackendId) -> Vec<Entry> {
         let Some(ledger) = self.existing_ledger() else { return Vec::new() };
-        let records = ledger.taken().filter_map(|(slot, ..)| ledger.get(slot));
-        records.filter(|record| record.name.backend() == backend).collect()
+        let entries = ledger.taken().filter_map(|(id, ..)| ledger.get(id));
+        entries.filter(|entry| entry.name.backend() == backend).collect()
     }
 
-    /// Locks a name, see [`RecordName::lock_byte`](crate::RecordName::lock_byte).
+    /// Locks a name, see [`EntryName::lock_byte`](crate::EntryName::lock_byte).
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@
 /// What tells an object from every other that has had its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectId {
-    /// System V: the `shmid`. POSIX: the inode, or on macOS, which has none, when the record was made.
+    /// System V: the `shmid`. POSIX: the inode, or on macOS, which has none, when the entry was made.
     pub number: u64,
     /// POSIX on Linux: when the object was made, in nanoseconds since 1970, as its file system tells. File systems
     /// give the inode of an object that is gone to the next one. 0 is unknown.

@@ -9,7 +9,7 @@
 //! Those who know its name only, as other users do, share a byte for whatever has it.
 
 use crate::{
-    Check, LockFile, Record,
+    Check, Entry, LockFile,
     ofd_lock::{self, Kind},
     skips,
 };
@@ -99,7 +99,7 @@ impl Drop for Presence {
 
 impl crate::Lifetime {
     /// Marks an attachment of a segment, under its name's lock. `created` is when the ledger says that it was created,
-    /// or is about to; `None` where it is not on record.
+    /// or is about to; `None` where it is not in the ledger.
     ///
     /// # Errors
     ///
@@ -116,12 +116,12 @@ impl crate::Lifetime {
 
     /// Whether anybody holds a segment of this user's, by the marks. Safe in a signal handler, as the name is locked
     /// and so the file is open.
-    pub fn is_anyone_present(&self, record: &Record) -> bool {
-        let byte = record.name.lock_byte();
-        let Ok(file) = self.lock_file_of_class(record.class()) else { return true };
+    pub fn is_anyone_present(&self, entry: &Entry) -> bool {
+        let byte = entry.name.lock_byte();
+        let Ok(file) = self.lock_file_of_class(entry.class()) else { return true };
         let is_marked = |byte| ofd_lock::is_locked(file, byte).unwrap_or(true);
         !skips(Check::Marks)
-            && (is_marked(byte_of_segment(byte, record.created)) || is_marked(byte_of_name(byte)))
+            && (is_marked(byte_of_segment(byte, entry.created)) || is_marked(byte_of_name(byte)))
     }
 }
 

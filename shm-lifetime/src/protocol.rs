@@ -1,23 +1,23 @@
 //! The protocol that both backends follow; the kernel's word is theirs to give.
 
 use crate::{
-    BackendId, Check, Class, Ledger, Lifetime, LockFile, NameLock, ObjectId, Patience, Record, RecordName,
-    SlotId, skips, step,
+    BackendId, Check, Class, Entry, EntryId, EntryName, Ledger, Lifetime, LockFile, NameLock, ObjectId,
+    Patience, skips, step,
 };
 use shm_api::{CreateOptions, Detached, OsError};
 use std::{num::NonZeroUsize, sync::Arc, time::UNIX_EPOCH};
 
-/// What one backend's kernel interface says of a segment on record.
+/// What one backend's kernel interface says of a segment in the ledger.
 pub trait Kernel {
-    /// Whose records it can read.
+    /// Whose entries it can read.
     const BACKEND: BackendId;
 
     /// Whether the kernel counts holders, so that it is worth asking even if we are not the last.
     const COUNTS: bool;
 
-    /// Destroys the recorded segment if the kernel says that nobody holds it, and does nothing to any other.
+    /// Destroys the segment of an entry if the kernel says that nobody holds it, and does nothing to any other.
     /// Called under the name's lock, possibly in a signal handler: system calls only.
-    fn settle(lifetime: &Lifetime, record: &Record) -> Detached;
+    fn settle(lifetime: &Lifetime, entry: &Entry) -> Detached;
 }
 
 /// The answer where a segment stays and its holders cannot be counted.
@@ -34,12 +34,12 @@ impl Lifetime {
         LockFile { uid: self.uid(), class }
     }
 
-    /// Settles one record, under its name's lock: a segment that is gone leaves the ledger.
-    pub fn settle<K: Kernel>(&self, ledger: &Ledger, slot: SlotId, record: &Record) -> Detached {
-        let detached = K::settle(self, record);
+    /// Settles one entry, under its name's lock: a segment that is gone leaves the ledger.
+    pub fn settle<K: Kernel>(&self, ledger: &Ledger, id: EntryId, entry: &Entry) -> Detached {
+        let detached = K::settle(self, entry);
         if !matches!(detached, Detached::Outlives(_)) {
             step();
-            ledger.erase(slot);
+            ledger.erase(id);
         }
         detached
     }
@@ -49,22 +49,22 @@ impl Lifetime {
     pub fn sweep<K: Kernel>(&self) -> usize {
         let Some(ledger) = self.existing_ledger() else { return 0 };
         let mut destroyed = 0;
-        for (slot, byte) in ledger.taken() {
-            let class = |record: Option<Record>| record.map_or(Class::Owner, |record| record.class());
-            let seen = class(ledger.get(slot));
+        for (id, byte) in ledger.taken() {
+            let class = |entry: Option<Entry>| entry.map_or(Class::Owner, |entry| entry.class());
+            let seen = class(ledger.get(id));
             let Ok(_lock) = self.lock(self.lock_file(seen), byte, Patience::Try) else { continue };
             // The slot may have changed hands before we had the lock.
-            let record = ledger.get(slot);
-            if !ledger.taken_by(slot, byte) || class(record) != seen {
+            let entry = ledger.get(id);
+            if !ledger.taken_by(id, byte) || class(entry) != seen {
                 continue;
             }
-            match record {
-                Some(record) if record.name.backend() == K::BACKEND => {
-                    destroyed += usize::from(self.settle::<K>(ledger, slot, &record) == Detached::Destroyed);
+            match entry {
+                Some(entry) if entry.name.backend() == K::BACKEND => {
+                    destroyed += usize::from(self.settle::<K>(ledger, id, &entry) == Detached::Destroyed);
                 }
                 Some(_) => {}
                 // Its writer died before it was whole, or it is damaged: it leads to no segment.
-                None => ledger.erase(slot),
+                None => ledger.erase(id),
             }
         }
         ledger.recount();
@@ -85,79 +85,79 @@ impl Lifetime {
     /// `EBUSY` where the name stays locked, or where the ledger cannot be had.
     pub fn lock_to_create<K: Kernel>(
         &self,
-        name: &RecordName,
+        name: &EntryName,
         class: Class,
     ) -> Result<Option<NameLock<'_>>, OsError> {
         let ledger = self.ledger()?;
         let byte = name.lock_byte();
         loop {
             let lock = self.lock(self.lock_file(class), byte, Patience::Bounded)?;
-            let Some((slot, record)) = ledger.find(name) else { return Ok(Some(lock)) };
+            let Some((id, entry)) = ledger.find(name) else { return Ok(Some(lock)) };
             // Those who may open an older segment of that name are locked out while it is looked at.
             drop(lock);
-            let _lock = self.lock(self.lock_file(record.class()), byte, Patience::Bounded)?;
-            if ledger.get(slot).as_ref() != Some(&record) {
+            let _lock = self.lock(self.lock_file(entry.class()), byte, Patience::Bounded)?;
+            if ledger.get(id).as_ref() != Some(&entry) {
                 continue;
             }
-            if matches!(self.settle::<K>(ledger, slot, &record), Detached::Outlives(_)) {
+            if matches!(self.settle::<K>(ledger, id, &entry), Detached::Outlives(_)) {
                 return Ok(None);
             }
         }
     }
 
-    /// Creates a segment under the name's lock: the record goes before it, and stays unless `create` fails.
-    /// `create` is told where the record is, and returns the segment and its object id.
+    /// Creates a segment under the name's lock: the entry goes before it, and stays unless `create` fails.
+    /// `create` is told where the entry is, and returns the segment and its object id.
     ///
     /// # Errors
     ///
     /// As `create`, or `ENOSPC` where the ledger cannot grow.
-    pub fn record<T, E: From<OsError>>(
+    pub fn enter<T, E: From<OsError>>(
         &self,
-        record: &Record,
-        create: impl FnOnce(Option<SlotId>) -> Result<(T, ObjectId), E>,
-    ) -> Result<(SlotId, T), E> {
+        entry: &Entry,
+        create: impl FnOnce(Option<EntryId>) -> Result<(T, ObjectId), E>,
+    ) -> Result<(EntryId, T), E> {
         let ledger = self.ledger()?;
-        if skips(Check::RecordFirst) {
+        if skips(Check::EntryFirst) {
             let (created, object) = create(None)?;
             step();
-            let slot = ledger.insert(record)?;
-            ledger.set_object(slot, Some(object));
-            return Ok((slot, created));
+            let id = ledger.insert(entry)?;
+            ledger.set_object(id, Some(object));
+            return Ok((id, created));
         }
-        let slot = ledger.insert(record)?;
+        let id = ledger.insert(entry)?;
         step();
-        match create(Some(slot)) {
+        match create(Some(id)) {
             Ok((created, object)) => {
                 step();
-                ledger.set_object(slot, Some(object));
-                Ok((slot, created))
+                ledger.set_object(id, Some(object));
+                Ok((id, created))
             }
             Err(error) => {
-                ledger.erase(slot);
+                ledger.erase(id);
                 Err(error)
             }
         }
     }
 
-    /// Erases the record of a segment that was just destroyed by request, under its name's lock.
-    pub fn forget(&self, name: &RecordName, object: ObjectId) {
+    /// Erases the entry of a segment that was just destroyed by request, under its name's lock.
+    pub fn forget(&self, name: &EntryName, object: ObjectId) {
         if let Some(ledger) = self.existing_ledger()
-            && let Some((slot, _)) = ledger.find(name).filter(|(_, record)| record.is_about(object))
+            && let Some((id, _)) = ledger.find(name).filter(|(_, entry)| entry.is_about(object))
         {
-            ledger.erase(slot);
+            ledger.erase(id);
         }
     }
 
-    /// Where a name's record is and which lock file it asks for; `None` for a foreign segment.
-    pub fn recorded(&self, name: &RecordName) -> Option<(SlotId, Record)> {
+    /// Where a name's entry is and which lock file it asks for; `None` for a foreign segment.
+    pub fn entry_of(&self, name: &EntryName) -> Option<(EntryId, Entry)> {
         self.existing_ledger()?.find(name)
     }
 }
 
-impl Record {
-    /// The record of a segment that this process is about to create in `namespace`.
+impl Entry {
+    /// The entry of a segment that this process is about to create in `namespace`.
     pub fn of_this_process(
-        name: RecordName,
+        name: EntryName,
         lifetime: &Lifetime,
         options: &CreateOptions,
         namespace: u64,
@@ -182,8 +182,8 @@ impl Record {
 pub struct Hold {
     /// The files of the user that attached it.
     lifetime: Arc<Lifetime>,
-    /// The segment's record; `None` for a foreign segment.
-    slot: Option<SlotId>,
+    /// The segment's entry; `None` for a foreign segment.
+    entry: Option<EntryId>,
     /// The lock that was held to attach it.
     file: LockFile,
     /// The name's lock byte.
@@ -198,20 +198,20 @@ impl Hold {
     /// An attachment that was just made, under the name's lock.
     pub fn new(
         lifetime: &Arc<Lifetime>,
-        slot: Option<SlotId>,
+        entry: Option<EntryId>,
         file: LockFile,
-        name: &RecordName,
+        name: &EntryName,
         object: ObjectId,
         created_here: bool,
     ) -> Self {
-        if let (Some(slot), Some(ledger)) = (slot, lifetime.existing_ledger()) {
-            ledger.hold(slot, object);
+        if let (Some(id), Some(ledger)) = (entry, lifetime.existing_ledger()) {
+            ledger.hold(id, object);
         }
-        Self { lifetime: lifetime.clone(), slot, file, byte: name.lock_byte(), object, created_here }
+        Self { lifetime: lifetime.clone(), entry, file, byte: name.lock_byte(), object, created_here }
     }
 
     /// Leaves: lets go of the memory with `release` and, as the last holder, destroys the segment. One that is
-    /// not on record stays, and `look` says whether it still exists. Safe in a signal handler if both are.
+    /// not in the ledger stays, and `look` says whether it still exists. Safe in a signal handler if both are.
     pub fn leave<K: Kernel>(
         &self,
         patience: Patience,
@@ -219,7 +219,7 @@ impl Hold {
         look: impl FnOnce() -> Detached,
     ) -> Detached {
         // Only a segment of ours is ever destroyed here, so only such a one needs the lock.
-        let Some(slot) = self.slot else {
+        let Some(id) = self.entry else {
             return if release() { look() } else { OUTLIVES };
         };
         let lifetime = &*self.lifetime;
@@ -228,17 +228,17 @@ impl Hold {
         let released = release();
         step();
         let ledger = lifetime.existing_ledger();
-        let held_elsewhere = ledger.is_some_and(|ledger| ledger.let_go(slot, self.object));
-        // A lock we did not get, or memory that would not go: the record stays, and a sweep looks again.
+        let held_elsewhere = ledger.is_some_and(|ledger| ledger.let_go(id, self.object));
+        // A lock we did not get, or memory that would not go: the entry stays, and a sweep looks again.
         let (Ok(_lock), true) = (lock, released) else { return OUTLIVES };
         let Some(ledger) = ledger else { return look() };
-        match ledger.get(slot).filter(|record| record.is_about(self.object)) {
+        match ledger.get(id).filter(|entry| entry.is_about(self.object)) {
             // This process asks when it leaves there.
-            Some(_) if held_elsewhere && !K::COUNTS && !skips(Check::RecordStays) => OUTLIVES,
-            Some(record) => {
-                let detached = lifetime.settle::<K>(ledger, slot, &record);
-                if skips(Check::RecordStays) {
-                    ledger.erase(slot);
+            Some(_) if held_elsewhere && !K::COUNTS && !skips(Check::EntryStays) => OUTLIVES,
+            Some(entry) => {
+                let detached = lifetime.settle::<K>(ledger, id, &entry);
+                if skips(Check::EntryStays) {
+                    ledger.erase(id);
                 }
                 detached
             }
@@ -252,12 +252,12 @@ impl Hold {
         self.lifetime.uid()
     }
 
-    /// What the ledger has under its name now: the record of this very segment, where that is still there.
-    pub fn recorded(&self, name: &RecordName) -> Option<Record> {
+    /// What the ledger has under its name now: the entry of this very segment, where that is still there.
+    pub fn entry_of(&self, name: &EntryName) -> Option<Entry> {
         let ledger = self.lifetime.existing_ledger()?;
-        let own = self.slot.and_then(|slot| ledger.get(slot));
-        own.filter(|record| record.name == *name && record.is_about(self.object))
-            .or_else(|| self.lifetime.recorded(name).map(|(_, record)| record))
+        let own = self.entry.and_then(|id| ledger.get(id));
+        own.filter(|entry| entry.name == *name && entry.is_about(self.object))
+            .or_else(|| self.lifetime.entry_of(name).map(|(_, entry)| entry))
     }
 
     /// Whether this process may use the locks: a child of a fork shares them with its parent.

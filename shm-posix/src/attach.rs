@@ -8,7 +8,7 @@ use crate::{
 };
 use nix::{errno::Errno, fcntl::OFlag};
 use shm_api::{Access, AttachError, Detached, Key};
-use shm_lifetime::{Class, Hold, Lifetime, LockFile, Patience, RecordName, fault::step};
+use shm_lifetime::{Class, EntryName, Hold, Lifetime, LockFile, Patience, fault::step};
 use std::{
     ffi::CStr,
     num::NonZeroUsize,
@@ -34,34 +34,34 @@ pub(crate) fn attach(key: &Key, access: Access) -> Result<PosixSegment, AttachEr
 fn attach_once(
     lifetime: &Arc<Lifetime>,
     key: &Key,
-    name: &RecordName,
+    name: &EntryName,
     access: Access,
 ) -> Result<Option<PosixSegment>, AttachError> {
-    let recorded = lifetime.recorded(name);
-    let file = match &recorded {
-        Some((_, record)) => lifetime.lock_file(record.class()),
+    let known = lifetime.entry_of(name);
+    let file = match &known {
+        Some((_, entry)) => lifetime.lock_file(entry.class()),
         None => match object::look_up(name.as_c_str()).map_err(|errno| open_failed(errno, key))? {
             Some(stat) => LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) },
             None => return Err(AttachError::NotFound { key: key.clone() }),
         },
     };
     let _lock = lifetime.lock(file, name.lock_byte(), Patience::Bounded).map_err(|error| error.on(key))?;
-    if lifetime.recorded(name) != recorded {
+    if lifetime.entry_of(name) != known {
         return Ok(None);
     }
     let (file_of_object, stat) = open(key, name.as_c_str(), access)?;
     if stat.is_unlinked() {
         return Ok(None);
     }
-    let record = recorded.as_ref().map(|(_, record)| record);
-    let is_ours = record.is_some_and(|record| stat.is_of(lifetime.uid(), record));
-    let object = stat.identity(lifetime.uid(), || record.copied());
-    let size = usize::try_from(stat.exact_size(lifetime.uid(), record)).ok().and_then(NonZeroUsize::new);
-    // As we have the lock, what is on record was left by one who died in its create, where it has no size or is not
+    let entry = known.as_ref().map(|(_, entry)| entry);
+    let is_ours = entry.is_some_and(|entry| stat.is_of(lifetime.uid(), entry));
+    let object = stat.identity(lifetime.uid(), || entry.copied());
+    let size = usize::try_from(stat.exact_size(lifetime.uid(), entry)).ok().and_then(NonZeroUsize::new);
+    // As we have the lock, what is in the ledger was left by one who died in its create, where it has no size or is not
     // what has the name.
-    if let (Some((slot, record)), Some(ledger)) = (&recorded, lifetime.existing_ledger())
+    if let (Some((id, entry)), Some(ledger)) = (&known, lifetime.existing_ledger())
         && (size.is_none() || !is_ours)
-        && !matches!(lifetime.settle::<PosixKernel>(ledger, *slot, record), Detached::Outlives(_))
+        && !matches!(lifetime.settle::<PosixKernel>(ledger, *id, entry), Detached::Outlives(_))
     {
         return Ok(None);
     }
@@ -70,13 +70,13 @@ fn attach_once(
             .advise("It has no size yet: its creator is not done, so try again.")
             .into());
     };
-    let ours = recorded.filter(|_| is_ours);
-    let (slot, created) = ours.map(|(slot, record)| (slot, record.created)).unzip();
+    let ours = known.filter(|_| is_ours);
+    let (id, created) = ours.map(|(id, entry)| (id, entry.created)).unzip();
     let namespace = namespace(lifetime, Some(&stat));
     let holding = Holding::begin(lifetime, file, name, namespace, created).map_err(|error| error.on(key))?;
     step();
     let start = mapping::map(&file_of_object, size, access).map_err(|error| map_failed(&error, key))?;
-    let hold = Hold::new(lifetime, slot, file, name, object, false);
+    let hold = Hold::new(lifetime, id, file, name, object, false);
     let attached = true;
     Ok(Some(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, holding, attached }))
 }

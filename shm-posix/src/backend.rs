@@ -31,7 +31,7 @@ impl Posix {
 }
 
 // SAFETY: an object gets its size, all zero, before it gets its name; a name is removed by `PosixKernel` when nobody
-// holds the object and it is on record as ours, and by `destroy`. After shm_unlink holders keep their mapping.
+// holds the object and it is in the ledger as ours, and by `destroy`. After shm_unlink holders keep their mapping.
 unsafe impl Backend for Posix {
     type Segment = PosixSegment;
 

@@ -1,7 +1,7 @@
-//! Creating: make the object without a name, put it on record, and only then give it the name.
+//! Creating: make the object without a name, put it in the ledger, and only then give it the name.
 //!
-//! So no reader ever sees it half done, and whoever dies on the way leaves a record that a sweep goes by. Where the
-//! system has no unnamed objects it is made under its name, and noted on record before it has its size.
+//! So no reader ever sees it half done, and whoever dies on the way leaves an entry that a sweep goes by. Where the
+//! system has no unnamed objects it is made under its name, and noted in the ledger before it has its size.
 
 use crate::{
     PosixSegment,
@@ -12,7 +12,7 @@ use crate::{
 use nix::errno::Errno;
 use shm_api::{Access, CreateError, CreateOptions, Key};
 use shm_lifetime::{
-    AddressRange, Class, Hold, Lifetime, NameLock, ObjectId, Record, RecordName, SlotId, check_room,
+    AddressRange, Class, Entry, EntryId, EntryName, Hold, Lifetime, NameLock, ObjectId, check_room,
     orphans_may_hold,
 };
 use std::{os::fd::OwnedFd, sync::Arc};
@@ -46,7 +46,7 @@ pub(crate) fn create(key: &Key, options: &CreateOptions) -> Result<PosixSegment,
 struct Creation<'a> {
     lifetime: &'a Arc<Lifetime>,
     key: &'a Key,
-    name: &'a RecordName,
+    name: &'a EntryName,
     options: &'a CreateOptions,
     /// Who may open it.
     class: Class,
@@ -59,15 +59,15 @@ impl<'a> Creation<'a> {
         let file = lifetime.lock_file(class);
         let unnamed = self.make_unnamed()?;
         let Some(_lock) = self.lock()? else { return Err(self.taken()) };
-        let record = self.record(unnamed.as_ref());
-        let holding = Holding::begin(lifetime, file, name, record.namespace, Some(record.created))
+        let entry = self.entry(unnamed.as_ref());
+        let holding = Holding::begin(lifetime, file, name, entry.namespace, Some(entry.created))
             .map_err(|error| error.on(key))?;
-        let (slot, (made, object)) = lifetime.record(&record, |slot| {
-            let made = self.give_name(unnamed, slot, &record)?;
-            let object = made.stat.identity_when_made(&record);
+        let (id, (made, object)) = lifetime.enter(&entry, |id| {
+            let made = self.give_name(unnamed, id, &entry)?;
+            let object = made.stat.identity_when_made(&entry);
             Ok::<_, CreateError>(((made, object), object))
         })?;
-        let hold = Hold::new(lifetime, Some(slot), file, name, object, true);
+        let hold = Hold::new(lifetime, Some(id), file, name, object, true);
         let (start, size) = (made.range.into_start(), options.size());
         let (access, attached) = (Access::ReadWrite, true);
         Ok(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, holding, attached })
@@ -91,38 +91,38 @@ impl<'a> Creation<'a> {
         Ok(lock.map_err(|error| error.on(self.key))?)
     }
 
-    /// The record that goes before the name.
-    fn record(&self, unnamed: Option<&Made>) -> Record {
+    /// The entry that goes before the name.
+    fn entry(&self, unnamed: Option<&Made>) -> Entry {
         let namespace = namespace(self.lifetime, unnamed.map(|made| &made.stat));
-        let mut record = Record::of_this_process(*self.name, self.lifetime, self.options, namespace);
-        record.object = unnamed.map(|made| made.stat.identity_when_made(&record));
-        record
+        let mut entry = Entry::of_this_process(*self.name, self.lifetime, self.options, namespace);
+        entry.object = unnamed.map(|made| made.stat.identity_when_made(&entry));
+        entry
     }
 
     /// Gives the object its name, or makes one under it.
     fn give_name(
         &self,
         unnamed: Option<Made>,
-        slot: Option<SlotId>,
-        record: &Record,
+        id: Option<EntryId>,
+        entry: &Entry,
     ) -> Result<Made, CreateError> {
-        let Some(made) = unnamed else { return self.make_named(slot, record) };
+        let Some(made) = unnamed else { return self.make_named(id, entry) };
         match object::publish(&made.file, self.name.as_c_str()) {
             Ok(()) => Ok(made),
             // There is no /proc to name it through.
             Err(object::Failed { errno: Errno::ENOENT, .. }) => {
                 drop(made);
-                self.make_named(slot, record)
+                self.make_named(id, entry)
             }
             Err(error) => Err(self.not_named(&error)),
         }
     }
 
     /// Makes an object under its name, for systems that cannot name one that is made.
-    fn make_named(&self, slot: Option<SlotId>, record: &Record) -> Result<Made, CreateError> {
-        self.note(slot, None); // it is not the unnamed one
+    fn make_named(&self, id: Option<EntryId>, entry: &Entry) -> Result<Made, CreateError> {
+        self.note(id, None); // it is not the unnamed one
         let name = self.name.as_c_str();
-        let note = |stat: &object::Stat| self.note(slot, Some(stat.identity_when_made(record)));
+        let note = |stat: &object::Stat| self.note(id, Some(stat.identity_when_made(entry)));
         let made = object::make_named(name, self.bytes(), self.mode(), self.reserves_at_once(), note)
             .map_err(|error| self.not_named(&error))?;
         self.map(made).inspect_err(|_| {
@@ -130,10 +130,10 @@ impl<'a> Creation<'a> {
         })
     }
 
-    /// Notes which object a record stands for as soon as it has its name: whoever dies then leaves it to a sweep.
-    fn note(&self, slot: Option<SlotId>, object: Option<ObjectId>) {
-        if let (Some(slot), Some(ledger)) = (slot, self.lifetime.existing_ledger()) {
-            ledger.set_object(slot, object);
+    /// Notes which object an entry stands for as soon as it has its name: whoever dies then leaves it to a sweep.
+    fn note(&self, id: Option<EntryId>, object: Option<ObjectId>) {
+        if let (Some(id), Some(ledger)) = (id, self.lifetime.existing_ledger()) {
+            ledger.set_object(id, object);
         }
     }
 

@@ -3,17 +3,17 @@
 use crate::{failed::failed, name, object};
 use nix::errno::Errno;
 use shm_api::{DestroyError, Detached, Key};
-use shm_lifetime::{Class, Lifetime, Patience, RecordName, fault::step};
+use shm_lifetime::{Class, EntryName, Lifetime, Patience, fault::step};
 
 /// Destroys an object by `remove`, under its name's lock.
 pub(crate) fn destroy(
     key: &Key,
-    remove: impl FnOnce(&Lifetime, &RecordName) -> Result<Detached, Errno>,
+    remove: impl FnOnce(&Lifetime, &EntryName) -> Result<Detached, Errno>,
 ) -> Result<Detached, DestroyError> {
     let name = name::of_key(key)?;
     let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
-    let recorded = || lifetime.recorded(&name).map(|(_, record)| record);
-    let class = recorded().map_or(Class::Owner, |record| record.class());
+    let known = || lifetime.entry_of(&name).map(|(_, entry)| entry);
+    let class = known().map_or(Class::Owner, |entry| entry.class());
     let _lock = lifetime
         .lock(lifetime.lock_file(class), name.lock_byte(), Patience::Bounded)
         .map_err(|error| error.on(key))?;
@@ -21,7 +21,7 @@ pub(crate) fn destroy(
     if stat.as_ref().is_some_and(|stat| !stat.is_object()) {
         return Err(DestroyError::NotFound { key: key.clone() }); // a link, a FIFO, a folder: no segment
     }
-    let object = stat.map(|stat| stat.identity(lifetime.uid(), recorded));
+    let object = stat.map(|stat| stat.identity(lifetime.uid(), known));
     match remove(&lifetime, &name) {
         Ok(Detached::Destroyed) => {
             step();

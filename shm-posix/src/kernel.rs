@@ -1,4 +1,4 @@
-//! The kernel's word on a recorded object.
+//! The kernel's word on an object in the ledger.
 //!
 //! Linux gives it by a lease, see `lease`. On macOS, and on file systems whose leases are worth nothing, holders leave
 //! marks, see `presence`.
@@ -6,7 +6,7 @@
 use crate::object;
 use nix::errno::Errno;
 use shm_api::Detached;
-use shm_lifetime::{Hold, OUTLIVES, RecordName, fault::step};
+use shm_lifetime::{EntryName, Hold, OUTLIVES, fault::step};
 use std::ffi::CStr;
 
 mod presence;
@@ -35,16 +35,16 @@ fn destroy(name: &CStr) -> Detached {
 }
 
 /// What became of an object that is not ours to destroy.
-pub(crate) fn look(name: &RecordName, hold: &Hold) -> Detached {
+pub(crate) fn look(name: &EntryName, hold: &Hold) -> Detached {
     match object::look_up(name.as_c_str()) {
-        Ok(Some(stat)) if stat.identity(hold.uid(), || hold.recorded(name)) != hold.object => Detached::Gone,
+        Ok(Some(stat)) if stat.identity(hold.uid(), || hold.entry_of(name)) != hold.object => Detached::Gone,
         Ok(None) => Detached::Gone,
         _ => OUTLIVES,
     }
 }
 
 /// Whether a name still leads to the object that is held.
-pub(crate) fn is_current(name: &RecordName, hold: &Hold) -> bool {
+pub(crate) fn is_current(name: &EntryName, hold: &Hold) -> bool {
     let found = object::look_up(name.as_c_str()).ok().flatten();
-    found.is_some_and(|stat| stat.identity(hold.uid(), || hold.recorded(name)) == hold.object)
+    found.is_some_and(|stat| stat.identity(hold.uid(), || hold.entry_of(name)) == hold.object)
 }

@@ -2,23 +2,23 @@
 
 use crate::object::LONGEST_NAME;
 use shm_api::{InvalidKey, Key};
-use shm_lifetime::{Home, RecordName};
+use shm_lifetime::{EntryName, Home};
 use std::num::NonZeroU32;
 
 /// How the name of an integer key begins.
 const PREFIX: &str = "shm-node-";
 
 /// The name that a key stands for, without its slash.
-pub(crate) fn of_key(key: &Key) -> Result<RecordName, InvalidKey> {
+pub(crate) fn of_key(key: &Key) -> Result<EntryName, InvalidKey> {
     let name = match key {
-        Key::Id(id) => RecordName::from_bare(&format!("{PREFIX}{id:08x}")),
+        Key::Id(id) => EntryName::from_bare(&format!("{PREFIX}{id:08x}")),
         Key::Name(name) if name.as_str().len() > LONGEST_NAME => {
             return Err(InvalidKey::TooLong { key: key.clone(), most: LONGEST_NAME });
         }
         Key::Name(name) if name.bare().starts_with(Home::PREFIX) => {
             return Err(InvalidKey::Reserved { key: key.clone() });
         }
-        Key::Name(name) => RecordName::from_bare(name.bare()),
+        Key::Name(name) => EntryName::from_bare(name.bare()),
     };
     Ok(name.expect("a Name is short enough and has no NUL"))
 }

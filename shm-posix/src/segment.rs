@@ -2,14 +2,14 @@
 
 use crate::kernel::{Holding, PosixKernel, is_current, look};
 use shm_api::{Access, Detached, Key, LeaveAtEnd, Segment};
-use shm_lifetime::{AddressRange, Hold, OUTLIVES, Patience, RecordName, shrink};
+use shm_lifetime::{AddressRange, EntryName, Hold, OUTLIVES, Patience, shrink};
 use std::{mem::ManuallyDrop, num::NonZeroUsize, ptr::NonNull, time::Instant};
 
 /// A POSIX object, mapped whole.
 #[derive(Debug)]
 pub struct PosixSegment {
     pub(crate) key: Key,
-    pub(crate) name: RecordName,
+    pub(crate) name: EntryName,
     pub(crate) start: NonNull<u8>,
     pub(crate) size: NonZeroUsize,
     pub(crate) access: Access,

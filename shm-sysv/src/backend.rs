@@ -11,7 +11,7 @@ use shm_api::{
     AttachError, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached, InvalidKey, Key,
     List, Mode, OsError, SegmentInfo, State, Sweep,
 };
-use shm_lifetime::{Class, Hold, Lifetime, LockFile, Patience, Record, RecordName, check_room, fault::step};
+use shm_lifetime::{Class, Entry, EntryName, Hold, Lifetime, LockFile, Patience, check_room, fault::step};
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
@@ -33,7 +33,7 @@ impl SysV {
 }
 
 // SAFETY: shmget(2) gives the size asked, all zero; a segment is removed by `SysVKernel` when nobody holds it and
-// it is on record as ours, and by `destroy`. After IPC_RMID holders keep their memory, and the key is free.
+// it is in the ledger as ours, and by `destroy`. After IPC_RMID holders keep their memory, and the key is free.
 unsafe impl Backend for SysV {
     type Segment = SysVSegment;
 
@@ -126,8 +126,8 @@ fn destroy(
     let id = integer(key)?;
     let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
     let not_found = || DestroyError::NotFound { key: key.clone() };
-    let name = RecordName::Key(id.get());
-    let class = lifetime.recorded(&name).map_or(Class::Owner, |(_, record)| record.class());
+    let name = EntryName::Key(id.get());
+    let class = lifetime.entry_of(&name).map_or(Class::Owner, |(_, entry)| entry.class());
     let _lock = lifetime
         .lock(lifetime.lock_file(class), name.lock_byte(), Patience::Bounded)
         .map_err(|error| error.on(key))?;
@@ -161,13 +161,13 @@ fn create(
     options: &CreateOptions,
 ) -> Result<SysVSegment, CreateError> {
     let (size, mode) = (options.size(), options.permissions());
-    let name = RecordName::Key(id.get());
+    let name = EntryName::Key(id.get());
     let taken = || CreateError::Exists { key: key.clone() };
     let class = lifetime.class_to_create(options);
     let lock = lifetime.lock_to_create::<SysVKernel>(&name, class).map_err(|error| error.on(key))?;
     let Some(lock) = lock else { return Err(taken()) };
-    let record = Record::of_this_process(name, lifetime, options, lifetime.namespaces().ipc);
-    let (slot, (found, attachment)) = lifetime.record(&record, |_| {
+    let entry = Entry::of_this_process(name, lifetime, options, lifetime.namespaces().ipc);
+    let (slot, (found, attachment)) = lifetime.enter(&entry, |_| {
         let found = sys::create(id, size.get(), mode.bits()).map_err(|errno| match errno {
             Errno::EEXIST => taken(),
             errno => refused(errno, key, size).into(),
@@ -199,17 +199,17 @@ fn create(
 
 /// `None`: what was looked up changed before it was locked; look again.
 fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<SysVSegment>, AttachError> {
-    let name = RecordName::Key(id.get());
-    let recorded = lifetime.recorded(&name);
-    let file = match &recorded {
-        Some((_, record)) => lifetime.lock_file(record.class()),
+    let name = EntryName::Key(id.get());
+    let known = lifetime.entry_of(&name);
+    let file = match &known {
+        Some((_, entry)) => lifetime.lock_file(entry.class()),
         None => match sys::stat(find(key, id)?) {
             Ok(stat) => LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) },
             Err(errno) => return unknown(errno, key),
         },
     };
     let _lock = lifetime.lock(file, name.lock_byte(), Patience::Bounded).map_err(|error| error.on(key))?;
-    if lifetime.recorded(&name) != recorded {
+    if lifetime.entry_of(&name) != known {
         return Ok(None);
     }
     let found = find(key, id)?;
@@ -217,20 +217,20 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
         Ok(stat) => stat,
         Err(errno) => return unknown(errno, key),
     };
-    let slot = match recorded {
-        Some((slot, record)) if record.object == Some(found.into()) => {
+    let slot = match known {
+        Some((slot, entry)) if entry.object == Some(found.into()) => {
             // That mode under the name's lock: whoever set it to ask the kernel has died of something.
-            if stat.mode() == sys::GUARD && record.mode != sys::GUARD {
+            if stat.mode() == sys::GUARD && entry.mode != sys::GUARD {
                 let ledger = lifetime.ledger().map_err(|error| error.on(key))?;
-                if !matches!(lifetime.settle::<SysVKernel>(ledger, slot, &record), Detached::Outlives(_)) {
+                if !matches!(lifetime.settle::<SysVKernel>(ledger, slot, &entry), Detached::Outlives(_)) {
                     return Ok(None);
                 }
             }
             Some(slot)
         }
         // Its creator died before it noted the id; a pid means something only in its own namespace.
-        Some((slot, record)) if record.object.is_none() && is_ours(record.pid_namespace, lifetime) => {
-            match is_made_by(&stat, &record, lifetime.namespaces().pid) {
+        Some((slot, entry)) if entry.object.is_none() && is_ours(entry.pid_namespace, lifetime) => {
+            match is_made_by(&stat, &entry, lifetime.namespaces().pid) {
                 true => {
                     lifetime.ledger().map_err(|error| error.on(key))?.set_object(slot, Some(found.into()))
                 }
@@ -238,11 +238,11 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
             }
             return Ok(None);
         }
-        // It is about another one, which as a rule is gone: whoever made this one had found no record yet, and has
+        // It is about another one, which as a rule is gone: whoever made this one had found no entry yet, and has
         // one of its own, which may be locked in the other file.
-        Some((slot, record)) => {
+        Some((slot, entry)) => {
             let ledger = lifetime.ledger().map_err(|error| error.on(key))?;
-            if !matches!(lifetime.settle::<SysVKernel>(ledger, slot, &record), Detached::Outlives(_)) {
+            if !matches!(lifetime.settle::<SysVKernel>(ledger, slot, &entry), Detached::Outlives(_)) {
                 return Ok(None);
             }
             None
@@ -296,12 +296,11 @@ pub(crate) fn describe(key: NonZeroU32, found: sys::Id, stat: &sys::Stat) -> Seg
     info.creator = Some(stat.creator()).filter(|pid| *pid != 0); // 0: a process of another pid namespace
     info.created =
         u64::try_from(stat.changed()).ok().and_then(|s| UNIX_EPOCH.checked_add(Duration::from_secs(s)));
-    let recorded =
-        Lifetime::current().ok().and_then(|lifetime| lifetime.recorded(&RecordName::Key(key.get())));
-    if let Some((_, record)) = recorded.filter(|(_, record)| record.object == Some(found.into())) {
-        info.created = created(&record);
+    let known = Lifetime::current().ok().and_then(|lifetime| lifetime.entry_of(&EntryName::Key(key.get())));
+    if let Some((_, entry)) = known.filter(|(_, entry)| entry.object == Some(found.into())) {
+        info.created = created(&entry);
         info.state = match stat.holders() {
-            _ if record.persist => State::Persistent,
+            _ if entry.persist => State::Persistent,
             0 => State::Orphan,
             _ => State::Held,
         };
@@ -309,8 +308,8 @@ pub(crate) fn describe(key: NonZeroU32, found: sys::Id, stat: &sys::Stat) -> Seg
     info
 }
 
-fn created(record: &Record) -> Option<SystemTime> {
-    UNIX_EPOCH.checked_add(Duration::from_nanos(record.created))
+fn created(entry: &Entry) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_nanos(entry.created))
 }
 
 fn refused(errno: Errno, key: &Key, size: NonZeroUsize) -> OsError {
@@ -330,19 +329,19 @@ mod tests {
     use super::*;
 
     /// Two create a key at once, with modes that are locked in different files. The segment of the first is destroyed,
-    /// and whoever did that dies before it erases the record; then the second makes its own.
+    /// and whoever did that dies before it erases the entry; then the second makes its own.
     #[test]
-    fn a_record_of_a_segment_that_is_gone_does_not_hide_the_one_that_has_its_key() {
+    fn an_entry_of_a_segment_that_is_gone_does_not_hide_the_one_that_has_its_key() {
         let lifetime = Lifetime::current().unwrap();
         lifetime.sweep_once::<SysVKernel>();
         let id = NonZeroU32::new(0x5400_0000 | std::process::id() & 0xffff).unwrap();
         let options = |mode| {
             CreateOptions::new(NonZeroUsize::new(100).unwrap()).mode(Mode::new(mode).expect("nine bits"))
         };
-        let name = RecordName::Key(id.get());
+        let name = EntryName::Key(id.get());
         let create = |mode: u32| {
-            let record = Record::of_this_process(name, &lifetime, &options(mode), lifetime.namespaces().ipc);
-            let made = lifetime.record(&record, |_| {
+            let entry = Entry::of_this_process(name, &lifetime, &options(mode), lifetime.namespaces().ipc);
+            let made = lifetime.enter(&entry, |_| {
                 let made = sys::create(id, 100, mode).unwrap();
                 Ok::<_, OsError>((made, made.into()))
             });
@@ -351,16 +350,16 @@ mod tests {
         sys::remove(create(0o600)).unwrap();
         let second = create(0o666);
         let attached = SysV::new().attach(&Key::Id(id));
-        let records = || {
+        let entries = || {
             let ledger = lifetime.existing_ledger().unwrap();
             ledger
                 .taken()
-                .filter(|(slot, ..)| ledger.get(*slot).is_some_and(|record| record.name == name))
+                .filter(|(slot, ..)| ledger.get(*slot).is_some_and(|entry| entry.name == name))
                 .count()
         };
-        let known = records();
+        let known = entries();
         let detached = shm_api::Segment::detach(attached.unwrap());
         let _ = sys::remove(second);
-        assert_eq!((known, detached, records()), (1, Detached::Destroyed, 0));
+        assert_eq!((known, detached, entries()), (1, Detached::Destroyed, 0));
     }
 }

@@ -1,10 +1,10 @@
-//! The kernel's word on a recorded segment.
+//! The kernel's word on a segment in the ledger.
 
 use crate::sys::{self, GUARD, Id, Stat};
 use nix::errno::Errno;
 use shm_api::Detached;
 use shm_lifetime::{
-    BackendId, Kernel, Lifetime, OUTLIVES, Record, RecordName,
+    BackendId, Entry, EntryName, Kernel, Lifetime, OUTLIVES,
     fault::{Check, skips, step},
 };
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -17,20 +17,20 @@ impl Kernel for SysVKernel {
     const BACKEND: BackendId = BackendId::SysV;
     const COUNTS: bool = true;
 
-    fn settle(lifetime: &Lifetime, record: &Record) -> Detached {
+    fn settle(lifetime: &Lifetime, entry: &Entry) -> Detached {
         let ours = lifetime.namespaces();
-        if record.namespace != ours.ipc {
+        if entry.namespace != ours.ipc {
             // The id means something, but not to us.
-            return if ours.has_ended(record.namespace) { Detached::Gone } else { OUTLIVES };
+            return if ours.has_ended(entry.namespace) { Detached::Gone } else { OUTLIVES };
         }
-        let (id, stat) = match identify(record, ours.pid) {
+        let (id, stat) = match identify(entry, ours.pid) {
             Identity::Gone => return Detached::Gone,
             Identity::Unknown => return OUTLIVES,
             Identity::Is(id, stat) => (id, stat),
         };
         // A crash of ours in the guard below may have left the mode at that.
-        let mode = if stat.mode() == GUARD { record.mode } else { stat.mode() };
-        if record.persist {
+        let mode = if stat.mode() == GUARD { entry.mode } else { stat.mode() };
+        if entry.persist {
             return stays(id, &stat, mode, stat.mode() != mode);
         }
         destroy_unheld(id, &stat, mode).unwrap_or(OUTLIVES)
@@ -80,11 +80,11 @@ enum Identity {
     Unknown,
 }
 
-/// Finds the segment that a record stands for.
-fn identify(record: &Record, pid_namespace: u64) -> Identity {
-    let RecordName::Key(key) = record.name else { return Identity::Unknown };
+/// Finds the segment that an entry stands for.
+fn identify(entry: &Entry, pid_namespace: u64) -> Identity {
+    let EntryName::Key(key) = entry.name else { return Identity::Unknown };
     let Some(key) = NonZeroU32::new(key) else { return Identity::Gone };
-    let id = match record.object {
+    let id = match entry.object {
         Some(id) => Id(id.number as i32),
         // The creator died between shmget and noting the id. What has the key now is its segment if its process
         // made it, and a pid means something only in its own namespace.
@@ -96,25 +96,25 @@ fn identify(record: &Record, pid_namespace: u64) -> Identity {
     };
     match sys::stat(id) {
         Ok(stat) if stat.destroyed() || stat.key() != key.get() => Identity::Gone,
-        Ok(_) if record.object.is_none() && (pid_namespace == 0 || pid_namespace != record.pid_namespace) => {
+        Ok(_) if entry.object.is_none() && (pid_namespace == 0 || pid_namespace != entry.pid_namespace) => {
             Identity::Unknown
         }
-        Ok(stat) if !is_made_by(&stat, record, pid_namespace) => Identity::Gone,
+        Ok(stat) if !is_made_by(&stat, entry, pid_namespace) => Identity::Gone,
         Ok(stat) => Identity::Is(id, stat),
         Err(Errno::EINVAL | Errno::EIDRM) => Identity::Gone,
         Err(_) => Identity::Unknown,
     }
 }
 
-/// Whether a segment can be that of a record: the number of an IPC namespace is given to another one when it ends, and
+/// Whether a segment can be that of an entry: the number of an IPC namespace is given to another one when it ends, and
 /// there another program may have the same key and id. And two threads of one process may create one key at once, with
 /// modes that are locked in different files: where it died before it noted an id, only the mode tells whose it is.
-pub(crate) fn is_made_by(stat: &Stat, record: &Record, pid_namespace: u64) -> bool {
-    let knows_pids = pid_namespace != 0 && pid_namespace == record.pid_namespace;
-    let has_its_mode = stat.mode() == record.mode || stat.mode() == GUARD;
-    (record.size == 0 || stat.size() as u64 == record.size)
-        && (!knows_pids || stat.creator() == record.pid)
-        && (record.object.is_some() || has_its_mode)
+pub(crate) fn is_made_by(stat: &Stat, entry: &Entry, pid_namespace: u64) -> bool {
+    let knows_pids = pid_namespace != 0 && pid_namespace == entry.pid_namespace;
+    let has_its_mode = stat.mode() == entry.mode || stat.mode() == GUARD;
+    (entry.size == 0 || stat.size() as u64 == entry.size)
+        && (!knows_pids || stat.creator() == entry.pid)
+        && (entry.object.is_some() || has_its_mode)
 }
 
 /// A segment that stays, for the holders that the kernel counts.
@@ -164,15 +164,15 @@ mod tests {
         let lifetime = Lifetime::current().unwrap();
         let key = key(4);
         let id = sys::create(key, 100, 0o640).unwrap();
-        let record = |mode| {
+        let entry = |mode| {
             let options = CreateOptions::new(NonZeroUsize::new(100).unwrap());
             let options = options.mode(shm_api::Mode::new(mode).unwrap());
-            let name = RecordName::Key(key.get());
-            Record::of_this_process(name, &lifetime, &options, lifetime.namespaces().ipc)
+            let name = EntryName::Key(key.get());
+            Entry::of_this_process(name, &lifetime, &options, lifetime.namespaces().ipc)
         };
-        let of_another_thread = SysVKernel::settle(&lifetime, &record(0o600));
+        let of_another_thread = SysVKernel::settle(&lifetime, &entry(0o600));
         let mode = sys::stat(id).map(|stat| stat.mode());
-        let ours = SysVKernel::settle(&lifetime, &record(0o640));
+        let ours = SysVKernel::settle(&lifetime, &entry(0o640));
         let _ = sys::remove(id);
         assert_eq!((of_another_thread, mode), (Detached::Gone, Ok(0o640)));
         assert_eq!(ours, Detached::Destroyed);
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(left, Detached::Gone);
     }
 
-    /// A record of an earlier IPC namespace of our number, where another program has made this segment since.
+    /// An entry of an earlier IPC namespace of our number, where another program has made this segment since.
     #[test]
     fn a_segment_of_another_program_is_not_taken_for_one_that_had_its_id() {
         let lifetime = Lifetime::current().unwrap();
@@ -208,17 +208,16 @@ mod tests {
         let id = sys::create(key, 100, 0o600).unwrap();
         let options = |size| CreateOptions::new(NonZeroUsize::new(size).unwrap());
         let ipc = lifetime.namespaces().ipc;
-        let record = |size| {
-            let mut record =
-                Record::of_this_process(RecordName::Key(key.get()), &lifetime, &options(size), ipc);
-            record.object = Some(id.into());
-            record
+        let entry = |size| {
+            let mut entry = Entry::of_this_process(EntryName::Key(key.get()), &lifetime, &options(size), ipc);
+            entry.object = Some(id.into());
+            entry
         };
-        let of_another_size = SysVKernel::settle(&lifetime, &record(101));
-        let mut of_another_process = record(100);
+        let of_another_size = SysVKernel::settle(&lifetime, &entry(101));
+        let mut of_another_process = entry(100);
         of_another_process.pid += 1;
         let of_another_process = SysVKernel::settle(&lifetime, &of_another_process);
-        let ours = SysVKernel::settle(&lifetime, &record(100));
+        let ours = SysVKernel::settle(&lifetime, &entry(100));
         let _ = sys::remove(id);
         assert_eq!((of_another_size, of_another_process), (Detached::Gone, Detached::Gone));
         assert_eq!(ours, Detached::Destroyed);

@@ -349,7 +349,7 @@ describe('in the place of our folder', needsRoot(), () => {
     });
   }
 
-  it('a ledger whose records are noise has nothing destroyed and nothing crash', async () => {
+  it('a ledger whose entries are noise has nothing destroyed and nothing crash', async () => {
     const seen = await ask(
       async (shm, support, built) => {
         const fs = require('fs');
@@ -362,7 +362,7 @@ describe('in the place of our folder', needsRoot(), () => {
         for (let round = 0; round < 20; round++) {
           const noise = require('crypto').randomBytes(127 * 512);
           for (let slot = 0; slot < 127; slot++) {
-            noise[slot * 512] = 2; // recorded
+            noise[slot * 512] = 2; // written
             noise.writeUInt8((slot % 2) + 1, slot * 512 + 8);
           }
           fs.writeSync(file, noise, 0, noise.length, 512);

@@ -116,7 +116,7 @@ fn assert_calm_on(ground: &str, kills: &str) {
 }
 
 #[test]
-fn beside_many_records_kills_at_every_step_take_nothing_and_leave_nothing() {
+fn beside_many_entries_kills_at_every_step_take_nothing_and_leave_nothing() {
     if !is_root() {
         return skip("it fills the ledger of a user, and so needs root for namespaces of its own");
     }

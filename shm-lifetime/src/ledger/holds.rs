@@ -1,8 +1,8 @@
-//! How often this process holds the segments on record: kept in its own memory, slot by slot.
+//! How often this process holds the segments in the ledger: kept in its own memory, slot by slot.
 //!
 //! A slot's word has half a word of the object's id and the count, so that a slot that changed hands starts anew.
 
-use super::slots::{FIRST_LEVEL, MAX_LEVELS, SlotId, level_of};
+use super::slots::{EntryId, FIRST_LEVEL, MAX_LEVELS, level_of};
 use crate::ObjectId;
 use std::{
     array,
@@ -23,7 +23,7 @@ impl Holds {
     }
 
     /// Counts an attachment by this process.
-    pub(super) fn hold(&self, id: SlotId, object: ObjectId) {
+    pub(super) fn hold(&self, id: EntryId, object: ObjectId) {
         let level = level_of(id);
         let words = || (0..FIRST_LEVEL << level).map(|_| AtomicU64::new(0)).collect();
         let word = &self.0[level as usize].get_or_init(words)[id.place()];
@@ -34,7 +34,7 @@ impl Holds {
     }
 
     /// Takes an attachment of this process off the count; tells whether it has others. Safe in a signal handler.
-    pub(super) fn let_go(&self, id: SlotId, object: ObjectId) -> bool {
+    pub(super) fn let_go(&self, id: EntryId, object: ObjectId) -> bool {
         let level = level_of(id);
         let Some(words) = self.0[level as usize].get() else { return false };
         let word = &words[id.place()];
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_process_knows_how_often_it_holds_a_segment() {
-        let (holds, slot) = (Holds::new(), SlotId::of_index(1));
+        let (holds, slot) = (Holds::new(), EntryId::of_index(1));
         let (one, other) = (ObjectId { number: 5, born: 6 }, ObjectId { number: 5, born: 7 });
         holds.hold(slot, one);
         holds.hold(slot, one);

@@ -6,8 +6,8 @@
 //! Each level's room is reserved before it is mapped: on a full file system that is `ENOSPC`, where a touch of
 //! a hole would be SIGBUS.
 //!
-//! A level once made stays, so each but the first has a word of the header that counts its records: an empty one is
-//! neither looked into nor swept. A record is counted before it is written and until it is erased, so the count may be
+//! A level once made stays, so each but the first has a word of the header that counts its entries: an empty one is
+//! neither looked into nor swept. An entry is counted before it is written and until it is erased, so the count may be
 //! too high, after a crash, until a sweep finds the level empty, and is never too low.
 
 use crate::{descriptor::Descriptor, is_beyond_file_limit, reserve_file};
@@ -27,7 +27,7 @@ use std::{
     },
 };
 
-/// The file's name. A version that lays records out in another way takes another name, and leaves this alone.
+/// The file's name. A version that lays entries out in another way takes another name, and leaves this alone.
 pub(crate) const FILE: &str = "ledger.1";
 
 const MAGIC: u64 = u64::from_le_bytes(*b"shmledgr");
@@ -41,7 +41,7 @@ const WINDOW: u32 = 8;
 const HEADER_MAGIC: usize = 0;
 const HEADER_FORMAT: usize = 1;
 const HEADER_LEVELS: usize = 2;
-/// From here on a word for each level: in its lower half how many records it has, in its upper half how many came.
+/// From here on a word for each level: in its lower half how many entries it has, in its upper half how many came.
 const HEADER_COUNTS: usize = 16;
 const ARRIVAL: u64 = 1 << 32 | 1;
 const HALF: u64 = u32::MAX as u64;
@@ -49,11 +49,11 @@ const HALF: u64 = u32::MAX as u64;
 /// The words of a slot. All are atomic, as every process of the user may write them at any time.
 pub(super) type Slot = [AtomicU64; SLOT_WORDS];
 
-/// A place in the ledger.
+/// Which entry of the ledger it is: the number of its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SlotId(u32);
+pub struct EntryId(u32);
 
-impl SlotId {
+impl EntryId {
     pub(super) const fn of_index(index: u32) -> Self {
         Self(index)
     }
@@ -96,30 +96,30 @@ impl Slots {
         Ok(slots)
     }
 
-    /// The count of the records of a slot's level; the first level has none.
-    fn count(&self, id: SlotId) -> Option<&AtomicU64> {
+    /// The count of the entries of a slot's level; the first level has none.
+    fn count(&self, id: EntryId) -> Option<&AtomicU64> {
         match level_of(id) {
             0 => None,
             level => Some(self.header(HEADER_COUNTS + level as usize)),
         }
     }
 
-    /// Counts a record that is about to be written.
-    pub(super) fn count_in(&self, id: SlotId) {
+    /// Counts an entry that is about to be written.
+    pub(super) fn count_in(&self, id: EntryId) {
         if let Some(count) = self.count(id) {
             count.fetch_add(ARRIVAL, SeqCst);
         }
     }
 
     /// Takes one off the count that was not written, or is erased.
-    pub(super) fn count_out(&self, id: SlotId) {
+    pub(super) fn count_out(&self, id: EntryId) {
         if let Some(count) = self.count(id) {
             // Whoever damages the count must not have it wrap round to nothing.
             let _ = count.fetch_update(SeqCst, Relaxed, |count| (count & HALF != 0).then(|| count - 1));
         }
     }
 
-    /// The levels that may have records.
+    /// The levels that may have entries.
     pub(super) fn occupied(&self) -> impl Iterator<Item = u32> + '_ {
         let counted = |level: u32| self.header(HEADER_COUNTS + level as usize).load(SeqCst) & HALF != 0;
         (0..self.known_levels()).filter(move |level| *level == 0 || counted(*level))
@@ -210,7 +210,7 @@ impl Slots {
     }
 
     /// A slot; `None` where the file does not hold it.
-    pub(super) fn get(&self, id: SlotId) -> Option<&Slot> {
+    pub(super) fn get(&self, id: EntryId) -> Option<&Slot> {
         let level = level_of(id);
         self.of_level(level)?.get(id.place())
     }
@@ -224,28 +224,32 @@ impl Slots {
         Some(unsafe { slice::from_raw_parts(start, (FIRST_LEVEL << level) as usize) })
     }
 
-    /// The slots in which a hash's record may lie, level by level.
-    pub(super) fn window(&self, levels: u32, hash: u32) -> impl Iterator<Item = (SlotId, &Slot)> {
+    /// The slots in which a hash's entry may lie, level by level.
+    pub(super) fn window(&self, levels: u32, hash: u32) -> impl Iterator<Item = (EntryId, &Slot)> {
         (0..levels).flat_map(move |level| self.window_of(level, hash))
     }
 
     /// Those of one level.
-    pub(super) fn window_of(&self, level: u32, hash: u32) -> impl Iterator<Item = (SlotId, &Slot)> + use<'_> {
+    pub(super) fn window_of(
+        &self,
+        level: u32,
+        hash: u32,
+    ) -> impl Iterator<Item = (EntryId, &Slot)> + use<'_> {
         self.of_level(level).into_iter().flat_map(move |slots| {
             let place = move |step| hash.wrapping_add(step) as usize & (slots.len() - 1);
-            let slots =
-                (0..WINDOW).map(move |step| (SlotId(first(level) + place(step) as u32), &slots[place(step)]));
+            let slots = (0..WINDOW)
+                .map(move |step| (EntryId(first(level) + place(step) as u32), &slots[place(step)]));
             slots.filter(|(id, _)| id.0 != 0) // the header
         })
     }
 
     fn header(&self, word: usize) -> &AtomicU64 {
-        &self.get(SlotId(0)).expect("open() mapped the first level")[word]
+        &self.get(EntryId(0)).expect("open() mapped the first level")[word]
     }
 }
 
 /// The level that a slot lies in.
-pub(super) const fn level_of(id: SlotId) -> u32 {
+pub(super) const fn level_of(id: EntryId) -> u32 {
     (id.0 / FIRST_LEVEL + 1).ilog2()
 }
 

@@ -5,7 +5,7 @@ use crate::object::{self, Stat};
 use nix::{errno::Errno, fcntl::OFlag};
 use shm_api::{Detached, OsError};
 use shm_lifetime::{
-    BackendId, Kernel, Lifetime, LockFile, OUTLIVES, ObjectId, Presence, Record, RecordName,
+    BackendId, Entry, EntryName, Kernel, Lifetime, LockFile, OUTLIVES, ObjectId, Presence,
     fault::{Check, skips},
 };
 use std::{ffi::CStr, os::fd::OwnedFd, thread, time::Duration};
@@ -18,19 +18,19 @@ impl Kernel for PosixKernel {
     const BACKEND: BackendId = BackendId::Posix;
     const COUNTS: bool = false;
 
-    fn settle(lifetime: &Lifetime, record: &Record) -> Detached {
-        let name = record.name.as_c_str();
-        let (file, stat) = match find(lifetime, record, name) {
+    fn settle(lifetime: &Lifetime, entry: &Entry) -> Detached {
+        let name = entry.name.as_c_str();
+        let (file, stat) = match find(lifetime, entry, name) {
             Found::It(file, stat) => (file, stat),
             Found::Gone => return Detached::Gone,
             Found::Unknown => return OUTLIVES,
         };
-        if record.persist {
+        if entry.persist {
             return OUTLIVES;
         }
         // Held, here, is not settled: a child between fork and exec holds it too, so every sweep asks again.
         // Any other answer than yes is a no.
-        if !skips(Check::Holders) && is_unheld(lifetime, &file, &stat, Some(record)) != Ok(true) {
+        if !skips(Check::Holders) && is_unheld(lifetime, &file, &stat, Some(entry)) != Ok(true) {
             return OUTLIVES;
         }
         // Nobody can open it while the lease is held.
@@ -55,9 +55,9 @@ enum Found {
     Unknown,
 }
 
-/// Opens the object that a record stands for, and no other of the same name.
-fn find(lifetime: &Lifetime, record: &Record, name: &CStr) -> Found {
-    let is_here = || record.namespace != UNKNOWN && namespace(lifetime, None) == record.namespace;
+/// Opens the object that an entry stands for, and no other of the same name.
+fn find(lifetime: &Lifetime, entry: &Entry, name: &CStr) -> Found {
+    let is_here = || entry.namespace != UNKNOWN && namespace(lifetime, None) == entry.namespace;
     let (file, stat) = match open_anyhow(name) {
         Ok(opened) => opened,
         // Nothing there says nothing where another mount lies on this path.
@@ -65,13 +65,13 @@ fn find(lifetime: &Lifetime, record: &Record, name: &CStr) -> Found {
         Err(Errno::EPERM) => return Found::Gone, // a folder or a device stands in its place
         Err(_) => return Found::Unknown,
     };
-    if record.namespace != stat.device() && !is_here() {
+    if entry.namespace != stat.device() && !is_here() {
         return Found::Unknown; // another mount on this path: our object may still be there, out of sight
     }
     // Its creator died between shm_open and noting which object it is: only an empty object can be that one.
     let is_just_begun =
-        || record.object.is_none() && stat.size() == 0 && stat.uid() == nix::unistd::geteuid().as_raw();
-    if !stat.is_unlinked() && (stat.is_of(lifetime.uid(), record) || is_just_begun()) {
+        || entry.object.is_none() && stat.size() == 0 && stat.uid() == nix::unistd::geteuid().as_raw();
+    if !stat.is_unlinked() && (stat.is_of(lifetime.uid(), entry) || is_just_begun()) {
         Found::It(file, stat)
     } else {
         Found::Gone
@@ -87,31 +87,26 @@ fn open_anyhow(name: &CStr) -> Result<(OwnedFd, Stat), Errno> {
 }
 
 /// Whether nobody holds an object, asked through a fresh descriptor, under its name's lock. Where its mount's leases
-/// are not to be trusted, only of one on record can that be known. An error where the file is another user's.
-fn is_unheld(
-    lifetime: &Lifetime,
-    file: &OwnedFd,
-    stat: &Stat,
-    record: Option<&Record>,
-) -> Result<bool, Errno> {
-    let is_unmarked = || record.is_some_and(|record| !lifetime.is_anyone_present(record));
+/// are not to be trusted, only of one in the ledger can that be known. An error where the file is another user's.
+fn is_unheld(lifetime: &Lifetime, file: &OwnedFd, stat: &Stat, entry: Option<&Entry>) -> Result<bool, Errno> {
+    let is_unmarked = || entry.is_some_and(|entry| !lifetime.is_anyone_present(entry));
     Ok(lease::is_granted(file)? && (lease::is_trusted_on(stat.device()) || is_unmarked()))
 }
 
 /// Removes the name of an object if nobody holds it, whoever made it, under the name's lock.
-pub(crate) fn destroy_unheld(lifetime: &Lifetime, name: &RecordName) -> Result<Detached, Errno> {
+pub(crate) fn destroy_unheld(lifetime: &Lifetime, name: &EntryName) -> Result<Detached, Errno> {
     let (file, stat) = open_anyhow(name.as_c_str())?;
     lease::try_on(stat.device());
-    let recorded = lifetime.recorded(name).map(|(_, record)| record);
-    let record = recorded.filter(|record| stat.is_of(lifetime.uid(), record));
-    let unheld = is_unheld(lifetime, &file, &stat, record.as_ref())?;
+    let known = lifetime.entry_of(name).map(|(_, entry)| entry);
+    let entry = known.filter(|entry| stat.is_of(lifetime.uid(), entry));
+    let unheld = is_unheld(lifetime, &file, &stat, entry.as_ref())?;
     Ok(if unheld { destroy(name.as_c_str()) } else { OUTLIVES })
 }
 
-/// Whether nobody holds the object of a record, under its name's lock.
-pub(crate) fn is_orphan(lifetime: &Lifetime, record: &Record) -> bool {
-    open_anyhow(record.name.as_c_str()).is_ok_and(|(file, stat)| {
-        stat.is_of(lifetime.uid(), record) && is_unheld(lifetime, &file, &stat, Some(record)) == Ok(true)
+/// Whether nobody holds the object of an entry, under its name's lock.
+pub(crate) fn is_orphan(lifetime: &Lifetime, entry: &Entry) -> bool {
+    open_anyhow(entry.name.as_c_str()).is_ok_and(|(file, stat)| {
+        stat.is_of(lifetime.uid(), entry) && is_unheld(lifetime, &file, &stat, Some(entry)) == Ok(true)
     })
 }
 
@@ -123,7 +118,7 @@ impl Holding {
     pub(crate) fn begin(
         lifetime: &Lifetime,
         file: LockFile,
-        name: &RecordName,
+        name: &EntryName,
         namespace: u64,
         created: Option<u64>,
     ) -> Result<Self, OsError> {

@@ -5,7 +5,7 @@ use crate::object::{self, Stat};
 use nix::errno::Errno;
 use shm_api::{Detached, OsError};
 use shm_lifetime::{
-    BackendId, Kernel, Lifetime, LockFile, OUTLIVES, ObjectId, Presence, Record, RecordName,
+    BackendId, Entry, EntryName, Kernel, Lifetime, LockFile, OUTLIVES, ObjectId, Presence,
     fault::{Check, skips},
 };
 use std::ffi::CStr;
@@ -18,18 +18,18 @@ impl Kernel for PosixKernel {
     const BACKEND: BackendId = BackendId::Posix;
     const COUNTS: bool = false;
 
-    fn settle(lifetime: &Lifetime, record: &Record) -> Detached {
-        if lifetime.namespaces().has_ended(record.namespace) {
+    fn settle(lifetime: &Lifetime, entry: &Entry) -> Detached {
+        if lifetime.namespaces().has_ended(entry.namespace) {
             return Detached::Gone;
         }
-        let name = record.name.as_c_str();
+        let name = entry.name.as_c_str();
         match object::look_up(name) {
             Ok(None) => return Detached::Gone,
-            Ok(Some(stat)) if !stat.is_of(lifetime.uid(), record) => return Detached::Gone,
+            Ok(Some(stat)) if !stat.is_of(lifetime.uid(), entry) => return Detached::Gone,
             Ok(Some(_)) => {}
             Err(_) => return OUTLIVES,
         }
-        if record.persist || (!skips(Check::Holders) && !is_orphan(lifetime, record)) {
+        if entry.persist || (!skips(Check::Holders) && !is_orphan(lifetime, entry)) {
             return OUTLIVES;
         }
         // Nobody of ours can attach it while we have its name's lock.
@@ -37,22 +37,22 @@ impl Kernel for PosixKernel {
     }
 }
 
-/// Where our objects are known by their records: the boot, which no object outlives.
+/// Where our objects are known by their entries: the boot, which no object outlives.
 pub(crate) const fn namespace(lifetime: &Lifetime, _made: Option<&Stat>) -> u64 {
     lifetime.namespaces().ipc
 }
 
-/// Whether nobody holds the object of a record, under its name's lock.
-pub(crate) fn is_orphan(lifetime: &Lifetime, record: &Record) -> bool {
-    !lifetime.is_anyone_present(record)
+/// Whether nobody holds the object of an entry, under its name's lock.
+pub(crate) fn is_orphan(lifetime: &Lifetime, entry: &Entry) -> bool {
+    !lifetime.is_anyone_present(entry)
 }
 
 /// Removes the name of an object of ours if nobody left a mark, under the name's lock. Of any other it cannot be known.
-pub(crate) fn destroy_unheld(lifetime: &Lifetime, name: &RecordName) -> Result<Detached, Errno> {
-    match (object::look_up(name.as_c_str())?, lifetime.recorded(name)) {
+pub(crate) fn destroy_unheld(lifetime: &Lifetime, name: &EntryName) -> Result<Detached, Errno> {
+    match (object::look_up(name.as_c_str())?, lifetime.entry_of(name)) {
         (None, _) => Err(Errno::ENOENT),
-        (Some(stat), Some((_, record)))
-            if stat.is_of(lifetime.uid(), &record) && is_orphan(lifetime, &record) =>
+        (Some(stat), Some((_, entry)))
+            if stat.is_of(lifetime.uid(), &entry) && is_orphan(lifetime, &entry) =>
         {
             Ok(destroy(name.as_c_str()))
         }
@@ -68,7 +68,7 @@ impl Holding {
     pub(crate) fn begin(
         lifetime: &Lifetime,
         file: LockFile,
-        name: &RecordName,
+        name: &EntryName,
         _namespace: u64,
         created: Option<u64>,
     ) -> Result<Self, OsError> {

@@ -6,10 +6,10 @@ use shm_api::{OsError, SegmentInfo};
 use shm_lifetime::{BackendId, Lifetime};
 
 pub(crate) fn list() -> Result<Vec<SegmentInfo>, OsError> {
-    let records = Lifetime::current()?.records(BackendId::Posix);
-    let mut found: Vec<_> = records
+    let entries = Lifetime::current()?.entries(BackendId::Posix);
+    let mut found: Vec<_> = entries
         .iter()
-        .filter_map(|record| describe(&name::to_key(record.name.as_c_str().to_str().ok()?)?).ok()?)
+        .filter_map(|entry| describe(&name::to_key(entry.name.as_c_str().to_str().ok()?)?).ok()?)
         .collect();
     found.sort_by(|one, other| one.key.cmp(&other.key));
     Ok(found)

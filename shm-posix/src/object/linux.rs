@@ -232,7 +232,7 @@ fn path(name: &CStr) -> [u8; FOLDER.len() + 257] {
     let (folder, rest) = path.split_at_mut(FOLDER.len());
     folder.copy_from_slice(FOLDER.as_bytes());
     rest[0] = b'/';
-    // A record's name has 255 bytes at the most (see `RecordName`), so that a NUL is left.
+    // An entry's name has 255 bytes at the most (see `EntryName`), so that a NUL is left.
     let name = name.to_bytes();
     rest[1..=name.len()].copy_from_slice(name);
     path

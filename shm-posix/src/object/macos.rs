@@ -14,7 +14,7 @@ use nix::{
     },
     unistd::ftruncate,
 };
-use shm_lifetime::{ObjectId, Record};
+use shm_lifetime::{Entry, ObjectId};
 use std::{ffi::CStr, num::NonZeroUsize, os::fd::OwnedFd, time::SystemTime};
 
 /// The most bytes of a name, its slash counted: `PSHMNAMLEN`.
@@ -23,7 +23,7 @@ pub(crate) const LONGEST_NAME: usize = 31;
 /// What finds an object its room.
 pub(crate) const RESERVE: &str = "ftruncate";
 
-/// The identity of an object that is not on record. That of one that is, is when it was created.
+/// The identity of an object that is not in the ledger. That of one that is, is when it was created.
 const FOREIGN: u64 = 0;
 
 /// The largest page: sizes are rounded up to the creator's.
@@ -35,27 +35,27 @@ pub(crate) struct Stat(FileStat);
 
 impl Stat {
     /// What tells it from another that has had its name, as far as the ledger knows.
-    pub(crate) fn identity(&self, owner: u32, recorded: impl FnOnce() -> Option<Record>) -> ObjectId {
-        recorded().filter(|record| self.is_of(owner, record)).map_or(FOREIGN, |record| record.created).into()
+    pub(crate) fn identity(&self, owner: u32, known: impl FnOnce() -> Option<Entry>) -> ObjectId {
+        known().filter(|entry| self.is_of(owner, entry)).map_or(FOREIGN, |entry| entry.created).into()
     }
 
     /// The same, for the one who makes it.
-    pub(crate) fn identity_when_made(&self, record: &Record) -> ObjectId {
-        record.created.into()
+    pub(crate) fn identity_when_made(&self, entry: &Entry) -> ObjectId {
+        entry.created.into()
     }
 
-    /// Whether it can be the object that a record in that user's ledger stands for. One that took its name from it,
+    /// Whether it can be the object that an entry in that user's ledger stands for. One that took its name from it,
     /// and has the same owner, mode and size, is taken for it.
-    pub(crate) fn is_of(&self, owner: u32, record: &Record) -> bool {
-        if self.uid() != owner || self.mode() != record.mode {
+    pub(crate) fn is_of(&self, owner: u32, entry: &Entry) -> bool {
+        if self.uid() != owner || self.mode() != entry.mode {
             return false;
         }
         match u64::try_from(self.size()) {
             // Its creator died before it gave it a size.
             Ok(0) => true,
             Ok(size) => {
-                let more = size.checked_sub(record.size);
-                record.object.is_some() && more.is_some_and(|more| more < LARGEST_PAGE)
+                let more = size.checked_sub(entry.size);
+                entry.object.is_some() && more.is_some_and(|more| more < LARGEST_PAGE)
             }
             Err(_) => false,
         }
@@ -78,10 +78,10 @@ impl Stat {
         self.0.st_size
     }
 
-    /// The size that its creator asked for, where that is on record.
-    pub(crate) fn exact_size(&self, owner: u32, recorded: Option<&Record>) -> i64 {
-        match recorded.filter(|record| self.size() > 0 && record.size > 0 && self.is_of(owner, record)) {
-            Some(record) => record.size as i64,
+    /// The size that its creator asked for, where that is in the ledger.
+    pub(crate) fn exact_size(&self, owner: u32, known: Option<&Entry>) -> i64 {
+        match known.filter(|entry| self.size() > 0 && entry.size > 0 && self.is_of(owner, entry)) {
+            Some(entry) => entry.size as i64,
             None => self.size(),
         }
     }
@@ -139,7 +139,7 @@ pub(crate) const fn publish(_file: &OwnedFd, _name: &CStr) -> Result<(), Failed>
 
 /// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it. `note`
 /// is called when the name is taken, and before the size is set: whoever dies before the note leaves an empty object,
-/// and only such a one is taken for that of a record without a note.
+/// and only such a one is taken for that of an entry without a note.
 pub(crate) fn make_named(
     name: &CStr,
     size: u64,
@@ -199,7 +199,7 @@ struct Slashed([u8; 258]);
 fn with_slash(bare: &CStr) -> Slashed {
     let mut name = [0; 258];
     name[0] = b'/';
-    // A record's name has 255 bytes at the most (see `RecordName`), so that a NUL is left.
+    // An entry's name has 255 bytes at the most (see `EntryName`), so that a NUL is left.
     let bare = bare.to_bytes();
     name[1..=bare.len()].copy_from_slice(bare);
     Slashed(name)

@@ -3,17 +3,17 @@
 
 use crate::{backend::describe, sys};
 use shm_api::{OsError, SegmentInfo};
-use shm_lifetime::{BackendId, Lifetime, RecordName};
+use shm_lifetime::{BackendId, EntryName, Lifetime};
 use std::num::NonZeroU32;
 
 pub(crate) fn list() -> Result<Vec<SegmentInfo>, OsError> {
-    let records = Lifetime::current()?.records(BackendId::SysV);
-    let mut found: Vec<_> = records
+    let entries = Lifetime::current()?.entries(BackendId::SysV);
+    let mut found: Vec<_> = entries
         .into_iter()
-        .filter_map(|record| {
-            let RecordName::Key(key) = record.name else { return None };
+        .filter_map(|entry| {
+            let EntryName::Key(key) = entry.name else { return None };
             let key = NonZeroU32::new(key)?;
-            let id = sys::find(key).ok().filter(|id| record.object == Some((*id).into()))?;
+            let id = sys::find(key).ok().filter(|id| entry.object == Some((*id).into()))?;
             Some(describe(key, id, &sys::stat(id).ok()?))
         })
         .collect();

@@ -11,7 +11,7 @@
 //! BACKEND child-keeps SLOT                       BACKEND child-ends
 //! BACKEND children-of-threads KEY COUNT
 //! BACKEND attach-often KEY COUNT                 BACKEND loop KEY
-//! lock BACKEND KEY                               records|new-ipc|files-of-a-child|leave-child
+//! lock BACKEND KEY                               entries|new-ipc|files-of-a-child|leave-child
 //! close-all PATH                                 open-as PATH
 //! die-before-create BACKEND KEY                  die-after-create BACKEND KEY
 //! ```
@@ -27,7 +27,7 @@ use shm_api::{
     AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached,
     Key, LeaveAtEnd, List, Mode, OsError, Segment, Sweep,
 };
-use shm_lifetime::{Class, Lifetime, ObjectId, Patience, Record, RecordName};
+use shm_lifetime::{Class, Entry, EntryName, Lifetime, ObjectId, Patience};
 use shm_posix::Posix;
 use shm_sysv::SysV;
 use shm_tests::stage::{Answer, die_with_parent, enter_new_ipc, posix_namespace, refusal, serve};
@@ -212,8 +212,8 @@ fn main() {
         // What a process does that is stopped in the middle of a call.
         ["lock", backend, key] => {
             let lifetime = Box::leak(Box::new(Lifetime::current().expect("our folder")));
-            let name = record_name(backend, key);
-            let class = lifetime.recorded(&name).map_or(Class::Owner, |(_, record)| record.class());
+            let name = entry_name(backend, key);
+            let class = lifetime.entry_of(&name).map_or(Class::Owner, |(_, entry)| entry.class());
             let file = lifetime.lock_file(class);
             locked.push(lifetime.lock(file, name.lock_byte(), Patience::Bounded).expect("it is free"));
             Some(Ok(String::new()))
@@ -231,7 +231,7 @@ fn main() {
             let listed = Command::new("ls").args(["-l", "/proc/self/fd/"]).output().expect("ls is there");
             Some(Ok(String::from_utf8_lossy(&listed.stdout).replace('\n', " ")))
         }
-        ["records"] => {
+        ["entries"] => {
             let lifetime = Lifetime::current().expect("our folder");
             Some(Ok(lifetime.existing_ledger().map_or(0, |ledger| ledger.taken().count()).to_string()))
         }
@@ -239,7 +239,7 @@ fn main() {
     });
 }
 
-/// Dies of SIGKILL after the record is written, and before the segment's object is noted in it.
+/// Dies of SIGKILL after the entry is written, and before the segment's object is noted in it.
 fn die_in_create(backend: &str, key: &str, make: impl FnOnce()) -> ! {
     let lifetime = Lifetime::current().expect("our folder");
     let options = options("4096", &[]);
@@ -247,8 +247,8 @@ fn die_in_create(backend: &str, key: &str, make: impl FnOnce()) -> ! {
         "sysv" => lifetime.namespaces().ipc,
         _ => posix_namespace(&lifetime),
     };
-    let record = Record::of_this_process(record_name(backend, key), &lifetime, &options, namespace);
-    let died = lifetime.record(&record, |_| -> Result<((), ObjectId), OsError> {
+    let entry = Entry::of_this_process(entry_name(backend, key), &lifetime, &options, namespace);
+    let died = lifetime.enter(&entry, |_| -> Result<((), ObjectId), OsError> {
         make();
         raise(Signal::SIGKILL).expect("a valid signal");
         unreachable!("SIGKILL cannot be ignored");
@@ -258,24 +258,24 @@ fn die_in_create(backend: &str, key: &str, make: impl FnOnce()) -> ! {
 
 /// Makes what a create makes first.
 fn make_raw(backend: &str, key: &str) {
-    match record_name(backend, key) {
-        RecordName::Key(key) => {
+    match entry_name(backend, key) {
+        EntryName::Key(key) => {
             let flags = libc::IPC_CREAT | libc::IPC_EXCL | 0o600;
             // SAFETY: shmget takes no pointers.
             assert!(unsafe { libc::shmget(key as i32, 4096, flags) } >= 0);
         }
-        name @ RecordName::Name(_) => {
+        name @ EntryName::Name(_) => {
             let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR;
             shm_open(name.as_c_str(), flags, nix::sys::stat::Mode::S_IRUSR).expect("it is free");
         }
     }
 }
 
-fn record_name(backend: &str, key: &str) -> RecordName {
+fn entry_name(backend: &str, key: &str) -> EntryName {
     match (backend, key_of(key)) {
-        ("sysv", Key::Id(id)) => RecordName::Key(id.get()),
-        (_, Key::Id(id)) => RecordName::from_bare(&format!("shm-node-{id:08x}")).expect("a short name"),
-        (_, Key::Name(name)) => RecordName::from_bare(name.bare()).expect("a Name has no NUL"),
+        ("sysv", Key::Id(id)) => EntryName::Key(id.get()),
+        (_, Key::Id(id)) => EntryName::from_bare(&format!("shm-node-{id:08x}")).expect("a short name"),
+        (_, Key::Name(name)) => EntryName::from_bare(name.bare()).expect("a Name has no NUL"),
     }
 }
 

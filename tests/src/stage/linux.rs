@@ -66,7 +66,7 @@ pub fn die_with_parent() {
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }
 
-/// What a POSIX record of this system has for its namespace.
+/// What a POSIX entry of this system has for its namespace.
 ///
 /// # Panics
 ///

@@ -56,7 +56,7 @@ pub fn die_with_parent() {
     crate::skip("the children of a storm do not die with it here");
 }
 
-/// What a POSIX record of this system has for its namespace.
+/// What a POSIX entry of this system has for its namespace.
 pub fn posix_namespace(lifetime: &Lifetime) -> u64 {
     lifetime.namespaces().ipc
 }

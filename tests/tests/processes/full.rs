@@ -27,7 +27,7 @@ fn a_create_that_does_not_fit_says_what_was_asked_and_what_is_free() {
         );
         assert_eq!(free(&world), before);
         actor.no("posix info large", "NotFound");
-        assert_eq!(actor.ok("records"), "1");
+        assert_eq!(actor.ok("entries"), "1");
     }
     actor.ok(&format!("posix create t large {}", 8 << 20));
     actor.ok("posix detach t");
@@ -93,7 +93,7 @@ fn on_a_full_mount_others_attach_detach_destroy_list_and_sweep(backend: &str) {
     assert_eq!(one.ok(&format!("{backend} detach doomed")), "gone");
     assert_eq!(one.ok(&format!("{backend} detach held")), "destroyed");
     new.end();
-    assert_eq!(one.ok("records"), "0");
+    assert_eq!(one.ok("entries"), "0");
     assert_eq!(world.left(), (vec!["filler".into(), "filler2".into()], 0));
 }
 
@@ -127,7 +127,7 @@ fn a_ledger_that_cannot_grow_says_so_and_loses_nothing() {
     };
     assert!(refused.starts_with("no ENOSPC") && refused.contains("ledger"), "{refused}");
     assert!(made < 128, "the first level has 127 places");
-    assert_eq!(world.left().1, made, "nothing was created without a record");
+    assert_eq!(world.left().1, made, "nothing was created without an entry");
     actor.end();
     assert_eq!(world.left(), (vec!["filler".into()], 0));
 }

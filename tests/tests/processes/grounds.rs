@@ -44,11 +44,11 @@ on! {
     where_strangers_are_not_seen "overlayfs" {
         a_stranger_keeps_its_memory_and_the_name_goes
         a_stranger_that_keeps_its_descriptor_is_seen
-        nobody_knows_who_holds_a_segment_that_is_not_on_record
+        nobody_knows_who_holds_a_segment_that_is_not_in_the_ledger
     }
     where_files_have_another_device_than_their_folder "overlayfs-of-two" {
         a_stranger_keeps_its_memory_and_the_name_goes
-        nobody_knows_who_holds_a_segment_that_is_not_on_record
+        nobody_knows_who_holds_a_segment_that_is_not_in_the_ledger
     }
     where_inodes_are_given_again "ext4" {
         a_foreign_segment_with_the_inode_of_ours_stays
@@ -78,7 +78,7 @@ fn assert_held(world: &World, key: &str) {
 fn assert_freed_by_the_next_call(mut world: World) {
     first_call(&world).end();
     assert_eq!(world.left(), (vec![], 0));
-    assert_eq!(world.start(ACTOR).ok("records"), "0");
+    assert_eq!(world.start(ACTOR).ok("entries"), "0");
 }
 
 fn what_another_process_holds_outlives_the_first_call_of_a_third(world: World) {
@@ -188,7 +188,7 @@ fn a_name_that_another_program_removed_can_be_created_again(world: World) {
     fs::remove_file(world.folder().join(&key[1..])).unwrap();
     let mut next = world.start(ACTOR);
     next.ok(&format!("posix create s {key} 100"));
-    assert_eq!(next.ok("records"), "1");
+    assert_eq!(next.ok("entries"), "1");
     assert_eq!(one.ok("posix current s"), "false");
     assert_eq!(one.ok("posix detach s"), "gone");
     next.kill();
@@ -225,7 +225,7 @@ fn a_stranger_that_keeps_its_descriptor_is_seen(world: World) {
     assert_freed_by_the_next_call(world);
 }
 
-fn nobody_knows_who_holds_a_segment_that_is_not_on_record(world: World) {
+fn nobody_knows_who_holds_a_segment_that_is_not_in_the_ledger(world: World) {
     let (mut one, mut stranger, key) = (world.start(ACTOR), world.start(FOREIGN), key("posix"));
     stranger.ok(&format!("make {key} 5000"));
     assert_eq!(one.ok(&format!("posix destroy-unheld {key}")), "outlives 1");
@@ -256,7 +256,7 @@ fn a_foreign_segment_with_the_inode_of_ours_stays(world: World) {
         .expect("ext4 gives the lowest inode that is free");
     let mut next = first_call(&world);
     assert_eq!(next.ok("posix sweep"), "0");
-    assert_eq!(next.ok("records"), "0");
+    assert_eq!(next.ok("entries"), "0");
     assert!(next.ok(&format!("posix info {key}")).ends_with("Foreign"));
     next.ok(&format!("posix attach s {key}"));
     assert_eq!(next.ok("posix read s 0 6"), "theirs");
@@ -279,7 +279,7 @@ fn forget_births(world: &World) {
 }
 
 #[test]
-fn where_no_time_of_birth_is_on_record_the_size_counts() {
+fn where_no_time_of_birth_is_known_the_size_counts() {
     let Some(mut world) = world("16m") else { return };
     let (mut one, mut stranger) = (world.start(ACTOR), world.start(FOREIGN));
     let (same, other) = (key("posix"), key("posix"));
@@ -291,7 +291,7 @@ fn where_no_time_of_birth_is_on_record_the_size_counts() {
     let mut next = first_call(&world);
     assert_eq!(world.left().0, [&other[1..]]);
     assert!(next.ok(&format!("posix info {other}")).ends_with("Foreign"));
-    assert_eq!(next.ok("records"), "0");
+    assert_eq!(next.ok("entries"), "0");
 }
 
 /// A mount that cannot be asked for want of descriptors is not trusted, and asked again the next time.

@@ -67,7 +67,7 @@ fn an_object_that_something_else_replaces_is_not_touched() {
     assert_eq!(actor.ok("posix current s"), "false");
     assert_eq!(actor.ok("posix detach s"), "gone");
     assert_eq!(actor.ok("posix sweep"), "0");
-    assert_eq!(actor.ok("records"), "0");
+    assert_eq!(actor.ok("entries"), "0");
     assert!(world.folder().join("name").is_dir());
 }
 

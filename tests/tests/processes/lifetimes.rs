@@ -30,7 +30,7 @@ on_both_backends! {
     a_child_of_a_process_whose_threads_are_in_calls_is_not_stuck
     a_detach_that_found_the_lock_taken_does_not_count_for_ever
     when_the_librarys_files_are_removed_what_comes_next_is_tracked
-    a_process_killed_before_the_create_leaves_a_record_that_is_swept
+    a_process_killed_before_the_create_leaves_an_entry_that_is_swept
     a_strangers_segment_is_not_taken_for_that_of_a_process_killed_before_its_create
     a_process_killed_after_the_create_leaves_a_segment_that_is_swept
     processes_killed_in_the_middle_of_anything_leave_nothing
@@ -89,7 +89,7 @@ fn the_first_call_of_the_next_process_frees_what_a_killed_one_held(backend: &str
         witness.no(&format!("{backend} info {key}"), "NotFound");
         next.end();
         assert_eq!(world.left(), (vec![], 0));
-        assert_eq!(witness.ok("records"), "0");
+        assert_eq!(witness.ok("entries"), "0");
     }
 }
 
@@ -110,10 +110,10 @@ fn a_sweep_frees_what_killed_processes_held_and_counts_it(backend: &str) {
     assert_eq!(sweeper.ok(&format!("{backend} list")).matches("Orphan").count(), 5);
     assert_eq!(sweeper.ok(&format!("{backend} sweep")), "5");
     assert_eq!(sweeper.ok(&format!("{backend} sweep")), "0");
-    assert_eq!(sweeper.ok("records"), "2");
+    assert_eq!(sweeper.ok("entries"), "2");
     assert_eq!(sweeper.ok(&format!("{backend} detach held")), "destroyed");
     sweeper.ok(&format!("{backend} destroy {persistent}"));
-    assert_eq!(sweeper.ok("records"), "0");
+    assert_eq!(sweeper.ok("entries"), "0");
     assert_eq!(world.left(), (vec![], 0));
 }
 
@@ -338,15 +338,15 @@ fn when_the_librarys_files_are_removed_what_comes_next_is_tracked(backend: &str)
     assert_eq!(world.left(), (vec![], 0));
 }
 
-fn a_process_killed_before_the_create_leaves_a_record_that_is_swept(backend: &str) {
+fn a_process_killed_before_the_create_leaves_an_entry_that_is_swept(backend: &str) {
     let Some(mut world) = world("16m") else { return };
     let (mut one, key) = (world.start(ACTOR), key(backend));
     one.tell(&format!("die-before-create {backend} {key}"));
     assert_eq!(one.died(), Signal::SIGKILL);
     let mut next = world.start(ACTOR);
-    assert_eq!(next.ok("records"), "1");
+    assert_eq!(next.ok("entries"), "1");
     next.no(&format!("{backend} attach s {key}"), "NotFound");
-    assert_eq!(next.ok("records"), "0");
+    assert_eq!(next.ok("entries"), "0");
     assert_eq!(world.left(), (vec![], 0));
 }
 
@@ -368,7 +368,7 @@ fn a_strangers_segment_is_not_taken_for_that_of_a_process_killed_before_its_crea
             _ => "ok 5000",
         };
         assert!(answer.starts_with(expected), "{call}: {answer}");
-        assert_eq!(next.ok("records"), "0");
+        assert_eq!(next.ok("entries"), "0");
         next.ok(&format!("{backend} attach t {key}"));
         assert_eq!(next.ok(&format!("{backend} read t 0 6")), "theirs");
         assert_eq!(next.ok(&format!("{backend} detach t")), "outlives 1");
@@ -385,7 +385,7 @@ fn a_process_killed_after_the_create_leaves_a_segment_that_is_swept(backend: &st
         assert_eq!(one.died(), Signal::SIGKILL);
         assert_ne!(world.left(), (vec![], 0));
         let mut next = world.start(ACTOR);
-        assert_eq!(next.ok("records"), "1");
+        assert_eq!(next.ok("entries"), "1");
         let answer = next.ask(&format!("{backend} {}", call.replace("{key}", &key)));
         let expected = match call {
             "sweep" => "ok 1",
@@ -395,7 +395,7 @@ fn a_process_killed_after_the_create_leaves_a_segment_that_is_swept(backend: &st
         assert!(answer.starts_with(expected), "{call}: {answer}");
         next.end();
         assert_eq!(world.left(), (vec![], 0));
-        assert_eq!(world.start(ACTOR).ok("records"), "0");
+        assert_eq!(world.start(ACTOR).ok("entries"), "0");
     }
 }
 
@@ -412,7 +412,7 @@ fn processes_killed_in_the_middle_of_anything_leave_nothing(backend: &str) {
     }
     let mut next = world.start(ACTOR);
     next.no(&format!("{backend} attach s {key}"), "NotFound");
-    assert_eq!(next.ok("records"), "0");
+    assert_eq!(next.ok("entries"), "0");
     assert_eq!(world.left(), (vec![], 0));
 }
 
@@ -492,13 +492,13 @@ fn a_program_that_closes_all_descriptors_goes_on(backend: &str) {
     one.ok(&format!("lock {backend} {locked}"));
     other.no(&format!("{backend} create s {locked} 100"), "EBUSY");
     assert_eq!(fs::read(world.folder().join("file-of-its-own")).unwrap(), b"");
-    assert_eq!(one.ok("records"), "1");
+    assert_eq!(one.ok("entries"), "1");
     // What it held before is left to those who come.
     one.ok(&format!("{backend} detach s"));
     assert_eq!(one.ok("open-as /dev/shm/file-of-its-own"), "64", "what is not ours is not ours to close");
     one.end();
     other.ok(&format!("{backend} sweep"));
-    assert_eq!(other.ok("records"), "0");
+    assert_eq!(other.ok("entries"), "0");
 }
 
 fn a_program_that_a_holder_starts_inherits_no_file(backend: &str) {
@@ -524,11 +524,11 @@ fn a_sweep_leaves_the_system_v_segments_of_another_ipc_namespace() {
     // The same user and ledger, but an id that means nothing here, or something else.
     assert_eq!(elsewhere.ok("sysv sweep"), "0");
     elsewhere.no("sysv attach s 4711", "NotFound");
-    assert_eq!(elsewhere.ok("records"), "1");
+    assert_eq!(elsewhere.ok("entries"), "1");
     assert_eq!(world.left().1, 1);
     let mut next = world.start(ACTOR);
     assert_eq!(next.ok("sysv sweep"), "1");
-    assert_eq!((next.ok("records").as_str(), world.left()), ("0", (vec![], 0)));
+    assert_eq!((next.ok("entries").as_str(), world.left()), ("0", (vec![], 0)));
 }
 
 #[test]
@@ -544,10 +544,10 @@ fn a_sweep_leaves_what_only_another_pid_namespace_can_tell() {
     // Whether that process made the segment cannot be known here, so nothing is decided.
     let mut next = world.start(ACTOR);
     assert_eq!(next.ok("sysv sweep"), "0");
-    assert_eq!((next.ok("records").as_str(), world.left().1), ("1", 1));
+    assert_eq!((next.ok("entries").as_str(), world.left().1), ("1", 1));
     next.ok("sysv destroy 4712");
     next.ok("sysv sweep");
-    assert_eq!((next.ok("records").as_str(), world.left().1), ("0", 0));
+    assert_eq!((next.ok("entries").as_str(), world.left().1), ("0", 0));
 }
 
 #[test]
@@ -560,7 +560,7 @@ fn a_sweep_leaves_the_posix_objects_of_another_mount() {
     // It has the ledger open, and from now on another /dev/shm.
     one.ok("unshare 16m");
     assert_eq!(one.ok("posix sweep"), "0");
-    assert_eq!(one.ok("records"), "2");
+    assert_eq!(one.ok("entries"), "2");
     assert_eq!(world.left(), (vec!["held".into(), "orphan".into()], 0));
     one.kill();
     assert_eq!(world.start(ACTOR).ok("posix sweep"), "2");

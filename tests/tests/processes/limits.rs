@@ -19,7 +19,7 @@ fn more_system_v_segments_than_there_may_be_name_the_limit() {
     }
     let message = one.no("sysv create 9 9 100", "ENOSPC");
     assert!(message.contains("8 segments (kernel.shmmni)"), "{message}");
-    assert_eq!(one.ok("records"), "8");
+    assert_eq!(one.ok("entries"), "8");
     one.ok("sysv detach 1");
     one.ok("sysv create 9 9 100");
     // Orphans give way before it is an error.
@@ -41,7 +41,7 @@ fn all_4096_system_v_segments_fit_into_the_ledger() {
     }
     let message = one.no("sysv create more 5000 1", "ENOSPC");
     assert!(message.contains("4096 segments (kernel.shmmni)"), "{message}");
-    assert_eq!(one.ok("records"), "4096");
+    assert_eq!(one.ok("entries"), "4096");
     assert_eq!(one.ok("sysv list").matches("=Held").count(), 4096);
     one.kill();
     let mut next = world.start(ACTOR);
@@ -65,7 +65,7 @@ fn where_the_kernel_destroys_what_nobody_holds_nothing_persists_and_all_else_hol
     let (mut one, mut other) = (world.start(ACTOR), world.start(ACTOR));
     let message = one.no("sysv create s 1 100 persist", "EOPNOTSUPP");
     assert!(message.contains("kernel.shm_rmid_forced is 1") && message.contains("POSIX"), "{message}");
-    assert_eq!((one.ok("records").as_str(), world.left().1), ("0", 0));
+    assert_eq!((one.ok("entries").as_str(), world.left().1), ("0", 0));
     one.ok("posix create s name 100 persist");
     one.ok("posix detach s");
     other.ok("posix destroy name");
@@ -81,12 +81,12 @@ fn where_the_kernel_destroys_what_nobody_holds_nothing_persists_and_all_else_hol
         other.ok("sysv destroy 2");
         assert_eq!(one.ok(&format!("sysv {leave} s")), "gone");
     }
-    // The kernel frees at once what a killed process held; its record goes with the next sweep.
+    // The kernel frees at once what a killed process held; its entry goes with the next sweep.
     other.ok("sysv create s 3 100");
     other.kill();
     assert_eq!(world.left().1, 0);
     assert_eq!(one.ok("sysv sweep"), "0");
-    assert_eq!(one.ok("records"), "0");
+    assert_eq!(one.ok("entries"), "0");
 }
 
 fn more_mappings_than_a_process_may_have_name_the_limit(backend: &str) {

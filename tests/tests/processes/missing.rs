@@ -16,7 +16,7 @@ fn without_dev_shm_system_v_works_and_posix_says_what_to_do() {
     assert_eq!(one.ok("posix sweep"), "0");
     let message = one.no("posix create t name 100", "ENOENT");
     assert!(message.contains("no /dev/shm") && message.contains("mount a tmpfs"), "{message}");
-    assert_eq!(one.ok("records"), "1", "the one on System V");
+    assert_eq!(one.ok("entries"), "1", "the one on System V");
     assert_eq!(one.ok("sysv detach s"), "destroyed");
 }
 

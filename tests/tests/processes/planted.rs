@@ -72,7 +72,7 @@ fn a_folder_that_another_user_made_first_costs_nobody_anything(backend: &str) {
         other.kill();
         let mut next = world.start(ACTOR);
         next.ok(&format!("user {user}"));
-        assert_eq!(next.ok(&format!("{backend} sweep")), "1", "it finds what is on record");
+        assert_eq!(next.ok(&format!("{backend} sweep")), "1", "it finds what is in the ledger");
         assert_eq!(world.left(), (vec![], 0));
     }
 }
@@ -89,12 +89,12 @@ fn all_processes_of_a_user_agree_on_a_folder_that_is_not_the_usual_one(backend: 
     // What was planted goes, and comes again.
     fs::remove_dir(&second).unwrap();
     fs::remove_dir(&usual).unwrap();
-    assert_eq!(next.ok("records"), "1");
+    assert_eq!(next.ok("entries"), "1");
     assert!(!usual.exists() && !second.exists());
     folder_of(&usual, 65534, 0o711);
     let mut last = world.start(ACTOR);
     last.ok("user 1000");
-    assert_eq!(last.ok("records"), "1");
+    assert_eq!(last.ok("entries"), "1");
 }
 
 fn a_folder_that_others_may_write_to_is_refused(backend: &str) {
@@ -271,7 +271,7 @@ fn a_ledger_full_of_noise_is_survived_and_cleaned(backend: &str) {
         victim.ok(&format!("{backend} sweep"));
         victim.ok(&format!("{backend} create s {key} 100"));
         assert!(victim.ok(&format!("{backend} info {key}")).ends_with("Held"));
-        assert_eq!(victim.ok("records"), "1", "seed {seed}");
+        assert_eq!(victim.ok("entries"), "1", "seed {seed}");
         assert_eq!(victim.ok(&format!("{backend} detach s")), "destroyed");
         stranger.ok("write 0 alive");
         victim.ok(&format!("{backend} attach s {held}"));
@@ -302,7 +302,7 @@ fn a_ledger_that_was_cut_short_is_survived(backend: &str) {
     assert_eq!(world.left(), (vec![], 0));
 }
 
-/// The record of an own segment, whose object is then replaced by a foreign one of the same key.
+/// The entry of an own segment, whose object is then replaced by a foreign one of the same key.
 fn a_ledger_cannot_have_a_foreign_segment_destroyed(backend: &str) {
     let Some(mut world) = world("16m") else { return };
     let (mut victim, _) = victim(&world);
@@ -316,7 +316,7 @@ fn a_ledger_cannot_have_a_foreign_segment_destroyed(backend: &str) {
     let mut next = world.start(ACTOR);
     next.ok("user 1000");
     assert_eq!(next.ok(&format!("{backend} sweep")), "0");
-    assert_eq!(next.ok("records"), "0");
+    assert_eq!(next.ok("entries"), "0");
     stranger.ok(&format!("{} {key}", attach(backend)));
     next.ok(&format!("{backend} destroy {key}"));
     stranger.ok("unmap");

@@ -209,7 +209,7 @@ fn a_process_that_changes_its_user_uses_that_users_files(backend: &str) {
     one.ok(&format!("{backend} create root {as_root} 100"));
     one.ok(OWNER);
     one.ok(&format!("{backend} create user {as_user} 100"));
-    assert_eq!(one.ok("records"), "1");
+    assert_eq!(one.ok("entries"), "1");
     assert_eq!(one.ok(&format!("{backend} info {as_user}")).split(' ').nth(2), Some("1000"));
     assert_eq!(one.ok(&format!("{backend} detach user")), "destroyed");
     // What it created as root is not this user's to remove; root's next sweep is asked for that.
@@ -266,12 +266,12 @@ fn where_dev_shm_cannot_be_written_system_v_works_and_posix_says_so() {
     one.ok("sysv create s 77 100");
     other.ok("sysv attach s 77");
     assert_eq!(one.ok("sysv detach s"), "outlives 1");
-    assert_eq!(other.ok("records"), "1");
+    assert_eq!(other.ok("entries"), "1");
     other.kill();
     assert_eq!(one.ok("sysv sweep"), "1");
     let message = one.no("posix create s mine 100", "EACCES");
     assert!(message.contains("/dev/shm cannot be written by this user"), "{message}");
-    assert_eq!(one.ok("records"), "0");
+    assert_eq!(one.ok("entries"), "0");
     one.ok("posix attach s shared");
     assert_eq!(one.ok("posix detach s"), "outlives 1");
     assert_eq!(root.ok("posix detach s"), "destroyed");
@@ -304,5 +304,5 @@ fn a_system_v_segment_that_its_owner_may_not_write_is_refused_and_not_left() {
     let Some(mut world) = world("16m") else { return };
     let mut one = play(&world, OWNER);
     one.no("sysv create s 79 100 mode=400", "EACCES");
-    assert_eq!((one.ok("records").as_str(), world.left()), ("0", (vec![], 0)));
+    assert_eq!((one.ok("entries").as_str(), world.left()), ("0", (vec![], 0)));
 }

@@ -4,7 +4,7 @@ use nix::{
     errno::Errno,
     sys::stat::{FileStat, fstat, lstat},
 };
-use shm_lifetime::{ObjectId, Record};
+use shm_lifetime::{Entry, ObjectId};
 use std::{
     ffi::{CStr, c_int},
     mem::MaybeUninit,
@@ -79,12 +79,12 @@ impl Stat {
     }
 
     /// What tells it from another that has had its name.
-    pub(crate) fn identity(&self, _owner: u32, _recorded: impl FnOnce() -> Option<Record>) -> ObjectId {
+    pub(crate) fn identity(&self, _owner: u32, _known: impl FnOnce() -> Option<Entry>) -> ObjectId {
         self.id()
     }
 
     /// The same, for the one who makes it.
-    pub(crate) const fn identity_when_made(&self, _record: &Record) -> ObjectId {
+    pub(crate) const fn identity_when_made(&self, _entry: &Entry) -> ObjectId {
         self.id()
     }
 
@@ -92,14 +92,14 @@ impl Stat {
         ObjectId { number: self.inode, born: self.born }
     }
 
-    /// Whether it is the object that a record of this device stands for. One that changed its size is still that: the
+    /// Whether it is the object that an entry of this device stands for. One that changed its size is still that: the
     /// size counts only where nobody tells when it was made, as tmpfs does since Linux 5.18 and earlier versions of this
     /// library did not.
-    pub(crate) fn is_of(&self, _owner: u32, record: &Record) -> bool {
-        let Some(object) = record.object else { return false };
+    pub(crate) fn is_of(&self, _owner: u32, entry: &Entry) -> bool {
+        let Some(object) = entry.object else { return false };
         let is_as_made = match self.size as u64 {
             0 => true, // its creator died before it gave it a size
-            size => record.size == 0 || size == record.size,
+            size => entry.size == 0 || size == entry.size,
         };
         object.matches(self.id()) && (object.born != 0 && self.born != 0 || is_as_made)
     }
@@ -125,7 +125,7 @@ impl Stat {
     }
 
     /// The size that its creator asked for.
-    pub(crate) fn exact_size(&self, _owner: u32, _recorded: Option<&Record>) -> i64 {
+    pub(crate) fn exact_size(&self, _owner: u32, _known: Option<&Entry>) -> i64 {
         self.size
     }
 

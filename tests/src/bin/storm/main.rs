@@ -49,8 +49,8 @@ const CHECKS: [(&str, &str); 6] = [
     ("lock", "tmpfs"),
     ("holders", "tmpfs"),
     ("mode-guard", "tmpfs"),
-    ("record-first", "tmpfs"),
-    ("record-stays", "tmpfs"),
+    ("entry-first", "tmpfs"),
+    ("entry-stays", "tmpfs"),
     ("marks", "overlayfs"),
 ];
 
@@ -188,15 +188,15 @@ fn storm(options: &Options) -> bool {
     set("SHM_STORM_SKIP", None);
     let before = scene.left();
     scene.call();
-    let (left, records) = (scene.left(), scene.records());
+    let (left, entries) = (scene.left(), scene.entries());
     let foreign_gone = scene.foreign_gone();
     scene.clear();
     println!("{kills} kills and {stops} stops from outside, {tally}");
     println!(
-        "  left before the next process's first call {before}, after it {left} with {records} records; \
+        "  left before the next process's first call {before}, after it {left} with {entries} entries; \
          segments of strangers removed: {foreign_gone}"
     );
-    tally.violations() == 0 && left == 0 && records == 0 && foreign_gone == 0
+    tally.violations() == 0 && left == 0 && entries == 0 && foreign_gone == 0
 }
 
 fn set(name: &str, value: Option<&str>) {

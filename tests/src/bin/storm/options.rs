@@ -21,7 +21,7 @@ pub(crate) struct Options {
     pub(crate) ground: Ground,
     /// The user that they are, where root may choose.
     pub(crate) user: u32,
-    /// The ledger's first level is full, so that records come and go in the next one, which is counted.
+    /// The ledger's first level is full, so that entries come and go in the next one, which is counted.
     pub(crate) crowded: bool,
     /// The check that is left out.
     pub(crate) skip: Option<String>,

@@ -10,7 +10,7 @@ use nix::{
     unistd::ftruncate,
 };
 use shm_api::{Backend, CreateOptions, Key};
-use shm_lifetime::{Lifetime, Record, RecordName};
+use shm_lifetime::{Entry, EntryName, Lifetime};
 use shm_posix::Posix;
 use shm_sysv::SysV;
 use shm_tests::stage::Ground;
@@ -73,7 +73,7 @@ impl Scene {
         Key::name(self.name(number).to_str().expect("digits")).expect("a valid name")
     }
 
-    /// Fills the ledger's first level with records of another IPC namespace, which are left alone. A record goes to the
+    /// Fills the ledger's first level with entries of another IPC namespace, which are left alone. An entry goes to the
     /// place that its name's lock byte points to, where that is free.
     pub(crate) fn crowd(&self) {
         const FIRST_LEVEL: u32 = 128;
@@ -83,10 +83,10 @@ impl Scene {
         let options = CreateOptions::new(NonZeroUsize::MIN);
         // The first place is the header's.
         for place in 1..FIRST_LEVEL {
-            let is_there = |name: &RecordName| name.lock_byte() % FIRST_LEVEL == place;
-            let name = (1..).map(RecordName::Key).find(is_there).expect("some key leads there");
-            let record = Record::of_this_process(name, &lifetime, &options, ELSEWHERE);
-            ledger.insert(&record).expect("a place is free");
+            let is_there = |name: &EntryName| name.lock_byte() % FIRST_LEVEL == place;
+            let name = (1..).map(EntryName::Key).find(is_there).expect("some key leads there");
+            let entry = Entry::of_this_process(name, &lifetime, &options, ELSEWHERE);
+            ledger.insert(&entry).expect("a place is free");
         }
         assert_eq!(ledger.capacity(), ledger.taken().count(), "all of its places, and no others");
     }
@@ -106,17 +106,17 @@ impl Scene {
         sysv + posix
     }
 
-    /// How many records of our segments the ledger holds.
-    pub(crate) fn records(&self) -> usize {
+    /// How many entries of our segments the ledger holds.
+    pub(crate) fn entries(&self) -> usize {
         let lifetime = Lifetime::current().expect("our folder");
         let Some(ledger) = lifetime.existing_ledger() else { return 0 };
-        let ours = |name: &RecordName| match name {
-            RecordName::Key(key) => *key >> 8 == self.id & 0xff_ffff,
-            RecordName::Name(_) => {
+        let ours = |name: &EntryName| match name {
+            EntryName::Key(key) => *key >> 8 == self.id & 0xff_ffff,
+            EntryName::Name(_) => {
                 (0..=self.names).any(|n| self.name(n).to_bytes()[1..] == *name.as_c_str().to_bytes())
             }
         };
-        ledger.taken().filter(|(slot, ..)| ledger.get(*slot).is_none_or(|record| ours(&record.name))).count()
+        ledger.taken().filter(|(id, ..)| ledger.get(*id).is_none_or(|entry| ours(&entry.name))).count()
     }
 
     /// How many of the strangers' own segments are gone.

@@ -1,7 +1,7 @@
-//! What a record says, and how it lies in the words of a slot.
+//! What an entry says, and how it lies in the words of a slot.
 //!
 //! A slot's first word is not part of it: that says whether the slot is taken, see [`Ledger`](super::Ledger). Words are
-//! written and read one by one, so a reader may see those of two records. It believes only what may be a record; its
+//! written and read one by one, so a reader may see those of two entries. It believes only what may be an entry; its
 //! caller then compares the name's hash, and has the name's lock where more depends on it.
 
 use super::slots::Slot;
@@ -22,13 +22,13 @@ const KEY: usize = 6;
 const SIZE: usize = 7;
 const NAME: usize = 8;
 /// When the object was born, if the next word is the one at `CREATED`: an earlier version of the library leaves both as
-/// they are, and so leaves there what belongs to another record.
+/// they are, and so leaves there what belongs to another entry.
 const BORN: usize = 40;
 const BORN_OF: usize = 41;
 /// Its group, on the same condition.
 const GID: usize = 42;
 
-/// Which backend a record belongs to.
+/// Which backend an entry belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum BackendId {
@@ -38,17 +38,17 @@ pub enum BackendId {
     Posix = 2,
 }
 
-/// A segment's name as a record holds it: plain bytes, so that a signal handler can use them.
+/// A segment's name as an entry holds it: plain bytes, so that a signal handler can use them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "a signal handler reads it, so it cannot be boxed")]
-pub enum RecordName {
+pub enum EntryName {
     /// A System V key.
     Key(u32),
     /// A POSIX object's name without its slash, ended by a NUL.
     Name([u8; 256]),
 }
 
-impl RecordName {
+impl EntryName {
     /// A POSIX name; `None` if it holds a NUL or is longer than 255 bytes.
     pub fn from_bare(bare: &str) -> Option<Self> {
         let mut bytes = [0; 256];
@@ -88,7 +88,7 @@ impl RecordName {
     }
 }
 
-impl fmt::Debug for RecordName {
+impl fmt::Debug for EntryName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key(key) => write!(f, "0x{key:08x}"),
@@ -99,9 +99,9 @@ impl fmt::Debug for RecordName {
 
 /// One segment that this user created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct Entry {
     /// What it is called.
-    pub name: RecordName,
+    pub name: EntryName,
     /// A detach and a sweep leave it alone.
     pub persist: bool,
     /// The permission bits that it was created with.
@@ -123,7 +123,7 @@ pub struct Record {
     pub size: u64,
 }
 
-impl Record {
+impl Entry {
     /// Whether it stands for that object, as far as both tell.
     pub fn is_about(&self, object: ObjectId) -> bool {
         self.object.is_some_and(|ours| ours.matches(object))
@@ -138,7 +138,7 @@ impl Record {
     }
 }
 
-/// Writes which object a record stands for. The number is stored plus one: 0 is none.
+/// Writes which object an entry stands for. The number is stored plus one: 0 is none.
 pub(super) fn write_object(slot: &Slot, object: Option<ObjectId>) {
     slot[BORN].store(object.map_or(0, |object| object.born), Relaxed);
     slot[OBJECT].store(object.map_or(0, |object| object.number + 1), Release);
@@ -150,20 +150,20 @@ fn read_object(slot: &Slot, created: u64) -> Option<ObjectId> {
     Some(ObjectId { number, born })
 }
 
-/// Writes a record into a slot.
-pub(super) fn write(slot: &Slot, record: &Record) {
-    let flags = u64::from(record.persist) << 8 | u64::from(record.mode & 0o777) << 16;
-    slot[KIND].store(record.name.backend() as u64 | flags | u64::from(record.pid) << 32, Relaxed);
-    slot[PID_NAMESPACE].store(record.pid_namespace, Relaxed);
-    slot[NAMESPACE].store(record.namespace, Relaxed);
-    slot[CREATED].store(record.created, Relaxed);
-    slot[BORN_OF].store(record.created, Relaxed);
-    write_object(slot, record.object);
-    slot[SIZE].store(record.size, Relaxed);
-    slot[GID].store(record.gid.map_or(u64::MAX, u64::from), Relaxed);
-    match &record.name {
-        RecordName::Key(key) => slot[KEY].store(u64::from(*key), Relaxed),
-        RecordName::Name(bytes) => {
+/// Writes an entry into a slot.
+pub(super) fn write(slot: &Slot, entry: &Entry) {
+    let flags = u64::from(entry.persist) << 8 | u64::from(entry.mode & 0o777) << 16;
+    slot[KIND].store(entry.name.backend() as u64 | flags | u64::from(entry.pid) << 32, Relaxed);
+    slot[PID_NAMESPACE].store(entry.pid_namespace, Relaxed);
+    slot[NAMESPACE].store(entry.namespace, Relaxed);
+    slot[CREATED].store(entry.created, Relaxed);
+    slot[BORN_OF].store(entry.created, Relaxed);
+    write_object(slot, entry.object);
+    slot[SIZE].store(entry.size, Relaxed);
+    slot[GID].store(entry.gid.map_or(u64::MAX, u64::from), Relaxed);
+    match &entry.name {
+        EntryName::Key(key) => slot[KEY].store(u64::from(*key), Relaxed),
+        EntryName::Name(bytes) => {
             for (word, bytes) in slot[NAME..].iter().zip(bytes.chunks_exact(8)) {
                 word.store(u64::from_ne_bytes(array::from_fn(|index| bytes[index])), Relaxed);
             }
@@ -171,11 +171,11 @@ pub(super) fn write(slot: &Slot, record: &Record) {
     }
 }
 
-/// The record in a slot; `None` where that is none to be believed.
-pub(super) fn read(slot: &Slot) -> Option<Record> {
+/// The entry in a slot; `None` where that is none to be believed.
+pub(super) fn read(slot: &Slot) -> Option<Entry> {
     let kind = slot[KIND].load(Relaxed);
     let name = match kind as u8 {
-        1 => RecordName::Key(u32::try_from(slot[KEY].load(Relaxed)).ok().filter(|key| *key != 0)?),
+        1 => EntryName::Key(u32::try_from(slot[KEY].load(Relaxed)).ok().filter(|key| *key != 0)?),
         2 => {
             let mut bytes = [0; 256];
             for (word, bytes) in slot[NAME..].iter().zip(bytes.chunks_exact_mut(8)) {
@@ -186,12 +186,12 @@ pub(super) fn read(slot: &Slot) -> Option<Record> {
             if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
                 return None;
             }
-            RecordName::Name(bytes)
+            EntryName::Name(bytes)
         }
         _ => return None,
     };
     let created = slot[CREATED].load(Relaxed);
-    Some(Record {
+    Some(Entry {
         name,
         persist: kind >> 8 & 1 != 0,
         mode: (kind >> 16) as u32 & 0o777,
@@ -210,31 +210,31 @@ pub(super) mod tests {
     use super::*;
     use std::sync::atomic::AtomicU64;
 
-    pub(in super::super) fn record(name: RecordName) -> Record {
+    pub(in super::super) fn entry(name: EntryName) -> Entry {
         let (persist, mode, gid, pid, pid_namespace) = (false, 0o640, Some(0), 7, 8);
         let (namespace, object, created, size) = (9, None, 10, 11);
-        Record { name, persist, mode, gid, pid, pid_namespace, namespace, object, created, size }
+        Entry { name, persist, mode, gid, pid, pid_namespace, namespace, object, created, size }
     }
 
     /// In the words that earlier versions know, and without those that they do not.
     #[test]
-    fn earlier_versions_understand_a_record_and_theirs_are_understood() {
+    fn earlier_versions_understand_an_entry_and_theirs_are_understood() {
         let slot: Slot = [const { AtomicU64::new(0) }; _];
-        let name = RecordName::from_bare("name").unwrap();
-        let of = |object| Record { object: Some(object), ..record(name) };
+        let name = EntryName::from_bare("name").unwrap();
+        let of = |object| Entry { object: Some(object), ..entry(name) };
         let (ours, theirs) = (ObjectId { number: 5, born: 6 }, ObjectId { number: 7, born: 0 });
         write(&slot, &of(ours));
         assert_eq!(slot[OBJECT].load(Relaxed), 6, "the inode, plus one");
         // One of theirs in the same slot, whose other words stay as they were.
         slot[OBJECT].store(8, Relaxed);
         slot[CREATED].store(11, Relaxed);
-        assert_eq!(read(&slot), Some(Record { created: 11, gid: None, ..of(theirs) }));
+        assert_eq!(read(&slot), Some(Entry { created: 11, gid: None, ..of(theirs) }));
     }
 
     #[test]
-    fn a_damaged_record_is_not_believed() {
+    fn a_damaged_entry_is_not_believed() {
         let slot: Slot = [const { AtomicU64::new(0) }; _];
-        write(&slot, &record(RecordName::from_bare("name").unwrap()));
+        write(&slot, &entry(EntryName::from_bare("name").unwrap()));
         slot[NAME].store(u64::from_ne_bytes(*b"../etc\0\0"), Relaxed);
         assert_eq!(read(&slot), None);
         slot[NAME].store(u64::from_ne_bytes(*b"other\0\0\0"), Relaxed);
