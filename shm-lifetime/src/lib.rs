@@ -46,7 +46,7 @@ pub use huge::ask_for_huge_pages;
 pub use identity::Identity;
 pub use ledger::{BackendId, Entry, EntryId, EntryName, Ledger};
 pub use lifetime::Lifetime;
-pub use lock::{LockFile, NameLock, Patience, within_a_second};
+pub use lock::{LockFile, LockWait, NameLock, within_a_second};
 pub use namespace::Namespaces;
 pub use object_id::ObjectId;
 pub use presence::Presence;

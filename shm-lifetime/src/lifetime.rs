@@ -1,7 +1,7 @@
 //! The files of one user, as one process has them open.
 
 use crate::{
-    BackendId, Class, Entry, Home, LockFile, NameLock, Namespaces, Patience, fork,
+    BackendId, Class, Entry, Home, LockFile, LockWait, NameLock, Namespaces, fork,
     ledger::{self, Ledger},
     lock::{self, Locks},
 };
@@ -167,9 +167,9 @@ impl Lifetime {
     ///
     /// # Errors
     ///
-    /// `EBUSY` where somebody held it for as long as `patience` lasted.
-    pub fn lock(&self, file: LockFile, byte: u32, patience: Patience) -> Result<NameLock<'_>, OsError> {
-        self.locks.lock(&self.home, file, byte, patience)
+    /// `EBUSY` where somebody held it for as long as `wait` lasted.
+    pub fn lock(&self, file: LockFile, byte: u32, wait: LockWait) -> Result<NameLock<'_>, OsError> {
+        self.locks.lock(&self.home, file, byte, wait)
     }
 
     /// The file that those of a class lock the names of our segments through.

@@ -13,7 +13,7 @@
 use crate::{
     Check, Class, Home,
     descriptor::Descriptor,
-    ofd_lock::{self, Kind},
+    ofd_lock::{self, LockKind},
     skips,
 };
 use nix::errno::Errno;
@@ -49,7 +49,7 @@ pub struct LockFile {
 
 /// How long to wait for a lock.
 #[derive(Clone, Copy, Debug)]
-pub enum Patience {
+pub enum LockWait {
     /// A second, or what is left of it for one call: see [`within_a_second`].
     Bounded,
     /// Not at all.
@@ -81,17 +81,17 @@ pub fn within_a_second<T>(call: impl FnOnce() -> T) -> T {
 
 /// One wait for one lock.
 struct Wait {
-    patience: Patience,
+    limit: LockWait,
     began: Option<Instant>,
 }
 
 impl Wait {
     /// Whether to try again. (In a signal handler nothing but the clock is asked.)
     fn goes_on(&mut self) -> bool {
-        match self.patience {
-            Patience::Try => false,
-            Patience::Until(end) => Instant::now() < end,
-            Patience::Bounded => {
+        match self.limit {
+            LockWait::Try => false,
+            LockWait::Until(end) => Instant::now() < end,
+            LockWait::Bounded => {
                 let now = Instant::now();
                 now - *self.began.get_or_insert(now) < LEFT.get().unwrap_or(BOUND)
             }
@@ -171,13 +171,13 @@ impl Locks {
         home: &Home,
         LockFile { uid, class }: LockFile,
         byte: u32,
-        patience: Patience,
+        limit: LockWait,
     ) -> Result<NameLock<'_>, OsError> {
         let mut lock = NameLock { byte, own: None, class: None, shard: None };
         if skips(Check::Lock) {
             return Ok(lock);
         }
-        let mut wait = Wait { patience, began: None };
+        let mut wait = Wait { limit, began: None };
         if uid == self.uid {
             let shard = &self.shards[byte as usize % SHARDS];
             poll(&mut wait, || Ok(Shard::take(shard)))?;
@@ -206,7 +206,7 @@ fn open_for(home: &Home, class: Class) -> Result<OwnedFd, OsError> {
 }
 
 fn take(wait: &mut Wait, file: BorrowedFd<'_>, byte: u32) -> Result<(), OsError> {
-    poll(wait, || match ofd_lock::set(file, byte.into(), 1, Kind::Write) {
+    poll(wait, || match ofd_lock::set(file, byte.into(), 1, LockKind::Write) {
         Ok(()) => Ok(true),
         // fcntl(2): "operation is prohibited by locks held by other processes", as EACCES or EAGAIN.
         Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) => Ok(false),
@@ -248,7 +248,7 @@ enum ClassLock<'a> {
 impl Drop for NameLock<'_> {
     fn drop(&mut self) {
         // It cannot fail for a lock that we hold, and if it did, the process's end would unlock it.
-        let unlock = |file| _ = ofd_lock::set(file, self.byte.into(), 1, Kind::Unlock);
+        let unlock = |file| _ = ofd_lock::set(file, self.byte.into(), 1, LockKind::Unlock);
         match &self.class {
             Some(ClassLock::Ours(file)) => unlock(*file),
             Some(ClassLock::Theirs(file)) => unlock(file.as_fd()),
@@ -315,7 +315,7 @@ mod tests {
             tries += 1;
             Ok(false)
         };
-        let refused = poll(&mut Wait { patience: Patience::Bounded, began: None }, counted).unwrap_err();
+        let refused = poll(&mut Wait { limit: LockWait::Bounded, began: None }, counted).unwrap_err();
         assert_eq!(refused.errno(), libc::EBUSY);
         assert!(began.elapsed() >= Duration::from_secs(1));
         // Seven that are shorter than the longest pause of 2 ms, 500 of it, and one after the end.
@@ -324,16 +324,16 @@ mod tests {
 
     #[test]
     fn a_call_waits_a_second_for_all_its_locks_together() {
-        let never = |patience| poll(&mut Wait { patience, began: None }, || Ok(false)).unwrap_err().errno();
+        let never = |limit| poll(&mut Wait { limit, began: None }, || Ok(false)).unwrap_err().errno();
         within_a_second(|| {
-            assert_eq!(never(Patience::Bounded), libc::EBUSY);
+            assert_eq!(never(LockWait::Bounded), libc::EBUSY);
             assert_eq!(LEFT.get(), Some(Duration::ZERO));
             let mut tries = 0;
             let counted = || {
                 tries += 1;
                 Ok(false)
             };
-            assert!(poll(&mut Wait { patience: Patience::Bounded, began: None }, counted).is_err());
+            assert!(poll(&mut Wait { limit: LockWait::Bounded, began: None }, counted).is_err());
             assert_eq!(tries, 1, "nothing is left to wait for the next one");
             within_a_second(|| {
                 assert_eq!(LEFT.get(), Some(Duration::ZERO), "a call within a call has no more")

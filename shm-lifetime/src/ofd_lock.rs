@@ -17,7 +17,7 @@ cfg_if::cfg_if! {
 
 /// What to set.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub enum LockKind {
     /// Shared with other readers.
     Read,
     /// Excludes everybody.
@@ -31,7 +31,7 @@ pub enum Kind {
 /// # Errors
 ///
 /// `EAGAIN` or `EACCES` where another description's lock is in the way; else as fcntl(2) says.
-pub fn set(file: impl AsFd, first: i64, count: u32, kind: Kind) -> nix::Result<()> {
+pub fn set(file: impl AsFd, first: i64, count: u32, kind: LockKind) -> nix::Result<()> {
     system::set(file.as_fd(), &span(first, count, kind))
 }
 
@@ -41,12 +41,12 @@ pub fn set(file: impl AsFd, first: i64, count: u32, kind: Kind) -> nix::Result<(
 ///
 /// As fcntl(2) says.
 pub fn is_locked(file: impl AsFd, byte: i64) -> nix::Result<bool> {
-    let mut asked = span(byte, 1, Kind::Write);
+    let mut asked = span(byte, 1, LockKind::Write);
     system::get(file.as_fd(), &mut asked)?;
-    Ok(asked.l_type != Kind::Unlock.number())
+    Ok(asked.l_type != LockKind::Unlock.number())
 }
 
-impl Kind {
+impl LockKind {
     const fn number(self) -> libc::c_short {
         (match self {
             Self::Read => libc::F_RDLCK,
@@ -56,7 +56,7 @@ impl Kind {
     }
 }
 
-fn span(first: i64, count: u32, kind: Kind) -> libc::flock {
+fn span(first: i64, count: u32, kind: LockKind) -> libc::flock {
     libc::flock {
         l_type: kind.number(),
         l_whence: libc::SEEK_SET as libc::c_short,

@@ -10,7 +10,7 @@
 
 use crate::{
     Check, Entry, LockFile,
-    ofd_lock::{self, Kind},
+    ofd_lock::{self, LockKind},
     skips,
 };
 use nix::errno::Errno;
@@ -57,7 +57,7 @@ const NO_FILE: RawFd = -1;
 impl Presence {
     fn in_file(file: Option<OwnedFd>, bytes: [i64; 2]) -> Result<Self, OsError> {
         if let Some(file) = &file {
-            ofd_lock::set(file, bytes[0], 1, Kind::Read).map_err(|errno: Errno| {
+            ofd_lock::set(file, bytes[0], 1, LockKind::Read).map_err(|errno: Errno| {
                 OsError::new("fcntl(F_OFD_SETLK)", errno as i32)
                     .advise("It was about the mark that this process holds the segment.")
             })?;

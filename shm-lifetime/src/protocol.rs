@@ -1,8 +1,8 @@
 //! The protocol that both backends follow; the kernel's word is theirs to give.
 
 use crate::{
-    BackendId, Check, Class, Entry, EntryId, EntryName, Ledger, Lifetime, LockFile, NameLock, ObjectId,
-    Patience, skips, step,
+    BackendId, Check, Class, Entry, EntryId, EntryName, Ledger, Lifetime, LockFile, LockWait, NameLock,
+    ObjectId, skips, step,
 };
 use shm_api::{CreateOptions, Detached, OsError};
 use std::{num::NonZeroUsize, sync::Arc, time::UNIX_EPOCH};
@@ -52,7 +52,7 @@ impl Lifetime {
         for (id, byte) in ledger.taken() {
             let class = |entry: Option<Entry>| entry.map_or(Class::Owner, |entry| entry.class());
             let seen = class(ledger.get(id));
-            let Ok(_lock) = self.lock(self.lock_file(seen), byte, Patience::Try) else { continue };
+            let Ok(_lock) = self.lock(self.lock_file(seen), byte, LockWait::Try) else { continue };
             // The slot may have changed hands before we had the lock.
             let entry = ledger.get(id);
             if !ledger.taken_by(id, byte) || class(entry) != seen {
@@ -91,11 +91,11 @@ impl Lifetime {
         let ledger = self.ledger()?;
         let byte = name.lock_byte();
         loop {
-            let lock = self.lock(self.lock_file(class), byte, Patience::Bounded)?;
+            let lock = self.lock(self.lock_file(class), byte, LockWait::Bounded)?;
             let Some((id, entry)) = ledger.find(name) else { return Ok(Some(lock)) };
             // Those who may open an older segment of that name are locked out while it is looked at.
             drop(lock);
-            let _lock = self.lock(self.lock_file(entry.class()), byte, Patience::Bounded)?;
+            let _lock = self.lock(self.lock_file(entry.class()), byte, LockWait::Bounded)?;
             if ledger.get(id).as_ref() != Some(&entry) {
                 continue;
             }
@@ -214,7 +214,7 @@ impl Hold {
     /// not in the ledger stays, and `look` says whether it still exists. Safe in a signal handler if both are.
     pub fn leave<K: Kernel>(
         &self,
-        patience: Patience,
+        wait: LockWait,
         release: impl FnOnce() -> bool,
         look: impl FnOnce() -> Detached,
     ) -> Detached {
@@ -223,7 +223,7 @@ impl Hold {
             return if release() { look() } else { OUTLIVES };
         };
         let lifetime = &*self.lifetime;
-        let lock = lifetime.lock(self.file, self.byte, patience);
+        let lock = lifetime.lock(self.file, self.byte, wait);
         step();
         let released = release();
         step();

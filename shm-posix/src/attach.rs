@@ -8,7 +8,7 @@ use crate::{
 };
 use nix::{errno::Errno, fcntl::OFlag};
 use shm_api::{Access, AttachError, Detached, Key};
-use shm_lifetime::{Class, EntryName, Hold, Lifetime, LockFile, Patience, fault::step};
+use shm_lifetime::{Class, EntryName, Hold, Lifetime, LockFile, LockWait, fault::step};
 use std::{
     ffi::CStr,
     num::NonZeroUsize,
@@ -45,7 +45,7 @@ fn attach_once(
             None => return Err(AttachError::NotFound { key: key.clone() }),
         },
     };
-    let _lock = lifetime.lock(file, name.lock_byte(), Patience::Bounded).map_err(|error| error.on(key))?;
+    let _lock = lifetime.lock(file, name.lock_byte(), LockWait::Bounded).map_err(|error| error.on(key))?;
     if lifetime.entry_of(name) != known {
         return Ok(None);
     }

@@ -3,7 +3,7 @@
 use crate::{kernel::is_orphan, name, object};
 use nix::errno::Errno;
 use shm_api::{Key, Mode, SegmentInfo, State};
-use shm_lifetime::{Entry, EntryName, Lifetime, Patience};
+use shm_lifetime::{Entry, EntryName, Lifetime, LockWait};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// `None` where there is no such object, or no regular file.
@@ -33,6 +33,6 @@ fn state(lifetime: &Lifetime, name: &EntryName, entry: &Entry) -> State {
     }
     // Asking takes the lease for a moment, so it waits for its turn like a detach.
     let file = lifetime.lock_file(entry.class());
-    let Ok(_lock) = lifetime.lock(file, name.lock_byte(), Patience::Bounded) else { return State::Held };
+    let Ok(_lock) = lifetime.lock(file, name.lock_byte(), LockWait::Bounded) else { return State::Held };
     if is_orphan(lifetime, entry) { State::Orphan } else { State::Held }
 }

@@ -3,7 +3,7 @@
 use crate::{failed::failed, name, object};
 use nix::errno::Errno;
 use shm_api::{DestroyError, Detached, Key};
-use shm_lifetime::{Class, EntryName, Lifetime, Patience, fault::step};
+use shm_lifetime::{Class, EntryName, Lifetime, LockWait, fault::step};
 
 /// Destroys an object by `remove`, under its name's lock.
 pub(crate) fn destroy(
@@ -15,7 +15,7 @@ pub(crate) fn destroy(
     let known = || lifetime.entry_of(&name).map(|(_, entry)| entry);
     let class = known().map_or(Class::Owner, |entry| entry.class());
     let _lock = lifetime
-        .lock(lifetime.lock_file(class), name.lock_byte(), Patience::Bounded)
+        .lock(lifetime.lock_file(class), name.lock_byte(), LockWait::Bounded)
         .map_err(|error| error.on(key))?;
     let stat = object::look_up(name.as_c_str()).ok().flatten();
     if stat.as_ref().is_some_and(|stat| !stat.is_object()) {

@@ -2,7 +2,7 @@
 
 use crate::kernel::{Holding, PosixKernel, is_current, look};
 use shm_api::{Access, Detached, Key, LeaveAtEnd, Segment};
-use shm_lifetime::{AddressRange, EntryName, Hold, OUTLIVES, Patience, shrink};
+use shm_lifetime::{AddressRange, EntryName, Hold, LockWait, OUTLIVES, shrink};
 use std::{mem::ManuallyDrop, num::NonZeroUsize, ptr::NonNull, time::Instant};
 
 /// A POSIX object, mapped whole.
@@ -33,7 +33,7 @@ impl PosixSegment {
         shrink::Mark::of(self.start).is_set()
     }
 
-    fn leave(&self, patience: Patience, release: impl FnOnce() -> bool) -> Detached {
+    fn leave(&self, wait: LockWait, release: impl FnOnce() -> bool) -> Detached {
         let look = || look(&self.name, &self.hold);
         if !self.hold.is_this_process() {
             // A child of a fork: it let go of its copy, and its parent still has its own.
@@ -46,11 +46,11 @@ impl PosixSegment {
             }
             released
         };
-        self.hold.leave::<PosixKernel>(patience, release, look)
+        self.hold.leave::<PosixKernel>(wait, release, look)
     }
 
     fn unmap(&self) -> Detached {
-        self.leave(Patience::Bounded, || {
+        self.leave(LockWait::Bounded, || {
             drop(self.range());
             true
         })
@@ -61,7 +61,7 @@ impl PosixSegment {
             let (name, object) = (self.name.as_c_str(), self.hold.object);
             self.holding.let_go_and_wait(name, object, others_leave, || range.overlay().is_ok())
         });
-        self.leave(Patience::Bounded, || {
+        self.leave(LockWait::Bounded, || {
             // What keeps the others from being the last goes now that we have the lock.
             waited.is_some_and(|(let_go, _keeping)| let_go) || range.overlay().is_ok()
         })
@@ -126,6 +126,6 @@ impl LeaveAtEnd for PosixSegment {
 
     unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {
         let range = ManuallyDrop::new(self.range()); // as above
-        self.leave(Patience::Until(deadline), || range.overlay().is_ok())
+        self.leave(LockWait::Until(deadline), || range.overlay().is_ok())
     }
 }

@@ -41,7 +41,7 @@ use nix::{errno::Errno, unistd::geteuid};
 use shm_api::{OsError, SegmentInfo};
 use shm_lifetime::{
     Class, Home, Identity,
-    ofd_lock::{self, Kind},
+    ofd_lock::{self, LockKind},
 };
 use std::{
     cell::{Cell, RefCell},
@@ -274,7 +274,7 @@ impl Live {
             loop {
                 let file = self.file.get()?;
                 let first = Counter(file).advance(count, self.id)?;
-                match ofd_lock::set(file, first.into(), count, Kind::Write) {
+                match ofd_lock::set(file, first.into(), count, LockKind::Write) {
                     Ok(()) if self.file.is_at(file.as_raw_fd()) => return Ok(first),
                     // Somebody closed the file under us, or has locked what was not drawn.
                     Ok(()) | Err(Errno::EAGAIN | Errno::EACCES) if attempt < ATTEMPTS => attempt += 1,
@@ -294,7 +294,7 @@ impl Live {
         if self.ids.retire(owner.get()) {
             // If it fails, others take the owner for alive until this process ends.
             if let Ok(file) = self.file.get() {
-                let _ = ofd_lock::set(file, owner.get().into(), 1, Kind::Unlock);
+                let _ = ofd_lock::set(file, owner.get().into(), 1, LockKind::Unlock);
             }
         }
     }

@@ -11,7 +11,7 @@ use shm_api::{
     AttachError, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached, InvalidKey, Key,
     List, Mode, OsError, SegmentInfo, State, Sweep,
 };
-use shm_lifetime::{Class, Entry, EntryName, Hold, Lifetime, LockFile, Patience, check_room, fault::step};
+use shm_lifetime::{Class, Entry, EntryName, Hold, Lifetime, LockFile, LockWait, check_room, fault::step};
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
@@ -129,7 +129,7 @@ fn destroy(
     let name = EntryName::Key(id.get());
     let class = lifetime.entry_of(&name).map_or(Class::Owner, |(_, entry)| entry.class());
     let _lock = lifetime
-        .lock(lifetime.lock_file(class), name.lock_byte(), Patience::Bounded)
+        .lock(lifetime.lock_file(class), name.lock_byte(), LockWait::Bounded)
         .map_err(|error| error.on(key))?;
     let found = sys::find(id).map_err(|errno| match errno {
         Errno::ENOENT | Errno::ENOSYS => not_found(),
@@ -208,7 +208,7 @@ fn attach(lifetime: &Arc<Lifetime>, key: &Key, id: NonZeroU32) -> Result<Option<
             Err(errno) => return unknown(errno, key),
         },
     };
-    let _lock = lifetime.lock(file, name.lock_byte(), Patience::Bounded).map_err(|error| error.on(key))?;
+    let _lock = lifetime.lock(file, name.lock_byte(), LockWait::Bounded).map_err(|error| error.on(key))?;
     if lifetime.entry_of(&name) != known {
         return Ok(None);
     }

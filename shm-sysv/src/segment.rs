@@ -6,7 +6,7 @@ use crate::{
     sys::{self, Id},
 };
 use shm_api::{Access, Detached, Key, LeaveAtEnd, Segment};
-use shm_lifetime::{AddressRange, Hold, OUTLIVES, Patience};
+use shm_lifetime::{AddressRange, Hold, LockWait, OUTLIVES};
 use std::{
     mem::ManuallyDrop,
     num::{NonZeroU32, NonZeroUsize},
@@ -39,14 +39,14 @@ impl SysVSegment {
         Id(self.hold.object.number as i32)
     }
 
-    fn leave(&self, patience: Patience, release: impl FnOnce() -> bool) -> Detached {
+    fn leave(&self, wait: LockWait, release: impl FnOnce() -> bool) -> Detached {
         let look = || look(self.object(), self.id.get());
         if !self.hold.is_this_process() {
             // A child of a fork: it let go of its copy, and its parent's attachment is counted.
             return if release() { look() } else { OUTLIVES };
         }
         let was_there = self.kernel_destroys && self.is_there();
-        match self.hold.leave::<SysVKernel>(patience, release, look) {
+        match self.hold.leave::<SysVKernel>(wait, release, look) {
             Detached::Gone if was_there => Detached::Destroyed,
             left => left,
         }
@@ -58,7 +58,7 @@ impl SysVSegment {
     }
 
     fn unmap(&self) -> Detached {
-        self.leave(Patience::Bounded, || {
+        self.leave(LockWait::Bounded, || {
             // SAFETY: called by `detach` and `drop` only, which end the segment.
             unsafe { self.attachment.detach(self.size) }
         })
@@ -73,7 +73,7 @@ impl SysVSegment {
         if self.hold.created_here {
             self.wait_for_others(others_leave);
         }
-        self.leave(Patience::Bounded, || self.attachment.let_go(range))
+        self.leave(LockWait::Bounded, || self.attachment.let_go(range))
     }
 
     /// Waits until ours is the only attachment, or there is nothing to wait for.
@@ -137,6 +137,6 @@ impl LeaveAtEnd for SysVSegment {
 
     unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {
         let range = ManuallyDrop::new(self.range()); // as above
-        self.leave(Patience::Until(deadline), || self.attachment.let_go(&range))
+        self.leave(LockWait::Until(deadline), || self.attachment.let_go(&range))
     }
 }

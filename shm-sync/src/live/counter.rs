@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use shm_api::OsError;
 use shm_lifetime::{
     Identity,
-    ofd_lock::{self, Kind},
+    ofd_lock::{self, LockKind},
 };
 use std::{
     os::fd::BorrowedFd,
@@ -161,7 +161,7 @@ impl<'a> Guard<'a> {
     fn take(file: BorrowedFd<'a>) -> Result<Self, SyncError> {
         let start = Instant::now();
         loop {
-            match ofd_lock::set(file, GUARD, 1, Kind::Write) {
+            match ofd_lock::set(file, GUARD, 1, LockKind::Write) {
                 Ok(()) => return Ok(Self(file)),
                 Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) if start.elapsed() < WAIT => {
                     std::thread::sleep(Duration::from_micros(100));
@@ -179,7 +179,7 @@ impl<'a> Guard<'a> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         // It cannot fail for a lock that we hold.
-        let _ = ofd_lock::set(self.0, GUARD, 1, Kind::Unlock);
+        let _ = ofd_lock::set(self.0, GUARD, 1, LockKind::Unlock);
     }
 }
 

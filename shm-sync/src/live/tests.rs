@@ -179,6 +179,6 @@ fn ids_that_somebody_locked_without_drawing_them_are_passed_over() {
     let live = Live::over(again(&file)).unwrap();
     let first = live.new_owner().unwrap();
     let stranger = again(&file);
-    ofd_lock::set(&stranger, i64::from(first.get()) + 1, 5, Kind::Read).unwrap();
+    ofd_lock::set(&stranger, i64::from(first.get()) + 1, 5, LockKind::Read).unwrap();
     assert!(live.new_owner().unwrap().get() > first.get() + 5);
 }

@@ -27,7 +27,7 @@ use shm_api::{
     AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached,
     Key, LeaveAtEnd, List, Mode, OsError, Segment, Sweep,
 };
-use shm_lifetime::{Class, Entry, EntryName, Lifetime, ObjectId, Patience};
+use shm_lifetime::{Class, Entry, EntryName, Lifetime, LockWait, ObjectId};
 use shm_posix::Posix;
 use shm_sysv::SysV;
 use shm_tests::stage::{Answer, die_with_parent, enter_new_ipc, posix_namespace, refusal, serve};
@@ -215,7 +215,7 @@ fn main() {
             let name = entry_name(backend, key);
             let class = lifetime.entry_of(&name).map_or(Class::Owner, |(_, entry)| entry.class());
             let file = lifetime.lock_file(class);
-            locked.push(lifetime.lock(file, name.lock_byte(), Patience::Bounded).expect("it is free"));
+            locked.push(lifetime.lock(file, name.lock_byte(), LockWait::Bounded).expect("it is free"));
             Some(Ok(String::new()))
         }
         ["die-before-create", backend, key] => die_in_create(backend, key, || {}),

@@ -159,7 +159,7 @@ fn seize(path: &str) -> Answer {
     };
     let file = std::fs::File::options().read(true).write(true).open(path).map_err(failed)?;
     // fcntl(2): 0 means "lock all bytes starting at the location specified".
-    ofd_lock::set(&file, 0, 0, ofd_lock::Kind::Write).map_err(refused)?;
+    ofd_lock::set(&file, 0, 0, ofd_lock::LockKind::Write).map_err(refused)?;
     std::mem::forget(file);
     Ok(String::new())
 }
