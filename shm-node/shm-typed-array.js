@@ -107,12 +107,12 @@ function detach(key, forceDestroy = false) {
   const known = segments.get(key);
   if (known === undefined) return forceDestroy && native.destroy(INTEGERS, key) ? 0 : -1;
   const [left] = known.buffer === null ? [1] : native.leave([known.number]);
-  return settle(key, known, left, forceDestroy);
+  return finishDetach(key, known, left, forceDestroy);
 }
 
 // A System V segment after its detach, which says how many hold it still: 0 it is destroyed, -1 it was gone already.
 // One that nobody holds is destroyed, whoever made it, as in the original.
-function settle(key, known, left, forceDestroy) {
+function finishDetach(key, known, left, forceDestroy) {
   known.buffer = null;
   const info = left > 0 ? native.info(INTEGERS, key) : null;
   if (info === null || !isSeen(known, info)) {
@@ -168,7 +168,7 @@ function leaveAll(atExit) {
 
 function wasDestroyed(key, known, left) {
   try {
-    return settle(key, known, left, false) === 0;
+    return finishDetach(key, known, left, false) === 0;
   } catch {
     return false; // another user's
   }

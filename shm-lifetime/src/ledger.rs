@@ -2,18 +2,18 @@
 //!
 //! One mapped file of 512-byte slots, each free or one entry: `slots` is the file and how it grows, `entry` what a
 //! entry says and in which words. Here an entry gets its slot, is found, and gives the slot back to be used again.
-//! `holds` counts what this process alone has to know.
+//! `attached` counts what this process alone has to know.
 //!
 //! A slot changes hands by compare-and-swap of its first word, which also holds the hash: whoever gets that
 //! name's lock and finds the slot claimed but not written knows that its writer is dead. An entry is checked before it
 //! is believed.
 
+mod attached;
 mod entry;
-mod holds;
 mod slots;
 
 use crate::ObjectId;
-use holds::Holds;
+use attached::Attached;
 use shm_api::OsError;
 use slots::{Slot, Slots, first};
 use std::{
@@ -36,7 +36,7 @@ const PHASE: u64 = 0xff;
 /// One user's ledger, as mapped by this process.
 pub struct Ledger {
     slots: Slots,
-    holds: Holds,
+    attached: Attached,
 }
 
 impl fmt::Debug for Ledger {
@@ -52,7 +52,7 @@ impl Ledger {
     ///
     /// `ENOSPC` where there is no room for it, `ENOTSUP` where it is not of this version.
     pub(crate) fn open(file: OwnedFd) -> Result<Self, OsError> {
-        Ok(Self { slots: Slots::open(file)?, holds: Holds::new() })
+        Ok(Self { slots: Slots::open(file)?, attached: Attached::new() })
     }
 
     /// Writes an entry into a free slot.
@@ -153,13 +153,13 @@ impl Ledger {
     }
 
     /// Counts an attachment by this process.
-    pub(crate) fn hold(&self, id: EntryId, object: ObjectId) {
-        self.holds.hold(id, object);
+    pub(crate) fn attach(&self, id: EntryId, object: ObjectId) {
+        self.attached.add(id, object);
     }
 
     /// Takes an attachment of this process off the count; tells whether it has others. Safe in a signal handler.
-    pub(crate) fn let_go(&self, id: EntryId, object: ObjectId) -> bool {
-        self.holds.let_go(id, object)
+    pub(crate) fn detach(&self, id: EntryId, object: ObjectId) -> bool {
+        self.attached.remove(id, object)
     }
 
     /// How many slots the file has room for.

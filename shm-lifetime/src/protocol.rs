@@ -17,7 +17,7 @@ pub trait Kernel {
 
     /// Destroys the segment of an entry if the kernel says that nobody holds it, and does nothing to any other.
     /// Called under the name's lock, possibly in a signal handler: system calls only.
-    fn settle(lifetime: &Lifetime, entry: &Entry) -> Detached;
+    fn destroy_unheld(lifetime: &Lifetime, entry: &Entry) -> Detached;
 }
 
 /// The answer where a segment stays and its holders cannot be counted.
@@ -36,7 +36,7 @@ impl Lifetime {
 
     /// Settles one entry, under its name's lock: a segment that is gone leaves the ledger.
     pub fn settle<K: Kernel>(&self, ledger: &Ledger, id: EntryId, entry: &Entry) -> Detached {
-        let detached = K::settle(self, entry);
+        let detached = K::destroy_unheld(self, entry);
         if !matches!(detached, Detached::Outlives(_)) {
             step();
             ledger.erase(id);
@@ -205,7 +205,7 @@ impl Hold {
         created_here: bool,
     ) -> Self {
         if let (Some(id), Some(ledger)) = (entry, lifetime.existing_ledger()) {
-            ledger.hold(id, object);
+            ledger.attach(id, object);
         }
         Self { lifetime: lifetime.clone(), entry, file, byte: name.lock_byte(), object, created_here }
     }
@@ -228,7 +228,7 @@ impl Hold {
         let released = release();
         step();
         let ledger = lifetime.existing_ledger();
-        let held_elsewhere = ledger.is_some_and(|ledger| ledger.let_go(id, self.object));
+        let held_elsewhere = ledger.is_some_and(|ledger| ledger.detach(id, self.object));
         // A lock we did not get, or memory that would not go: the entry stays, and a sweep looks again.
         let (Ok(_lock), true) = (lock, released) else { return OUTLIVES };
         let Some(ledger) = ledger else { return look() };

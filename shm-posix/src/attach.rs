@@ -3,7 +3,7 @@
 use crate::{
     PosixSegment,
     failed::{failed, map_failed, open_failed},
-    kernel::{Holding, PosixKernel, namespace},
+    kernel::{PosixKernel, Sign, namespace},
     mapping, name, object,
 };
 use nix::{errno::Errno, fcntl::OFlag};
@@ -73,12 +73,12 @@ fn attach_once(
     let ours = known.filter(|_| is_ours);
     let (id, created) = ours.map(|(id, entry)| (id, entry.created)).unzip();
     let namespace = namespace(lifetime, Some(&stat));
-    let holding = Holding::begin(lifetime, file, name, namespace, created).map_err(|error| error.on(key))?;
+    let sign = Sign::begin(lifetime, file, name, namespace, created).map_err(|error| error.on(key))?;
     step();
     let start = mapping::map(&file_of_object, size, access).map_err(|error| map_failed(&error, key))?;
     let hold = Hold::new(lifetime, id, file, name, object, false);
     let attached = true;
-    Ok(Some(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, holding, attached }))
+    Ok(Some(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, sign, attached }))
 }
 
 fn open(key: &Key, name: &CStr, access: Access) -> Result<(OwnedFd, object::Stat), AttachError> {

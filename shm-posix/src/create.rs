@@ -6,7 +6,7 @@
 use crate::{
     PosixSegment,
     failed::{map_failed, refused},
-    kernel::{Holding, PosixKernel, namespace},
+    kernel::{PosixKernel, Sign, namespace},
     mapping, name, object,
 };
 use nix::errno::Errno;
@@ -60,7 +60,7 @@ impl<'a> Creation<'a> {
         let unnamed = self.make_unnamed()?;
         let Some(_lock) = self.lock()? else { return Err(self.taken()) };
         let entry = self.entry(unnamed.as_ref());
-        let holding = Holding::begin(lifetime, file, name, entry.namespace, Some(entry.created))
+        let sign = Sign::begin(lifetime, file, name, entry.namespace, Some(entry.created))
             .map_err(|error| error.on(key))?;
         let (id, (made, object)) = lifetime.enter(&entry, |id| {
             let made = self.give_name(unnamed, id, &entry)?;
@@ -70,7 +70,7 @@ impl<'a> Creation<'a> {
         let hold = Hold::new(lifetime, Some(id), file, name, object, true);
         let (start, size) = (made.range.into_start(), options.size());
         let (access, attached) = (Access::ReadWrite, true);
-        Ok(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, holding, attached })
+        Ok(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, sign, attached })
     }
 
     /// Makes the object without its name. Finding room may take long, so it is done without the lock, but not for a

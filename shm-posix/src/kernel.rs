@@ -22,7 +22,7 @@ cfg_if::cfg_if! {
     }
 }
 
-pub(crate) use system::{Holding, PosixKernel, destroy_unheld, is_orphan, namespace};
+pub(crate) use system::{PosixKernel, Sign, destroy_unheld, is_orphan, namespace};
 
 /// Removes the name of an object that nobody holds, while nobody can take hold of it.
 fn destroy(name: &CStr) -> Detached {

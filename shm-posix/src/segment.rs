@@ -1,6 +1,6 @@
 //! One attachment.
 
-use crate::kernel::{Holding, PosixKernel, is_current, look};
+use crate::kernel::{PosixKernel, Sign, is_current, look};
 use shm_api::{Access, Detached, Key, LeaveAtEnd, Segment};
 use shm_lifetime::{AddressRange, EntryName, Hold, LockWait, OUTLIVES, shrink};
 use std::{mem::ManuallyDrop, num::NonZeroUsize, ptr::NonNull, time::Instant};
@@ -14,7 +14,7 @@ pub struct PosixSegment {
     pub(crate) size: NonZeroUsize,
     pub(crate) access: Access,
     pub(crate) hold: Hold,
-    pub(crate) holding: Holding,
+    pub(crate) sign: Sign,
     /// Until it was left, and dropping it has nothing more to do.
     pub(crate) attached: bool,
 }
@@ -42,7 +42,7 @@ impl PosixSegment {
         let release = || {
             let released = release();
             if released {
-                self.holding.end();
+                self.sign.end();
             }
             released
         };
@@ -59,7 +59,7 @@ impl PosixSegment {
     fn let_go(&self, others_leave: &dyn Fn() -> bool, range: &AddressRange) -> Detached {
         let waited = (self.hold.created_here && others_leave()).then(|| {
             let (name, object) = (self.name.as_c_str(), self.hold.object);
-            self.holding.let_go_and_wait(name, object, others_leave, || range.overlay().is_ok())
+            self.sign.let_go_and_wait(name, object, others_leave, || range.overlay().is_ok())
         });
         self.leave(LockWait::Bounded, || {
             // What keeps the others from being the last goes now that we have the lock.

@@ -17,16 +17,16 @@ impl Kernel for SysVKernel {
     const BACKEND: BackendId = BackendId::SysV;
     const COUNTS: bool = true;
 
-    fn settle(lifetime: &Lifetime, entry: &Entry) -> Detached {
+    fn destroy_unheld(lifetime: &Lifetime, entry: &Entry) -> Detached {
         let ours = lifetime.namespaces();
         if entry.namespace != ours.ipc {
             // The id means something, but not to us.
             return if ours.has_ended(entry.namespace) { Detached::Gone } else { OUTLIVES };
         }
-        let (id, stat) = match identify(entry, ours.pid) {
-            Identity::Gone => return Detached::Gone,
-            Identity::Unknown => return OUTLIVES,
-            Identity::Is(id, stat) => (id, stat),
+        let (id, stat) = match find(entry, ours.pid) {
+            Found::Gone => return Detached::Gone,
+            Found::Unknown => return OUTLIVES,
+            Found::It(id, stat) => (id, stat),
         };
         // A crash of ours in the guard below may have left the mode at that.
         let mode = if stat.mode() == GUARD { entry.mode } else { stat.mode() };
@@ -74,35 +74,35 @@ fn stays(id: Id, stat: &Stat, mode: u32, guarded: bool) -> Detached {
     held(stat)
 }
 
-enum Identity {
-    Is(Id, Stat),
+enum Found {
+    It(Id, Stat),
     Gone,
     Unknown,
 }
 
 /// Finds the segment that an entry stands for.
-fn identify(entry: &Entry, pid_namespace: u64) -> Identity {
-    let EntryName::Key(key) = entry.name else { return Identity::Unknown };
-    let Some(key) = NonZeroU32::new(key) else { return Identity::Gone };
+fn find(entry: &Entry, pid_namespace: u64) -> Found {
+    let EntryName::Key(key) = entry.name else { return Found::Unknown };
+    let Some(key) = NonZeroU32::new(key) else { return Found::Gone };
     let id = match entry.object {
         Some(id) => Id(id.number as i32),
         // The creator died between shmget and noting the id. What has the key now is its segment if its process
         // made it, and a pid means something only in its own namespace.
         None => match sys::find(key) {
             Ok(id) => id,
-            Err(Errno::ENOENT) => return Identity::Gone,
-            Err(_) => return Identity::Unknown,
+            Err(Errno::ENOENT) => return Found::Gone,
+            Err(_) => return Found::Unknown,
         },
     };
     match sys::stat(id) {
-        Ok(stat) if stat.destroyed() || stat.key() != key.get() => Identity::Gone,
+        Ok(stat) if stat.destroyed() || stat.key() != key.get() => Found::Gone,
         Ok(_) if entry.object.is_none() && (pid_namespace == 0 || pid_namespace != entry.pid_namespace) => {
-            Identity::Unknown
+            Found::Unknown
         }
-        Ok(stat) if !is_made_by(&stat, entry, pid_namespace) => Identity::Gone,
-        Ok(stat) => Identity::Is(id, stat),
-        Err(Errno::EINVAL | Errno::EIDRM) => Identity::Gone,
-        Err(_) => Identity::Unknown,
+        Ok(stat) if !is_made_by(&stat, entry, pid_namespace) => Found::Gone,
+        Ok(stat) => Found::It(id, stat),
+        Err(Errno::EINVAL | Errno::EIDRM) => Found::Gone,
+        Err(_) => Found::Unknown,
     }
 }
 
@@ -170,9 +170,9 @@ mod tests {
             let name = EntryName::Key(key.get());
             Entry::of_this_process(name, &lifetime, &options, lifetime.namespaces().ipc)
         };
-        let of_another_thread = SysVKernel::settle(&lifetime, &entry(0o600));
+        let of_another_thread = SysVKernel::destroy_unheld(&lifetime, &entry(0o600));
         let mode = sys::stat(id).map(|stat| stat.mode());
-        let ours = SysVKernel::settle(&lifetime, &entry(0o640));
+        let ours = SysVKernel::destroy_unheld(&lifetime, &entry(0o640));
         let _ = sys::remove(id);
         assert_eq!((of_another_thread, mode), (Detached::Gone, Ok(0o640)));
         assert_eq!(ours, Detached::Destroyed);
@@ -213,11 +213,11 @@ mod tests {
             entry.object = Some(id.into());
             entry
         };
-        let of_another_size = SysVKernel::settle(&lifetime, &entry(101));
+        let of_another_size = SysVKernel::destroy_unheld(&lifetime, &entry(101));
         let mut of_another_process = entry(100);
         of_another_process.pid += 1;
-        let of_another_process = SysVKernel::settle(&lifetime, &of_another_process);
-        let ours = SysVKernel::settle(&lifetime, &entry(100));
+        let of_another_process = SysVKernel::destroy_unheld(&lifetime, &of_another_process);
+        let ours = SysVKernel::destroy_unheld(&lifetime, &entry(100));
         let _ = sys::remove(id);
         assert_eq!((of_another_size, of_another_process), (Detached::Gone, Detached::Gone));
         assert_eq!(ours, Detached::Destroyed);

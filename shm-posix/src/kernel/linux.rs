@@ -18,7 +18,7 @@ impl Kernel for PosixKernel {
     const BACKEND: BackendId = BackendId::Posix;
     const COUNTS: bool = false;
 
-    fn settle(lifetime: &Lifetime, entry: &Entry) -> Detached {
+    fn destroy_unheld(lifetime: &Lifetime, entry: &Entry) -> Detached {
         let name = entry.name.as_c_str();
         let (file, stat) = match find(lifetime, entry, name) {
             Found::It(file, stat) => (file, stat),
@@ -28,7 +28,7 @@ impl Kernel for PosixKernel {
         if entry.persist {
             return OUTLIVES;
         }
-        // Held, here, is not settled: a child between fork and exec holds it too, so every sweep asks again.
+        // Held is no lasting answer: a child between fork and exec holds it too, so every sweep asks again.
         // Any other answer than yes is a no.
         if !skips(Check::Holders) && is_unheld(lifetime, &file, &stat, Some(entry)) != Ok(true) {
             return OUTLIVES;
@@ -112,9 +112,9 @@ pub(crate) fn is_orphan(lifetime: &Lifetime, entry: &Entry) -> bool {
 
 /// What a holder leaves for others to see: its mapping, which the kernel sees, or a mark.
 #[derive(Debug)]
-pub(crate) struct Holding(Option<Presence>);
+pub(crate) struct Sign(Option<Presence>);
 
-impl Holding {
+impl Sign {
     pub(crate) fn begin(
         lifetime: &Lifetime,
         file: LockFile,

@@ -18,7 +18,7 @@ impl Kernel for PosixKernel {
     const BACKEND: BackendId = BackendId::Posix;
     const COUNTS: bool = false;
 
-    fn settle(lifetime: &Lifetime, entry: &Entry) -> Detached {
+    fn destroy_unheld(lifetime: &Lifetime, entry: &Entry) -> Detached {
         if lifetime.namespaces().has_ended(entry.namespace) {
             return Detached::Gone;
         }
@@ -62,9 +62,9 @@ pub(crate) fn destroy_unheld(lifetime: &Lifetime, name: &EntryName) -> Result<De
 
 /// What a holder leaves for others to see.
 #[derive(Debug)]
-pub(crate) struct Holding(Presence);
+pub(crate) struct Sign(Presence);
 
-impl Holding {
+impl Sign {
     pub(crate) fn begin(
         lifetime: &Lifetime,
         file: LockFile,

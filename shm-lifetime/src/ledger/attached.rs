@@ -15,15 +15,15 @@ use std::{
 const HALF: u64 = u32::MAX as u64;
 
 /// The counts, level by level like the slots.
-pub(super) struct Holds([OnceLock<Box<[AtomicU64]>>; MAX_LEVELS]);
+pub(super) struct Attached([OnceLock<Box<[AtomicU64]>>; MAX_LEVELS]);
 
-impl Holds {
+impl Attached {
     pub(super) fn new() -> Self {
         Self(array::from_fn(|_| OnceLock::new()))
     }
 
     /// Counts an attachment by this process.
-    pub(super) fn hold(&self, id: EntryId, object: ObjectId) {
+    pub(super) fn add(&self, id: EntryId, object: ObjectId) {
         let level = level_of(id);
         let words = || (0..FIRST_LEVEL << level).map(|_| AtomicU64::new(0)).collect();
         let word = &self.0[level as usize].get_or_init(words)[id.place()];
@@ -34,7 +34,7 @@ impl Holds {
     }
 
     /// Takes an attachment of this process off the count; tells whether it has others. Safe in a signal handler.
-    pub(super) fn let_go(&self, id: EntryId, object: ObjectId) -> bool {
+    pub(super) fn remove(&self, id: EntryId, object: ObjectId) -> bool {
         let level = level_of(id);
         let Some(words) = self.0[level as usize].get() else { return false };
         let word = &words[id.place()];
@@ -54,14 +54,14 @@ mod tests {
 
     #[test]
     fn a_process_knows_how_often_it_holds_a_segment() {
-        let (holds, slot) = (Holds::new(), EntryId::of_index(1));
+        let (attached, id) = (Attached::new(), EntryId::of_index(1));
         let (one, other) = (ObjectId { number: 5, born: 6 }, ObjectId { number: 5, born: 7 });
-        holds.hold(slot, one);
-        holds.hold(slot, one);
-        assert!(holds.let_go(slot, one), "one is left");
-        holds.hold(slot, other);
-        assert!(!holds.let_go(slot, one), "the slot has another segment now");
-        assert!(!holds.let_go(slot, other), "none is left");
-        assert!(!holds.let_go(slot, other));
+        attached.add(id, one);
+        attached.add(id, one);
+        assert!(attached.remove(id, one), "one is left");
+        attached.add(id, other);
+        assert!(!attached.remove(id, one), "the slot has another segment now");
+        assert!(!attached.remove(id, other), "none is left");
+        assert!(!attached.remove(id, other));
     }
 }
