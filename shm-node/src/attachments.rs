@@ -2,7 +2,7 @@
 
 use crate::{
     array_buffer::SharedBuffer,
-    backends::{AnySegment, Kind},
+    backends::{AnySegment, BackendId},
     failure::Failure,
     layout::{Data, Layout},
     sync,
@@ -20,7 +20,7 @@ thread_local! {
 /// A number that JavaScript knows an attachment by.
 pub(crate) type Number = u32;
 
-type Name = (Kind, Key, Access, Layout);
+type Name = (BackendId, Key, Access, Layout);
 
 #[derive(Debug, Default)]
 struct Attachments {
@@ -64,8 +64,14 @@ fn with<T>(work: impl FnOnce(&mut Attachments) -> T) -> T {
 
 /// Adds a segment that was just created or attached; `data` is what its buffer spans, and `counted` says whether the
 /// line at the end of the process counts it.
-pub(crate) fn add(kind: Kind, segment: AnySegment, layout: Layout, data: Data, counted: bool) -> Number {
-    let name = (kind, segment.key().clone(), segment.access(), layout);
+pub(crate) fn add(
+    backend: BackendId,
+    segment: AnySegment,
+    layout: Layout,
+    data: Data,
+    counted: bool,
+) -> Number {
+    let name = (backend, segment.key().clone(), segment.access(), layout);
     with(|all| {
         let mut number = all.last;
         loop {
@@ -82,9 +88,9 @@ pub(crate) fn add(kind: Kind, segment: AnySegment, layout: Layout, data: Data, c
 }
 
 /// The attachment of a key, if the key still names the segment that is attached.
-pub(crate) fn find_current(kind: Kind, key: &Key, access: Access, layout: Layout) -> Option<Number> {
+pub(crate) fn find_current(backend: BackendId, key: &Key, access: Access, layout: Layout) -> Option<Number> {
     with(|all| {
-        let name = (kind, key.clone(), access, layout);
+        let name = (backend, key.clone(), access, layout);
         let number = *all.by_name.get(&name)?;
         let segment = all.by_number.get(&number)?.held.segment();
         // What was cut off stays so here, whatever size it has now.
@@ -97,9 +103,9 @@ pub(crate) fn find_current(kind: Kind, key: &Key, access: Access, layout: Layout
 }
 
 /// The attachments of a key, of whole segments.
-pub(crate) fn of_key(kind: Kind, key: &Key) -> Vec<Number> {
+pub(crate) fn of_key(backend: BackendId, key: &Key) -> Vec<Number> {
     with(|all| {
-        let number = |access| all.by_name.get(&(kind, key.clone(), access, Layout::Whole)).copied();
+        let number = |access| all.by_name.get(&(backend, key.clone(), access, Layout::Whole)).copied();
         [Access::ReadWrite, Access::ReadOnly].into_iter().filter_map(number).collect()
     })
 }
@@ -151,7 +157,7 @@ pub(crate) fn buffer(env: Env, number: Number) -> Result<sys::napi_value, Failur
 }
 
 /// What an attachment is named by.
-pub(crate) fn name(number: Number) -> Option<(Kind, Key)> {
+pub(crate) fn name(number: Number) -> Option<(BackendId, Key)> {
     with(|all| all.by_number.get(&number).map(|attachment| (attachment.name.0, attachment.name.1.clone())))
 }
 

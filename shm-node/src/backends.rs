@@ -14,14 +14,14 @@ use std::{
 
 /// Which backend a call is for, by the numbers that JavaScript uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum BackendId {
     #[cfg(feature = "sysv")]
     SysV,
     #[cfg(feature = "posix")]
     Posix,
 }
 
-impl Kind {
+impl BackendId {
     /// All that are built in. The first is the default for integer keys.
     pub(crate) const ALL: &[Self] = &[
         #[cfg(feature = "sysv")]
@@ -49,23 +49,23 @@ impl Kind {
         }
     }
 
-    /// The backend at an index of [`Kind::ALL`].
+    /// The backend at an index of [`BackendId::ALL`].
     pub(crate) fn from_index(index: u32) -> Result<Self, Failure> {
         Self::ALL.get(index as usize).copied().ok_or_else(|| Failure::internal("no such backend"))
     }
 }
 
-/// Runs an expression with the backend of a [`Kind`].
+/// Runs an expression with the backend of a [`BackendId`].
 macro_rules! with_backend {
-    ($kind:expr, $backend:ident => $body:expr) => {
-        match $kind {
+    ($id:expr, $backend:ident => $body:expr) => {
+        match $id {
             #[cfg(feature = "sysv")]
-            Kind::SysV => {
+            BackendId::SysV => {
                 let $backend = shm_sysv::SysV::new();
                 $body
             }
             #[cfg(feature = "posix")]
-            Kind::Posix => {
+            BackendId::Posix => {
                 let $backend = shm_posix::Posix::new();
                 $body
             }
@@ -113,12 +113,12 @@ impl From<shm_posix::PosixSegment> for AnySegment {
 }
 
 impl AnySegment {
-    pub(crate) const fn kind(&self) -> Kind {
+    pub(crate) const fn backend(&self) -> BackendId {
         match self {
             #[cfg(feature = "sysv")]
-            Self::SysV(_) => Kind::SysV,
+            Self::SysV(_) => BackendId::SysV,
             #[cfg(feature = "posix")]
-            Self::Posix(_) => Kind::Posix,
+            Self::Posix(_) => BackendId::Posix,
         }
     }
 
@@ -181,58 +181,58 @@ impl AnySegment {
 }
 
 pub(crate) fn create(
-    kind: Kind,
+    id: BackendId,
     key: Option<&Key>,
     options: &CreateOptions,
 ) -> Result<AnySegment, CreateError> {
     mappings::check().map_err(|error| key.map_or(error.clone(), |key| error.on(key)))?;
-    sweep_others_once(kind);
-    match create_once(kind, key, options) {
+    sweep_others_once(id);
+    match create_once(id, key, options) {
         // Orphans of the other backend may hold what is missing in the ledger, which both share.
-        Err(CreateError::Os(error)) if orphans_may_hold(error.errno()) && sweep_others(kind) > 0 => {
-            create_once(kind, key, options)
+        Err(CreateError::Os(error)) if orphans_may_hold(error.errno()) && sweep_others(id) > 0 => {
+            create_once(id, key, options)
         }
         created => created,
     }
 }
 
-fn create_once(kind: Kind, key: Option<&Key>, options: &CreateOptions) -> Result<AnySegment, CreateError> {
-    with_backend!(kind, backend => match key {
+fn create_once(id: BackendId, key: Option<&Key>, options: &CreateOptions) -> Result<AnySegment, CreateError> {
+    with_backend!(id, backend => match key {
         Some(key) => backend.create(key, options).map(AnySegment::from),
         None => backend.create_anywhere(options).map(AnySegment::from),
     })
 }
 
 /// A process's first call frees what crashes left on every backend; its own backend sees to that itself.
-fn sweep_others_once(kind: Kind) {
+fn sweep_others_once(id: BackendId) {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| _ = sweep_others(kind));
+    ONCE.call_once(|| _ = sweep_others(id));
 }
 
-fn sweep_others(kind: Kind) -> usize {
-    let others = Kind::ALL.iter().filter(|other| **other != kind);
+fn sweep_others(id: BackendId) -> usize {
+    let others = BackendId::ALL.iter().filter(|other| **other != id);
     others.filter_map(|other| sweep(*other).ok()).sum()
 }
 
-pub(crate) fn attach(kind: Kind, key: &Key, access: Access) -> Result<AnySegment, Failure> {
+pub(crate) fn attach(id: BackendId, key: &Key, access: Access) -> Result<AnySegment, Failure> {
     mappings::check().map_err(|error| error.on(key))?;
-    sweep_others_once(kind);
+    sweep_others_once(id);
     match access {
-        Access::ReadWrite => Ok(with_backend!(kind, backend => backend.attach(key).map(AnySegment::from)?)),
-        Access::ReadOnly => attach_read_only(kind, key),
+        Access::ReadWrite => Ok(with_backend!(id, backend => backend.attach(key).map(AnySegment::from)?)),
+        Access::ReadOnly => attach_read_only(id, key),
     }
 }
 
-fn attach_read_only(kind: Kind, key: &Key) -> Result<AnySegment, Failure> {
-    match kind {
+fn attach_read_only(id: BackendId, key: &Key) -> Result<AnySegment, Failure> {
+    match id {
         #[cfg(feature = "sysv")]
-        Kind::SysV => Err(Failure::unsupported(
+        BackendId::SysV => Err(Failure::unsupported(
             "System V has no read-only view that survives a stray write: leave `readOnly` out, or put the segment \
              on the POSIX backend",
             key,
         )),
         #[cfg(feature = "posix")]
-        Kind::Posix => {
+        BackendId::Posix => {
             use shm_api::AttachReadOnly;
             Ok(shm_posix::Posix::new().attach_read_only(key).map(AnySegment::from)?)
         }
@@ -240,26 +240,26 @@ fn attach_read_only(kind: Kind, key: &Key) -> Result<AnySegment, Failure> {
 }
 
 /// Whether there is a segment of that key on the backend; where it cannot tell, there may be.
-pub(crate) fn has(kind: Kind, key: &Key) -> bool {
-    !matches!(info(kind, key), Err(AttachError::NotFound { .. }))
+pub(crate) fn has(id: BackendId, key: &Key) -> bool {
+    !matches!(info(id, key), Err(AttachError::NotFound { .. }))
 }
 
-pub(crate) fn info(kind: Kind, key: &Key) -> Result<SegmentInfo, AttachError> {
-    with_backend!(kind, backend => backend.info(key))
+pub(crate) fn info(id: BackendId, key: &Key) -> Result<SegmentInfo, AttachError> {
+    with_backend!(id, backend => backend.info(key))
 }
 
-pub(crate) fn destroy(kind: Kind, key: &Key) -> Result<(), DestroyError> {
-    with_backend!(kind, backend => backend.destroy(key))
+pub(crate) fn destroy(id: BackendId, key: &Key) -> Result<(), DestroyError> {
+    with_backend!(id, backend => backend.destroy(key))
 }
 
-pub(crate) fn destroy_unheld(kind: Kind, key: &Key) -> Result<Detached, DestroyError> {
-    with_backend!(kind, backend => backend.destroy_unheld(key))
+pub(crate) fn destroy_unheld(id: BackendId, key: &Key) -> Result<Detached, DestroyError> {
+    with_backend!(id, backend => backend.destroy_unheld(key))
 }
 
-pub(crate) fn list(kind: Kind) -> Result<Vec<SegmentInfo>, OsError> {
-    with_backend!(kind, backend => backend.list())
+pub(crate) fn list(id: BackendId) -> Result<Vec<SegmentInfo>, OsError> {
+    with_backend!(id, backend => backend.list())
 }
 
-pub(crate) fn sweep(kind: Kind) -> Result<usize, OsError> {
-    with_backend!(kind, backend => backend.sweep())
+pub(crate) fn sweep(id: BackendId) -> Result<usize, OsError> {
+    with_backend!(id, backend => backend.sweep())
 }

@@ -8,7 +8,7 @@
 //! | a signal | `signals` |
 //! | `SIGKILL`, `abort` | the next process's sweep |
 
-use crate::{attachments, backends, backends::Kind, calls, doors, failure::Failure, table};
+use crate::{attachments, backends, backends::BackendId, calls, doors, failure::Failure, table};
 use napi::Env;
 use napi_derive::napi;
 use nix::{
@@ -161,7 +161,7 @@ fn leave_last<T>(leave: impl FnOnce(&dyn Fn() -> bool) -> T) -> T {
         let left = with_patience(&children, leave);
         BEEN_HERE.store(true, Relaxed);
         // A cluster whose primary is killed: its workers hear of it before the kernel has let go of its mappings.
-        let others_leave = || held.iter().any(|(kind, key)| is_left_by_the_dying(*kind, key));
+        let others_leave = || held.iter().any(|(backend, key)| is_left_by_the_dying(*backend, key));
         // Asked before each sweep, so that the last one comes after their end.
         while others_leave() && Instant::now() < until {
             sweep();
@@ -173,14 +173,14 @@ fn leave_last<T>(leave: impl FnOnce(&dyn Fn() -> bool) -> T) -> T {
 }
 
 /// Whether a segment is still there while its creator is on the way out.
-fn is_left_by_the_dying(kind: Kind, key: &Key) -> bool {
-    backends::info(kind, key).ok().and_then(|info| info.creator).is_some_and(system::is_dying)
+fn is_left_by_the_dying(backend: BackendId, key: &Key) -> bool {
+    backends::info(backend, key).ok().and_then(|info| info.creator).is_some_and(system::is_dying)
 }
 
 /// Sweeps on the way out: a segment that someone else was killed over need not wait for the next process.
 fn sweep() {
-    for kind in Kind::ALL {
-        let _ = backends::sweep(*kind); // on the way out there is nobody to tell
+    for backend in BackendId::ALL {
+        let _ = backends::sweep(*backend); // on the way out there is nobody to tell
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     attachments::{self, Number},
-    backends::{self, Kind},
+    backends::{self, BackendId},
     calls,
     endings::{self, Children},
     failure::{Failure, check, or_throw},
@@ -44,7 +44,7 @@ thread_local! {
 /// The names of the backends that are built in; their places are their numbers.
 #[napi]
 pub fn backend_names() -> Vec<&'static str> {
-    Kind::ALL.iter().map(|kind| kind.name()).collect()
+    BackendId::ALL.iter().map(|backend| backend.name()).collect()
 }
 
 /// A number that is this library's in its process: two copies of the JavaScript have the same one where they share the
@@ -85,7 +85,7 @@ pub fn create(
     make: Function<'_>,
 ) -> Result<Option<Made>> {
     answer(env, || {
-        let kind = Kind::from_index(backend)?;
+        let backend = BackendId::from_index(backend)?;
         let key = key.map(to_key).transpose()?;
         let layout = layout_of(flags);
         let size = usize::try_from(size as u64).ok().and_then(|size| size.checked_add(layout.header()));
@@ -99,10 +99,10 @@ pub fn create(
             .huge_pages(flags & HUGE_PAGES != 0);
         // Before there is a segment, so that a signal finds the handler in the first call too.
         signals::arm_again();
-        shrinks::arm(kind);
-        let segment = backends::create(kind, key.as_ref(), &options)?;
+        shrinks::arm(backend);
+        let segment = backends::create(backend, key.as_ref(), &options)?;
         let data = layout.begin(&segment);
-        let number = attachments::add(kind, segment, layout, data, flags & COUNTED != 0);
+        let number = attachments::add(backend, segment, layout, data, flags & COUNTED != 0);
         hand_out(env, number, flags, &make, || undo_create(env, number))
     })
 }
@@ -123,18 +123,18 @@ pub fn attach(
             attachments::name(number).ok_or(Failure::NotFound)?;
             return hand_out(env, number, flags, &make, || ());
         }
-        let kind = Kind::from_index(backend)?;
+        let backend = BackendId::from_index(backend)?;
         let key = to_key(key)?;
         let access = if flags & READ_ONLY != 0 { Access::ReadOnly } else { Access::ReadWrite };
         let layout = layout_of(flags);
-        if let Some(number) = attachments::find_current(kind, &key, access, layout) {
+        if let Some(number) = attachments::find_current(backend, &key, access, layout) {
             return hand_out(env, number, flags, &make, || ());
         }
         signals::arm_again();
-        shrinks::arm(kind);
-        let segment = backends::attach(kind, &key, access)?;
+        shrinks::arm(backend);
+        let segment = backends::attach(backend, &key, access)?;
         let data = layout.read(&segment)?;
-        let number = attachments::add(kind, segment, layout, data, false);
+        let number = attachments::add(backend, segment, layout, data, false);
         hand_out(env, number, flags, &make, || attachments::undo(env, number))
     })
 }
@@ -172,9 +172,9 @@ fn describe(env: Env, number: Number, flags: u32) -> std::result::Result<Attache
 /// Nothing is created by a call that throws, not even what would outlive its detach.
 fn undo_create(env: Env, number: Number) {
     if !is_replaced(number)
-        && let Some((kind, key)) = attachments::name(number)
+        && let Some((backend, key)) = attachments::name(number)
     {
-        let _ = backends::destroy(kind, &key);
+        let _ = backends::destroy(backend, &key);
     }
     attachments::undo(env, number);
 }
@@ -184,7 +184,7 @@ fn undo_create(env: Env, number: Number) {
 pub fn detach_key(env: Env, backend: u32, key: JsKey) -> Result<f64> {
     plain(env, || {
         let key = to_key(key)?;
-        let numbers = attachments::of_key(Kind::from_index(backend)?, &key);
+        let numbers = attachments::of_key(BackendId::from_index(backend)?, &key);
         numbers.into_iter().try_fold(-1.0, |_, number| detach(env, number))
     })
 }
@@ -264,10 +264,12 @@ pub fn leave_to_process_exit(tell: bool, children: Children) {
 /// Destroys a segment, whoever holds it; false: there is none.
 #[napi]
 pub fn destroy(env: Env, backend: u32, key: JsKey) -> Result<bool> {
-    plain(env, || match backends::destroy(Kind::from_index(backend)?, &to_key(key)?).map_err(Failure::from) {
-        Ok(()) => Ok(true),
-        Err(Failure::NotFound) => Ok(false),
-        Err(failure) => Err(failure),
+    plain(env, || {
+        match backends::destroy(BackendId::from_index(backend)?, &to_key(key)?).map_err(Failure::from) {
+            Ok(()) => Ok(true),
+            Err(Failure::NotFound) => Ok(false),
+            Err(failure) => Err(failure),
+        }
     })
 }
 
@@ -275,7 +277,8 @@ pub fn destroy(env: Env, backend: u32, key: JsKey) -> Result<bool> {
 #[napi]
 pub fn destroy_unheld(env: Env, backend: u32, key: JsKey) -> Result<f64> {
     plain(env, || {
-        match backends::destroy_unheld(Kind::from_index(backend)?, &to_key(key)?).map_err(Failure::from) {
+        match backends::destroy_unheld(BackendId::from_index(backend)?, &to_key(key)?).map_err(Failure::from)
+        {
             Err(Failure::NotFound) => Ok(-1.0),
             destroyed => destroyed.map(|detached| answer_of(Some(detached))),
         }
@@ -288,12 +291,12 @@ pub fn destroy_unheld(env: Env, backend: u32, key: JsKey) -> Result<f64> {
 pub fn backend_of(env: Env, key: u32) -> Result<u32> {
     plain(env, || {
         let key = to_key(JsKey::A(key))?;
-        let attached = |kind: &Kind| !attachments::of_key(*kind, &key).is_empty();
-        let last = Kind::ALL.len() - 1;
-        let place = Kind::ALL
+        let attached = |backend: &BackendId| !attachments::of_key(*backend, &key).is_empty();
+        let last = BackendId::ALL.len() - 1;
+        let place = BackendId::ALL
             .iter()
             .position(attached)
-            .or_else(|| Kind::ALL[..last].iter().position(|kind| backends::has(*kind, &key)));
+            .or_else(|| BackendId::ALL[..last].iter().position(|backend| backends::has(*backend, &key)));
         Ok(place.unwrap_or(last) as u32)
     })
 }
@@ -302,8 +305,8 @@ pub fn backend_of(env: Env, key: u32) -> Result<u32> {
 #[napi(ts_return_type = "Info | null")]
 pub fn info(env: Env, backend: u32, key: JsKey) -> Result<Option<Info>> {
     answer(env, || {
-        let kind = Kind::from_index(backend)?;
-        Ok(Info::new(kind, backends::info(kind, &to_key(key)?)?))
+        let backend = BackendId::from_index(backend)?;
+        Ok(Info::new(backend, backends::info(backend, &to_key(key)?)?))
     })
 }
 
@@ -312,8 +315,8 @@ pub fn info(env: Env, backend: u32, key: JsKey) -> Result<Option<Info>> {
 pub fn list(env: Env) -> Result<Vec<Info>> {
     plain(env, || {
         let mut all = Vec::new();
-        for kind in Kind::ALL {
-            all.extend(backends::list(*kind)?.into_iter().map(|info| Info::new(*kind, info)));
+        for backend in BackendId::ALL {
+            all.extend(backends::list(*backend)?.into_iter().map(|info| Info::new(*backend, info)));
         }
         Ok(all)
     })
@@ -322,7 +325,9 @@ pub fn list(env: Env) -> Result<Vec<Info>> {
 /// Frees what crashes left behind; returns how many segments.
 #[napi]
 pub fn sweep(env: Env) -> Result<u32> {
-    plain(env, || Kind::ALL.iter().try_fold(0, |sum, kind| Ok(sum + backends::sweep(*kind)? as u32)))
+    plain(env, || {
+        BackendId::ALL.iter().try_fold(0, |sum, backend| Ok(sum + backends::sweep(*backend)? as u32))
+    })
 }
 
 /// Copies from an attached segment, named by number or by key, into `target`; returns how many bytes. -1: it is not
@@ -356,7 +361,7 @@ fn found(backend: u32, key: JsKey, number: Option<Number>) -> std::result::Resul
     if number.is_some() {
         return Ok(number);
     }
-    Ok(attachments::of_key(Kind::from_index(backend)?, &to_key(key)?).first().copied())
+    Ok(attachments::of_key(BackendId::from_index(backend)?, &to_key(key)?).first().copied())
 }
 
 /// Whether an attachment's key has gone or leads to another segment by now, or the attachment itself has gone, and with

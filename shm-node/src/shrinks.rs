@@ -3,7 +3,7 @@
 
 use crate::{
     attachments::{self, Number},
-    backends::{AnySegment, Kind},
+    backends::{AnySegment, BackendId},
     failure::{Failure, check, or_throw},
     values::{JsKey, from_key},
 };
@@ -13,8 +13,8 @@ use shm_lifetime::shrink;
 use std::{ptr, sync::atomic::AtomicU32};
 
 /// Survives a touch of what is cut off from a segment of this backend, from now on.
-pub(crate) fn arm(kind: Kind) {
-    if kind.can_shrink() {
+pub(crate) fn arm(backend: BackendId) {
+    if backend.can_shrink() {
         // Without it, such a touch ends the process, as it always did.
         let _ = shrink::survive();
     }

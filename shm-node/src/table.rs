@@ -4,7 +4,7 @@
 //! then on: the thread that detaches it, or the handler that ends the process. Slots live in blocks that are
 //! never freed, so a walk needs no lock; their number is bounded by the most that was ever held at once.
 
-use crate::backends::{AnySegment, Kind};
+use crate::backends::{AnySegment, BackendId};
 use shm_api::{Detached, Key};
 use std::{
     ptr,
@@ -138,13 +138,13 @@ pub(crate) fn count(condition: impl Fn(&AnySegment) -> bool) -> usize {
 }
 
 /// What the process's attachments are called.
-pub(crate) fn names() -> Vec<(Kind, Key)> {
+pub(crate) fn names() -> Vec<(BackendId, Key)> {
     // As above.
     let _spare = spare();
     let held = blocks().flat_map(|block| &block.slots).filter(|slot| slot.state.load(Acquire) == HELD);
     // SAFETY: as above.
     let segments = held.filter_map(|slot| unsafe { slot.segment.load(Relaxed).as_ref() });
-    segments.map(|segment| (segment.kind(), segment.key().clone())).collect()
+    segments.map(|segment| (segment.backend(), segment.key().clone())).collect()
 }
 
 /// Leaves every segment that is still held, with system calls only.

@@ -2,7 +2,7 @@
 
 use crate::{
     attachments::Number,
-    backends::Kind,
+    backends::BackendId,
     failure::{Failure, check},
 };
 use napi::{
@@ -120,10 +120,10 @@ pub struct Info {
 }
 
 impl Info {
-    pub(crate) fn new(kind: Kind, info: SegmentInfo) -> Self {
+    pub(crate) fn new(backend: BackendId, info: SegmentInfo) -> Self {
         Self {
             key: from_key(&info.key),
-            backend: kind.name(),
+            backend: backend.name(),
             size: info.size as f64,
             mode: info.mode.bits(),
             uid: info.uid,
