@@ -19,7 +19,7 @@ use std::{
 
 /// How long the end of an attachment waits for its cancelled waits. They take microseconds; the memory would stay
 /// mapped anyway, so that this is no matter of safety.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WAIT_OUT: Duration = Duration::from_secs(5);
 
 static ENGINE: OnceLock<Result<Box<dyn Engine>, SyncError>> = OnceLock::new();
 static TOKENS: AtomicU64 = AtomicU64::new(1);
@@ -74,6 +74,6 @@ pub(crate) fn cancel(token: u64) -> bool {
 pub(crate) fn leave(addresses: Range<usize>) {
     let Some(Ok(engine)) = ENGINE.get() else { return };
     if engine.pending() > 0 && engine.cancel_in(addresses.clone()) > 0 {
-        engine.wait_out(addresses, PATIENCE);
+        engine.wait_out(addresses, WAIT_OUT);
     }
 }

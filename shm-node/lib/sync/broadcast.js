@@ -34,7 +34,7 @@ class Broadcast {
   #maxMessage;
   #bytes;
   // Goes up at each close: a draft that was begun before it is given up.
-  #era = 0;
+  #closes = 0;
 
   static byteLength(options) {
     return native.broadcastLength(...checkMade(options));
@@ -69,11 +69,11 @@ class Broadcast {
 
   draft(length) {
     whole('length', length, 0, MOST);
-    const era = this.#era;
+    const closes = this.#closes;
     const at = native.draft(this.#handle, length);
     const end = (sends) => {
       if (this.#bytes.length === 0) throw errors.detached();
-      if (this.#era !== era) throw errors.closed();
+      if (this.#closes !== closes) throw errors.closed();
       return native.endDraft(this.#handle, sends);
     };
     return new Draft(this.#bytes.subarray(at, at + length), end);
@@ -85,7 +85,7 @@ class Broadcast {
   }
 
   close() {
-    this.#era++;
+    this.#closes++;
     unlessGivenUp(() => native.closeBroadcast(this.#handle));
   }
 }

@@ -58,7 +58,7 @@ class Channel {
   #maxMessage;
   #lost = 0;
   // Goes up at each close: what was begun before it is given up.
-  #era = 0;
+  #closes = 0;
   #sending = new Turns();
   #receiving = new Turns();
   #into = new Into();
@@ -169,18 +169,18 @@ class Channel {
 
   // What `use` makes of an operation's answer, when those before it have ended; undefined when time is up.
   #inTurn(turns, options, begin, use) {
-    const era = this.#era;
+    const closes = this.#closes;
     const check = () => {
-      if (this.#era !== era) throw errors.closed();
+      if (this.#closes !== closes) throw errors.closed();
     };
     return turns.take(options, (left) => (check(), drive(begin, left, use, check)));
   }
 
   #open(reservation, length, at) {
-    const era = this.#era;
+    const closes = this.#closes;
     const end = (how) => {
       if (this.#words.length === 0) throw errors.detached();
-      if (this.#era !== era) throw errors.closed();
+      if (this.#closes !== closes) throw errors.closed();
       how(this.#handle, reservation);
     };
     return new Reservation(this.#bytes.subarray(at, at + length), end);
@@ -294,7 +294,7 @@ class Channel {
 
   #message(length, at) {
     this.#sound.check();
-    return new Message(this.#bytes.subarray(at, at + length), this, this.#windows[TAIL], this.#era);
+    return new Message(this.#bytes.subarray(at, at + length), this, this.#windows[TAIL], this.#closes);
   }
 
   #peekBy(timeout) {
@@ -316,17 +316,17 @@ class Channel {
     return this.#whenThere(checkOptions(options), () => this.tryPeek());
   }
 
-  #release(position, length, era) {
+  #release(position, length, closes) {
     if (this.#words.length === 0) throw errors.detached();
-    if (this.#era !== era) throw errors.closed();
+    if (this.#closes !== closes) throw errors.closed();
     if (this.#windows[TAIL] !== position) throw errors.notHeld();
     if (this.#known() === length) this.#next(length);
     else native.releaseMessage(this.#handle, position);
   }
 
   messages(options) {
-    const era = this.#era;
-    const receive = (checked) => (this.#era === era ? this.receiveAsync(checked) : null);
+    const closes = this.#closes;
+    const receive = (checked) => (this.#closes === closes ? this.receiveAsync(checked) : null);
     return new Messages(receive, checkOptions(options));
   }
 
@@ -335,7 +335,7 @@ class Channel {
   }
 
   close() {
-    this.#era++;
+    this.#closes++;
     unlessGivenUp(() => native.closeChannel(this.#handle));
   }
 }
@@ -378,14 +378,14 @@ class Message {
   #channel;
   #position;
   #length;
-  #era;
+  #closes;
 
-  constructor(view, channel, position, era) {
+  constructor(view, channel, position, closes) {
     this.view = view;
     this.#channel = channel;
     this.#position = position;
     this.#length = view.length;
-    this.#era = era;
+    this.#closes = closes;
   }
 
   /** Done with it: its room is free for others. */
@@ -393,7 +393,7 @@ class Message {
     const channel = this.#channel;
     if (channel === undefined) throw errors.notHeld();
     this.#channel = undefined;
-    release(channel, this.#position, this.#length, this.#era);
+    release(channel, this.#position, this.#length, this.#closes);
   }
 
   static dispose() {

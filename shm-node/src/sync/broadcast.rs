@@ -3,7 +3,7 @@
 use super::{
     call::Call,
     errors,
-    operations::{NO, Operation, Patience, SHORT},
+    operations::{CallSlice, NO, Operation, SHORT},
     place::{Place, check_sound},
     table::{Objects, Table},
 };
@@ -175,13 +175,13 @@ fn tell(table: &Table, Received { number, missed }: Received) {
 pub(super) fn read_into(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
     let Reader { reader, .. } = table.objects.get::<Reader>(call.handle(0))?;
     let ((target, size), at) = (call.bytes(1), call.handle(2));
-    let patience = Patience::of(call.number(3));
+    let slice = CallSlice::of(call.number(3));
     for attempt in 0..ATTEMPTS {
-        let found = match patience.slice() {
-            slice if attempt == 0 && !slice.is_zero() => reader.peek_timeout(slice)?,
+        let found = match slice.time() {
+            time if attempt == 0 && !time.is_zero() => reader.peek_timeout(time)?,
             _ => reader.try_peek()?,
         };
-        let Some(frame) = found else { return Ok(patience.over()) };
+        let Some(frame) = found else { return Ok(slice.over()) };
         let length = frame.len();
         if at + length > size {
             table.out.set(0, length as i32);
@@ -196,7 +196,7 @@ pub(super) fn read_into(table: &mut Table, call: &Call<4>) -> Result<i32, Failur
             return Ok(length as i32);
         }
     }
-    Ok(patience.over())
+    Ok(slice.over())
 }
 
 /// `peekNews(reader)`: the message's length; further where it is, and its number.

@@ -4,7 +4,7 @@
 use super::{
     call::{Call, Shared},
     errors,
-    operations::{NO, Operation, Patience},
+    operations::{CallSlice, NO, Operation},
     place::{Place, check_sound},
     table::{Numbered, Objects, Table},
 };
@@ -212,11 +212,11 @@ pub(super) fn try_send(table: &mut Table, call: &Call<2>) -> Result<i32, Failure
 pub(super) fn send(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     let ends = table.objects.get::<Channels>(call.handle(0))?;
     let bytes = call.bytes(1);
-    let patience = Patience::of(call.number(2));
+    let slice = CallSlice::of(call.number(2));
     ends.check_reserved()?;
     ends.sending(|sender, _| {
-        let Some(room) = sender.reserve_timeout(bytes.1, patience.slice())? else {
-            return Ok(patience.over());
+        let Some(room) = sender.reserve_timeout(bytes.1, slice.time())? else {
+            return Ok(slice.over());
         };
         fill(room, bytes);
         Ok(0)
@@ -226,13 +226,13 @@ pub(super) fn send(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
 /// `reserve(channel, length, timeout)`: the reservation; the first further answer is where its bytes are.
 pub(super) fn reserve(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     let ends = table.objects.get::<Channels>(call.handle(0))?;
-    let (length, patience) = (call.unsigned(1) as usize, Patience::of(call.number(2)));
+    let (length, slice) = (call.unsigned(1) as usize, CallSlice::of(call.number(2)));
     ends.check_reserved()?;
     let reserved = ends.sending(|sender, reserved| {
-        let room = sender.reserve_timeout(length, patience.slice())?;
+        let room = sender.reserve_timeout(length, slice.time())?;
         Ok(room.map(|room| (room.offset(), reserved.add(room.keep()))))
     })?;
-    let Some((offset, reservation)) = reserved else { return Ok(patience.over()) };
+    let Some((offset, reservation)) = reserved else { return Ok(slice.over()) };
     ends.is_reserved = ends.has_windows();
     table.out.set(0, offset as i32);
     Ok(reservation as i32)
@@ -333,22 +333,22 @@ pub(super) fn try_receive_into(table: &mut Table, call: &Call<3>) -> Result<i32,
 /// `receiveInto(channel, target, at, timeout)`: as `tryReceiveInto`.
 pub(super) fn receive_into(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
     let ends = table.objects.get::<Channels>(call.handle(0))?;
-    let (target, at, patience) = (call.bytes(1), call.handle(2), Patience::of(call.number(3)));
+    let (target, at, slice) = (call.bytes(1), call.handle(2), CallSlice::of(call.number(3)));
     let received = ends.receiving(|receiver| {
-        Ok(receiver.peek_timeout(patience.slice())?.map(|message| take(message, target, at)))
+        Ok(receiver.peek_timeout(slice.time())?.map(|message| take(message, target, at)))
     })?;
-    Ok(table.received(received, target.1 - at, patience.over()))
+    Ok(table.received(received, target.1 - at, slice.over()))
 }
 
 /// `peek(channel, timeout)`: the message's length; the further answers are where it is, and its position.
 pub(super) fn peek(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     let ends = table.objects.get::<Channels>(call.handle(0))?;
-    let patience = Patience::of(call.number(1));
+    let slice = CallSlice::of(call.number(1));
     let found = ends.receiving(|receiver| {
-        let message = receiver.peek_timeout(patience.slice())?;
+        let message = receiver.peek_timeout(slice.time())?;
         Ok(message.map(|message| (message.offset(), message.len())))
     })?;
-    let Some((offset, length)) = found else { return Ok(patience.over()) };
+    let Some((offset, length)) = found else { return Ok(slice.over()) };
     table.out.set(0, offset as i32);
     Ok(length as i32)
 }

@@ -218,19 +218,19 @@ pub(super) fn free(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
 }
 
 /// How long a call that waits may take, which comes back to be made again with what is left.
-pub(super) struct Patience {
-    slice: Duration,
+pub(super) struct CallSlice {
+    time: Duration,
     is_all: bool,
 }
 
-impl Patience {
+impl CallSlice {
     pub(super) fn of(timeout: f64) -> Self {
         let all = milliseconds(timeout).filter(|all| *all <= SLICE);
-        Self { slice: all.unwrap_or(SLICE), is_all: all.is_some() }
+        Self { time: all.unwrap_or(SLICE), is_all: all.is_some() }
     }
 
-    pub(super) const fn slice(&self) -> Duration {
-        self.slice
+    pub(super) const fn time(&self) -> Duration {
+        self.time
     }
 
     /// The answer where it came to nothing.
