@@ -1,7 +1,7 @@
 //! What the whole process has attached, in a form that a signal handler can walk.
 //!
-//! A segment sits in a slot. Whoever turns the slot from `HELD` to `TAKEN` by compare-and-swap owns it from
-//! then on: the thread that detaches it, or the handler that ends the process. Slots live in blocks that are
+//! A segment sits in a row. Whoever turns the row from `HELD` to `TAKEN` by compare-and-swap owns it from
+//! then on: the thread that detaches it, or the handler that ends the process. Rows live in blocks that are
 //! never freed, so a walk needs no lock; their number is bounded by the most that was ever held at once.
 
 use crate::backends::{AnySegment, BackendId};
@@ -24,14 +24,14 @@ const TAKEN: u8 = 2;
 
 const BLOCK: usize = 64;
 
-struct Slot {
+struct Row {
     state: AtomicU8,
     /// Whether the line at the end of the process counts it.
     counted: AtomicBool,
     segment: AtomicPtr<AnySegment>,
 }
 
-impl Slot {
+impl Row {
     const fn new() -> Self {
         Self {
             state: AtomicU8::new(FREE),
@@ -42,22 +42,22 @@ impl Slot {
 }
 
 struct Block {
-    slots: [Slot; BLOCK],
+    rows: [Row; BLOCK],
     next: AtomicPtr<Block>,
 }
 
 impl Block {
     const fn new() -> Self {
-        Self { slots: [const { Slot::new() }; BLOCK], next: AtomicPtr::new(ptr::null_mut()) }
+        Self { rows: [const { Row::new() }; BLOCK], next: AtomicPtr::new(ptr::null_mut()) }
     }
 }
 
 static FIRST: Block = Block::new();
 
-/// The slots that may be free, for threads; the handler does not need it.
-static SPARE: Mutex<Option<Vec<&'static Slot>>> = Mutex::new(None);
+/// The rows that may be free, for threads; the handler does not need it.
+static SPARE: Mutex<Option<Vec<&'static Row>>> = Mutex::new(None);
 
-fn spare() -> MutexGuard<'static, Option<Vec<&'static Slot>>> {
+fn spare() -> MutexGuard<'static, Option<Vec<&'static Row>>> {
     SPARE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -68,36 +68,36 @@ fn blocks() -> impl Iterator<Item = &'static Block> {
     })
 }
 
-fn unused_slot() -> &'static Slot {
+fn unused_row() -> &'static Row {
     let mut spare = spare();
-    let spare = spare.get_or_insert_with(|| FIRST.slots.iter().rev().collect());
-    if let Some(slot) = spare.pop() {
-        return slot;
+    let spare = spare.get_or_insert_with(|| FIRST.rows.iter().rev().collect());
+    if let Some(row) = spare.pop() {
+        return row;
     }
     let block: &'static Block = Box::leak(Box::new(Block::new()));
     let last = blocks().last().expect("there is a first block");
     last.next.store(ptr::from_ref(block).cast_mut(), Release);
-    spare.extend(block.slots[1..].iter().rev());
-    &block.slots[0]
+    spare.extend(block.rows[1..].iter().rev());
+    &block.rows[0]
 }
 
-/// The right to one slot of the table.
+/// The right to one row of the table.
 #[derive(Debug)]
-pub(crate) struct Held(&'static Slot);
+pub(crate) struct Held(&'static Row);
 
-impl std::fmt::Debug for Slot {
+impl std::fmt::Debug for Row {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Slot").field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Row").field("state", &self.state).finish_non_exhaustive()
     }
 }
 
 /// Puts a segment into the table; `counted`: the line at the end of the process counts it.
 pub(crate) fn hold(segment: AnySegment, counted: bool) -> Held {
-    let slot = unused_slot();
-    slot.counted.store(counted, Relaxed);
-    slot.segment.store(Box::into_raw(Box::new(segment)), Relaxed);
-    slot.state.store(HELD, Release);
-    Held(slot)
+    let row = unused_row();
+    row.counted.store(counted, Relaxed);
+    row.segment.store(Box::into_raw(Box::new(segment)), Relaxed);
+    row.state.store(HELD, Release);
+    Held(row)
 }
 
 impl Held {
@@ -127,12 +127,12 @@ impl Held {
 
 /// How many attachments of the process satisfy a condition.
 pub(crate) fn count(condition: impl Fn(&AnySegment) -> bool) -> usize {
-    // Nobody can free a segment while we look: `take` gives its slot back under this lock, and frees after.
+    // Nobody can free a segment while we look: `take` gives its row back under this lock, and frees after.
     let _spare = spare();
-    let held = blocks().flat_map(|block| &block.slots).filter(|slot| slot.state.load(Acquire) == HELD);
-    held.filter(|slot| {
+    let held = blocks().flat_map(|block| &block.rows).filter(|row| row.state.load(Acquire) == HELD);
+    held.filter(|row| {
         // SAFETY: see above.
-        unsafe { slot.segment.load(Relaxed).as_ref() }.is_some_and(&condition)
+        unsafe { row.segment.load(Relaxed).as_ref() }.is_some_and(&condition)
     })
     .count()
 }
@@ -141,9 +141,9 @@ pub(crate) fn count(condition: impl Fn(&AnySegment) -> bool) -> usize {
 pub(crate) fn names() -> Vec<(BackendId, Key)> {
     // As above.
     let _spare = spare();
-    let held = blocks().flat_map(|block| &block.slots).filter(|slot| slot.state.load(Acquire) == HELD);
+    let held = blocks().flat_map(|block| &block.rows).filter(|row| row.state.load(Acquire) == HELD);
     // SAFETY: as above.
-    let segments = held.filter_map(|slot| unsafe { slot.segment.load(Relaxed).as_ref() });
+    let segments = held.filter_map(|row| unsafe { row.segment.load(Relaxed).as_ref() });
     segments.map(|segment| (segment.backend(), segment.key().clone())).collect()
 }
 
@@ -171,14 +171,14 @@ pub(crate) unsafe fn leave_all_at_exit(others_leave: &dyn Fn() -> bool) -> usize
 /// Takes all segments for good: they stay where they are, as other threads may still look at them.
 fn take_all(leave: impl Fn(&AnySegment) -> Detached) -> usize {
     let mut destroyed = 0;
-    for slot in blocks().flat_map(|block| &block.slots) {
-        if slot.state.compare_exchange(HELD, TAKEN, AcqRel, Relaxed).is_ok() {
-            let segment = slot.segment.load(Relaxed);
+    for row in blocks().flat_map(|block| &block.rows) {
+        if row.state.compare_exchange(HELD, TAKEN, AcqRel, Relaxed).is_ok() {
+            let segment = row.segment.load(Relaxed);
             // SAFETY: the exchange gave it to us alone, and it was not null while HELD. It stays TAKEN, so that nobody
             // uses or drops it again.
             let segment = unsafe { &*segment };
             let was_destroyed = leave(segment) == Detached::Destroyed;
-            destroyed += usize::from(was_destroyed && slot.counted.load(Relaxed));
+            destroyed += usize::from(was_destroyed && row.counted.load(Relaxed));
         }
     }
     destroyed

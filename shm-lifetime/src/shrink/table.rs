@@ -1,11 +1,11 @@
 //! The mappings that can be cut off, in a table that a signal handler walks.
 //!
-//! Slots come in levels of 64, 128, 256 …, which are never freed. A mapping lies in one of eight slots a level that a hash
+//! Rows come in levels of 64, 128, 256 …, which are never freed. A mapping lies in one of eight rows a level that a hash
 //! of its start points to, so that entering and leaving look at few, however many there are; only a handler walks all.
 //! Threads enter and leave by compare-and-swap, so that a walk needs no lock and a fork finds none held.
 //!
-//! A handler must lay no page where the mapping has gone and another lies by now. So it pins the slot, and only then
-//! looks whether the slot still has a mapping that holds the address; whoever is about to unmap first makes the slot
+//! A handler must lay no page where the mapping has gone and another lies by now. So it pins the row, and only then
+//! looks whether the row still has a mapping that holds the address; whoever is about to unmap first makes the row
 //! `LEAVING`, and then waits until nobody pins it. As both sides write first and look afterwards, sequentially
 //! consistent, one of them sees the other: the handler finds `LEAVING` and lays nothing, or the unmapping waits for the
 //! one system call of the handler. That call is all that a pin spans, so the wait is short, and a handler never waits.
@@ -37,7 +37,7 @@ const LEAVING: u8 = 3;
 const FIRST_LEVEL: usize = 64;
 const WINDOW: usize = 8;
 
-struct Slot {
+struct Row {
     state: AtomicU8,
     pins: AtomicU32,
     start: AtomicUsize,
@@ -45,27 +45,27 @@ struct Slot {
     mark: Mark,
 }
 
-static FIRST: [Slot; FIRST_LEVEL] = [const { Slot::new() }; FIRST_LEVEL];
+static FIRST: [Row; FIRST_LEVEL] = [const { Row::new() }; FIRST_LEVEL];
 
 /// The further levels, each twice as long as the one before.
-static LEVELS: [AtomicPtr<Slot>; 24] = [const { AtomicPtr::new(ptr::null_mut()) }; 24];
+static LEVELS: [AtomicPtr<Row>; 24] = [const { AtomicPtr::new(ptr::null_mut()) }; 24];
 
 const fn len_of(further: usize) -> usize {
     FIRST_LEVEL << (further + 1)
 }
 
 /// One of the further levels, where it has been made.
-fn level(further: usize) -> Option<&'static [Slot]> {
+fn level(further: usize) -> Option<&'static [Row]> {
     let start = NonNull::new(LEVELS.get(further)?.load(Acquire))?;
     // SAFETY: a slice of that length which `make_level` leaked.
     Some(unsafe { NonNull::slice_from_raw_parts(start, len_of(further)).as_ref() })
 }
 
 /// The same, made now where it is missing; `None` where there can be no more.
-fn make_level(further: usize) -> Option<&'static [Slot]> {
+fn make_level(further: usize) -> Option<&'static [Row]> {
     let place = LEVELS.get(further)?;
     if place.load(Acquire).is_null() {
-        let new: Box<[Slot]> = (0..len_of(further)).map(|_| Slot::new()).collect();
+        let new: Box<[Row]> = (0..len_of(further)).map(|_| Row::new()).collect();
         let new = Box::into_raw(new);
         if place.compare_exchange(ptr::null_mut(), new.cast(), AcqRel, Acquire).is_err() {
             // SAFETY: made above, and nobody else has seen it.
@@ -75,18 +75,18 @@ fn make_level(further: usize) -> Option<&'static [Slot]> {
     level(further)
 }
 
-fn levels() -> impl Iterator<Item = &'static [Slot]> {
+fn levels() -> impl Iterator<Item = &'static [Row]> {
     std::iter::once(&FIRST[..]).chain((0..).map_while(level))
 }
 
-/// The slots of a level in which a mapping that starts there may lie.
-fn window(level: &'static [Slot], start: usize) -> impl Iterator<Item = &'static Slot> {
+/// The rows of a level in which a mapping that starts there may lie.
+fn window(level: &'static [Row], start: usize) -> impl Iterator<Item = &'static Row> {
     // Fibonacci hashing. Starts are multiples of a page; 2^12 is the smallest.
     let hash = ((start as u64) >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     (0..WINDOW).map(move |next| &level[(hash as usize + next) & (level.len() - 1)])
 }
 
-impl Slot {
+impl Row {
     const fn new() -> Self {
         Self {
             state: AtomicU8::new(FREE),
@@ -107,7 +107,7 @@ impl Slot {
     }
 }
 
-fn slots() -> impl Iterator<Item = &'static Slot> {
+fn rows() -> impl Iterator<Item = &'static Row> {
     levels().flatten()
 }
 
@@ -116,64 +116,63 @@ pub(super) fn enter(start: NonZeroUsize, len: NonZeroUsize) {
     static WATCHED: OnceLock<bool> = OnceLock::new();
     // SAFETY: `begin_anew` works on atomics.
     WATCHED.get_or_init(|| unsafe { fork::in_child(begin_anew) });
-    let claim = |slot: &&Slot| {
-        slot.state.load(Relaxed) == FREE
-            && slot.state.compare_exchange(FREE, CLAIMED, AcqRel, Relaxed).is_ok()
+    let claim = |row: &&Row| {
+        row.state.load(Relaxed) == FREE && row.state.compare_exchange(FREE, CLAIMED, AcqRel, Relaxed).is_ok()
     };
     let grown = (0..LEVELS.len()).map_while(make_level);
     let mut levels = std::iter::once(&FIRST[..]).chain(grown);
-    let Some(slot) = levels.find_map(|level| window(level, start.get()).find(claim)) else { return };
-    slot.start.store(start.get(), Relaxed);
-    slot.len.store(len.get(), Relaxed);
-    slot.mark.reset();
-    slot.state.store(HELD, SeqCst);
+    let Some(row) = levels.find_map(|level| window(level, start.get()).find(claim)) else { return };
+    row.start.store(start.get(), Relaxed);
+    row.len.store(len.get(), Relaxed);
+    row.mark.reset();
+    row.state.store(HELD, SeqCst);
 }
 
-/// The slot of the mapping that starts there.
-fn slot_of(start: usize) -> Option<&'static Slot> {
-    let is_it = |slot: &&Slot| slot.start.load(Relaxed) == start && slot.is_held();
+/// The row of the mapping that starts there.
+fn row_of(start: usize) -> Option<&'static Row> {
+    let is_it = |row: &&Row| row.start.load(Relaxed) == start && row.is_held();
     levels().find_map(|level| window(level, start).find(is_it))
 }
 
 /// Takes a mapping out of the table, before it is unmapped; returns when no handler is at it any more. Nothing happens
 /// where it is not in the table.
 pub(crate) fn leave(start: NonZeroUsize) {
-    let Some(slot) = slot_of(start.get()) else { return };
-    slot.state.store(LEAVING, SeqCst);
-    while slot.pins.load(SeqCst) != 0 {
+    let Some(row) = row_of(start.get()) else { return };
+    row.state.store(LEAVING, SeqCst);
+    while row.pins.load(SeqCst) != 0 {
         thread::yield_now();
     }
-    slot.start.store(0, Relaxed);
-    slot.state.store(FREE, Release);
+    row.start.store(0, Relaxed);
+    row.state.store(FREE, Release);
 }
 
 /// In a fork's child: the handlers that had pinned something run in the parent.
 extern "C" fn begin_anew() {
-    for slot in slots() {
-        slot.pins.store(0, SeqCst);
+    for row in rows() {
+        row.pins.store(0, SeqCst);
     }
 }
 
 pub(super) fn mark_of(address: usize) -> Option<&'static Mark> {
-    let inside = || slots().find(|slot| slot.is_held() && slot.has(address));
-    slot_of(address).or_else(inside).map(|slot| &slot.mark)
+    let inside = || rows().find(|row| row.is_held() && row.has(address));
+    row_of(address).or_else(inside).map(|row| &row.mark)
 }
 
 /// For the handler: marks the mapping that holds `address`, and lays zeros there; false where there is none, or no
 /// page can be laid.
 pub(super) fn survive_at(address: usize, page: NonZeroUsize) -> bool {
-    for slot in slots().filter(|slot| slot.has(address)) {
-        slot.pins.fetch_add(1, SeqCst);
-        let is_ours = slot.is_held() && slot.has(address);
+    for row in rows().filter(|row| row.has(address)) {
+        row.pins.fetch_add(1, SeqCst);
+        let is_ours = row.is_held() && row.has(address);
         let is_covered = is_ours && {
-            slot.mark.set();
-            let (start, len) = (slot.start.load(Relaxed), slot.len.load(Relaxed));
-            // SAFETY: entered with the promises of `enter`; it stays mapped, as the slot was held after it was pinned.
+            row.mark.set();
+            let (start, len) = (row.start.load(Relaxed), row.len.load(Relaxed));
+            // SAFETY: entered with the promises of `enter`; it stays mapped, as the row was held after it was pinned.
             NonZeroUsize::new(start)
                 .zip(NonZeroUsize::new(len))
                 .is_some_and(|(start, len)| unsafe { cover(address, start, len, page) })
         };
-        slot.pins.fetch_sub(1, SeqCst);
+        row.pins.fetch_sub(1, SeqCst);
         if is_ours {
             return is_covered;
         }
@@ -236,12 +235,12 @@ mod tests {
         let half = |start: &NonZeroUsize| (start.get() / 4096).is_multiple_of(2);
         let is_known = |start: NonZeroUsize| mark_of(start.get() + 1).is_some();
         starts().for_each(|start| enter(start, PAGE));
-        let made = slots().count();
+        let made = rows().count();
         assert!(starts().step_by(100).all(is_known));
         starts().filter(half).for_each(leave);
         assert!(starts().step_by(101).all(|start| is_known(start) != half(&start)));
         starts().filter(half).for_each(|start| enter(start, PAGE));
-        assert_eq!(slots().count(), made, "slots are used again");
+        assert_eq!(rows().count(), made, "rows are used again");
         assert!(made < 8 * 10_000);
         starts().for_each(leave);
         assert!(!starts().step_by(100).any(is_known));
@@ -251,18 +250,18 @@ mod tests {
     fn a_mapping_leaves_only_when_no_handler_is_at_it() {
         let (start, len) = pages(1);
         enter(start, len);
-        let slot = slots().find(|slot| slot.is_held() && slot.has(start.get())).unwrap();
-        slot.pins.fetch_add(1, SeqCst);
+        let row = rows().find(|row| row.is_held() && row.has(start.get())).unwrap();
+        row.pins.fetch_add(1, SeqCst);
         thread::scope(|scope| {
             let leaving = scope.spawn(|| leave(start));
-            while slot.state.load(SeqCst) != LEAVING {
+            while row.state.load(SeqCst) != LEAVING {
                 thread::yield_now();
             }
             let seen = (survive_at(start.get(), PAGE), leaving.is_finished());
-            slot.pins.fetch_sub(1, SeqCst);
+            row.pins.fetch_sub(1, SeqCst);
             assert_eq!(seen, (false, false), "nothing is laid any more, and it waits");
         });
-        assert_ne!(slot.start.load(SeqCst), start.get());
+        assert_ne!(row.start.load(SeqCst), start.get());
         unmap(start, len);
     }
 
