@@ -94,13 +94,14 @@ cfg_if::cfg_if! {
             },
             condition::{Condition, Waiting},
             error::SyncError,
+            futex::Outcome,
             live::Live,
             mutex::{Locking, Mutex, MutexGuard},
             once::{Beginning, Once, Turn},
             region::Region,
             rw_lock::{ReadGuard, Reading, RwLock, WriteGuard, Writing},
             semaphore::{Acquiring, Permit, Semaphore},
-            wait::{Cell, Outcome, notify, wait},
+            wait::{Cell, notify, wait},
         };
     }
 }

@@ -1,22 +1,11 @@
 //! Wait and notify, after the shape of JavaScript's `Atomics`, but across processes.
 
-use crate::futex::{self, Waited};
+use crate::futex::{self, Outcome};
 use shm_api::OsError;
 use std::{
     sync::atomic::{AtomicI32, AtomicU32},
     time::{Duration, Instant},
 };
-
-/// How a wait ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Someone notified.
-    Woken,
-    /// The cell did not hold the expected value.
-    NotEqual,
-    /// Time is up.
-    TimedOut,
-}
 
 /// A 32-bit atomic integer in shared memory.
 pub trait Cell: sealed::Sealed {
@@ -68,12 +57,9 @@ pub fn wait<C: Cell>(cell: &C, expected: C::Value, timeout: Option<Duration>) ->
     let expected = C::bits(expected);
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        return Ok(match futex::wait(cell.word(), expected, left)? {
-            Waited::Interrupted => continue,
-            Waited::Woken => Outcome::Woken,
-            Waited::NotEqual => Outcome::NotEqual,
-            Waited::TimedOut => Outcome::TimedOut,
-        });
+        if let Some(outcome) = futex::wait(cell.word(), expected, left)? {
+            return Ok(outcome);
+        }
     }
 }
 

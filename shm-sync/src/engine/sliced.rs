@@ -3,7 +3,7 @@
 use super::{Ended, Way};
 use crate::{
     PATIENCE,
-    futex::{self, Waited},
+    futex::{self, Outcome},
 };
 use shm_api::OsError;
 use std::{
@@ -31,12 +31,14 @@ impl Way for Sliced {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let slice = left.map_or(PATIENCE, |left| left.min(PATIENCE));
             match futex::wait(cell, expected, Some(slice)) {
-                Ok(Waited::Woken) => return Ended::Woken,
+                Ok(Some(Outcome::Woken)) => return Ended::Woken,
                 // The cell was changed, and its notification may have come, between two slices.
-                Ok(Waited::NotEqual) if first => return Ended::NotEqual,
-                Ok(Waited::NotEqual) => return Ended::Woken,
-                Ok(Waited::TimedOut) if left.is_some_and(|left| left <= slice) => return Ended::TimedOut,
-                Ok(Waited::TimedOut | Waited::Interrupted) => first = false,
+                Ok(Some(Outcome::NotEqual)) if first => return Ended::NotEqual,
+                Ok(Some(Outcome::NotEqual)) => return Ended::Woken,
+                Ok(Some(Outcome::TimedOut)) if left.is_some_and(|left| left <= slice) => {
+                    return Ended::TimedOut;
+                }
+                Ok(Some(Outcome::TimedOut) | None) => first = false,
                 Err(error) => return Ended::Failed(error),
             }
         }

@@ -1,6 +1,6 @@
 //! The futex system calls, always without the PRIVATE flag.
 
-use super::{Waited, errno};
+use super::{Outcome, errno};
 use crate::protocol::memory::AtomicU32;
 use shm_api::OsError;
 use std::{ptr, time::Duration};
@@ -10,20 +10,24 @@ pub(crate) const fn check() -> Result<(), OsError> {
     Ok(())
 }
 
-/// Sleeps while `cell` holds `expected`.
-pub(crate) fn wait(cell: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Result<Waited, OsError> {
+/// Sleeps while `cell` holds `expected`. `None`: a signal came, or nothing that we need to know of.
+pub(crate) fn wait(
+    cell: &AtomicU32,
+    expected: u32,
+    timeout: Option<Duration>,
+) -> Result<Option<Outcome>, OsError> {
     let timeout = timeout.and_then(timespec);
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: the word lives as long as the reference, and the time stands on our stack, or is null.
     let answer =
         unsafe { libc::syscall(libc::SYS_futex, cell.as_ptr(), libc::FUTEX_WAIT, expected, timeout) };
     if answer == 0 {
-        return Ok(Waited::Woken);
+        return Ok(Some(Outcome::Woken));
     }
     match errno() {
-        libc::EAGAIN => Ok(Waited::NotEqual),
-        libc::ETIMEDOUT => Ok(Waited::TimedOut),
-        libc::EINTR => Ok(Waited::Interrupted),
+        libc::EAGAIN => Ok(Some(Outcome::NotEqual)),
+        libc::ETIMEDOUT => Ok(Some(Outcome::TimedOut)),
+        libc::EINTR => Ok(None),
         errno => Err(OsError::new("futex", errno).advise("Is the memory still mapped, and writable?")),
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! They tell less than a futex: not whether the word held another value, and not how many were woken.
 
-use super::{Waited, errno};
+use super::{Outcome, errno};
 use crate::protocol::memory::{AtomicU32, Ordering};
 use shm_api::OsError;
 use std::{
@@ -68,15 +68,19 @@ pub(crate) fn check() -> Result<(), OsError> {
     calls().map(drop)
 }
 
-/// Sleeps while `cell` holds `expected`.
-pub(crate) fn wait(cell: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Result<Waited, OsError> {
+/// Sleeps while `cell` holds `expected`. `None`: a signal came, or nothing that we need to know of.
+pub(crate) fn wait(
+    cell: &AtomicU32,
+    expected: u32,
+    timeout: Option<Duration>,
+) -> Result<Option<Outcome>, OsError> {
     let calls = calls()?;
     // The kernel does not tell this from a wake-up. Where it changes after this look, that is one.
     if cell.load(Ordering::SeqCst) != expected {
-        return Ok(Waited::NotEqual);
+        return Ok(Some(Outcome::NotEqual));
     }
     if timeout == Some(Duration::ZERO) {
-        return Ok(Waited::TimedOut); // no time is an error to it
+        return Ok(Some(Outcome::TimedOut)); // no time is an error to it
     }
     let (word, value, shared) = (cell.as_ptr().cast(), expected.into(), libc::OS_SYNC_WAIT_ON_ADDRESS_SHARED);
     let answer = match timeout {
@@ -90,13 +94,13 @@ pub(crate) fn wait(cell: &AtomicU32, expected: u32, timeout: Option<Duration>) -
         }
     };
     if answer >= 0 {
-        return Ok(Waited::Woken);
+        return Ok(Some(Outcome::Woken));
     }
     match errno() {
-        libc::ETIMEDOUT if timeout.is_some_and(|timeout| timeout > LONGEST) => Ok(Waited::Interrupted),
-        libc::ETIMEDOUT => Ok(Waited::TimedOut),
+        libc::ETIMEDOUT if timeout.is_some_and(|timeout| timeout > LONGEST) => Ok(None),
+        libc::ETIMEDOUT => Ok(Some(Outcome::TimedOut)),
         // EFAULT: the word's page was not there just now (it does not page in while it looks). The next look does.
-        libc::EINTR | libc::EFAULT => Ok(Waited::Interrupted),
+        libc::EINTR | libc::EFAULT => Ok(None),
         errno => Err(OsError::new("os_sync_wait_on_address", errno)
             .advise("Is the memory still mapped, and writable?")),
     }

@@ -12,12 +12,10 @@ cfg_if::cfg_if! {
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waited {
-    /// Someone woke us.
+pub enum Outcome {
+    /// Someone notified.
     Woken,
-    /// A signal came, or nothing that we need to know of.
-    Interrupted,
-    /// The word held another value.
+    /// The cell did not hold the expected value.
     NotEqual,
     /// Time is up.
     TimedOut,
