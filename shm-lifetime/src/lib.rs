@@ -31,12 +31,15 @@ mod lock;
 mod namespace;
 mod object_id;
 pub mod ofd_lock;
+mod overlay;
 mod presence;
 mod protocol;
 mod range;
 mod reserve_file;
 mod room;
 pub mod shrink;
+#[cfg(target_os = "linux")]
+pub mod statx;
 
 pub use class::Class;
 pub(crate) use fault::{Check, skips, step};

@@ -1,10 +1,7 @@
 //! Addresses that outlive the segment that was mapped there.
 
-use crate::shrink;
-use nix::{
-    errno::Errno,
-    sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap},
-};
+use crate::{overlay::overlay, shrink};
+use nix::{errno::Errno, sys::mman::munmap};
 use std::{mem::ManuallyDrop, num::NonZeroUsize, ptr::NonNull};
 
 /// A range of mapped addresses, unmapped when it is dropped.
@@ -44,21 +41,6 @@ impl AddressRange {
         // SAFETY: the range is our own mapping, by the contract of `new`.
         unsafe { overlay(self.start.addr(), self.len) }
     }
-}
-
-/// Lays private zero pages over `len` bytes from `start` on. Safe in a signal handler.
-///
-/// # Safety
-///
-/// They are whole pages of a mapping of the caller's own.
-pub(crate) unsafe fn overlay(start: NonZeroUsize, len: NonZeroUsize) -> Result<(), Errno> {
-    // mmap(2), MAP_FIXED: "If the memory region specified by addr and length overlaps pages of any
-    // existing mapping(s), then the overlapped part of the existing mapping(s) will be discarded", in one
-    // step, so no other thread can find a hole there.
-    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED | MapFlags::MAP_NORESERVE;
-    // SAFETY: by the caller's promise.
-    unsafe { mmap_anonymous(Some(start), len, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags) }?;
-    Ok(())
 }
 
 impl Drop for AddressRange {

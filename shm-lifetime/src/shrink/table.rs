@@ -14,8 +14,8 @@
 //! When two threads touch one page at once, the second page that is laid may take away what was written to the first:
 //! no loss, as what was cut off keeps nothing.
 
-use super::{Mark, cover};
-use crate::fork;
+use super::mark::Mark;
+use crate::{fork, overlay::overlay};
 use std::{
     num::NonZeroUsize,
     ptr::{self, NonNull},
@@ -153,7 +153,16 @@ extern "C" fn begin_anew() {
     }
 }
 
-pub(super) fn mark_of(address: usize) -> Option<&'static Mark> {
+impl Mark {
+    /// The mark of the mapping that an address lies in, for as long as it is mapped; one that is never set where it
+    /// lies in none that can be cut off.
+    pub fn of(address: NonNull<u8>) -> &'static Self {
+        static NO_MARK: Mark = Mark::new();
+        mark_of(address.addr().get()).unwrap_or(&NO_MARK)
+    }
+}
+
+fn mark_of(address: usize) -> Option<&'static Mark> {
     let inside = || rows().find(|row| row.is_held() && row.has(address));
     row_of(address).or_else(inside).map(|row| &row.mark)
 }
@@ -178,6 +187,20 @@ pub(super) fn survive_at(address: usize, page: NonZeroUsize) -> bool {
         }
     }
     false
+}
+
+/// Lays a private zero page over the one that holds `address`; over the whole mapping where this process can make no
+/// more mappings, as each page that is laid may be one. Safe in a signal handler.
+///
+/// # Safety
+///
+/// `address` lies in the mapping, which is one of those that were given to [`enter`], and is not unmapped meanwhile.
+unsafe fn cover(address: usize, start: NonZeroUsize, len: NonZeroUsize, page: NonZeroUsize) -> bool {
+    let at = NonZeroUsize::new(address & !(page.get() - 1)).unwrap_or(start);
+    // SAFETY: a page of the mapping, by the caller's promise.
+    let one = unsafe { overlay(at, page) };
+    // SAFETY: the mapping, by the caller's promise.
+    one.is_ok() || unsafe { overlay(start, len) }.is_ok()
 }
 
 #[cfg(test)]
@@ -216,9 +239,9 @@ mod tests {
         for byte in [0, 4096, 8192] {
             place(byte).store(7, Relaxed);
         }
-        let before = super::super::shrinks().load(SeqCst);
+        let before = super::super::mark::shrinks().load(SeqCst);
         assert!(survive_at(start.get() + 4100, PAGE) && survive_at(start.get() + 4100, PAGE));
-        assert!(Mark::of(at).is_set() && super::super::shrinks().load(SeqCst) > before);
+        assert!(Mark::of(at).is_set() && super::super::mark::shrinks().load(SeqCst) > before);
         let read = |byte| place(byte).load(Relaxed);
         assert_eq!([read(0), read(4096), read(8192)], [7, 0, 7], "one page, and no other");
         assert!(!survive_at(start.get() + len.get(), PAGE) && !survive_at(start.get() - 1, PAGE));

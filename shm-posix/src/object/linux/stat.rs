@@ -4,10 +4,9 @@ use nix::{
     errno::Errno,
     sys::stat::{FileStat, fstat, lstat},
 };
-use shm_lifetime::{Entry, ObjectId};
+use shm_lifetime::{Entry, ObjectId, statx};
 use std::{
-    ffi::{CStr, c_int},
-    mem::MaybeUninit,
+    ffi::CStr,
     os::fd::{AsRawFd, OwnedFd},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -32,17 +31,17 @@ pub(crate) struct Stat {
 impl Stat {
     /// That of an open file. Safe in a signal handler.
     pub(super) fn of(file: &OwnedFd) -> Result<Self, Errno> {
-        match statx(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH) {
+        match statx::statx(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH) {
             Err(errno) if is_missing(errno) => fstat(file).map(|stat| Self::from_older(&stat)),
-            told => told,
+            told => told.map(|stat| Self::from_statx(&stat)),
         }
     }
 
     /// That of what a path leads to, a link itself and not its target. Safe in a signal handler.
     pub(super) fn of_path(path: &CStr) -> Result<Self, Errno> {
-        match statx(libc::AT_FDCWD, path, libc::AT_SYMLINK_NOFOLLOW) {
+        match statx::statx(libc::AT_FDCWD, path, libc::AT_SYMLINK_NOFOLLOW) {
             Err(errno) if is_missing(errno) => lstat(path).map(|stat| Self::from_older(&stat)),
-            told => told,
+            told => told.map(|stat| Self::from_statx(&stat)),
         }
     }
 
@@ -62,12 +61,10 @@ impl Stat {
     }
 
     const fn from_statx(stat: &libc::statx) -> Self {
-        let tells_birth = stat.stx_mask & libc::STATX_BTIME != 0;
-        let born = stat.stx_btime.tv_sec as u64 * 1_000_000_000 + stat.stx_btime.tv_nsec as u64;
         Self {
             inode: stat.stx_ino,
-            device: libc::makedev(stat.stx_dev_major, stat.stx_dev_minor),
-            born: if tells_birth { born } else { 0 },
+            device: statx::device(stat),
+            born: statx::born(stat),
             uid: stat.stx_uid,
             gid: stat.stx_gid,
             mode: stat.stx_mode as u32,
@@ -154,13 +151,4 @@ impl Stat {
 /// `ENOSYS` before Linux 4.11, `EPERM` from a seccomp filter that is older than the call.
 const fn is_missing(errno: Errno) -> bool {
     matches!(errno, Errno::ENOSYS | Errno::EPERM)
-}
-
-fn statx(folder: c_int, path: &CStr, flags: c_int) -> Result<Stat, Errno> {
-    let mut stat = MaybeUninit::<libc::statx>::uninit();
-    let mask = libc::STATX_BASIC_STATS | libc::STATX_BTIME;
-    // SAFETY: the path ends with a NUL, and there is room for the answer.
-    Errno::result(unsafe { libc::statx(folder, path.as_ptr(), flags, mask, stat.as_mut_ptr()) })?;
-    // SAFETY: written, as it succeeded.
-    Ok(Stat::from_statx(unsafe { stat.assume_init_ref() }))
 }

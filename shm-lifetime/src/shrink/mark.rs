@@ -1,0 +1,42 @@
+//! The mark of a mapping that was cut off, and how many were.
+
+use std::sync::atomic::{
+    AtomicU32,
+    Ordering::{Relaxed, SeqCst},
+};
+
+static SHRINKS: AtomicU32 = AtomicU32::new(0);
+
+/// How many mappings of this process a peer has cut off so far, or found no room for a page. It only grows, and changes
+/// before anybody can read the zeros.
+pub fn shrinks() -> &'static AtomicU32 {
+    &SHRINKS
+}
+
+/// Whether a mapping was cut off. It is reset when another mapping takes its place in the table.
+#[derive(Debug, Default)]
+pub struct Mark(AtomicU32);
+
+impl Mark {
+    pub(super) const fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// Whether the mapping was cut off.
+    #[inline]
+    pub fn is_set(&self) -> bool {
+        // Relaxed: whoever read the zeros of a page has the mark that was set before it was laid.
+        self.0.load(Relaxed) != 0
+    }
+
+    /// Sets it, before the first private page is laid.
+    pub(super) fn set(&self) {
+        if self.0.swap(1, SeqCst) == 0 {
+            SHRINKS.fetch_add(1, SeqCst);
+        }
+    }
+
+    pub(super) fn reset(&self) {
+        self.0.store(0, Relaxed);
+    }
+}
