@@ -22,13 +22,21 @@
 //! On macOS this compiles and has never run. There a listing shows what the ledger has, and the system's own limits
 //! are small.
 
+mod attach;
 mod attachment;
 mod backend;
+mod create;
+mod describe;
+mod destroy;
+mod failed;
 mod kernel;
 mod limits;
 mod list;
+mod number;
 mod segment;
 mod sys;
 
 pub use backend::SysV;
 pub use segment::SysVSegment;
+
+const NAME: &str = "sysv";

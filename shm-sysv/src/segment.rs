@@ -3,6 +3,7 @@
 use crate::{
     attachment::Attachment,
     kernel::{SysVKernel, look},
+    limits,
     sys::{self, Id},
 };
 use shm_api::{Access, Detached, Key, LeaveAtEnd, Segment};
@@ -18,15 +19,15 @@ use std::{
 /// A System V segment, attached.
 #[derive(Debug)]
 pub struct SysVSegment {
-    pub(crate) key: Key,
-    pub(crate) id: NonZeroU32,
-    pub(crate) attachment: Attachment,
-    pub(crate) size: NonZeroUsize,
-    pub(crate) hold: Hold,
+    key: Key,
+    number: NonZeroU32,
+    attachment: Attachment,
+    size: NonZeroUsize,
+    hold: Hold,
     /// The kernel itself destroys it with its last attachment (`kernel.shm_rmid_forced`).
-    pub(crate) kernel_destroys: bool,
+    kernel_destroys: bool,
     /// Until it was left, and dropping it has nothing more to do.
-    pub(crate) attached: bool,
+    attached: bool,
 }
 
 // SAFETY: a mapping is the process's, not a thread's, and the pointer is only ever handed out.
@@ -35,12 +36,24 @@ unsafe impl Send for SysVSegment {}
 unsafe impl Sync for SysVSegment {}
 
 impl SysVSegment {
+    /// What was attached just now.
+    pub(crate) fn new(
+        key: &Key,
+        number: NonZeroU32,
+        attachment: Attachment,
+        size: NonZeroUsize,
+        hold: Hold,
+    ) -> Self {
+        let kernel_destroys = limits::kernel_destroys();
+        Self { key: key.clone(), number, attachment, size, hold, kernel_destroys, attached: true }
+    }
+
     fn object(&self) -> Id {
         Id(self.hold.object.number as i32)
     }
 
     fn leave(&self, wait: LockWait, release: impl FnOnce() -> bool) -> Detached {
-        let look = || look(self.object(), self.id.get());
+        let look = || look(self.object(), self.number.get());
         if !self.hold.is_this_process() {
             // A child of a fork: it let go of its copy, and its parent's attachment is counted.
             return if release() { look() } else { OUTLIVES };
@@ -114,7 +127,7 @@ unsafe impl Segment for SysVSegment {
     }
 
     fn is_current(&self) -> bool {
-        sys::find(self.id) == Ok(self.object())
+        sys::find(self.number) == Ok(self.object())
     }
 
     fn detach(mut self) -> Detached {

@@ -1,6 +1,6 @@
 //! The kernel's table.
 
-use crate::{backend::describe, sys};
+use crate::{describe::describe, sys};
 use shm_api::{OsError, SegmentInfo};
 use std::num::NonZeroU32;
 

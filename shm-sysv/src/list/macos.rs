@@ -1,7 +1,7 @@
 //! The ledger: the kernel has no call to list by that is open to programs (that of ipcs(1) is private). So these are
 //! the segments that this user created through the library, and no others.
 
-use crate::{backend::describe, sys};
+use crate::{describe::describe, sys};
 use shm_api::{OsError, SegmentInfo};
 use shm_lifetime::{BackendId, EntryName, Lifetime};
 use std::num::NonZeroU32;

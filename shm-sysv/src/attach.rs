@@ -1,0 +1,160 @@
+//! Attaching: look up who may lock the name, lock it, look again, and attach.
+
+use crate::{
+    SysVSegment,
+    attachment::Attachment,
+    failed::{attach_failed, failed, find_failed},
+    kernel::{SysVKernel, is_made_by},
+    limits, number, sys,
+};
+use nix::errno::Errno;
+use shm_api::{AttachError, Detached, Key, OsError};
+use shm_lifetime::{Class, Entry, EntryId, EntryName, Hold, Lifetime, LockFile, LockWait, fault::step};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+};
+
+/// Attaches the segment that has a key now.
+pub(crate) fn attach(key: &Key) -> Result<SysVSegment, AttachError> {
+    let number = number::of_key(key)?;
+    let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
+    lifetime.sweep_once::<SysVKernel>();
+    loop {
+        if let Some(segment) = attach_once(&lifetime, key, number)? {
+            return Ok(segment);
+        }
+    }
+}
+
+/// `None`: what was looked up changed before it was locked; look again.
+fn attach_once(
+    lifetime: &Arc<Lifetime>,
+    key: &Key,
+    number: NonZeroU32,
+) -> Result<Option<SysVSegment>, AttachError> {
+    let name = EntryName::Key(number.get());
+    let find = || sys::find(number).map_err(|errno| find_failed(errno, key));
+    let known = lifetime.entry_of(&name);
+    let file = match &known {
+        Some((_, entry)) => lifetime.lock_file(entry.class()),
+        None => match sys::stat(find()?) {
+            Ok(stat) => LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) },
+            Err(errno) => return unknown(errno, key),
+        },
+    };
+    let _lock = lifetime.lock(file, name.lock_byte(), LockWait::Bounded).map_err(|error| error.on(key))?;
+    if lifetime.entry_of(&name) != known {
+        return Ok(None);
+    }
+    let found = find()?;
+    let stat = match sys::stat(found) {
+        Ok(stat) => stat,
+        Err(errno) => return unknown(errno, key),
+    };
+    let id = match known {
+        None => None,
+        Some((id, entry)) => {
+            match stands_for(lifetime, id, &entry, found, &stat).map_err(|error| error.on(key))? {
+                StandsFor::It => Some(id),
+                StandsFor::Another => None,
+                StandsFor::Unknown => return Ok(None),
+            }
+        }
+    };
+    let Some(size) = NonZeroUsize::new(stat.size()) else { return Ok(None) };
+    step();
+    let attachment = match Attachment::of(found, size) {
+        Ok(attachment) => attachment,
+        Err(Errno::EIDRM | Errno::EINVAL) => return Ok(None),
+        Err(errno) => return Err(attach_failed(errno, key).into()),
+    };
+    let hold = Hold::new(lifetime, id, file, &name, found.into(), false);
+    Ok(Some(SysVSegment::new(key, number, attachment, size, hold)))
+}
+
+/// Which segment an entry stands for.
+enum StandsFor {
+    /// The one that was found.
+    It,
+    /// Another one, which is still there.
+    Another,
+    /// The ledger or the segment was changed to find that out: look again.
+    Unknown,
+}
+
+/// Compares an entry with the segment that has its key, under the name's lock.
+fn stands_for(
+    lifetime: &Lifetime,
+    id: EntryId,
+    entry: &Entry,
+    found: sys::Id,
+    stat: &sys::Stat,
+) -> Result<StandsFor, OsError> {
+    let (ledger, here) = (lifetime.ledger()?, lifetime.namespaces().pid);
+    let is_gone = || !matches!(lifetime.settle::<SysVKernel>(ledger, id, entry), Detached::Outlives(_));
+    if entry.object == Some(found.into()) {
+        // That mode under the name's lock: whoever set it to ask the kernel has died of something.
+        let is_guarded = stat.mode() == sys::GUARD && entry.mode != sys::GUARD;
+        return Ok(if is_guarded && is_gone() { StandsFor::Unknown } else { StandsFor::It });
+    }
+    // Its creator died before it noted the id; a pid means something only in its own namespace.
+    if entry.object.is_none() && entry.pid_namespace != 0 && entry.pid_namespace == here {
+        if is_made_by(stat, entry, here) {
+            ledger.set_object(id, Some(found.into()));
+        } else {
+            ledger.erase(id);
+        }
+        return Ok(StandsFor::Unknown);
+    }
+    // It is about another one, which as a rule is gone: whoever made this one had found no entry yet, and has one of its
+    // own, which may be locked in the other file.
+    Ok(if is_gone() { StandsFor::Unknown } else { StandsFor::Another })
+}
+
+/// A segment that cannot be asked about: `None` where it went meanwhile.
+#[cold]
+fn unknown<T>(errno: Errno, key: &Key) -> Result<Option<T>, AttachError> {
+    match errno {
+        Errno::EINVAL | Errno::EIDRM => Ok(None),
+        errno => Err(failed("shmctl", errno, key).advise(limits::advise_to_attach(errno)).into()),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use shm_api::{CreateOptions, Mode};
+
+    /// Two create a key at once, with modes that are locked in different files. The segment of the first is destroyed,
+    /// and whoever did that dies before it erases the entry; then the second makes its own.
+    #[test]
+    fn an_entry_of_a_segment_that_is_gone_does_not_hide_the_one_that_has_its_key() {
+        let lifetime = Lifetime::current().unwrap();
+        lifetime.sweep_once::<SysVKernel>();
+        let number = NonZeroU32::new(0x5400_0000 | std::process::id() & 0xffff).unwrap();
+        let options = |mode| {
+            CreateOptions::new(NonZeroUsize::new(100).unwrap()).mode(Mode::new(mode).expect("nine bits"))
+        };
+        let name = EntryName::Key(number.get());
+        let create = |mode: u32| {
+            let entry = Entry::of_this_process(name, &lifetime, &options(mode), lifetime.namespaces().ipc);
+            let made = lifetime.enter(&entry, |_| {
+                let made = sys::create(number, 100, mode).unwrap();
+                Ok::<_, OsError>((made, made.into()))
+            });
+            made.unwrap().1
+        };
+        sys::remove(create(0o600)).unwrap();
+        let second = create(0o666);
+        let attached = attach(&Key::Id(number));
+        let entries = || {
+            let ledger = lifetime.existing_ledger().unwrap();
+            ledger.taken().filter(|(id, ..)| ledger.get(*id).is_some_and(|entry| entry.name == name)).count()
+        };
+        let known = entries();
+        let detached = shm_api::Segment::detach(attached.unwrap());
+        let _ = sys::remove(second);
+        assert_eq!((known, detached, entries()), (1, Detached::Destroyed, 0));
+    }
+}

@@ -1,0 +1,78 @@
+//! Creating: put the segment in the ledger, make it, and attach it, under its name's lock.
+
+use crate::{
+    SysVSegment,
+    attachment::Attachment,
+    failed::{attach_failed, failed, refused},
+    kernel::SysVKernel,
+    limits, number, sys,
+};
+use nix::errno::Errno;
+use shm_api::{CreateError, CreateOptions, Key};
+use shm_lifetime::{Entry, EntryName, Hold, Lifetime, check_room, fault::step};
+use std::{num::NonZeroU32, sync::Arc};
+
+/// Creates a segment; where there is no room, once more without the orphans that may hold it.
+pub(crate) fn create(key: &Key, options: &CreateOptions) -> Result<SysVSegment, CreateError> {
+    let number = number::of_key(key)?;
+    let mode = options.permissions();
+    if mode.bits() & 0o400 == 0 {
+        return Err(CreateError::Unreadable { key: key.clone(), mode });
+    }
+    if options.persists() && limits::all_go_with_their_last_holder() {
+        return Err(failed("shmget", Errno::EOPNOTSUPP, key)
+            .advise(
+                "kernel.shm_rmid_forced is 1, so that the kernel destroys each System V segment with its last \
+                 attachment, and none can persist: set it to 0, or put the segment on the POSIX backend.",
+            )
+            .into());
+    }
+    if options.reserves() {
+        check_room("shmget", options.size().get() as u64).map_err(|error| error.on(key))?;
+    }
+    let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
+    lifetime.sweep_once::<SysVKernel>();
+    match create_once(&lifetime, key, number, options) {
+        // Orphans may hold what is missing.
+        Err(CreateError::Os(error))
+            if limits::orphans_may_hold(error.errno()) && lifetime.sweep::<SysVKernel>() > 0 =>
+        {
+            create_once(&lifetime, key, number, options)
+        }
+        created => created,
+    }
+}
+
+fn create_once(
+    lifetime: &Arc<Lifetime>,
+    key: &Key,
+    number: NonZeroU32,
+    options: &CreateOptions,
+) -> Result<SysVSegment, CreateError> {
+    let (size, mode) = (options.size(), options.permissions());
+    let name = EntryName::Key(number.get());
+    let taken = || CreateError::Exists { key: key.clone() };
+    let class = lifetime.class_to_create(options);
+    let lock = lifetime.lock_to_create::<SysVKernel>(&name, class).map_err(|error| error.on(key))?;
+    let Some(lock) = lock else { return Err(taken()) };
+    let entry = Entry::of_this_process(name, lifetime, options, lifetime.namespaces().ipc);
+    let (id, (found, attachment)) = lifetime.enter(&entry, |_| {
+        let found = sys::create(number, size.get(), mode.bits()).map_err(|errno| match errno {
+            Errno::EEXIST => taken(),
+            errno => refused(errno, key, size).into(),
+        })?;
+        step();
+        let attachment = Attachment::of(found, size).map_err(|errno| {
+            let _ = sys::remove(found);
+            attach_failed(errno, key)
+        })?;
+        Ok::<_, CreateError>(((found, attachment), found.into()))
+    })?;
+    let hold = Hold::new(lifetime, Some(id), lifetime.lock_file(class), &name, found.into(), true);
+    drop(lock); // taking pages may be slow
+    if options.wants_huge_pages() {
+        // SAFETY: it was just attached with that size.
+        unsafe { shm_lifetime::ask_for_huge_pages(attachment.start(), size, options.reserves()) };
+    }
+    Ok(SysVSegment::new(key, number, attachment, size, hold))
+}
