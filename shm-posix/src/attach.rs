@@ -77,8 +77,7 @@ fn attach_once(
     step();
     let start = mapping::map(&file_of_object, size, access).map_err(|error| map_failed(&error, key))?;
     let hold = Hold::new(lifetime, id, file, name, object, false);
-    let attached = true;
-    Ok(Some(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, sign, attached }))
+    Ok(Some(PosixSegment::new(key, name, (start, size), access, hold, sign)))
 }
 
 fn open(key: &Key, name: &CStr, access: Access) -> Result<(OwnedFd, object::Stat), AttachError> {

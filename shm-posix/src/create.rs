@@ -68,9 +68,8 @@ impl<'a> Creation<'a> {
             Ok::<_, CreateError>(((made, object), object))
         })?;
         let hold = Hold::new(lifetime, Some(id), file, name, object, true);
-        let (start, size) = (made.range.into_start(), options.size());
-        let (access, attached) = (Access::ReadWrite, true);
-        Ok(PosixSegment { key: key.clone(), name: *name, start, size, access, hold, sign, attached })
+        let mapped = (made.range.into_start(), options.size());
+        Ok(PosixSegment::new(key, name, mapped, Access::ReadWrite, hold, sign))
     }
 
     /// Makes the object without its name. Finding room may take long, so it is done without the lock, but not for a

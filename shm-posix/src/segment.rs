@@ -8,15 +8,15 @@ use std::{mem::ManuallyDrop, num::NonZeroUsize, ptr::NonNull, time::Instant};
 /// A POSIX object, mapped whole.
 #[derive(Debug)]
 pub struct PosixSegment {
-    pub(crate) key: Key,
-    pub(crate) name: EntryName,
-    pub(crate) start: NonNull<u8>,
-    pub(crate) size: NonZeroUsize,
-    pub(crate) access: Access,
-    pub(crate) hold: Hold,
-    pub(crate) sign: Sign,
+    key: Key,
+    name: EntryName,
+    start: NonNull<u8>,
+    size: NonZeroUsize,
+    access: Access,
+    hold: Hold,
+    sign: Sign,
     /// Until it was left, and dropping it has nothing more to do.
-    pub(crate) attached: bool,
+    attached: bool,
 }
 
 // SAFETY: a mapping is the process's, not a thread's, and the pointer is only ever handed out.
@@ -25,6 +25,18 @@ unsafe impl Send for PosixSegment {}
 unsafe impl Sync for PosixSegment {}
 
 impl PosixSegment {
+    /// What was mapped just now.
+    pub(crate) fn new(
+        key: &Key,
+        name: &EntryName,
+        (start, size): (NonNull<u8>, NonZeroUsize),
+        access: Access,
+        hold: Hold,
+        sign: Sign,
+    ) -> Self {
+        Self { key: key.clone(), name: *name, start, size, access, hold, sign, attached: true }
+    }
+
     /// Whether a part of it was found to be cut off: another process has made it smaller, or there was no room for a page
     /// of a segment that was created without reserving it. Only a program that
     /// [`survive_shrinking`](crate::survive_shrinking) lives to see it. What was cut off reads as zeros; what is written
