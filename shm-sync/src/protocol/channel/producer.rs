@@ -113,15 +113,8 @@ impl<'a, M: Memory<'a>> Ring<M> {
         state: &mut LockState,
         peers: impl Peers,
     ) -> Result<Step<'a, u32>, Damaged> {
-        Ok(match self.reserve(producer, length, state, peers)? {
-            Step::Ready(Ok(position)) => Step::Ready(position),
-            Step::Ready(Err(NoRoom { tail })) => {
-                // The next wait for the lock is another one.
-                *state = LockState::default();
-                Step::Wait(self.wait_for_room(tail))
-            }
-            Step::Wait(pause) => Step::Wait(pause),
-        })
+        let reserved = self.reserve(producer, length, state, peers)?;
+        Ok(self.or_wait_for_room(reserved, state))
     }
 
     /// The same for one who has a thread to spend: it looks for a while before it sleeps.
@@ -132,13 +125,29 @@ impl<'a, M: Memory<'a>> Ring<M> {
         state: &mut LockState,
         peers: impl Peers,
     ) -> Result<Step<'a, u32>, Damaged> {
-        let seen = match self.reserve(producer, length, state, peers)? {
-            Step::Ready(Ok(position)) => return Ok(Step::Ready(position)),
-            Step::Ready(Err(NoRoom { tail })) => tail,
-            Step::Wait(pause) => return Ok(Step::Wait(pause)),
-        };
-        spin(|| self.tail().load(Ordering::Relaxed) != seen);
-        self.reserve_step(producer, length, state, peers)
+        let reserved = self.reserve(producer, length, state, peers)?;
+        if let Step::Ready(Err(NoRoom { tail: seen })) = reserved {
+            spin(|| self.tail().load(Ordering::Relaxed) != seen);
+            return self.reserve_step(producer, length, state, peers);
+        }
+        Ok(self.or_wait_for_room(reserved, state))
+    }
+
+    #[inline]
+    fn or_wait_for_room(
+        &self,
+        reserved: Step<'a, Result<u32, NoRoom>>,
+        state: &mut LockState,
+    ) -> Step<'a, u32> {
+        match reserved {
+            Step::Ready(Ok(position)) => Step::Ready(position),
+            Step::Ready(Err(NoRoom { tail })) => {
+                // The next wait for the lock is another one.
+                *state = LockState::default();
+                Step::Wait(self.wait_for_room(tail))
+            }
+            Step::Wait(pause) => Step::Wait(pause),
+        }
     }
 
     /// Room for a record if there is some now. Asks at once who lives.
