@@ -40,13 +40,13 @@ cfg_if::cfg_if! {
 }
 
 /// How long the end of the main thread waits at the most for other processes that are about to leave.
-const EXIT_PATIENCE: Duration = Duration::from_secs(5);
+const EXIT_WAIT: Duration = Duration::from_secs(5);
 
 /// How long it tries for locks where it cannot wait.
-const LOCK_PATIENCE: Duration = Duration::from_millis(50);
+const LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// How long the line may wait for room on standard output.
-const LINE_PATIENCE_MS: u16 = 5000;
+const LINE_WAIT_MS: u16 = 5000;
 
 /// The child processes that JavaScript knows to be alive as the main thread ends.
 #[napi(object, object_to_js = false)]
@@ -148,13 +148,13 @@ fn remember(children: Children) {
 
 /// Runs `work` with the answer to whether one of the children is about to leave, until patience ends.
 pub(crate) fn with_patience<T>(children: &Children, work: impl FnOnce(&dyn Fn() -> bool) -> T) -> T {
-    let until = Instant::now() + EXIT_PATIENCE;
+    let until = Instant::now() + EXIT_WAIT;
     work(&|| children.one_leaves() && Instant::now() < until)
 }
 
 /// Leaves what this process holds, after those who are about to leave, and what they leave behind by dying.
 fn leave_last<T>(leave: impl FnOnce(&dyn Fn() -> bool) -> T) -> T {
-    let until = Instant::now() + EXIT_PATIENCE;
+    let until = Instant::now() + EXIT_WAIT;
     let held = table::names();
     let children = mem::take(&mut *CHILDREN.lock().unwrap_or_else(PoisonError::into_inner));
     within_a_second(|| {
@@ -195,7 +195,7 @@ pub(crate) fn leave_to_process_exit(tell: bool, children: Children) {
 /// for a moment, and find private memory in place of their segments.
 pub(crate) fn leave_the_rest() {
     // SAFETY: the process ends; JavaScript's other threads do not detach any more, and what they touch stays mapped.
-    unsafe { table::leave_all(Instant::now() + LOCK_PATIENCE) };
+    unsafe { table::leave_all(Instant::now() + LOCK_WAIT) };
 }
 
 extern "C" fn at_exit() {
@@ -226,7 +226,7 @@ pub(crate) fn tell(destroyed: usize) {
             // A pipe that was set not to block, and is full: its reader may be slow.
             Err(Errno::EAGAIN) => {
                 let mut room = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
-                if !matches!(poll(&mut room, LINE_PATIENCE_MS), Ok(1) | Err(Errno::EINTR)) {
+                if !matches!(poll(&mut room, LINE_WAIT_MS), Ok(1) | Err(Errno::EINTR)) {
                     return;
                 }
             }

@@ -29,7 +29,7 @@ const SIGNALS: [c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
 /// How long the handler may wait for calls in progress, and then how long it may try for locks. What it leaves, a sweep
 /// frees.
-const PATIENCE: Duration = Duration::from_millis(20);
+const WAIT: Duration = Duration::from_millis(20);
 
 /// An action that was there before ours.
 struct Action {
@@ -158,13 +158,13 @@ extern "C" fn shm_node_leave_on_signal(signal: c_int, _info: *mut siginfo_t, _co
 fn end_by(signal: c_int) {
     let been_here = LEFT.load(SeqCst);
     if !LEAVING.swap(true, SeqCst) {
-        calls::end(Instant::now() + PATIENCE);
+        calls::end(Instant::now() + WAIT);
         // SAFETY: the signal raised below ends the process.
-        unsafe { table::leave_all(Instant::now() + PATIENCE) };
+        unsafe { table::leave_all(Instant::now() + WAIT) };
         LEFT.store(true, SeqCst);
     }
     // Another signal may have come to another thread meanwhile: the process must not end before the first has done.
-    let until = Instant::now() + 3 * PATIENCE;
+    let until = Instant::now() + 3 * WAIT;
     while !LEFT.load(SeqCst) && Instant::now() < until {
         thread::sleep(Duration::from_micros(100));
     }

@@ -75,8 +75,8 @@ impl Place {
 }
 
 fn live_for(number: Number, carried: u32) -> Result<&'static Live, Failure> {
-    let (kind, key) = attachments::name(number).ok_or_else(errors::detached)?;
-    match backends::info(kind, &key) {
+    let (backend, key) = attachments::name(number).ok_or_else(errors::detached)?;
+    match backends::info(backend, &key) {
         Ok(info) => Ok(Live::of_segment(&info, carried)?),
         // A segment that was destroyed under its holders tells nothing.
         Err(_) => Ok(Live::own()?),
