@@ -5,16 +5,23 @@ use crate::{
     backends::{AnySegment, BackendId},
     failure::Failure,
     layout::{Data, Layout},
-    sync,
     table::{self, Held},
     waits,
 };
 use napi::{Env, sys};
 use shm_api::{Access, Detached, Key};
-use std::{cell::RefCell, collections::HashMap, ptr::NonNull};
+use std::{cell::RefCell, collections::HashMap, ptr::NonNull, sync::OnceLock};
 
 thread_local! {
     static ATTACHMENTS: RefCell<Attachments> = RefCell::default();
+}
+
+/// What gives up all that coordination has in an attachment, once a thread of this process uses it.
+static END_COORDINATION: OnceLock<fn(Number)> = OnceLock::new();
+
+/// Has `end` called with the number of each attachment of its thread before the segment is let go.
+pub(crate) fn end_coordination_by(end: fn(Number)) {
+    END_COORDINATION.get_or_init(|| end);
 }
 
 /// A number that JavaScript knows an attachment by.
@@ -47,7 +54,9 @@ impl Attachment {
 
     /// Nobody waits here any more, and nobody else waits for us: before the segment is let go.
     fn end_coordination(&self, number: Number) {
-        sync::leave(number);
+        if let Some(end) = END_COORDINATION.get() {
+            end(number);
+        }
         self.end_waits();
     }
 

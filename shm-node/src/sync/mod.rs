@@ -39,7 +39,6 @@ use napi::{
 use napi_derive::napi;
 use shm_sync::layout;
 use std::ffi::CStr;
-pub(crate) use table::leave;
 
 /// Functions by their names.
 macro_rules! functions {

@@ -10,7 +10,10 @@ use super::{
     operations::Running,
     place::check_sound,
 };
-use crate::{attachments::Number, failure::Failure};
+use crate::{
+    attachments::{self, Number},
+    failure::Failure,
+};
 use napi::Env;
 use shm_sync::Owner;
 use std::{cell::RefCell, ptr::NonNull, sync::atomic::AtomicU32};
@@ -203,6 +206,7 @@ pub(super) struct Table {
 impl Table {
     /// A table that lives until the environment ends, then without objects.
     pub(super) fn new(env: &Env, out: Shared) -> Result<NonNull<RefCell<Self>>, Failure> {
+        attachments::end_coordination_by(leave);
         let table = Self {
             objects: Objects::default(),
             running: Numbered::default(),
@@ -244,7 +248,7 @@ fn leave_where(is_left: impl Fn(Number) -> bool) {
 }
 
 /// Ends everything that is open in an attachment: its segment is about to be let go.
-pub(crate) fn leave(number: Number) {
+fn leave(number: Number) {
     leave_where(|other| other == number);
 }
 
