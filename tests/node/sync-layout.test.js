@@ -34,7 +34,7 @@ describe('words in JavaScript', () => {
     let seen = 0;
     for (const file of files) {
       const code = codeOf(file);
-      for (const operand of operands(code, /\bAtomics\.\w+\(/g)) {
+      for (const operand of operands(code, /\b(?:Atomics\.\w+|readAfterWrite)\(/g)) {
         const [array, index] = operand.split(', ');
         seen++;
         // A word alone, whose place the addon told, or one by its name.
@@ -45,7 +45,32 @@ describe('words in JavaScript', () => {
         assert.ok(told.has(index) || inRing.some((pattern) => pattern.test(index)), `${file}: words[${index}]`);
       }
     }
-    assert.ok(seen > 8, `${seen}`);
+    assert.ok(seen > 10, `${seen}`);
+  });
+
+  it('and in no other way: not by another view, and not by another name of one', () => {
+    // Memory that is no segment; a channel's words, and a mutex.
+    const over = [
+      /^(pool|windows|native\.out|out\.buffer|target\.buffer, target\.byteOffset, target\.length >> 2)$/,
+      /^(buffer, offset, \(RING \+ capacity\) >> 2|place\[3\], place\[1\] \+ native\.MUTEX, 1)$/,
+    ];
+    // What would get past the test above: words that are handed on, renamed, or asked by a method; a user's view; bytes.
+    const escapes = [
+      /(?<![#\w.])words\b(?!\[|, | = this\.#words;)/,
+      /(?<!Atomics\.\w+|readAfterWrite|copyOut|copy)\((?:this\.#)?words, (?!word\) =>)/,
+      /\b(view|bytes)\[/,
+    ];
+    const ofChannel = [/#words\b(?!\[|, |\.length\b|;| = new )/, /(?<!const words = )this\.#words;/];
+    let seen = 0;
+    for (const file of files) {
+      const code = codeOf(file);
+      for (const operand of operands(code, /\bnew (?:(?:Big)?(?:Int|Uint|Float)(?:16|32|64)Array|DataView)\(/g)) {
+        seen++;
+        assert.ok(over.some((pattern) => pattern.test(operand)), `${file}: a view of words over ${operand}`);
+      }
+      for (const escape of [...escapes, ...(file === 'channel.js' ? ofChannel : [])]) assert.doesNotMatch(code, escape, file);
+    }
+    assert.ok(seen > 5, `${seen}`);
   });
 
   it('those names are the addon\'s', () => {
