@@ -66,6 +66,7 @@ cfg_if::cfg_if! {
         mod barrier;
         mod block;
         mod broadcast;
+        mod bytes;
         mod caller;
         mod channel;
         mod condition;

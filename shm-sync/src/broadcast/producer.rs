@@ -2,8 +2,7 @@
 
 use super::Broadcast;
 use crate::protocol::layout::broadcast::STRUCTURE;
-use crate::{Live, Owner, SyncError, caller::Caller, live};
-use shm_api::racy_copy;
+use crate::{Live, Owner, SyncError, bytes::Bytes, caller::Caller, live};
 use std::ptr::NonNull;
 
 /// Sends messages to whoever reads.
@@ -105,14 +104,13 @@ impl Draft<'_, '_> {
     /// Copies bytes into the message, from `offset` on; what does not fit is left out. Returns how many fit.
     #[inline]
     pub fn write(&mut self, offset: usize, bytes: &[u8]) -> usize {
-        let count = bytes.len().min(self.len().saturating_sub(offset));
-        if count > 0 {
-            // SAFETY: `offset` is inside the message.
-            let target = unsafe { self.as_ptr().add(offset) };
-            // SAFETY: `count` bytes fit on both sides; a `&` of ours never overlaps shared memory.
-            unsafe { racy_copy(NonNull::from(bytes).cast(), target, count) };
-        }
-        count
+        self.bytes().write(offset, bytes)
+    }
+
+    #[inline]
+    fn bytes(&self) -> Bytes {
+        // SAFETY: the room of a slot lies in the region, whose memory outlives the producer.
+        unsafe { Bytes::new(self.as_ptr(), self.len()) }
     }
 
     /// Sends the message, and returns its number.

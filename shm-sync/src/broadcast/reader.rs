@@ -5,8 +5,9 @@ use crate::protocol::broadcast::reader::{ATTEMPTS, Cursor};
 use crate::{
     Step, SyncError,
     block::{Deadline, block, block_until},
+    bytes::Bytes,
 };
-use shm_api::{Access, racy_copy};
+use shm_api::Access;
 use std::{ptr::NonNull, time::Duration};
 
 // How long a reader that cannot sleep on a word sleeps at most between two looks.
@@ -260,25 +261,19 @@ impl Frame<'_, '_> {
     /// Copies bytes of it, from `offset` on, into `target`; returns how many: fewer at its end.
     #[inline]
     pub fn read(&self, offset: usize, target: &mut [u8]) -> usize {
-        let count = target.len().min(self.len().saturating_sub(offset));
-        if count > 0 {
-            // SAFETY: `offset` is inside the message.
-            let source = unsafe { self.as_ptr().add(offset) };
-            // SAFETY: `count` bytes fit on both sides; a `&mut` of ours never overlaps shared memory.
-            unsafe { racy_copy(source, NonNull::from(target).cast(), count) };
-        }
-        count
+        self.bytes().read(offset, target)
     }
 
     /// Copies it to the end of `into`.
     #[inline]
     pub fn append_to(&self, into: &mut Vec<u8>) {
-        into.reserve(self.len());
-        let spare = NonNull::from(into.spare_capacity_mut()).cast();
-        // SAFETY: `reserve` made room for as many bytes; a vector never overlaps shared memory.
-        unsafe { racy_copy(self.as_ptr(), spare, self.len()) };
-        // SAFETY: they are initialized now.
-        unsafe { into.set_len(into.len() + self.len()) };
+        self.bytes().append_to(into);
+    }
+
+    #[inline]
+    fn bytes(&self) -> Bytes {
+        // SAFETY: the message of a slot lies in the region, whose memory outlives the reader.
+        unsafe { Bytes::new(self.as_ptr(), self.len()) }
     }
 
     // All of it at the end of `into`, or nothing where it was overwritten meanwhile.

@@ -8,9 +8,9 @@ use crate::protocol::{
 use crate::{
     Step, SyncError,
     block::{Deadline, block, block_until},
+    bytes::Bytes,
     live,
 };
-use shm_api::racy_copy;
 use std::{ptr::NonNull, time::Duration};
 
 /// Receives messages, each once: in the order in which their room was reserved.
@@ -240,25 +240,19 @@ impl Message<'_, '_> {
     /// Copies bytes of it, from `offset` on, into `target`; returns how many: fewer at its end.
     #[inline]
     pub fn read(&self, offset: usize, target: &mut [u8]) -> usize {
-        let count = target.len().min(self.len().saturating_sub(offset));
-        if count > 0 {
-            // SAFETY: `offset` is inside the message.
-            let source = unsafe { self.as_ptr().add(offset) };
-            // SAFETY: `count` bytes fit on both sides; a `&mut` of ours never overlaps shared memory.
-            unsafe { racy_copy(source, NonNull::from(target).cast(), count) };
-        }
-        count
+        self.bytes().read(offset, target)
     }
 
     /// Copies it to the end of `into`.
     #[inline]
     pub fn append_to(&self, into: &mut Vec<u8>) {
-        into.reserve(self.len());
-        let spare = NonNull::from(into.spare_capacity_mut()).cast();
-        // SAFETY: `reserve` made room for as many bytes; a vector never overlaps shared memory.
-        unsafe { racy_copy(self.as_ptr(), spare, self.len()) };
-        // SAFETY: they are initialized now.
-        unsafe { into.set_len(into.len() + self.len()) };
+        self.bytes().append_to(into);
+    }
+
+    #[inline]
+    fn bytes(&self) -> Bytes {
+        // SAFETY: the message lies in the ring, whose memory outlives the receiver.
+        unsafe { Bytes::new(self.as_ptr(), self.len()) }
     }
 
     /// Its bytes.

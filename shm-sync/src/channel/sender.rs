@@ -9,9 +9,9 @@ use crate::protocol::{
 use crate::{
     Step, SyncError,
     block::{Deadline, block, block_until},
+    bytes::Bytes,
     live,
 };
-use shm_api::racy_copy;
 use std::{ptr::NonNull, time::Duration};
 
 /// Sends messages.
@@ -254,14 +254,13 @@ impl Reservation<'_, '_> {
     /// Copies bytes into the message, from `offset` on; what does not fit is left out. Returns how many fit.
     #[inline]
     pub fn write(&mut self, offset: usize, bytes: &[u8]) -> usize {
-        let count = bytes.len().min(self.len().saturating_sub(offset));
-        if count > 0 {
-            // SAFETY: `offset` is inside the message.
-            let target = unsafe { self.as_ptr().add(offset) };
-            // SAFETY: `count` bytes fit on both sides; no reference of ours spans a segment's bytes.
-            unsafe { racy_copy(NonNull::from(bytes).cast(), target, count) };
-        }
-        count
+        self.bytes().write(offset, bytes)
+    }
+
+    #[inline]
+    fn bytes(&self) -> Bytes {
+        // SAFETY: the room lies in the ring, whose memory outlives the sender.
+        unsafe { Bytes::new(self.as_ptr(), self.len()) }
     }
 
     /// The message's bytes.
