@@ -18,9 +18,11 @@ export async function charts(sections, folder) {
   const { compile } = await load('vega-lite');
   const files = {};
   for (const [title, rows] of Object.entries(sections)) {
-    if (rows.length === 0) continue;
-    const file = `${title.toLowerCase().replaceAll(/[^a-z]+/g, '-')}.svg`;
-    const spec = rows.some(({ steps }) => steps) ? lines(rows) : bars(rows);
+    const times = rows.filter(({ leftOut, unit }) => leftOut === undefined && unit === undefined);
+    if (times.length === 0) continue;
+    const file = `${title.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}.svg`;
+    const draw = times.some(({ steps }) => steps) ? lines : times.some(({ percentiles }) => percentiles) ? latencies : dots;
+    const spec = draw(times);
     const view = new vega.View(vega.parse(compile(spec).spec), { renderer: 'none' });
     writeFileSync(join(folder, file), await view.toSVG());
     files[title] = file;
@@ -30,8 +32,8 @@ export async function charts(sections, folder) {
 
 const base = { $schema: 'https://vega.github.io/schema/vega-lite/v6.json', background: 'white', padding: 10 };
 
-/** Ours and theirs, a pair of bars each. */
-function bars(rows) {
+/** Ours and theirs, a pair of dots each: a logarithmic axis has no zero that a bar could begin at. */
+function dots(rows) {
   const values = rows.flatMap(({ what, against, ours, other }) => [
     { what: `${what} · ${against}`, whose: 'ours', microseconds: ours / 1e3 },
     { what: `${what} · ${against}`, whose: 'theirs', microseconds: other / 1e3 },
@@ -40,11 +42,10 @@ function bars(rows) {
     ...base,
     data: { values },
     width: 460,
-    height: { step: 11 },
-    mark: { type: 'bar', cornerRadiusEnd: 2 },
+    height: { step: 18 },
+    mark: { type: 'point', filled: true, size: 70, opacity: 1 },
     encoding: {
-      y: { field: 'what', type: 'nominal', sort: null, title: null, axis: { labelLimit: 460 } },
-      yOffset: { field: 'whose' },
+      y: { field: 'what', type: 'nominal', sort: null, title: null, axis: { labelLimit: 900, grid: true } },
       x: { field: 'microseconds', type: 'quantitative', scale: { type: 'log' }, title: 'µs, logarithmic' },
       color: { field: 'whose', scale: { range: COLOURS }, title: null },
     },
@@ -66,6 +67,28 @@ function lines(rows) {
       x: { field: 'cycles', type: 'quantitative', title: 'create+detach cycles done' },
       y: { field: 'microseconds', type: 'quantitative', title: 'µs a cycle', scale: { zero: true } },
       color: { field: 'backend', scale: { range: ['#2f6f9f', '#c77b30'] }, title: null },
+    },
+  };
+}
+
+/** How long messages of each size take: half, 99 % and 99.9 % are below the lines. */
+function latencies(rows) {
+  const values = rows.flatMap(({ size, against, percentiles }) =>
+    [['ours', percentiles.ours], [against, percentiles.other]].flatMap(([whose, times]) =>
+      Object.entries(times).map(([percentile, time]) => ({ size, whose, percentile, microseconds: time / 1e3 })),
+    ),
+  );
+  return {
+    ...base,
+    data: { values },
+    width: 560,
+    height: 320,
+    mark: { type: 'line', point: true },
+    encoding: {
+      x: { field: 'size', type: 'quantitative', scale: { type: 'log', base: 2 }, title: 'bytes a message' },
+      y: { field: 'microseconds', type: 'quantitative', scale: { type: 'log' }, title: 'µs, logarithmic' },
+      color: { field: 'whose', sort: null, scale: { range: COLOURS }, title: null },
+      strokeDash: { field: 'percentile', sort: null, title: null },
     },
   };
 }

@@ -6,8 +6,11 @@ import { fail } from './run.mjs';
 const [older, newer] = process.argv.slice(2);
 if (newer === undefined) fail('npm run bench:compare OLD.json NEW.json');
 
-const rows = (file) => Object.values(JSON.parse(readFileSync(file, 'utf8')).sections).flat();
-const name = ({ what, against }) => `${what} | ${against}`;
+const rows = (file) =>
+  Object.entries(JSON.parse(readFileSync(file, 'utf8')).sections)
+    .flatMap(([title, all]) => all.map((row) => ({ title, ...row })))
+    .filter(({ leftOut }) => leftOut === undefined);
+const name = ({ title, what, against }) => `${title}: ${what} | ${against}`;
 const before = new Map(rows(older).map((row) => [name(row), row.ratio]));
 
 console.log('| what | against | old | new | change |\n|---|---|---|---|---|');

@@ -1,83 +1,14 @@
 // npm run bench:report [-- --render]: measures everything and writes docs/benchmarks.md, .json and the charts; with
 // --render, only writes the text and the charts anew, of the numbers that are there.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
-import { PROGRAMS, prepare } from './bench-node.mjs';
+import { nodes, sectionsOn, WORDS } from './bench-async.mjs';
 import { charts } from './bench-charts.mjs';
+import { PROGRAMS, prepare, preparePeers, rowsOf } from './bench-node.mjs';
+import { growth, percentiles, table, targetOf } from './bench-table.mjs';
 import { attempt, root, run } from './run.mjs';
-
-// What a row has to reach, by how its text begins. [what, against (part of it), at most]
-const TARGETS = [
-  ['sum of 10 million Float64', '', 1.03],
-  ['fill of 10 million Float64', '', 1.03],
-  ['warm copy, 64 MiB', '', 1.05],
-  ['create + touch + destroy, 64 MiB', '', 1.05],
-  ['create+detach, 4 KiB, Rust, System V', 'the bare calls', 1.5],
-  ['create+detach, 4 KiB, Rust, POSIX', 'the bare calls', 1.9],
-  ['attach+detach, 4 KiB, Rust, System V', 'the bare calls', 1.8],
-  ['attach+detach, 4 KiB, Rust, POSIX', 'the bare calls', 2.0],
-  ['create+detach, 4 KiB, Node, System V', '', 0.8],
-  ['create+detach, 4 KiB, Node, POSIX', '', 0.75],
-  ['the last 20,000 of', '', 1.1],
-  ['create+detach, 4 KiB, Rust', 'with 1 alive', 1.3],
-  ['64 MiB to another process', 'process.send, advanced', 0.06],
-  ['`node -e', '', 1.1],
-  ['uncontended lock+unlock, Rust', '', 1.5],
-  ['Channel, 64 B a message, receiveInto', 'a unix socket stream', 1 / 15],
-  ['Channel, 64 KiB a message', 'a unix socket stream', 1 / 10],
-  ['Channel, 64 B a message, receiveInto', 'shared-memory-disruptor', 1 / 5],
-  ['Channel, 64 B a message, Rust', 'a ring in C', 1 / 0.8],
-  ['Broadcast, 8 KiB', 'iceoryx2', 1],
-  ['lock and unlock', 'two empty native calls', 1],
-  ['waitAsync', '', 1.3],
-  ['fs.readFile, 5,000 waits pending', '', 1.2],
-];
-
-function targetOf({ what, against }) {
-  if (against.endsWith('corked')) return undefined; // beside it, not a target
-  return TARGETS.find(([start, part]) => what.startsWith(start) && against.includes(part))?.[2];
-}
-
-/** Runs a program and reads the rows it prints; one that fails is reported, and the others go on. */
-function rowsOf(command, args) {
-  try {
-    const printed = attempt(command, args, { stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 64 << 20 });
-    return printed.split('\n').filter(Boolean).map((line) => JSON.parse(line));
-  } catch (error) {
-    console.error(`Left out: ${error.message}`);
-    return [];
-  }
-}
-
-function time(nanoseconds) {
-  if (nanoseconds < 1e3) return `${nanoseconds.toPrecision(3)} ns`;
-  if (nanoseconds < 1e6) return `${(nanoseconds / 1e3).toPrecision(3)} µs`;
-  return `${(nanoseconds / 1e6).toPrecision(3)} ms`;
-}
-
-function table(rows) {
-  const lines = rows.map((row) => {
-    const target = targetOf(row);
-    const verdict = target === undefined ? '' : `${Number(target.toFixed(3))} ${row.ratio <= target ? '✓' : '✗'}`;
-    return `| ${row.what} | ${row.against} | ${time(row.ours)} | ${time(row.other)} | **${row.ratio.toFixed(3)}** | ${verdict} |`;
-  });
-  return ['| what | against | ours | theirs | ratio | at most |', '|---|---|---|---|---|---|', ...lines].join('\n');
-}
-
-function growth(rows) {
-  const lines = rows.flatMap(({ what, steps = [] }) =>
-    steps
-      .filter(({ cycles }, index) => index === 0 || cycles % 200_000 === 0)
-      .map(
-        ({ cycles, each, rss, descriptors, mappings }) =>
-          `| ${what.split(', ').at(-1)} | ${cycles.toLocaleString('en')} | ${time(each)} | ${(rss / 2 ** 20).toFixed(0)} MiB | ${descriptors} | ${mappings} |`,
-      ),
-  );
-  const head = ['| backend | cycles done | one cycle | memory | descriptors | mappings |', '|---|---|---|---|---|---|'];
-  return [...head, ...lines].join('\n');
-}
 
 const TITLES = {
   access: 'Node: reading and writing elements',
@@ -91,6 +22,8 @@ const TITLES = {
 
 function measure() {
   prepare();
+  preparePeers();
+  const each = nodes();
   run('cargo', ['build', '--release', '--locked', '--package', 'shm-benches', '--bins']);
   const peer = (name) => {
     const where = ['--manifest-path', `benches/peers/${name}/Cargo.toml`, '--target-dir', 'target/peers'];
@@ -102,6 +35,7 @@ function measure() {
     'Rust, beside a ring in C and iceoryx2': [...peer('ring'), ...peer('iceoryx2')],
   };
   for (const program of PROGRAMS) sections[TITLES[program]] = rowsOf('node', [`benches/node/${program}.mjs`]);
+  for (const one of each) Object.assign(sections, sectionsOn(one));
   const machine = {
     cpu: os.cpus()[0].model,
     cores: os.cpus().length,
@@ -118,11 +52,16 @@ const docs = join(root, 'docs');
 const numbers = join(docs, 'benchmarks.json');
 const onlyRender = process.argv.includes('--render');
 const { machine, sections } = onlyRender ? JSON.parse(readFileSync(numbers, 'utf8')) : measure();
-const all = Object.values(sections).flat();
+const all = Object.entries(sections).flatMap(([title, rows]) => rows.map((row) => ({ title, ...row })));
 const short = all.filter((row) => row.ratio > targetOf(row));
+// What is the same on several versions of Node is told once.
+const wordsOf = Object.fromEntries(
+  Object.entries(WORDS).map(([kind, words]) => [Object.keys(sections).find((title) => title.endsWith(`, ${kind}`)), words]),
+);
 const causes = JSON.parse(readFileSync(join(root, 'benches/causes.json'), 'utf8'));
 
-mkdirSync(join(docs, 'benchmarks'), { recursive: true });
+rmSync(join(docs, 'benchmarks'), { recursive: true, force: true });
+mkdirSync(join(docs, 'benchmarks'));
 writeFileSync(numbers, `${JSON.stringify({ machine, sections }, null, 1)}\n`);
 const pictures = await charts(sections, join(docs, 'benchmarks'));
 
@@ -143,7 +82,8 @@ ${
     : short
         .map((row) => {
           const cause = Object.entries(causes).find(([start]) => row.what.startsWith(start))?.[1];
-          return `- **${row.what}**, against ${row.against}: ${row.ratio.toFixed(3)}, where ${Number(targetOf(row).toFixed(3))} was the aim. ${cause ?? 'The cause was not looked into.'}`;
+          const where = row.title.includes(', as ') ? ` (${row.title.split(',')[0]})` : '';
+          return `- **${row.what}**, against ${row.against}${where}: ${row.ratio.toFixed(3)}, where ${Number(targetOf(row).toFixed(3))} was the aim. ${cause ?? 'The cause was not looked into.'}`;
         })
         .join('\n')
 }
@@ -152,7 +92,9 @@ ${Object.entries(sections)
   .map(([title, rows]) => {
     const picture = pictures[title] === undefined ? '' : `\n\n![${title}](benchmarks/${pictures[title]})`;
     const steps = rows.some(({ steps }) => steps) ? `\n\n${growth(rows)}` : '';
-    return `## ${title}\n\n${rows.length === 0 ? 'Not measured in this run.' : table(rows)}${steps}${picture}`;
+    const words = title in wordsOf ? `${wordsOf[title]}\n\n` : '';
+    const late = rows.some(({ percentiles }) => percentiles) ? `\n\n${percentiles(rows)}` : '';
+    return `## ${title}\n\n${words}${rows.length === 0 ? 'Not measured in this run.' : table(rows)}${steps}${late}${picture}`;
   })
   .join('\n\n')}
 

@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { build, copyPackage, install } from './build.mjs';
+import { executable } from './executable.mjs';
 import { fail, root, run } from './run.mjs';
 
 const { platform } = createRequire(import.meta.url)('../shm-node/lib/platform.js');
@@ -55,19 +56,8 @@ rmSync(project, { recursive: true, force: true });
 if (wanted.length === 0) writeFileSync(join(root, 'docs', 'runtimes.md'), report(seen));
 process.exitCode = seen.some(({ name, example, failed }) => !example || (name.startsWith('node') && failed.length > 0)) ? 1 : 0;
 
-function executable(name, { spec }) {
-  const folder = join(root, 'target', 'runtimes', name);
-  const file = join(folder, 'node_modules', '.bin', name.replace(/-\d+$/, ''));
-  if (!existsSync(file)) {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, 'package.json'), '{ "private": true }');
-    run('npm', ['install', '--prefix', folder, '--no-audit', '--no-fund', '--loglevel', 'error', spec]);
-  }
-  return file;
-}
-
 async function test(name, runtime) {
-  const program = executable(name, runtime);
+  const program = executable(name, runtime.spec);
   const env = { ...process.env, SHM_NODE_PACKAGE: packageFolder, NO_COLOR: '1', NODE_OPTIONS: '' };
   const version = /\d+\.\d+\.\d+/.exec(spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout)[0];
   const totals = { passed: 0, skipped: 0, failed: [] };

@@ -1,0 +1,31 @@
+// Answers each message by one of the same size.
+
+import net from 'node:net';
+import { parentPort } from 'node:worker_threads';
+import { onMessages, openChannel } from './ends.mjs';
+
+const [way, size, timer, ...rest] = process.argv.slice(2);
+const message = Buffer.alloc(Number(size), 7);
+if (timer !== '') setInterval(() => {}, 1);
+await { channel, socket, send, worker }[way](...rest);
+
+async function channel(thereKey, backKey, spin) {
+  const [there, back] = [openChannel(thereKey, spin), openChannel(backKey, spin)];
+  process.send('ready');
+  for await (const _ of there) await back.sendAsync(message);
+}
+
+function socket(place) {
+  const connection = net.connect(place, () => process.send('ready'));
+  onMessages(connection, message.length, () => connection.write(message));
+}
+
+function send() {
+  process.on('message', () => process.send(message));
+  process.send('ready');
+}
+
+function worker() {
+  parentPort.on('message', () => parentPort.postMessage(message));
+  parentPort.postMessage('ready');
+}
