@@ -6,6 +6,7 @@ import sync from '../../../shm-node/sync.mjs';
 import { STEP } from './broadcast.mjs';
 import { onMessages } from './ends.mjs';
 
+process.on('disconnect', () => process.exit());
 const [way, size, ...rest] = process.argv.slice(2);
 await { broadcast, socket }[way](...rest);
 

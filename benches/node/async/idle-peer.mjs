@@ -5,6 +5,7 @@ import sync from '../../../shm-node/sync.mjs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CHANNELS, STRIDE } from './idle.mjs';
 
+process.on('disconnect', () => process.exit());
 const [way, key] = process.argv.slice(2);
 const view = shm.get(Number(key), Int32Array);
 for (let which = 0; which < CHANNELS; which++) receive(new sync.Channel(view, which * STRIDE));

@@ -6,6 +6,7 @@ import sync from '../../../shm-node/sync.mjs';
 import { now } from './ends.mjs';
 import { SECTION } from './lock.mjs';
 
+process.on('disconnect', () => process.exit());
 const require = createRequire(import.meta.url);
 const [way, place] = process.argv.slice(2);
 const withLock = { mutex, properLockfile, redis }[way]();

@@ -4,6 +4,7 @@ import net from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { openChannel, writeAll } from './ends.mjs';
 
+process.on('disconnect', () => process.exit());
 const [way, size, place, how] = process.argv.slice(2);
 const message = Buffer.alloc(Number(size), 7);
 const sendAll = { channel, socket }[way]();

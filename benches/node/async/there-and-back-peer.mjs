@@ -4,6 +4,7 @@ import net from 'node:net';
 import { parentPort } from 'node:worker_threads';
 import { onMessages, openChannel } from './ends.mjs';
 
+process.on('disconnect', () => process.exit());
 const [way, size, timer, ...rest] = process.argv.slice(2);
 const message = Buffer.alloc(Number(size), 7);
 if (timer !== '') setInterval(() => {}, 1);

@@ -4,6 +4,7 @@ import net from 'node:net';
 import shm from '../../../shm-node/index.mjs';
 import sync from '../../../shm-node/sync.mjs';
 
+process.on('disconnect', () => process.exit());
 const [way, place] = process.argv.slice(2);
 let times = [];
 process.on('message', () => {
