@@ -37,8 +37,8 @@ it are all percentiles, over all exchanges of all rounds.`,
 /** The program of each version of Node, by version; installs what is not there yet. */
 export function nodes(versions = VERSIONS) {
   const own = process.versions.node.split('.')[0];
-  const programOf = (version) => (version === own ? process.execPath : executable(`node-${version}`, `node@${version}`));
-  return new Map(versions.map((version) => [version, programOf(version)]));
+  const installed = (version) => executable(`node-${version}`, `node@${version}`);
+  return new Map(versions.map((version) => [version, version === own ? process.execPath : installed(version)]));
 }
 
 /** The sections of the report that one version of Node gives. */
@@ -53,6 +53,7 @@ if (process.argv[1]?.endsWith('bench-async.mjs')) {
   const versions = process.argv.slice(2);
   prepare();
   for (const [version, node] of nodes(versions.length > 0 ? versions : [process.versions.node.split('.')[0]])) {
-    console.log(`## Node ${version}, ${ASYNC}\n\n${WORDS[ASYNC]}\n\n${table(rowsOf(node, ['benches/node/async.mjs']))}\n`);
+    const rows = rowsOf(node, ['benches/node/async.mjs']);
+    console.log(`## Node ${version}, ${ASYNC}\n\n${WORDS[ASYNC]}\n\n${table(rows)}\n`);
   }
 }

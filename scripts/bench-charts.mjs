@@ -21,7 +21,8 @@ export async function charts(sections, folder) {
     const times = rows.filter(({ leftOut, unit }) => leftOut === undefined && unit === undefined);
     if (times.length === 0) continue;
     const file = `${title.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}.svg`;
-    const draw = times.some(({ steps }) => steps) ? lines : times.some(({ percentiles }) => percentiles) ? latencies : dots;
+    const has = (what) => times.some((row) => row[what] !== undefined);
+    const draw = has('steps') ? lines : has('percentiles') ? latencies : dots;
     const spec = draw(times);
     const view = new vega.View(vega.parse(compile(spec).spec), { renderer: 'none' });
     writeFileSync(join(folder, file), await view.toSVG());

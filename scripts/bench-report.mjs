@@ -42,6 +42,7 @@ function measure() {
     memory: `${Math.round(os.totalmem() / 2 ** 30)} GiB`,
     kernel: os.release(),
     node: process.version,
+    nodes: [...each.values()].map((program) => attempt(program, ['--version'], {}).trim()).join(', '),
     rust: attempt('rustc', ['--version'], {}).trim(),
     date: new Date().toISOString().slice(0, 10),
   };
@@ -55,9 +56,8 @@ const { machine, sections } = onlyRender ? JSON.parse(readFileSync(numbers, 'utf
 const all = Object.entries(sections).flatMap(([title, rows]) => rows.map((row) => ({ title, ...row })));
 const short = all.filter((row) => row.ratio > targetOf(row));
 // What is the same on several versions of Node is told once.
-const wordsOf = Object.fromEntries(
-  Object.entries(WORDS).map(([kind, words]) => [Object.keys(sections).find((title) => title.endsWith(`, ${kind}`)), words]),
-);
+const firstOf = (kind) => Object.keys(sections).find((title) => title.endsWith(`, ${kind}`));
+const wordsOf = Object.fromEntries(Object.entries(WORDS).map(([kind, words]) => [firstOf(kind), words]));
 const causes = JSON.parse(readFileSync(join(root, 'benches/causes.json'), 'utf8'));
 
 rmSync(join(docs, 'benchmarks'), { recursive: true, force: true });
@@ -71,8 +71,8 @@ Made by \`npm run bench:report\`; the numbers are in \`benchmarks.json\`, and \`
 such files. Only ratios count: both sides ran in turns, in one run, on a shared machine. A ratio is the median of the
 rounds' ratios, ours to theirs, so less is better. Every safety of the library was on.
 
-${machine.cpu}, ${machine.cores} cores, ${machine.memory}; Linux ${machine.kernel}; Node ${machine.node}; ${machine.rust};
-${machine.date}.
+${machine.cpu}, ${machine.cores} cores, ${machine.memory}; Linux ${machine.kernel}; Node ${machine.node};
+of the groups that name a version, Node ${machine.nodes ?? machine.node}; ${machine.rust}; ${machine.date}.
 
 ## What falls short
 
@@ -92,9 +92,10 @@ ${Object.entries(sections)
   .map(([title, rows]) => {
     const picture = pictures[title] === undefined ? '' : `\n\n![${title}](benchmarks/${pictures[title]})`;
     const steps = rows.some(({ steps }) => steps) ? `\n\n${growth(rows)}` : '';
-    const words = title in wordsOf ? `${wordsOf[title]}\n\n` : '';
+    const words = title in wordsOf ? `\n\n${wordsOf[title]}` : '';
     const late = rows.some(({ percentiles }) => percentiles) ? `\n\n${percentiles(rows)}` : '';
-    return `## ${title}\n\n${words}${rows.length === 0 ? 'Not measured in this run.' : table(rows)}${steps}${late}${picture}`;
+    const measured = rows.length === 0 ? 'Not measured in this run.' : table(rows);
+    return `## ${title}${words}\n\n${measured}${steps}${late}${picture}`;
   })
   .join('\n\n')}
 

@@ -77,7 +77,8 @@ export function table(rows) {
     if (row.leftOut !== undefined) return `| ${row.what} | ${row.against} | left out: ${row.leftOut} | | | |`;
     const target = targetOf(row);
     const verdict = target === undefined ? '' : `${Number(target.toFixed(3))} ${row.ratio <= target ? '✓' : '✗'}`;
-    const [ours, other] = [row.ours, row.other].map(row.unit === undefined ? time : (value) => `${value.toPrecision(3)} ${row.unit}`);
+    const told = row.unit === undefined ? time : (value) => `${value.toPrecision(3)} ${row.unit}`;
+    const [ours, other] = [row.ours, row.other].map(told);
     return `| ${row.what} | ${row.against} | ${ours} | ${other} | **${row.ratio.toFixed(3)}** | ${verdict} |`;
   });
   return ['| what | against | ours | theirs | ratio | at most |', '|---|---|---|---|---|---|', ...lines].join('\n');

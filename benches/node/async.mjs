@@ -32,7 +32,8 @@ await loopDelays();
 /** Starts all, measures them in turns, and ends them. `times(end)` gives what measures one. */
 async function inTurns(ends, times, rounds = ROUNDS) {
   try {
-    return await turns(rounds, Object.fromEntries(Object.entries(ends).map(([name, end]) => [name, () => times(end, name)])));
+    const ways = Object.entries(ends).map(([name, end]) => [name, () => times(end, name)]);
+    return await turns(rounds, Object.fromEntries(ways));
   } finally {
     for (const end of Object.values(ends)) await end.end();
   }
@@ -98,7 +99,9 @@ async function streams() {
     };
     const counts = { 'for await': 200_000, drain: 400_000, theirs: 50_000 };
     const { theirs, ...ours } = await inTurns(ends, (end, name) => end.time(counts[name]));
-    for (const [how, times] of Object.entries(ours)) print(rowOf(`Channel, stream, ${label} a message, ${how}`, STREAM, times, theirs));
+    for (const [how, times] of Object.entries(ours)) {
+      print(rowOf(`Channel, stream, ${label} a message, ${how}`, STREAM, times, theirs));
+    }
   }
 }
 
@@ -106,7 +109,8 @@ async function toFour() {
   const ends = { ours: await broadcast(1024), theirs: await sockets(1024) };
   const counts = { ours: 64 * 400, theirs: 64 * 100 };
   const { ours, theirs } = await inTurns(ends, (end, name) => end.time(counts[name]));
-  print(rowOf(`Broadcast to ${READERS} readers, 1 KiB, \`for await\`, a message and reader`, 'four unix sockets', ours, theirs));
+  const what = `Broadcast to ${READERS} readers, 1 KiB, for await, a message and reader`;
+  print(rowOf(what, 'four unix sockets', ours, theirs));
 }
 
 async function wakeUps() {
@@ -131,13 +135,16 @@ async function idleProcesses() {
   const [pending, none] = [await idle(true), await idle(false)];
   const both = [];
   // At the same time, as neither disturbs the other.
-  for (let round = 0; round < ROUNDS; round++) both.push(await Promise.all([pending.usage(SECONDS), none.usage(SECONDS)]));
+  for (let round = 0; round < ROUNDS; round++) {
+    both.push(await Promise.all([pending.usage(SECONDS), none.usage(SECONDS)]));
+  }
   pending.end();
   none.end();
   const of = (which, key) => both.map((usages) => usages[which][key]);
   const what = (kind) => `idle process with ${CHANNELS} pending receives, ${kind} in a second`;
   print(rowOf(what('CPU'), 'none pending', of(0, 'cpu'), of(1, 'cpu')));
-  print({ ...rowOf(what('voluntary context switches'), 'none pending', of(0, 'switches'), of(1, 'switches')), unit: 'switches' });
+  const switches = rowOf(what('voluntary context switches'), 'none pending', of(0, 'switches'), of(1, 'switches'));
+  print({ ...switches, unit: 'switches' });
 }
 
 async function loopDelays() {

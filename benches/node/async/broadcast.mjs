@@ -67,5 +67,4 @@ export async function sockets(size) {
   };
 }
 
-const startAll = (args) =>
-  Promise.all(Array.from({ length: READERS }, (_, reader) => start(PEER, [...args, ...(args[0] === 'broadcast' ? [reader] : [])])));
+const startAll = (args) => Promise.all(Array.from({ length: READERS }, (_, reader) => start(PEER, [...args, reader])));

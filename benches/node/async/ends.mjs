@@ -21,19 +21,18 @@ export async function start(program, args, options) {
   return child;
 }
 
-/** A new Channel; `spin` is left out for the default. */
-export function makeChannel(spin) {
+/** A new Channel. */
+export function makeChannel() {
   const options = { capacity: CAPACITY };
   const view = shm.create({ size: sync.Channel.byteLength(options), type: Int32Array });
-  return { key: view.key, channel: new sync.Channel(view, 0, { ...options, ...spinOf(spin) }) };
+  return { key: view.key, channel: new sync.Channel(view, 0, options) };
 }
 
 /** The Channel that another process made. */
-export function openChannel(key, spin) {
-  return new sync.Channel(shm.get(Number(key), Int32Array), 0, { capacity: CAPACITY, ...spinOf(spin) });
-}
+export const openChannel = (key) => new sync.Channel(shm.get(Number(key), Int32Array), 0);
 
-const spinOf = (spin) => (['', undefined].includes(spin) ? {} : { spin: Number(spin) });
+/** The options of a call; '' for the default. */
+export const optionsOf = (spin) => (spin === '' ? undefined : { spin: Number(spin) });
 
 let sockets = 0;
 

@@ -20,6 +20,7 @@ process.on('message', async (seconds) => {
   await sleep(seconds * 1000);
   const after = process.resourceUsage();
   const each = (name) => (after[name] - before[name]) / seconds;
-  process.send({ cpu: 1000 * (each('userCPUTime') + each('systemCPUTime')), switches: each('voluntaryContextSwitches') });
+  const cpu = 1000 * (each('userCPUTime') + each('systemCPUTime'));
+  process.send({ cpu, switches: each('voluntaryContextSwitches') });
 });
 process.send('ready');

@@ -2,7 +2,7 @@
 
 import net from 'node:net';
 import { parentPort } from 'node:worker_threads';
-import { onMessages, openChannel } from './ends.mjs';
+import { onMessages, openChannel, optionsOf } from './ends.mjs';
 
 process.on('disconnect', () => process.exit());
 const [way, size, timer, ...rest] = process.argv.slice(2);
@@ -11,9 +11,9 @@ if (timer !== '') setInterval(() => {}, 1);
 await { channel, socket, send, worker }[way](...rest);
 
 async function channel(thereKey, backKey, spin) {
-  const [there, back] = [openChannel(thereKey, spin), openChannel(backKey, spin)];
+  const [there, back, options] = [openChannel(thereKey), openChannel(backKey), optionsOf(spin)];
   process.send('ready');
-  for await (const _ of there) await back.sendAsync(message);
+  for await (const _ of there.messages(options)) await back.sendAsync(message, options);
 }
 
 function socket(place) {

@@ -2,19 +2,19 @@
 
 import shm from '../../../shm-node/index.mjs';
 import { Worker } from 'node:worker_threads';
-import { listen, makeChannel, onMessages, said, start } from './ends.mjs';
+import { listen, makeChannel, onMessages, optionsOf, said, start } from './ends.mjs';
 
 const PEER = './there-and-back-peer.mjs';
 
 /** By two Channels. `options`: `spin`, and `timer` for a timer every ms in the other process. */
 async function channel(size, { spin = '', timer = '' } = {}) {
-  const [there, back] = [makeChannel(spin), makeChannel(spin)];
+  const [there, back] = [makeChannel(), makeChannel()];
   const child = await start(PEER, ['channel', size, timer, there.key, back.key, spin]);
-  const message = Buffer.alloc(size, 7);
+  const [message, options] = [Buffer.alloc(size, 7), optionsOf(spin)];
   return {
     async exchange() {
-      await there.channel.sendAsync(message);
-      return back.channel.receiveAsync();
+      await there.channel.sendAsync(message, options);
+      return back.channel.receiveAsync(options);
     },
     end() {
       child.kill();

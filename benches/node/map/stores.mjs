@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 const require = createRequire(import.meta.url);
 
 /** A value that is an object, and takes 100 bytes as JSON. */
-export const OBJECT = { id: 123456789, name: 'a short name.', tags: ['one', 'two'], price: 12.5, isOpen: true, note: 'xxx' };
+export const OBJECT = { id: 123456789, name: 'a short name', tags: ['one', 'two'], price: 12.5, isOpen: true, on: [70, 800] };
 
 /** Ours; `place` is the key of one that is there, `count` how many entries of `size` bytes it is to hold. */
 export function ours({ place, count, size }) {
