@@ -20,7 +20,8 @@ counted. A figure is the median of the rounds, a ratio the median of the rounds'
 - *A timer every ms on both sides*: the same beside \`setInterval(…, 1)\`; here it tells how long it was from one time to
   the next.
 - *Stream*: \`trySend()\`, and \`await sendAsync()\` when the ring is full, as a socket's \`write()\` and 'drain'. The
-  socket's reader puts its chunks together to messages. Time counts from the command until the last message is here.
+  socket's reader puts its chunks together to messages. Ours reads \`for await\`, or awaits one message and drains what has
+  come with it. Time counts from the command until the last message is here.
 - *Broadcast*: four processes read \`for await\`. The sender waits for the slowest, so that nobody misses a message, as
   that of the sockets does.
 - *Wake-up*: from the time that the other process writes down before it notifies until the sleeper's code goes on, by the

@@ -66,8 +66,9 @@ export function targetOf({ what, against }) {
 }
 
 function time(nanoseconds) {
-  if (nanoseconds < 1e3) return `${nanoseconds.toPrecision(3)} ns`;
-  if (nanoseconds < 1e6) return `${(nanoseconds / 1e3).toPrecision(3)} µs`;
+  // Before three digits would be rounded to a thousand.
+  if (nanoseconds < 999.5) return `${nanoseconds.toPrecision(3)} ns`;
+  if (nanoseconds < 999.5e3) return `${(nanoseconds / 1e3).toPrecision(3)} µs`;
   return `${(nanoseconds / 1e6).toPrecision(3)} ms`;
 }
 

@@ -94,14 +94,19 @@ async function streams() {
   for (const [size, label] of SIZES) {
     const ends = {
       'for await': await stream.channel(size, 'forAwait'),
-      ...(hasDrain && { drain: await stream.channel(size, 'drain') }),
+      ...(hasDrain && {
+        'for await, in batches': await stream.channel(size, 'batches'),
+        drain: await stream.channel(size, 'drain'),
+      }),
       theirs: await stream.socket(size),
     };
-    const counts = { 'for await': 200_000, drain: 400_000, theirs: 50_000 };
+    const counts = { 'for await': 200_000, 'for await, in batches': 400_000, drain: 400_000, theirs: 50_000 };
     const { theirs, ...ours } = await inTurns(ends, (end, name) => end.time(counts[name]));
     for (const [how, times] of Object.entries(ours)) {
       print(rowOf(`Channel, stream, ${label} a message, ${how}`, STREAM, times, theirs));
     }
+    const what = `Channel, stream, ${label} a message, drain`;
+    if (!hasDrain) print({ what, against: STREAM, leftOut: 'Channel has no drain' });
   }
 }
 

@@ -12,11 +12,21 @@ const takes = {
       if (--count === 0) return;
     }
   },
+  async batches(channel, count, size) {
+    for await (const batch of channel.messages({ batch: true })) {
+      for (const message of batch) if (message[size - 1] !== 7) throw new Error('torn');
+      if ((count -= batch.length) === 0) return;
+    }
+  },
+  // Awaits one, and drains what has come with it.
   async drain(channel, count, size) {
-    await channel.drain((message) => {
+    const take = (message) => {
       if (message[size - 1] !== 7) throw new Error('torn');
-      return --count > 0;
-    });
+    };
+    while (count > 0) {
+      take(await channel.receiveAsync());
+      if (--count > 0) count -= channel.drain(take, { max: count });
+    }
   },
 };
 
