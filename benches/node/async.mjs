@@ -95,12 +95,12 @@ async function streams() {
     const ends = {
       'for await': await stream.channel(size, 'forAwait'),
       ...(hasDrain && {
-        'for await, in batches': await stream.channel(size, 'batches'),
+        'in batches': await stream.channel(size, 'batches'),
         drain: await stream.channel(size, 'drain'),
       }),
       theirs: await stream.socket(size),
     };
-    const counts = { 'for await': 200_000, 'for await, in batches': 400_000, drain: 400_000, theirs: 50_000 };
+    const counts = { 'for await': 200_000, 'in batches': 400_000, drain: 400_000, theirs: 50_000 };
     const { theirs, ...ours } = await inTurns(ends, (end, name) => end.time(counts[name]));
     for (const [how, times] of Object.entries(ours)) {
       print(rowOf(`Channel, stream, ${label} a message, ${how}`, STREAM, times, theirs));
