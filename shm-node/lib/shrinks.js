@@ -14,6 +14,7 @@ const PERIOD = 1000;
 
 let noticed = 0;
 let watching = false;
+let timer;
 
 /** Warns of what was cut off from this thread's segments since the last time. */
 function notice() {
@@ -30,8 +31,13 @@ function notice() {
 /** Called with what was attached: a peer can make a POSIX object smaller. */
 function watch(backend) {
   if (watching || native.backendNames()[backend] !== 'posix') return notice();
-  setInterval(notice, PERIOD).unref();
+  // Not within this call: where the stack runs out between a timer and its `unref`, the process would never end.
+  Promise.resolve().then(look);
   watching = true;
+}
+
+function look() {
+  timer ??= setInterval(notice, PERIOD).unref();
 }
 
 /** Throws where an attachment was cut off. */
