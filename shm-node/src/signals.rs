@@ -31,6 +31,10 @@ const SIGNALS: [c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 /// frees.
 const WAIT: Duration = Duration::from_millis(20);
 
+/// How long a second signal waits for the handler of the first, which takes as long as the machine needs for all that
+/// this process holds. It ends by itself; this bounds what nobody has thought of.
+const WAIT_FOR_FIRST: Duration = Duration::from_secs(5);
+
 /// An action that was there before ours.
 struct Action {
     handler: AtomicUsize,
@@ -164,7 +168,7 @@ fn end_by(signal: c_int) {
         LEFT.store(true, SeqCst);
     }
     // Another signal may have come to another thread meanwhile: the process must not end before the first has done.
-    let until = Instant::now() + 3 * WAIT;
+    let until = Instant::now() + WAIT_FOR_FIRST;
     while !LEFT.load(SeqCst) && Instant::now() < until {
         thread::sleep(Duration::from_micros(100));
     }
