@@ -66,6 +66,17 @@ struct Play<'a, B: Backend> {
     made: usize,
 }
 
+/// Calls again while a lock cannot be had, as that error says: the holder of one that this name shares may not run for a
+/// second on a busy machine.
+macro_rules! patiently {
+    ($Error:ident, $call:expr) => {{
+        let is_busy = |result: &Result<_, _>| {
+            matches!(result, Err($Error::Os(error)) if error.errno() == libc::EBUSY)
+        };
+        (0..60).map(|_| $call).find(|result| !is_busy(result)).expect("a lock that is let go some time")
+    }};
+}
+
 impl<B: List> Play<'_, B> {
     fn call(&mut self, call: Call) {
         match call {
@@ -88,7 +99,7 @@ impl<B: List> Play<'_, B> {
     fn create(&mut self, key: usize, size: usize, persist: bool, mode: u32) {
         let options = CreateOptions::new(NonZeroUsize::new(size).expect("at least 1"));
         let options = options.persist(persist).mode(Mode::new(mode).expect("nine bits"));
-        let created = self.backend.create(&self.keys[key], &options);
+        let created = patiently!(CreateError, self.backend.create(&self.keys[key], &options));
         if self.named[key].is_some() {
             assert_eq!(created.unwrap_err(), CreateError::Exists { key: self.keys[key].clone() });
             return;
@@ -102,7 +113,7 @@ impl<B: List> Play<'_, B> {
     }
 
     fn attach(&mut self, key: usize) {
-        let attached = self.backend.attach(&self.keys[key]);
+        let attached = patiently!(AttachError, self.backend.attach(&self.keys[key]));
         match self.named[key] {
             None => {
                 let missing = AttachError::NotFound { key: self.keys[key].clone() };
@@ -152,7 +163,7 @@ impl<B: List> Play<'_, B> {
     }
 
     fn destroy(&mut self, key: usize) {
-        let destroyed = self.backend.destroy(&self.keys[key]);
+        let destroyed = patiently!(DestroyError, self.backend.destroy(&self.keys[key]));
         match self.named[key].take() {
             None => {
                 assert_eq!(destroyed.unwrap_err(), DestroyError::NotFound { key: self.keys[key].clone() });
