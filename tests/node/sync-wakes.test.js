@@ -5,6 +5,7 @@
 // operations on words is what the models of shm-sync are about.
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
 const { beforeEach, describe, it } = require('node:test');
 const { folder, shm, sleep, start, until } = require('./support.js');
 const { leaveNothing, place, words } = require('./support/sync.js');
@@ -20,9 +21,6 @@ const deafen = (folder) => {
 
 const look = deafen(folder);
 
-// With io_uring a wait is in the kernel as soon as it was begun; a thread that is to wait may be late for what wakes it.
-process.env.SHM_NODE_WAITS = 'uring';
-
 // Each native call of lib/sync in this process, by its name.
 const called = [];
 const native = require(`${folder}/lib/sync/native.js`);
@@ -30,6 +28,19 @@ for (const [name, work] of Object.entries(native)) {
   if (typeof work === 'function' && name !== 'now') native[name] = (...args) => (called.push(name), work(...args));
 }
 const count = (...names) => called.filter((name) => names.includes(name)).length;
+
+// The slots of the waits that have begun, and whose end was not told yet.
+const pending = new Set();
+for (const name of ['sleep', 'beginWait']) {
+  const begin = native[name];
+  native[name] = (door, slot, ...rest) => {
+    const token = begin(door, slot, ...rest);
+    pending.add(slot);
+    return token;
+  };
+}
+const { openDoor } = native;
+native.openDoor = (tell) => openDoor((slot, how) => (pending.delete(slot), tell(slot, how)));
 
 const sync = require(`${folder}/sync.js`);
 const { Barrier, Broadcast, Channel, Condition, Mutex, Once, RwLock, Semaphore, notify, waitAsync } = sync;
@@ -39,17 +50,24 @@ leaveNothing();
 
 const GENEROUS = 20_000;
 
-/** Why io_uring cannot be had here. */
-function lacking() {
-  try {
-    require(`${folder}/lib/native.js`).wayToWait();
-    return false;
-  } catch ({ message }) {
-    return message;
-  }
-}
+const way = require(`${folder}/lib/native.js`).wayToWait();
+const skip = way.includes('slices') && 'waits in slices find a change without being woken';
 
-const skip = lacking();
+/**
+ * How many waits of this process are in the kernel: with io_uring all that have begun; else as many as threads are in
+ * futex_waitv(2), whose number is the same on every processor.
+ */
+const inKernel = (way, { readFileSync, readdirSync }) => {
+  if (way === 'io_uring') return Infinity;
+  const call = (thread) => {
+    try {
+      return readFileSync(`/proc/self/task/${thread}/syscall`, 'utf8');
+    } catch {
+      return ''; // it has ended meanwhile
+    }
+  };
+  return readdirSync('/proc/self/task').filter((thread) => call(thread).startsWith('449 ')).length;
+};
 
 /** A test that fails where something never ends. */
 const claim = (name, body, options) => it(name, { timeout: 2 * GENEROUS, ...options, skip: skip || options?.skip }, body);
@@ -80,10 +98,19 @@ const turns = async (count) => {
 /** Lets so many of those who were called come to sleep. */
 async function asleep(sleepers) {
   const begun = () => count('sleep', 'beginWait');
-  await until(() => begun() >= sleepers, GENEROUS);
+  assert.ok(await until(() => begun() >= sleepers && inKernel(way, fs) >= pending.size, GENEROUS));
   assert.equal(begun(), sleepers, 'asleep');
   called.length = 0;
-  await sleep(2); // whoever waits for them in the kernel has begun
+}
+
+/** What calls give, each of which sleeps before the next one is made: that may change the word which this one sleeps on. */
+async function sleeping(...calls) {
+  const promises = [];
+  for (const call of calls) {
+    promises.push(call());
+    await asleep(1);
+  }
+  return promises;
 }
 
 /** How many of those who sleep `work` wakes: each takes a step then. At least `least` are waited for. */
@@ -116,8 +143,8 @@ describe('Mutex', () => {
     const [mutex, other] = two(Mutex, view);
     for (const unlock of [(guard) => guard.unlock(), () => mutex.unlock(), () => other.unlock()]) {
       const guard = mutex.lock();
-      const waiting = [other.lockAsync(), new Mutex(view, 0).lockAsync()];
-      await asleep(2);
+      called.length = 0; // of those who slept again
+      const waiting = await sleeping(() => other.lockAsync(), () => new Mutex(view, 0).lockAsync());
       assert.equal(await wokenBy(() => unlock(guard), 1), 1);
       for (let left = waiting, guard; left.length > 0; guard.unlock()) [guard, left] = await first(left);
     }
@@ -146,8 +173,8 @@ describe('Semaphore', () => {
     const semaphore = new Semaphore(view, 0, { permits: 2 });
     for (let round = 0; round < 5; round++) {
       const held = [semaphore.acquire(), semaphore.acquire()];
-      const waiting = [1, 2, 3].map(() => semaphore.acquireAsync());
-      await asleep(3);
+      called.length = 0; // of those who slept again
+      const waiting = await sleeping(...Array(3).fill(() => semaphore.acquireAsync()));
       // One for each, and nobody for the third.
       assert.equal(await wokenBy(() => held.forEach((permit) => permit.unlock()), 2), 2);
       for (let left = waiting, permit; left.length > 0; permit.unlock()) [permit, left] = await first(left);
@@ -167,8 +194,7 @@ describe('RwLock', () => {
     for (const end of [(guard) => guard.unlock(), () => lock.endWrite()]) {
       const writer = lock.write();
       called.length = 0; // of those who slept again
-      const waiting = [lock.readAsync(), lock.readAsync(), lock.writeAsync()];
-      await asleep(3);
+      const waiting = await sleeping(() => lock.readAsync(), () => lock.readAsync(), () => lock.writeAsync());
       assert.ok((await wokenBy(() => end(writer), 3)) >= 3);
       for (let left = waiting, guard; left.length > 0; guard.unlock()) [guard, left] = await first(left);
     }
@@ -193,8 +219,7 @@ describe('RwLock', () => {
   claim('a reader that leaves wakes one that found no slot', async () => {
     const { view, lock } = rwLock(1);
     const reader = lock.read();
-    const waiting = [lock.readAsync(), lock.readAsync()];
-    await asleep(2);
+    const waiting = await sleeping(() => lock.readAsync(), () => lock.readAsync());
     assert.equal(await wokenBy(() => reader.unlock(), 1), 1);
     for (let left = waiting, guard; left.length > 0; guard.unlock()) [guard, left] = await first(left);
     shm.detach(view);
@@ -205,11 +230,15 @@ describe('RwLock', () => {
       const { view, lock } = rwLock(2);
       const reader = lock.read();
       const controller = new AbortController();
-      const other = peer(view, async (sync, view, ready) => {
+      const body = `async (sync, view, ready, way) => {
+        let isRead = false; // where the writer's time was up before
+        const reading = new sync.RwLock(view, 0).readAsync().finally(() => (isRead = true));
+        while (!isRead && (${inKernel})(way, require('fs')) < 1) await new Promise(setImmediate);
         ready();
-        (await new sync.RwLock(view, 0).readAsync()).unlock();
-      });
-      const options = how === 'abort' ? { signal: controller.signal } : how === 'time' ? { timeout: 30 } : {};
+        (await reading).unlock();
+      }`;
+      const other = peer(view, body, way, deafen);
+      const options = how === 'abort' ? { signal: controller.signal } : how === 'time' ? { timeout: 1000 } : {};
       const writing = lock.writeAsync(options).catch((error) => error);
       await asleep(1);
       await other.ready;
@@ -225,8 +254,7 @@ describe('RwLock', () => {
   claim('who finds a dead writer wakes all, and they are told', async () => {
     const { view, lock } = rwLock(3);
     view[WRITER] = DEAD;
-    const waiting = [lock.readAsync(), lock.readAsync()];
-    await asleep(2);
+    const waiting = await sleeping(() => lock.readAsync(), () => lock.readAsync());
     const guard = lock.tryRead();
     for (const { ownerDied } of [guard, ...(await Promise.all(waiting))]) assert.equal(ownerDied, true);
     shm.detach(view);
@@ -239,8 +267,7 @@ describe('Condition, Barrier, Once', () => {
     const [mutex, condition] = [new Mutex(view, 0), new Condition(view, 4)];
     assert.deepEqual([condition.notifyOne(), condition.notifyAll()], [false, 0], 'nobody waits');
     const wait = (guard) => condition.waitAsync(guard).then(() => guard);
-    const waiting = [1, 2, 3].map(() => wait(mutex.lock()));
-    await asleep(3);
+    const waiting = await sleeping(...Array(3).fill(() => wait(mutex.lock())));
     assert.equal(condition.notifyOne(), true);
     let [guard, left] = await first(waiting);
     assert.ok(await isPending(Promise.race(left)));
@@ -258,12 +285,11 @@ describe('Condition, Barrier, Once', () => {
     const view = words();
     const barrier = new Barrier(view, 0, { parties: 3 });
     const [a, b, c] = [1, 2, 3].map(() => barrier.join());
-    const meeting = [a.waitAsync(), b.waitAsync()];
-    await asleep(2);
+    const meeting = await sleeping(() => a.waitAsync(), () => b.waitAsync());
     assert.equal(c.wait(), true);
     assert.deepEqual(await Promise.all(meeting), [false, false]);
-    const broken = [a, b].map((party) => assert.rejects(party.waitAsync(), { code: 'ERR_SHM_BROKEN' }));
-    await asleep(2);
+    const isBroken = (party) => assert.rejects(party.waitAsync(), { code: 'ERR_SHM_BROKEN' });
+    const broken = await sleeping(() => isBroken(a), () => isBroken(b));
     c.leave();
     view[SLOTS + view.subarray(SLOTS, SLOTS + 3).indexOf(0)] = DEAD;
     barrier.join();
@@ -446,8 +472,7 @@ describe('Broadcast', () => {
     const view = words(Broadcast.byteLength(options));
     const news = new Broadcast(view, 0, options);
     for (const send of [() => news.send(bytes(1)), () => news.draft(8).commit()]) {
-      const reading = [news.reader().receiveAsync(), news.reader().receiveAsync()];
-      await asleep(2);
+      const reading = await sleeping(...Array(2).fill(() => news.reader().receiveAsync()));
       assert.equal(await wokenBy(send, 2), 2);
       await Promise.all(reading);
     }
@@ -526,9 +551,10 @@ describe('a wake-up that finds one who has given up goes to the next', () => {
         const view = words();
         const { wait, wake } = begin(view);
         const controller = new AbortController();
-        const gone = assert.rejects(wait({ signal: controller.signal }), enough);
-        const stays = wait();
-        await asleep(2);
+        const [gone, stays] = await sleeping(
+          () => assert.rejects(wait({ signal: controller.signal }), enough),
+          () => wait(),
+        );
         wake();
         controller.abort(new Error('enough'));
         await gone;
