@@ -68,6 +68,7 @@ fn main() {
             ["detach"] => Ok(format!("{:?}", held.take()?.detach())),
             ["core", folder] => core(folder),
             ["send"] => Ok(send()),
+            #[cfg(target_os = "linux")]
             ["forged", code] => {
                 forge(held.as_ref()?, code.parse().ok()?);
                 Ok("lived".into())
@@ -129,6 +130,7 @@ fn send() -> String {
 }
 
 /// A siginfo_t of a fault, up to its address.
+#[cfg(target_os = "linux")]
 #[repr(C)]
 struct Fault {
     signal: c_int,
@@ -138,6 +140,7 @@ struct Fault {
     rest: [u64; 16],
 }
 
+#[cfg(target_os = "linux")]
 fn forge(segment: &PosixSegment, code: c_int) {
     let address = segment.as_ptr().addr().get();
     let fault = Fault { signal: libc::SIGBUS, errno: 0, code, address, rest: [0; 16] };
