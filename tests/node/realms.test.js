@@ -56,13 +56,25 @@ describe('of another realm', () => {
     });
   }
 
+  it('a view is no options, and so has a type beside it', () => {
+    assert.equal(there(`shm.get(new Int16Array(kept.buffer), 'Int8Array').constructor.name`), 'Int8Array');
+    assert.throws(() => there('shm.get({ key: kept.key }, Int8Array)'), VALUE);
+  });
+
   it('a DataView names the segment that it is over', () => {
     assert.equal(there('shm.info(new DataView(kept.buffer)).key'), kept.key);
   });
 });
 
 describe('what is named like an array type and is none', () => {
-  for (const code of ['class Float32Array {}', 'class Float32Array extends Uint8Array {}', 'Float32Array.bind(null)', 'function Float32Array() {}']) {
+  for (const code of [
+    'class Float32Array {}',
+    'class Float32Array extends Uint8Array {}',
+    'class Float32Array { static BYTES_PER_ELEMENT = 4 }',
+    'function Float32Array() {}',
+    'Float32Array.bind(null)',
+    "Object.defineProperty(Date.bind(null), 'name', { value: 'Float32Array' })",
+  ]) {
     it(`${code} is refused as a type`, () => {
       for (const type of [there(`(${code})`), vm.runInThisContext(`(${code})`)]) {
         assert.throws(() => shm.create(64, type), VALUE);

@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
-const { folder, shm } = require('./support.js');
+const { folder, until } = require('./support.js');
 const { leaveNothing, words } = require('./support/sync.js');
 const { Mutex, Once, RwLock, Semaphore } = require(`${folder}/sync.js`);
 
@@ -140,5 +140,21 @@ describe('a semaphore with more permits', () => {
       }),
     );
     semaphore.acquire().unlock();
+  });
+});
+
+describe('where no chain holds anything any more', () => {
+  claim('nothing is kept of chains, which would make every promise dearer, and that again and again', async () => {
+    const { storage } = require(`${folder}/lib/native.js`).chains;
+    const { disable } = storage;
+    let rests = 0;
+    storage.disable = () => (rests++, disable.call(storage));
+    const mutex = new Mutex(words(), 0);
+    for (let round = 1; round <= 2; round++) {
+      rests = 0;
+      await mutex.withLockAsync(() => {});
+      assert.ok(await until(() => rests > 0, 20_000));
+    }
+    storage.disable = disable;
   });
 });
