@@ -21,7 +21,7 @@ use shm_api::{AttachReadOnly, Backend, CreateOptions, Key, Segment};
 use shm_posix::{Posix, PosixSegment, survive_shrinking};
 use shm_sync::{
     Barrier, Broadcast, BroadcastOptions, Channel, ChannelOptions, Condition, Live, Mutex, Once, Producers,
-    Region, RwLock, Semaphore, SyncError,
+    Region, RwLock, Semaphore, Sender, SyncError,
 };
 use shm_tests::stage::{Answer, refusal, serve};
 use std::{
@@ -338,6 +338,12 @@ const CALLS: &[(&str, Open)] = &[
             ("arrive", nothing(party.arrive())),
         ]
     }),
+    ("Barrier, arriving", |region, live, shrink| {
+        let barrier = Barrier::open(region, 0, 2, live).unwrap();
+        let mut party = barrier.join().unwrap();
+        shrink();
+        vec![("arrive", nothing(party.arrive()))]
+    }),
     ("Once", |region, live, shrink| {
         let once = Once::open(region, 0, live).unwrap();
         shrink();
@@ -356,15 +362,28 @@ const CALLS: &[(&str, Open)] = &[
         })
     }),
     ("Channel, full", |region, live, shrink| {
-        let options = ChannelOptions { capacity: 1 << 12, producers: Producers::One };
-        let mut sender = Channel::open(region, 0, &options, live).unwrap().sender().unwrap();
-        while sender.try_send(&[0; 1000]).unwrap() {}
+        let mut sender = full(region, live, Producers::One);
         thread::scope(|scope| {
             let waits = scope.spawn(move || sender.send(&[0; 1000]));
             thread::sleep(Duration::from_millis(15));
             shrink();
             vec![("send", waits.join().unwrap())]
         })
+    }),
+    ("Channel, reserving", |region, live, shrink| {
+        let mut sender = full(region, live, Producers::One);
+        shrink();
+        vec![("reserve", nothing(sender.reserve(1000))), ("try_reserve", nothing(sender.try_reserve(1000)))]
+    }),
+    ("Channel, trying to reserve", |region, live, shrink| {
+        let mut sender = full(region, live, Producers::One);
+        shrink();
+        vec![("try_reserve", nothing(sender.try_reserve(1000)))]
+    }),
+    ("Channel of many, reserving", |region, live, shrink| {
+        let mut sender = full(region, live, Producers::Many);
+        shrink();
+        vec![("reserve", nothing(sender.reserve(1000)))]
     }),
     ("Broadcast", |region, live, shrink| {
         let options = BroadcastOptions { slots: 4, max_message: 64 };
@@ -381,6 +400,14 @@ const CALLS: &[(&str, Open)] = &[
         ]
     }),
 ];
+
+/// The sender of a channel that has no more room.
+fn full<'a>(region: Region<'a>, live: &'static Live, producers: Producers) -> Sender<'a> {
+    let options = ChannelOptions { capacity: 1 << 12, producers };
+    let mut sender = Channel::open(region, 0, &options, live).unwrap().sender().unwrap();
+    while sender.try_send(&[0; 1000]).unwrap() {}
+    sender
+}
 
 fn channel(region: Region<'_>, live: &'static Live, shrink: &dyn Fn(), producers: Producers) -> Results {
     let options = ChannelOptions { capacity: 1 << 12, producers };
