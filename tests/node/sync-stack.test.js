@@ -10,7 +10,10 @@ const { Mutex, Once, RwLock, Semaphore } = require(`${folder}/sync.js`);
 
 leaveNothing();
 
-const claim = (name, body) => it(name, { timeout: 20_000 }, body);
+const claim = (name, body, skip = false) => it(name, { timeout: 20_000, skip }, body);
+
+// Its test runner has such hooks, and so has whoever uses an AsyncLocalStorage there.
+const fatal = Number.parseInt(process.versions.node) < 20 && 'Node 18 ends where the stack runs out in a promise hook';
 
 /** Calls `call` from where the stack is full upwards, at so many depths, or until it gives true. */
 function nearTheEnd(call, depths) {
@@ -156,6 +159,6 @@ describe('where the stack is full', () => {
         (await ask())?.unlock?.();
         shm.detach(view);
       }
-    });
+    }, fatal);
   }
 });
