@@ -51,6 +51,23 @@ for (const kind of kinds) {
         assert.deepEqual(told, ['timed-out', 'b ok', 'a ok']);
       });
 
+      // Where the addon is loaded twice, neither knows of the other's chains.
+      if (kind === 'reset') {
+        it('a chain of one that asks the other for what it holds is told so', async () => {
+          const told = await withCopies(
+            kind,
+            async (a, b) => {
+              const ours = a.shm.create({ length: 16, type: 'Int32Array' });
+              const theirs = new b.sync.Mutex(b.shm.get(ours.key, 'Int32Array'), 0);
+              const ask = () => theirs.lockAsync().catch(({ code }) => console.log(code));
+              await new a.sync.Mutex(ours, 0).withLockAsync(ask);
+            },
+            inWorker,
+          );
+          assert.deepEqual(told, ['ERR_SHM_DEADLOCK']);
+        });
+      }
+
       it('a wait of one copy keeps the process, whatever the other has done', async () => {
         const told = await withCopies(
           kind,
