@@ -4,6 +4,9 @@
 //! waits), `ThreadsWaitv` (Linux 5.16: a thread for each wait), [`ThreadsSliced`] (everywhere: a thread for
 //! each wait that wakes up every 10 ms to see whether it was cancelled). [`choose`] takes the first that
 //! works here. On macOS there is the last one only.
+//!
+//! A program with an event loop of its own has `Polled` where `Uring` works: the loop watches its descriptor, and
+//! no other thread stands between the kernel and the loop.
 
 mod choice;
 mod pending;
@@ -12,8 +15,10 @@ mod threads;
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
+        mod polled;
         mod uring;
         mod waitv;
+        pub use polled::Polled;
         pub use uring::Uring;
         pub use waitv::Waitv;
 
@@ -50,7 +55,7 @@ pub enum Ended {
     Failed(OsError),
 }
 
-/// Called once, from a thread of the engine's, which it must not block.
+/// Called once, from a thread of the engine's, or from one that waits for the end of waits; it must not block.
 pub type Completion = Box<dyn FnOnce(Ended) + Send>;
 
 /// A wait to be.

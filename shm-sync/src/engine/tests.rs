@@ -291,3 +291,156 @@ fn no_wait_loses_its_time_limit_beside_others_that_come_and_go() {
         }
     }
 }
+
+#[cfg(target_os = "linux")]
+mod polled {
+    use super::*;
+    use std::{
+        os::fd::{AsFd, AsRawFd},
+        sync::atomic::AtomicBool,
+    };
+
+    fn polled() -> Option<Polled> {
+        Polled::new().inspect_err(|error| crate::testing::skip(&error.to_string())).ok()
+    }
+
+    fn is_readable(engine: &Polled, within: Duration) -> bool {
+        let fd = engine.as_fd().as_raw_fd();
+        let mut polled = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry, on our stack.
+        unsafe { libc::poll(&raw mut polled, 1, within.as_millis() as i32) == 1 }
+    }
+
+    #[test]
+    fn the_descriptor_tells_of_ends_which_come_with_the_harvest() {
+        let Some(engine) = polled() else { return };
+        let memory = Memory::new(4096);
+        let cell = memory.region().cell(0).unwrap();
+        let waits = Waits::new();
+        for (token, timeout) in [(1, None), (2, Some(Duration::from_millis(5))), (3, None)] {
+            waits.submit(&engine, cell, timeout, token).unwrap();
+            assert!(token == 2 || !is_readable(&engine, Duration::ZERO));
+            match token {
+                1 => wake_one(cell),
+                3 => assert!(engine.cancel(token)),
+                _ => {}
+            }
+            assert!(is_readable(&engine, GENEROUS));
+            assert_eq!(waits.ended.try_iter().count(), 0, "nobody has harvested");
+            engine.harvest();
+            let ended = [Ended::Woken, Ended::TimedOut, Ended::Cancelled][token as usize - 1].clone();
+            assert_eq!(waits.ended.try_iter().collect::<Vec<_>>(), [(token, ended)]);
+            engine.harvest();
+            assert!(!is_readable(&engine, Duration::ZERO), "all of it was told");
+        }
+    }
+
+    #[test]
+    fn more_ends_at_once_than_the_queue_holds_are_all_told() {
+        let Some(engine) = polled() else { return };
+        let memory = Memory::new(4096);
+        let waits = Waits::new();
+        let cell = memory.region().cell(0).unwrap();
+        for token in 0..5000 {
+            waits.submit(&engine, cell, None, token).unwrap();
+        }
+        assert_eq!(crate::notify(cell, u32::MAX), 5000);
+        let mut told = 0;
+        while told < 5000 {
+            assert!(is_readable(&engine, GENEROUS), "only {told} were told");
+            engine.harvest();
+            let more = waits.ended.try_iter().filter(|(_, ended)| *ended == Ended::Woken).count();
+            assert_ne!(more, 0, "it is readable, and nothing is told");
+            told += more;
+        }
+        assert!(!is_readable(&engine, Duration::ZERO));
+        assert_eq!(engine.pending(), 0);
+    }
+
+    /// Ends the waits of a thread that is busy with something else.
+    fn another_thread_ends_waits_of_one_that(is_busy: impl Fn(&AtomicBool) + Sync) {
+        let Some(engine) = polled() else { return };
+        let memory = Memory::new(4096);
+        let (waits, begun, over) = (Waits::new(), AtomicBool::new(false), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let request = |token| {
+                waits.request(memory.region().cell(0).unwrap(), (token > 25).then_some(GENEROUS), token)
+            };
+            let requests: Vec<_> = (0..50).map(request).collect();
+            let engine = &engine;
+            let (begun, over, is_busy) = (&begun, &over, &is_busy);
+            scope.spawn(move || {
+                for request in requests {
+                    // SAFETY: the memory outlives the engine.
+                    unsafe { engine.submit(request) }.unwrap();
+                }
+                begun.store(true, Ordering::SeqCst);
+                is_busy(over);
+            });
+            while !begun.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            let start = memory.region().as_ptr().addr().get();
+            let cancelled = engine.cancel_in(start..start + 4096);
+            let ended = engine.wait_out(start..start + 4096, GENEROUS);
+            over.store(true, Ordering::SeqCst);
+            assert_eq!((cancelled, ended), (50, true));
+        });
+        assert_eq!(engine.pending(), 0);
+        assert_eq!(waits.ended.try_iter().filter(|(_, ended)| *ended == Ended::Cancelled).count(), 50);
+    }
+
+    #[test]
+    fn another_thread_ends_waits_of_one_that_makes_no_system_call() {
+        another_thread_ends_waits_of_one_that(|over| {
+            while !over.load(Ordering::SeqCst) {
+                std::hint::spin_loop();
+            }
+        });
+    }
+
+    #[test]
+    fn another_thread_ends_waits_of_one_that_sleeps() {
+        another_thread_ends_waits_of_one_that(|over| {
+            while !over.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+    }
+
+    #[test]
+    fn another_thread_ends_waits_of_one_that_has_ended() {
+        another_thread_ends_waits_of_one_that(|_| {});
+    }
+
+    #[test]
+    fn threads_that_harvest_at_once_tell_of_each_wait_once() {
+        let Some(engine) = polled() else { return };
+        let memory = Memory::new(4096);
+        let waits = Waits::new();
+        let cell = memory.region().cell(0).unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !over.load(Ordering::SeqCst) {
+                        engine.harvest();
+                        std::thread::yield_now();
+                    }
+                });
+            }
+            for token in 0..2000 {
+                waits.submit(&engine, cell, (token % 2 == 0).then_some(GENEROUS), token).unwrap();
+                if token % 3 == 0 {
+                    engine.cancel(token);
+                }
+                crate::notify(cell, 1);
+            }
+            crate::notify(cell, u32::MAX);
+            let mut tokens: Vec<_> = (0..2000).map(|_| waits.next().0).collect();
+            over.store(true, Ordering::SeqCst);
+            tokens.sort_unstable();
+            assert!(tokens.into_iter().eq(0..2000));
+        });
+    }
+}

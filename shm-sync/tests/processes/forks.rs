@@ -1,8 +1,15 @@
 //! What a fork's child may do. (The child process of these tests has one thread, so it may fork.)
 
 use crate::shared::{GENEROUS, Shared};
-use shm_sync::{Barrier, Channel, ChannelOptions, Mutex, Producers, Semaphore, SyncError};
-use std::{sync::atomic::Ordering, time::Duration};
+use shm_sync::{
+    Barrier, Channel, ChannelOptions, Mutex, Producers, Semaphore, SyncError,
+    engine::{self, Ended, Engine, Request},
+};
+use std::{
+    io::{self, Write},
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
 pub(crate) fn fork(child: impl FnOnce()) -> libc::pid_t {
     // SAFETY: this process has, but for the test harness that waits, one thread.
@@ -54,6 +61,24 @@ pub(crate) fn fork_while_holding(shared: &Shared) {
     assert!(matches!(mutex.lock(), Err(SyncError::Deadlock)));
 }
 
+pub(crate) fn fork_while_waiting(shared: &Shared) {
+    let Ok(engine) = engine::Polled::new() else { return shared.word(1).store(1, Ordering::SeqCst) };
+    let (send, ended) = std::sync::mpsc::channel();
+    let completion = Box::new(move |ended| send.send(ended).unwrap());
+    let request = Request { cell: shared.word(0), expected: 0, timeout: None, token: 1, completion };
+    // SAFETY: the memory is mapped to the end of the process.
+    unsafe { engine.submit(request) }.unwrap();
+    assert_eq!(shm_sync::notify(shared.word(0), 1), 1);
+    join(fork(|| {
+        engine.harvest();
+        assert!(!engine.cancel(1));
+        assert!(!engine.wait_out(0..usize::MAX, Duration::ZERO));
+    }));
+    assert!(ended.try_recv().is_err(), "nobody has harvested");
+    engine.harvest();
+    assert_eq!(ended.try_recv(), Ok(Ended::Woken));
+}
+
 pub(crate) fn leave_a_child_behind(shared: &Shared) {
     let mutex = Mutex::open(shared.region(), 0, shared.live()).unwrap();
     let _guard = mutex.lock().unwrap();
@@ -70,6 +95,18 @@ pub(crate) fn leave_a_child_behind(shared: &Shared) {
 fn a_forks_child_holds_nothing_and_gives_nothing_back() {
     let shared = Shared::new(4096);
     assert!(shared.spawn("fork while holding", 0).join().success());
+}
+
+#[test]
+fn a_forks_child_takes_none_of_the_ends_of_its_parents_waits() {
+    let shared = Shared::new(4096);
+    assert!(shared.spawn("fork while waiting", 0).join().success());
+    if shared.word(1).load(Ordering::SeqCst) == 1 {
+        let _ = writeln!(
+            io::stderr(),
+            "skipped a_forks_child_takes_none_of_the_ends_of_its_parents_waits: no io_uring"
+        );
+    }
 }
 
 #[test]

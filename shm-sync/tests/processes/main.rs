@@ -45,6 +45,7 @@ fn child() {
         "produce for ever" => broadcasts::produce_for_ever(&shared),
         "read for ever" => broadcasts::read_for_ever(&shared, argument),
         "fork while holding" => forks::fork_while_holding(&shared),
+        "fork while waiting" => forks::fork_while_waiting(&shared),
         "leave a child behind" => forks::leave_a_child_behind(&shared),
         "fork with a full table" => liveness::fork_with_a_full_table(&shared),
         "close all and stay" => liveness::close_all_and_stay(&shared),

@@ -1,0 +1,300 @@
+//! All waits in one `io_uring`, whose descriptor tells when some have ended.
+
+use super::{Ended, Engine, Request, pending::Pending};
+use crate::SyncError;
+use io_uring::{IoUring, Probe, opcode, squeue, types::Timespec};
+use parking_lot::Mutex;
+use shm_api::OsError;
+use std::{
+    io,
+    ops::Range,
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    sync::atomic::AtomicU32,
+    time::{Duration, Instant},
+};
+
+const SUBMISSIONS: u32 = 64;
+// What does not fit is kept by the kernel until there is room.
+const COMPLETIONS: u32 = 1024;
+const SIZE_U32: u32 = 2;
+const ANY: u64 = u32::MAX as u64;
+const GETEVENTS: u32 = 1; // IORING_ENTER_GETEVENTS, io_uring_enter(2)
+// Marks what is not a wait: the timeouts linked to waits, and cancellations.
+const ASIDE: u64 = 1 << 63;
+const AT_LEAST: Duration = Duration::from_secs(60);
+const AGES: Duration = Duration::from_secs(1 << 30);
+// How long one who waits for the end of waits leaves them to another who harvests.
+const SLICE: Duration = Duration::from_millis(1);
+const TRIES: u32 = 20;
+
+/// An engine without a thread: who has it looks at its descriptor (`poll`, `epoll`, an event loop), and calls
+/// [`harvest`](Self::harvest) where that can be read. `IORING_OP_FUTEX_WAIT` does the waiting.
+///
+/// Completions are called by `harvest`, or by [`wait_out`](Engine::wait_out), which any thread may call.
+pub struct Polled {
+    ring: IoUring,
+    // Held to touch the submission queue.
+    submitting: Mutex<()>,
+    // Held to touch the completion queue; inside of it, `submitting` may be taken.
+    taking: Mutex<()>,
+    pending: Pending<Wait>,
+}
+
+impl std::fmt::Debug for Polled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Polled").field("pending", &self.pending).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Wait {
+    cell: *const AtomicU32,
+    expected: u32,
+    deadline: Option<Instant>,
+    cancelled: bool,
+    // The kernel reads it when it takes the submission.
+    time: Box<Timespec>,
+}
+
+// SAFETY: the pointer is only handed to the kernel.
+unsafe impl Send for Wait {}
+
+impl Wait {
+    fn entries(&mut self, token: u64) -> Vec<squeue::Entry> {
+        let entry = opcode::FutexWait::new(self.cell.cast(), self.expected.into(), ANY, SIZE_U32)
+            .build()
+            .user_data(token);
+        let Some(deadline) = self.deadline else { return vec![entry] };
+        let left = deadline.saturating_duration_since(Instant::now());
+        *self.time = Timespec::from(left);
+        let timeout = opcode::LinkTimeout::new(&raw const *self.time).build().user_data(token | ASIDE);
+        vec![entry.flags(squeue::Flags::IO_LINK), timeout]
+    }
+}
+
+pub(super) fn failed(call: &'static str, error: &io::Error) -> OsError {
+    OsError::new(call, error.raw_os_error().unwrap_or(libc::EIO))
+        .advise("Waiting through io_uring needs Linux 6.7, and containers often forbid it.")
+}
+
+impl Polled {
+    /// An engine with nothing pending.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel is too old, or does not let us, or is short of descriptors or memory.
+    pub fn new() -> Result<Self, SyncError> {
+        let mut ring = IoUring::builder()
+            .setup_clamp()
+            .setup_cqsize(COMPLETIONS)
+            .build(SUBMISSIONS)
+            .map_err(|error| failed("io_uring_setup", &error))?;
+        let mut probe = Probe::new();
+        ring.submitter().register_probe(&mut probe).map_err(|error| failed("io_uring_register", &error))?;
+        let needed = [opcode::FutexWait::CODE, opcode::LinkTimeout::CODE, opcode::AsyncCancel::CODE];
+        if !needed.into_iter().all(|code| probe.is_supported(code)) || !ring.params().is_feature_nodrop() {
+            return Err(failed("io_uring", &io::Error::from_raw_os_error(libc::ENOSYS)).into());
+        }
+        // Some containers forbid only this call.
+        // SAFETY: it points to nothing.
+        unsafe { ring.submission().push(&opcode::Nop::new().build()) }
+            .map_err(|_| failed("io_uring", &io::Error::from_raw_os_error(libc::EBUSY)))?;
+        ring.submit_and_wait(1).map_err(|error| failed("io_uring_enter", &error))?;
+        ring.completion().for_each(drop);
+        Ok(Self { ring, submitting: Mutex::new(()), taking: Mutex::new(()), pending: Pending::new() })
+    }
+
+    /// Calls the completions of all waits that have ended. Blocks for nothing; does nothing in a fork's child.
+    pub fn harvest(&self) {
+        if !self.pending.is_ours() {
+            return; // the queue is the parent's
+        }
+        while let Some((token, result)) = self.take() {
+            if token & ASIDE == 0 {
+                self.ended(token, result);
+            }
+        }
+    }
+
+    fn take(&self) -> Option<(u64, i32)> {
+        let _alone = self.taking.lock();
+        let next = || {
+            // SAFETY: whoever looks at the completion queue holds `taking`.
+            let completion = unsafe { self.ring.completion_shared() }.next()?;
+            Some((completion.user_data(), completion.result()))
+        };
+        next().or_else(|| {
+            if !self.has_more() {
+                return None;
+            }
+            // The kernel moves what it kept into the queue. Where it cannot, the descriptor stays readable.
+            let _ = self.get_events(0);
+            next()
+        })
+    }
+
+    /// Whether the kernel keeps completions that did not fit into the queue.
+    fn has_more(&self) -> bool {
+        let _alone = self.submitting.lock();
+        // SAFETY: whoever looks at the submission queue holds `submitting`.
+        unsafe { self.ring.submission_shared() }.cq_overflow()
+    }
+
+    /// Blocks until so many completions are there. It submits nothing: whoever pushes does, and a thread that came in the
+    /// middle of a push could take a wait without the timeout that is linked to it.
+    fn get_events(&self, least: u32) -> io::Result<usize> {
+        // SAFETY: it submits nothing, so that nothing has to stay valid.
+        unsafe { self.ring.submitter().enter::<libc::sigset_t>(0, least, GETEVENTS, None) }
+    }
+
+    /// Blocks until there is something to harvest. Errors are transient: a signal, no memory.
+    pub(super) fn wait_for_one(&self) -> io::Result<()> {
+        self.get_events(1).map(drop)
+    }
+
+    /// Ends a [`wait_for_one`](Self::wait_for_one); `false` where there is no room for that.
+    pub(super) fn wake(&self) -> bool {
+        self.submit_all(&[opcode::Nop::new().build().user_data(ASIDE)]).is_ok()
+    }
+
+    /// Hands entries to the kernel. They stay in the queue where it is short of something; the next submission tries
+    /// again.
+    fn submit_all(&self, entries: &[squeue::Entry]) -> Result<(), ()> {
+        let _alone = self.submitting.lock();
+        self.push(entries).or_else(|()| {
+            self.flush();
+            self.push(entries)
+        })?;
+        self.flush();
+        Ok(())
+    }
+
+    fn push(&self, entries: &[squeue::Entry]) -> Result<(), ()> {
+        // SAFETY: whoever pushes holds `submitting`.
+        let mut queue = unsafe { self.ring.submission_shared() };
+        // SAFETY: the cells and times that entries point to stay until their completion came.
+        unsafe { queue.push_multiple(entries) }.map_err(drop)
+    }
+
+    fn flush(&self) {
+        for _ in 0..TRIES {
+            match self.ring.submit() {
+                Ok(_) => return,
+                Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
+                // No memory: others may give some back.
+                Err(_) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    /// Hands a pending wait to the kernel.
+    fn begin(&self, token: u64) -> Result<(), ()> {
+        let Some(entries) = self.pending.with(token, |wait| wait.entries(token)) else { return Ok(()) };
+        self.submit_all(&entries)?;
+        // A cancellation that came before the kernel had it found nothing to cancel.
+        if self.pending.with(token, |wait| wait.cancelled) == Some(true) {
+            self.end(token);
+        }
+        Ok(())
+    }
+
+    fn end(&self, token: u64) {
+        let cancel = opcode::AsyncCancel::new(token).build().user_data(token | ASIDE);
+        let mut tries = 0;
+        while self.submit_all(std::slice::from_ref(&cancel)).is_err() && tries < TRIES {
+            tries += 1;
+        }
+    }
+
+    fn ended(&self, token: u64, result: i32) {
+        let ended = match -result {
+            0 => Ended::Woken,
+            libc::EAGAIN => Ended::NotEqual,
+            libc::ECANCELED | libc::EINTR => {
+                let why = self.pending.with(token, |wait| {
+                    let over = wait.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                    if wait.cancelled { Some(Ended::Cancelled) } else { over.then_some(Ended::TimedOut) }
+                });
+                match why {
+                    None => return,
+                    Some(Some(ended)) => ended,
+                    // The kernel cancels what a thread has submitted when that thread ends. Ours does not.
+                    Some(None) if self.begin(token).is_ok() => return,
+                    Some(None) => {
+                        Ended::Failed(failed("io_uring_enter", &io::Error::from_raw_os_error(libc::EBUSY)))
+                    }
+                }
+            }
+            errno => Ended::Failed(
+                OsError::new("io_uring futex wait", errno).advise("Is the memory still mapped?"),
+            ),
+        };
+        self.pending.complete(token, ended);
+    }
+}
+
+impl AsFd for Polled {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the ring has it open as long as we are borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
+    }
+}
+
+impl Engine for Polled {
+    fn name(&self) -> &'static str {
+        "io_uring, polled"
+    }
+
+    unsafe fn submit(&self, request: Request) -> Result<(), SyncError> {
+        let Request { cell, expected, timeout, token, completion } = request;
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let time = Box::new(Timespec::new());
+        let wait = Wait { cell, expected, deadline, cancelled: false, time };
+        self.pending.insert(token, cell.addr(), completion, wait)?;
+        self.begin(token).map_err(|()| {
+            self.pending.forget(token);
+            SyncError::TooManyWaits { pending: self.pending.len() }
+        })
+    }
+
+    fn cancel(&self, token: u64) -> bool {
+        let pending = self.pending.with(token, |wait| wait.cancelled = true).is_some();
+        let ours = pending && self.pending.is_ours();
+        if ours {
+            self.end(token);
+        }
+        ours
+    }
+
+    fn cancel_in(&self, addresses: Range<usize>) -> usize {
+        let tokens = self.pending.tokens_in(&addresses);
+        tokens.into_iter().filter(|&token| self.cancel(token)).count()
+    }
+
+    fn wait_out(&self, addresses: Range<usize>, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout.min(AGES);
+        loop {
+            self.harvest();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.pending.wait_out(&addresses, left.min(SLICE)) {
+                return true;
+            }
+            if left.is_zero() {
+                return false;
+            }
+        }
+    }
+
+    fn pending(&self) -> usize {
+        self.pending.len()
+    }
+}
+
+impl Drop for Polled {
+    fn drop(&mut self) {
+        if self.pending.is_ours() {
+            self.cancel_in(0..usize::MAX);
+            self.wait_out(0..usize::MAX, AT_LEAST);
+        }
+    }
+}
