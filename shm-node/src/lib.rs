@@ -12,7 +12,8 @@
 //! | `sync` | coordination, for `lib/sync` |
 //! | `waits` | waiting without blocking JavaScript |
 //! | `alarms` | time, and being called when some of it is over |
-//! | `doors` | the ways from other threads into JavaScript |
+//! | `doors` | the ways from other threads, and from the event loop, into JavaScript |
+//! | `loops` | the event loop, where it can wait for the ends of waits itself |
 //! | `array_buffer` | memory as an `ArrayBuffer`, and when its addresses may go |
 //! | `endings` | leaving everything when a thread or the process ends |
 //! | `calls` | calls that a signal must not cut in two |
@@ -32,6 +33,7 @@ cfg_if::cfg_if! {
         mod failure;
         pub mod functions;
         mod layout;
+        mod loops;
         mod mappings;
         pub mod shrinks;
         mod signals;

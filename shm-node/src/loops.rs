@@ -1,0 +1,26 @@
+//! The event loop of an environment, which can wait for the ends of waits itself: no thread stands between the kernel and
+//! JavaScript then.
+
+use napi::Env;
+use shm_sync::engine::Engine;
+use std::sync::Arc;
+
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        mod libuv;
+        mod linux;
+        use linux as system;
+    } else {
+        mod macos;
+        use macos as system;
+    }
+}
+
+/// Called in the event loop when waits may have ended, with what calls their completions.
+pub(crate) type Ready = Box<dyn Fn(&dyn Fn())>;
+
+/// An engine that the environment's event loop drives until the environment ends. It does not keep the loop alive.
+/// `None`: the runtime or the kernel has no way to, or is short of something.
+pub(crate) fn drive(env: &Env, ready: Ready) -> Option<Arc<dyn Engine>> {
+    system::drive(env, ready)
+}
