@@ -34,7 +34,7 @@ async function storm(way) {
   }
 }
 
-await Promise.all(['', 'waitv', 'sliced'].map(storm));
+await Promise.all(['', 'uring', 'waitv', 'sliced'].map(storm));
 console.log(`${rounds} rounds of ${files.length} files`);
 run('node', ['--test', join(tests, 'sync-kills.test.js')], { SHM_NODE_KILL_EVERY: '1' });
 run('cargo', ['test', '--package', 'shm-sync', '--release', '--test', 'processes', '--target-dir', 'target/storm'], { RUSTFLAGS: '--cfg shm_storm' });

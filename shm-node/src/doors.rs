@@ -131,7 +131,7 @@ impl Direct {
         if unsafe { sys::napi_open_handle_scope(env, &raw mut scope) } != sys::Status::napi_ok {
             return;
         }
-        let (mut callback, mut global, mut error) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        let (mut callback, mut global) = (ptr::null_mut(), ptr::null_mut());
         // SAFETY: the reference is ours, and the place too.
         unsafe { sys::napi_get_reference_value(env, self.callback, &raw mut callback) };
         // SAFETY: a place of ours.
@@ -141,15 +141,7 @@ impl Direct {
         unsafe {
             sys::napi_make_callback(env, context, global, callback, 2, arguments.as_ptr(), ptr::null_mut())
         };
-        let mut threw = false;
-        // SAFETY: a place of ours.
-        unsafe { sys::napi_is_exception_pending(env, &raw mut threw) };
-        if threw {
-            // SAFETY: as above.
-            unsafe { sys::napi_get_and_clear_last_exception(env, &raw mut error) };
-            // SAFETY: a value of this scope.
-            unsafe { sys::napi_fatal_exception(env, error) };
-        }
+        report(env);
         // SAFETY: it is the innermost one.
         unsafe { sys::napi_close_handle_scope(env, scope) };
     }
@@ -171,6 +163,19 @@ fn arguments(env: sys::napi_env, slot: u32, how: u16) -> [sys::napi_value; 2] {
     })
 }
 
+/// Makes an uncaught exception of what JavaScript threw, if it did.
+fn report(env: sys::napi_env) {
+    let (mut threw, mut error) = (false, ptr::null_mut());
+    // SAFETY: a place of ours.
+    unsafe { sys::napi_is_exception_pending(env, &raw mut threw) };
+    if threw {
+        // SAFETY: as above.
+        unsafe { sys::napi_get_and_clear_last_exception(env, &raw mut error) };
+        // SAFETY: a value of the scope that our caller has opened.
+        unsafe { sys::napi_fatal_exception(env, error) };
+    }
+}
+
 unsafe extern "C" fn call_js(
     env: sys::napi_env,
     callback: sys::napi_value,
@@ -185,8 +190,10 @@ unsafe extern "C" fn call_js(
     let mut nothing = ptr::null_mut();
     // SAFETY: Node calls this with an open scope; the place is ours.
     unsafe { sys::napi_get_undefined(env, &raw mut nothing) };
-    // SAFETY: values of this scope. What it throws, Node takes up when we return.
+    // SAFETY: values of this scope.
     unsafe { sys::napi_call_function(env, nothing, callback, 2, arguments.as_ptr(), ptr::null_mut()) };
+    // Node would only warn of it, when we return.
+    report(env);
 }
 
 unsafe extern "C" fn finalize(_env: sys::napi_env, door: *mut c_void, _hint: *mut c_void) {
