@@ -78,7 +78,8 @@ impl Drop for Watch {
 }
 
 impl Libuv {
-    /// `None` where the runtime is not built on libuv. (Bun and Deno have functions of these names that end the process.)
+    /// `None` where the runtime is not built on libuv. (Bun has had functions of these names that end the process, and
+    /// Deno has some of its own making.)
     pub(super) fn of(env: &Env) -> Option<&'static Self> {
         let global = env.get_global().ok()?;
         let is_other = |name| global.has_named_property(name).unwrap_or(true);
