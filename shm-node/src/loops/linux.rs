@@ -14,6 +14,6 @@ pub(super) fn drive(env: &Env, ready: Ready) -> Option<Arc<dyn Engine>> {
     let watched = ring.clone();
     let descriptor = ring.as_fd().as_raw_fd();
     // SAFETY: the closure keeps the ring, and so its descriptor.
-    let watches = unsafe { libuv.watch(env, descriptor, Box::new(move || ready(&|| watched.harvest()))) };
+    let watches = unsafe { libuv.watch(env, descriptor, Box::new(move || ready(&|| _ = watched.harvest()))) };
     watches.then_some(ring)
 }

@@ -104,16 +104,20 @@ impl Polled {
         Ok(Self { ring, submitting: Mutex::new(()), taking: Mutex::new(()), pending: Pending::new() })
     }
 
-    /// Calls the completions of all waits that have ended. Blocks for nothing; does nothing in a fork's child.
-    pub fn harvest(&self) {
+    /// Calls the completions of waits that have ended, of so many at most that the loop's other work has its turn.
+    /// `true`: there may be more, and then the descriptor can still be read. Blocks for nothing; does nothing in a fork's
+    /// child.
+    pub fn harvest(&self) -> bool {
         if !self.pending.is_ours() {
-            return; // the queue is the parent's
+            return false; // the queue is the parent's
         }
-        while let Some((token, result)) = self.take() {
+        for _ in 0..COMPLETIONS {
+            let Some((token, result)) = self.take() else { return false };
             if token & ASIDE == 0 {
                 self.ended(token, result);
             }
         }
+        true
     }
 
     fn take(&self) -> Option<(u64, i32)> {
@@ -274,9 +278,9 @@ impl Engine for Polled {
     fn wait_out(&self, addresses: Range<usize>, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout.min(AGES);
         loop {
-            self.harvest();
+            let more = self.harvest();
             let left = deadline.saturating_duration_since(Instant::now());
-            if self.pending.wait_out(&addresses, left.min(SLICE)) {
+            if self.pending.wait_out(&addresses, if more { Duration::ZERO } else { left.min(SLICE) }) {
                 return true;
             }
             if left.is_zero() {
