@@ -21,24 +21,25 @@ const deafen = (folder) => {
 
 const look = deafen(folder);
 
-// Each native call of lib/sync in this process, by its name.
+// Each native call of lib/sync in this process, by its name; and each step that ends asleep.
 const called = [];
+// The slots of the waits that have begun, and whose end was not told yet.
+const pending = new Set();
 const native = require(`${folder}/lib/sync/native.js`);
 for (const [name, work] of Object.entries(native)) {
-  if (typeof work === 'function' && name !== 'now') native[name] = (...args) => (called.push(name), work(...args));
+  if (typeof work !== 'function' || name === 'now') continue;
+  native[name] = (...args) => {
+    called.push(name);
+    const got = work(...args);
+    if (name === 'step' && got === native.AGAIN) {
+      called.push('asleep');
+      pending.add(args[2]);
+    }
+    return got;
+  };
 }
 const count = (...names) => called.filter((name) => names.includes(name)).length;
 
-// The slots of the waits that have begun, and whose end was not told yet.
-const pending = new Set();
-for (const name of ['sleep', 'beginWait']) {
-  const begin = native[name];
-  native[name] = (door, slot, ...rest) => {
-    const token = begin(door, slot, ...rest);
-    pending.add(slot);
-    return token;
-  };
-}
 const { openDoor } = native;
 native.openDoor = (tell) => openDoor((slot, how) => (pending.delete(slot), tell(slot, how)));
 
@@ -97,7 +98,7 @@ const turns = async (count) => {
 
 /** Lets so many of those who were called come to sleep. */
 async function asleep(sleepers) {
-  const begun = () => count('sleep', 'beginWait');
+  const begun = () => count('asleep');
   assert.ok(await until(() => begun() >= sleepers && inKernel(way, fs) >= pending.size, GENEROUS));
   assert.equal(begun(), sleepers, 'asleep');
   called.length = 0;
@@ -253,8 +254,9 @@ describe('RwLock', () => {
 
   claim('who finds a dead writer wakes all, and they are told', async () => {
     const { view, lock } = rwLock(3);
-    view[WRITER] = DEAD;
+    lock.write();
     const waiting = await sleeping(() => lock.readAsync(), () => lock.readAsync());
+    view[WRITER] = DEAD;
     const guard = lock.tryRead();
     for (const { ownerDied } of [guard, ...(await Promise.all(waiting))]) assert.equal(ownerDied, true);
     shm.detach(view);
@@ -574,7 +576,7 @@ describe('a wake-up that finds one who has given up goes to the next', () => {
     look();
     assert.equal(new Mutex(view, 0).tryLock(), false, 'it has it, and is yet to hear of the wake-up');
     const got = await waiting;
-    assert.equal(count('passOn'), 1);
+    assert.ok(await until(() => count('passOn') === 1, GENEROUS));
     got.unlock();
     shm.detach(view);
   });

@@ -7,6 +7,8 @@ const { attachments } = require('../views.js');
 const errors = require('./errors.js');
 const { checkSignal } = require('./signals.js');
 
+const MOST_SPIN = 1_000_000;
+
 /** The number of a view's attachment, once the view is known to be one that can be waited on. */
 function attachmentOf(view) {
   if (classOf(view) !== 'Int32Array') throw errors.wrongType('view', 'an Int32Array over a segment', view);
@@ -40,13 +42,21 @@ function checkTimeout(timeout) {
   return timeout;
 }
 
-/** `{ timeout, signal, ref }`, checked. */
-function checkOptions(options = {}) {
+/** How long one that has to wait looks from the event loop before it sleeps, in microseconds, if that is worth while. */
+const SPIN = 50;
+
+const DEFAULTS = Object.freeze({ timeout: Infinity, signal: undefined, ref: true, spin: SPIN });
+
+/** `{ timeout, signal, ref, spin }`, checked. */
+function checkOptions(options) {
+  if (options === undefined) return DEFAULTS;
   if (typeof options !== 'object' || options === null) throw errors.wrongType('options', 'an object', options);
-  const { timeout, signal, ref = true } = options;
+  const { timeout, signal, ref = true, spin = SPIN } = options;
   checkSignal(signal);
   if (typeof ref !== 'boolean') throw errors.wrongType('ref', 'a boolean', ref);
-  return { timeout: checkTimeout(timeout), signal, ref };
+  if (typeof spin !== 'number') throw errors.wrongType('spin', 'a number', spin);
+  if (!(spin >= 0 && spin <= MOST_SPIN)) throw errors.outOfRange('spin', `0 to ${MOST_SPIN} microseconds`, spin);
+  return { timeout: checkTimeout(timeout), signal, ref, spin };
 }
 
 /** A whole number, as an option is. */

@@ -4,7 +4,8 @@ const { checkOptions, checkTimeout, holders, placeOf } = require('./arguments.js
 const errors = require('./errors.js');
 const native = require('./native.js');
 const { disposable, own } = require('./objects.js');
-const { block, drive } = require('./operations.js');
+const { block } = require('./operations.js');
+const { pending } = require('./pending.js');
 
 class Barrier {
   #handle;
@@ -55,7 +56,7 @@ class Party {
 
   async waitAsync(options) {
     const checked = checkOptions(options);
-    return (await drive(() => native.meeting(this.#check()), checked, metBy)) ?? null;
+    return pending({ none: null, begin: () => native.meeting(this.#check()), use: metBy }, checked);
   }
 
   leave() {

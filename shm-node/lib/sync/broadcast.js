@@ -4,13 +4,14 @@
 
 const { checkOptions, checkTimeout, placeOf, whole } = require('./arguments.js');
 const { checkTarget, isMoved, readOut, toBytes, tooShort } = require('./bytes.js');
-const { after, now } = require('./clock.js');
 const errors = require('./errors.js');
+const { Spin, give } = require('./loop.js');
 const { Messages } = require('./messages.js');
 const native = require('./native.js');
-const { disposable, own, unlessGivenUp } = require('./objects.js');
-const { drive, within } = require('./operations.js');
-const { offAbort, onAbort, reasonOf, throwIfAborted } = require('./signals.js');
+const { Draft, disposable, own, unlessGivenUp } = require('./objects.js');
+const { within } = require('./operations.js');
+const { pending } = require('./pending.js');
+const { throwIfAborted } = require('./signals.js');
 
 const { NO, out } = native;
 // Of a message that the addon tells of.
@@ -18,9 +19,6 @@ const numbers = new Float64Array(out.buffer);
 const [NUMBER, MISSED] = [1, 2];
 
 const MOST = 2 ** 31;
-
-/** How long a reader that cannot sleep until there is news waits before it looks again. */
-const POLL = 1;
 
 function checkMade({ slots, maxMessage }) {
   whole('slots', slots, 2, MOST / 64);
@@ -91,43 +89,12 @@ class Broadcast {
 }
 disposable(Broadcast, Broadcast.prototype.close);
 
-/** A message being written. */
-class Draft {
-  #end;
-
-  constructor(view, end) {
-    this.view = view;
-    this.#end = end;
-  }
-
-  /** Sends it, and gives its number. */
-  commit() {
-    return this.#finish(true);
-  }
-
-  /** Sends nothing. */
-  abandon() {
-    this.#finish(false);
-  }
-
-  #finish(sends) {
-    const end = this.#end;
-    if (end === undefined) throw errors.notHeld();
-    this.#end = undefined;
-    return end(sends);
-  }
-
-  static dispose() {
-    if (this.#end !== undefined) unlessGivenUp(() => this.abandon());
-  }
-}
-disposable(Draft, Draft.dispose);
-
 /** Reads messages at its own pace, without a trace. */
 class Reader {
   #bytes;
   #handle;
   #canSleep;
+  #spin = new Spin();
 
   constructor(bytes, handle, canSleep) {
     this.#bytes = bytes;
@@ -179,47 +146,37 @@ class Reader {
     return this.#receiveBy(timeout);
   }
 
-  async receiveAsync(options) {
-    const checked = checkOptions(options);
-    const { timeout, signal, ref } = checked;
-    throwIfAborted(signal);
-    const deadline = timeout === Infinity ? Infinity : now() + timeout;
-    for (;;) {
-      const received = this.tryReceive();
-      if (received !== null) return received;
-      const left = deadline === Infinity ? Infinity : deadline - now();
-      if (left <= 0) return null;
-      if (!this.#canSleep) await delay(Math.min(left, POLL), checked);
-      else {
-        const next = () => this.tryReceive() ?? undefined;
-        const received = await drive(() => native.watching(this.#handle), { timeout: left, signal, ref }, next);
-        if (received !== undefined) return received;
-      }
+  receiveAsync(options) {
+    try {
+      const checked = checkOptions(options);
+      throwIfAborted(checked.signal);
+      const received = this.#receiveNow();
+      return received !== null ? give(received) : this.#receiveLater(checked);
+    } catch (error) {
+      return Promise.reject(error);
     }
   }
 
+  #receiveNow() {
+    const received = this.tryReceive();
+    if (received !== null) this.#spin.isDue = true;
+    return received;
+  }
+
+  #receiveLater(options) {
+    const begin = this.#canSleep ? () => native.watching(this.#handle) : undefined;
+    const look = () => this.tryReceive();
+    // Who is overtaken meanwhile goes on.
+    return pending({ none: null, look, begin, use: () => look() ?? undefined, spin: this.#spin }, options);
+  }
+
   messages(options) {
-    return new Messages((checked) => this.receiveAsync(checked), checkOptions(options));
+    return new Messages(() => this.#receiveNow(), (checked) => this.#receiveLater(checked), checkOptions(options));
   }
 
   [Symbol.asyncIterator]() {
     return this.messages();
   }
-}
-
-function delay(ms, { signal, ref }) {
-  return new Promise((resolve, reject) => {
-    const stop = after(ms, ref, () => {
-      if (signal !== undefined) offAbort(signal, abort);
-      resolve();
-    });
-    const abort = () => {
-      stop();
-      reject(reasonOf(signal));
-    };
-    if (signal !== undefined) onAbort(signal, abort);
-    if (signal?.aborted) abort();
-  });
 }
 
 module.exports = { Broadcast };

@@ -7,13 +7,14 @@
 const { checkOptions, checkTimeout, placeOf, whole } = require('./arguments.js');
 const { Into, checkTarget, copyOut, isMoved, readOut, toBytes, tooShort } = require('./bytes.js');
 const errors = require('./errors.js');
+const { give } = require('./loop.js');
 const { Messages } = require('./messages.js');
 const native = require('./native.js');
-const { disposable, own, unlessGivenUp } = require('./objects.js');
-const { drive, within } = require('./operations.js');
+const { Draft, disposable, own, unlessGivenUp } = require('./objects.js');
+const { within } = require('./operations.js');
+const { Line, pending } = require('./pending.js');
 const { throwIfAborted } = require('./signals.js');
 const { Soundness } = require('./soundness.js');
-const { Turns } = require('./turns.js');
 
 const { RECORD, RING, SLEEPERS, NO_MESSAGE, out } = native;
 
@@ -59,8 +60,8 @@ class Channel {
   #lost = 0;
   // Goes up at each close: what was begun before it is given up.
   #closes = 0;
-  #sending = new Turns();
-  #receiving = new Turns();
+  #sending = new Line();
+  #receiving = new Line();
   #into = new Into();
 
   static {
@@ -144,15 +145,33 @@ class Channel {
     return within(timeout, (left) => native.send(this.#handle, bytes, left)) >= 0;
   }
 
-  async sendAsync(message, options) {
-    const bytes = toBytes(message);
-    const { length } = bytes;
-    const checked = checkOptions(options);
-    throwIfAborted(checked.signal);
-    if (!this.#sending.isBusy && this.trySend(bytes)) return true;
-    if (length === 0 && isMoved(bytes)) throw errors.changed();
-    const send = (reservation) => this.#fill(reservation, bytes, length);
-    return (await this.#inTurn(this.#sending, checked, () => native.reserving(this.#handle, length), send)) ?? false;
+  sendAsync(message, options) {
+    try {
+      const bytes = message instanceof Uint8Array ? message : toBytes(message);
+      const checked = checkOptions(options);
+      throwIfAborted(checked.signal);
+      const { length } = bytes;
+      if (this.#sending.isFree && this.trySend(bytes)) return this.#sent(true);
+      if (length === 0 && isMoved(bytes)) throw errors.changed();
+      const look = () => {
+        if (bytes.length < length) throw errors.changed();
+        return this.trySend(bytes.length === length ? bytes : bytes.subarray(0, length));
+      };
+      return this.#room(false, look, length, (reservation) => this.#fill(reservation, bytes, length), checked);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #sent(what) {
+    this.#sending.spin.isDue = true;
+    return give(what);
+  }
+
+  // What `use` makes of room for a message, or what `look` gives, once that is not `none`.
+  #room(none, look, length, use, options) {
+    const begin = () => native.reserving(this.#handle, length);
+    return pending({ none, look, begin, use, line: this.#sending, spin: this.#sending.spin }, options);
   }
 
   // Sends what was to wait for room. Its buffer may have been moved or made shorter meanwhile.
@@ -167,23 +186,14 @@ class Channel {
     return true;
   }
 
-  // What `use` makes of an operation's answer, when those before it have ended; undefined when time is up.
-  #inTurn(turns, options, begin, use) {
-    const closes = this.#closes;
-    const check = () => {
-      if (this.#closes !== closes) throw errors.closed();
-    };
-    return turns.take(options, (left) => (check(), drive(begin, left, use, check)));
-  }
-
   #open(reservation, length, at) {
     const closes = this.#closes;
-    const end = (how) => {
+    const end = (commits) => {
       if (this.#words.length === 0) throw errors.detached();
       if (this.#closes !== closes) throw errors.closed();
-      how(this.#handle, reservation);
+      (commits ? native.commit : native.abandon)(this.#handle, reservation);
     };
-    return new Reservation(this.#bytes.subarray(at, at + length), end);
+    return new Draft(this.#bytes.subarray(at, at + length), end);
   }
 
   #reserveBy(length, timeout) {
@@ -200,11 +210,18 @@ class Channel {
     return this.#reserveBy(length, checkTimeout(timeout));
   }
 
-  async reserveAsync(length, options) {
-    const checked = checkOptions(options);
-    whole('length', length, 0, 0x7fffffff);
-    const open = (reservation) => this.#open(reservation, length, native.place(this.#handle, reservation));
-    return (await this.#inTurn(this.#sending, checked, () => native.reserving(this.#handle, length), open)) ?? null;
+  reserveAsync(length, options) {
+    try {
+      const checked = checkOptions(options);
+      throwIfAborted(checked.signal);
+      const look = () => this.tryReserve(length);
+      const room = this.#sending.isFree ? look() : null;
+      if (room !== null) return this.#sent(room);
+      const open = (reservation) => this.#open(reservation, length, native.place(this.#handle, reservation));
+      return this.#room(null, look, length, open, checked);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   // The length of the message at the tail, if it is within the window; else what is no length.
@@ -251,19 +268,32 @@ class Channel {
     return readOut((target, at) => within(timeout, (left) => native.receiveInto(this.#handle, target, at, left)));
   }
 
-  async receiveAsync(options) {
-    const checked = checkOptions(options);
-    throwIfAborted(checked.signal);
-    if (!this.#receiving.isBusy) {
-      const message = this.tryReceive();
-      if (message !== null) return message;
-    }
-    return this.#whenThere(checked, () => this.tryReceive());
+  receiveAsync(options) {
+    return this.#takeAsync(() => this.tryReceive(), options);
   }
 
-  // What `use` makes of the next message, once there is one.
-  async #whenThere(options, use) {
-    return (await this.#inTurn(this.#receiving, options, () => native.peeking(this.#handle), use)) ?? null;
+  // What `take` takes of the next message, once there is one.
+  #takeAsync(take, options) {
+    try {
+      const checked = checkOptions(options);
+      throwIfAborted(checked.signal);
+      const taken = this.#takeNow(take);
+      return taken !== null ? give(taken) : this.#takeLater(take, checked);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #takeNow(take) {
+    const taken = this.#receiving.isFree ? take() : null;
+    if (taken !== null) this.#receiving.spin.isDue = true;
+    return taken;
+  }
+
+  #takeLater(take, options) {
+    const begin = () => native.peeking(this.#handle);
+    const use = () => take() ?? undefined;
+    return pending({ none: null, look: take, begin, use, line: this.#receiving, spin: this.#receiving.spin }, options);
   }
 
   #copyInto(target, length) {
@@ -312,8 +342,8 @@ class Channel {
     return this.#peekBy(checkTimeout(timeout));
   }
 
-  async peekAsync(options) {
-    return this.#whenThere(checkOptions(options), () => this.tryPeek());
+  peekAsync(options) {
+    return this.#takeAsync(() => this.tryPeek(), options);
   }
 
   #release(position, length, closes) {
@@ -326,8 +356,11 @@ class Channel {
 
   messages(options) {
     const closes = this.#closes;
-    const receive = (checked) => (this.#closes === closes ? this.receiveAsync(checked) : null);
-    return new Messages(receive, checkOptions(options));
+    const take = () => {
+      if (this.#closes !== closes) throw errors.closed();
+      return this.tryReceive();
+    };
+    return new Messages(() => this.#takeNow(take), (checked) => this.#takeLater(take, checked), checkOptions(options));
   }
 
   [Symbol.asyncIterator]() {
@@ -337,41 +370,10 @@ class Channel {
   close() {
     this.#closes++;
     unlessGivenUp(() => native.closeChannel(this.#handle));
+    for (const line of [this.#sending, this.#receiving]) line.fail(errors.closed());
   }
 }
 disposable(Channel, Channel.prototype.close);
-
-/** Room for a message, ours until it is committed. */
-class Reservation {
-  #end;
-
-  constructor(view, end) {
-    this.view = view;
-    this.#end = end;
-  }
-
-  /** Sends the message. */
-  commit() {
-    this.#finish(native.commit);
-  }
-
-  /** Gives it up. */
-  abandon() {
-    this.#finish(native.abandon);
-  }
-
-  #finish(how) {
-    const end = this.#end;
-    if (end === undefined) throw errors.notHeld();
-    this.#end = undefined;
-    end(how);
-  }
-
-  static dispose() {
-    if (this.#end !== undefined) unlessGivenUp(() => this.abandon());
-  }
-}
-disposable(Reservation, Reservation.dispose);
 
 /** A message in place, until it is released. */
 class Message {

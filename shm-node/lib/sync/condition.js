@@ -6,7 +6,8 @@ const { Guard } = require('./guard.js');
 const { Mutex, handleOf } = require('./mutex.js');
 const native = require('./native.js');
 const { own } = require('./objects.js');
-const { block, drive } = require('./operations.js');
+const { block } = require('./operations.js');
+const { pending } = require('./pending.js');
 
 // How a wait ended.
 const OWNER_DIED = 1;
@@ -44,7 +45,8 @@ class Condition {
   async waitAsync(guard, options) {
     const checked = checkOptions(options);
     // Whoever gives up holds the mutex too, so that what follows may always unlock it.
-    return drive(() => native.waiting(this.#handle, mutexOf(guard)), checked, (how) => ended(guard, how));
+    const begin = () => native.waiting(this.#handle, mutexOf(guard));
+    return pending({ none: false, begin, use: (how) => ended(guard, how) }, checked);
   }
 
   notifyOne() {

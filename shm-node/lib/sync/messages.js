@@ -2,62 +2,62 @@
 
 // The messages to come, as an asynchronous iterator. A generator would not return while it waits for one.
 
-const { Stop, offAbort, onAbort, reasonOf } = require('./signals.js');
+const { give } = require('./loop.js');
 
 const AsyncIterator = Object.getPrototypeOf(Object.getPrototypeOf(async function* () {}.prototype));
 
-const nothing = () => {};
+const DONE = { value: undefined, done: true };
 
-/** One call of `receive(options)` after the other, until one gives null or fails, or somebody returns. */
+/** One message after the other, until there is none in time, a call fails, or somebody returns. */
 class Messages {
-  #receive;
+  #now;
+  #later;
   #options;
-  #stop = new Stop();
   #isOver = false;
-  // How many calls of `next()` are pending, and what the last one gave.
-  #pending = 0;
-  #last;
 
-  /** @param options Checked. */
-  constructor(receive, options) {
-    this.#receive = receive;
-    this.#options = options;
+  /**
+   * @param now Gives a message, or null where there is none or others wait for it.
+   * @param later Gives a promise of one, or of null when time is up.
+   * @param options Checked.
+   */
+  constructor(now, later, options) {
+    this.#now = now;
+    this.#later = later;
+    this.#options = { ...options, calls: new Set() };
   }
 
   next() {
-    const next = this.#pending++ === 0 ? this.#step() : this.#last.catch(nothing).then(() => this.#step());
-    this.#last = next;
-    return next;
-  }
-
-  async #step() {
-    const { timeout, signal, ref } = this.#options;
-    const abort = () => this.#stop.abort(reasonOf(signal));
+    if (this.#isOver) return Promise.resolve({ ...DONE });
+    const { signal } = this.#options;
     try {
-      if (!this.#isOver) {
-        if (signal !== undefined) onAbort(signal, abort);
-        if (signal?.aborted) abort();
-        const value = await this.#receive({ timeout, signal: this.#stop, ref });
-        // Even where somebody returned meanwhile: what was received is not lost.
-        if (value !== null) return { value, done: false };
-      }
+      const value = signal?.aborted ? null : this.#now();
+      if (value !== null) return give({ value, done: false });
     } catch (error) {
-      const wasOver = this.#isOver || error?.code === 'ERR_SHM_CLOSED';
-      this.#end();
-      if (!wasOver) throw error;
-    } finally {
-      this.#pending--;
-      if (signal !== undefined) offAbort(signal, abort);
+      return this.#failed(error);
     }
-    this.#end();
-    return { value: undefined, done: true };
+    return this.#later(this.#options).then(
+      (value) => {
+        if (value !== null) return { value, done: false };
+        this.#end();
+        return { ...DONE };
+      },
+      (error) => this.#failed(error),
+    );
   }
 
-  /** Ends the `next()` that is pending, and those behind it. */
+  async #failed(error) {
+    const wasOver = this.#isOver || error?.code === 'ERR_SHM_CLOSED';
+    this.#end();
+    if (!wasOver) throw error;
+    return { ...DONE };
+  }
+
+  /** Ends what is pending. */
   #end() {
+    if (this.#isOver) return;
     this.#isOver = true;
-    this.#receive = undefined; // whoever keeps an iterator that is over does not keep its channel
-    this.#stop.abort();
+    this.#now = this.#later = undefined; // whoever keeps an iterator that is over does not keep its channel
+    for (const call of this.#options.calls) call.giveUp();
   }
 
   async return(value) {

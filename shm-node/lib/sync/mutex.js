@@ -2,15 +2,11 @@
 
 const { checkOptions, checkTimeout, keyOf, placeOf } = require('./arguments.js');
 const { checkChain, held } = require('./chains.js');
-const { END, Guard, during, duringAsync } = require('./guard.js');
+const { END, Guard, during, duringAsync, taken, takenAsync } = require('./guard.js');
 const native = require('./native.js');
 const { own } = require('./objects.js');
-const { drive } = require('./operations.js');
-const { throwIfAborted } = require('./signals.js');
+const { Line } = require('./pending.js');
 const { Soundness } = require('./soundness.js');
-const { Turns } = require('./turns.js');
-
-const { AGAIN } = native;
 
 /** The addon's object of a mutex, for a condition. */
 let handleOf;
@@ -23,7 +19,8 @@ class Mutex {
   #word;
   #me;
   #sound;
-  #locking = new Turns();
+  // Those who ask here get it in the order in which they asked.
+  #locking = new Line();
 
   static {
     handleOf = (mutex) => mutex.#handle;
@@ -45,16 +42,13 @@ class Mutex {
 
   lock(timeout = Infinity) {
     if (timeout !== Infinity) checkTimeout(timeout);
-    const guard = new Guard(this, 0);
+    const guard = new Guard(this);
     const word = this.#word;
     if (word.length !== 0 && Atomics.compareExchange(word, 0, 0, this.#me) === 0) {
       if (!this.#sound.isKnown) this.#lookAtLocked(word);
       return guard;
     }
-    let got = native.lock(this.#handle, timeout);
-    while (got === AGAIN) got = native.goOn();
-    guard.ownerDied = got === 1;
-    return got >= 0 && guard;
+    return taken(guard, native.lock, this.#handle, timeout);
   }
 
   // A lock in what was cut off excludes nobody. The word itself may be shared still.
@@ -68,22 +62,18 @@ class Mutex {
   }
 
   tryLock() {
-    const guard = new Guard(this, 0);
-    const got = native.tryLock(this.#handle);
-    guard.ownerDied = got === 1;
-    return got >= 0 && guard;
+    return taken(new Guard(this), native.tryLock, this.#handle);
   }
 
-  async lockAsync(options) {
-    const checked = checkOptions(options);
-    throwIfAborted(checked.signal);
-    checkChain(checked, () => held(this.#key) > 0);
-    const guard = new Guard(this, 0);
-    // Those who ask here get it in the order in which they asked.
-    const locking = (left) => drive(() => native.locking(this.#handle), left);
-    const got = (await this.#locking.take(checked, locking)) ?? native.NO;
-    guard.ownerDied = got === 1;
-    return got >= 0 && guard;
+  lockAsync(options) {
+    try {
+      const checked = checkOptions(options);
+      checkChain(checked, () => held(this.#key) > 0);
+      const way = { line: this.#locking, spin: this.#locking.spin };
+      return takenAsync(new Guard(this), native.tryLock, native.locking, this.#handle, way, checked);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   unlock() {

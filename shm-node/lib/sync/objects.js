@@ -3,6 +3,7 @@
 // Objects that stand for one of the addon's.
 
 const addon = require('../native.js');
+const errors = require('./errors.js');
 const { free } = require('./native.js');
 
 // One for all copies of this file in a thread, kept by the addon: a copy may be collected together with its objects,
@@ -30,4 +31,37 @@ function unlessGivenUp(end) {
   }
 }
 
-module.exports = { disposable, own, unlessGivenUp };
+/** A message being written, ours until it is committed. */
+class Draft {
+  #end;
+
+  /** @param end Ends it: `end(commits)`. */
+  constructor(view, end) {
+    this.view = view;
+    this.#end = end;
+  }
+
+  /** Sends it. */
+  commit() {
+    return this.#finish(true);
+  }
+
+  /** Sends nothing. */
+  abandon() {
+    this.#finish(false);
+  }
+
+  #finish(commits) {
+    const end = this.#end;
+    if (end === undefined) throw errors.notHeld();
+    this.#end = undefined;
+    return end(commits);
+  }
+
+  static dispose() {
+    if (this.#end !== undefined) unlessGivenUp(() => this.abandon());
+  }
+}
+disposable(Draft, Draft.dispose);
+
+module.exports = { Draft, disposable, own, unlessGivenUp };

@@ -5,11 +5,14 @@ const { checkChain, held, holding } = require('./chains.js');
 const errors = require('./errors.js');
 const native = require('./native.js');
 const { own } = require('./objects.js');
-const { block, drive } = require('./operations.js');
+const { block } = require('./operations.js');
+const { pending } = require('./pending.js');
 
 // Whether it is our turn to do it: it was done, or else bits.
 const DONE = 0;
 const OWNER_DIED = 2;
+// Time was up.
+const OVER = -1;
 
 class Once {
   #handle;
@@ -47,9 +50,10 @@ class Once {
     const checked = checkOptions(options);
     if (this.done) return;
     checkChain(checked, () => held(this.#key) > 0);
-    const turn = await drive(() => native.takingTurns(this.#handle), checked, (got) => got);
+    const begin = () => native.takingTurns(this.#handle);
+    const turn = await pending({ none: OVER, begin, use: (got) => got }, checked);
     if (turn === DONE) return;
-    if (turn === undefined) throw errors.timedOut();
+    if (turn === OVER) throw errors.timedOut();
     let done = false;
     try {
       await holding(this.#key, () => work({ ownerDied: (turn & OWNER_DIED) !== 0 }));

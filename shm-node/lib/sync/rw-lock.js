@@ -2,21 +2,18 @@
 
 const { checkOptions, checkTimeout, holders, keyOf, placeOf, whole } = require('./arguments.js');
 const { checkChain, held } = require('./chains.js');
-const { END, Guard, during, duringAsync } = require('./guard.js');
+const { END, FOR_WRITING, Guard, during, duringAsync, taken, takenAsync } = require('./guard.js');
+const { Spin } = require('./loop.js');
 const native = require('./native.js');
 const { own } = require('./objects.js');
-const { drive } = require('./operations.js');
-
-const { AGAIN } = native;
-
-/** The slot of a writer's guard. */
-const FOR_WRITING = -1;
 
 class RwLock {
   #handle;
   #key;
   #readingKey;
   #readers;
+  #reading = new Spin();
+  #writing = new Spin();
 
   static byteLength(options) {
     return native.rwLockLength(holders('readers', { readers: options.readers }, native.MOST_READERS));
@@ -38,58 +35,44 @@ class RwLock {
 
   read(timeout = Infinity) {
     if (timeout !== Infinity) checkTimeout(timeout);
-    const guard = new Guard(this, -1);
-    let got = native.read(this.#handle, timeout);
-    while (got === AGAIN) got = native.goOn();
-    guard.slot = got >> 1;
-    guard.ownerDied = (got & 1) !== 0;
-    return got >= 0 && guard;
+    return taken(new Guard(this), native.read, this.#handle, timeout);
   }
 
   tryRead() {
-    const guard = new Guard(this, -1);
-    const got = native.tryRead(this.#handle);
-    guard.slot = got >> 1;
-    guard.ownerDied = (got & 1) !== 0;
-    return got >= 0 && guard;
+    return taken(new Guard(this), native.tryRead, this.#handle);
   }
 
-  async readAsync(options) {
-    const checked = checkOptions(options);
-    const reading = held(this.#readingKey);
-    checkChain(checked, () => held(this.#key) > 0 || reading >= this.#readers);
-    const waitsForUs = () => reading > 0 && native.isWritten(this.#handle);
-    const guard = new Guard(this, -1);
-    const check = () => checkChain(checked, waitsForUs);
-    const got = (await drive(() => native.reading(this.#handle), checked, undefined, check)) ?? native.NO;
-    guard.slot = got >> 1;
-    guard.ownerDied = (got & 1) !== 0;
-    return got >= 0 && guard;
+  readAsync(options) {
+    try {
+      const checked = checkOptions(options);
+      const reading = held(this.#readingKey);
+      checkChain(checked, () => held(this.#key) > 0 || reading >= this.#readers);
+      const waitsForUs = () => reading > 0 && native.isWritten(this.#handle);
+      const way = { spin: this.#reading, check: () => checkChain(checked, waitsForUs) };
+      return takenAsync(new Guard(this), native.tryRead, native.reading, this.#handle, way, checked);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   write(timeout = Infinity) {
     if (timeout !== Infinity) checkTimeout(timeout);
-    const guard = new Guard(this, FOR_WRITING);
-    let got = native.write(this.#handle, timeout);
-    while (got === AGAIN) got = native.goOn();
-    guard.ownerDied = got === 1;
-    return got >= 0 && guard;
+    return taken(new Guard(this, FOR_WRITING), native.write, this.#handle, timeout);
   }
 
   tryWrite() {
-    const guard = new Guard(this, FOR_WRITING);
-    const got = native.tryWrite(this.#handle);
-    guard.ownerDied = got === 1;
-    return got >= 0 && guard;
+    return taken(new Guard(this, FOR_WRITING), native.tryWrite, this.#handle);
   }
 
-  async writeAsync(options) {
-    const checked = checkOptions(options);
-    checkChain(checked, () => held(this.#key) > 0 || held(this.#readingKey) > 0);
-    const guard = new Guard(this, FOR_WRITING);
-    const got = (await drive(() => native.writing(this.#handle), checked)) ?? native.NO;
-    guard.ownerDied = got === 1;
-    return got >= 0 && guard;
+  writeAsync(options) {
+    try {
+      const checked = checkOptions(options);
+      checkChain(checked, () => held(this.#key) > 0 || held(this.#readingKey) > 0);
+      const [guard, way] = [new Guard(this, FOR_WRITING), { spin: this.#writing }];
+      return takenAsync(guard, native.tryWrite, native.writing, this.#handle, way, checked);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Ends the reading of a guard of any thread of this process, by its `slot`. */

@@ -2,17 +2,16 @@
 
 const { checkOptions, checkTimeout, holders, keyOf, placeOf, whole } = require('./arguments.js');
 const { checkChain, held } = require('./chains.js');
-const { END, Guard, during, duringAsync } = require('./guard.js');
+const { END, Guard, during, duringAsync, taken, takenAsync } = require('./guard.js');
+const { Spin } = require('./loop.js');
 const native = require('./native.js');
 const { own } = require('./objects.js');
-const { drive } = require('./operations.js');
-
-const { AGAIN } = native;
 
 class Semaphore {
   #handle;
   #key;
   #permits;
+  #spin = new Spin();
 
   static byteLength(options) {
     return native.semaphoreLength(holders('permits', { permits: options.permits }, native.MOST_PERMITS));
@@ -33,30 +32,22 @@ class Semaphore {
 
   acquire(timeout = Infinity) {
     if (timeout !== Infinity) checkTimeout(timeout);
-    const guard = new Guard(this, -1);
-    let got = native.acquire(this.#handle, timeout);
-    while (got === AGAIN) got = native.goOn();
-    guard.slot = got >> 1;
-    guard.ownerDied = (got & 1) !== 0;
-    return got >= 0 && guard;
+    return taken(new Guard(this), native.acquire, this.#handle, timeout);
   }
 
   tryAcquire() {
-    const guard = new Guard(this, -1);
-    const got = native.tryAcquire(this.#handle);
-    guard.slot = got >> 1;
-    guard.ownerDied = (got & 1) !== 0;
-    return got >= 0 && guard;
+    return taken(new Guard(this), native.tryAcquire, this.#handle);
   }
 
-  async acquireAsync(options) {
-    const checked = checkOptions(options);
-    checkChain(checked, () => held(this.#key) >= this.#permits);
-    const guard = new Guard(this, -1);
-    const got = (await drive(() => native.acquiring(this.#handle), checked)) ?? native.NO;
-    guard.slot = got >> 1;
-    guard.ownerDied = (got & 1) !== 0;
-    return got >= 0 && guard;
+  acquireAsync(options) {
+    try {
+      const checked = checkOptions(options);
+      checkChain(checked, () => held(this.#key) >= this.#permits);
+      const way = { spin: this.#spin };
+      return takenAsync(new Guard(this), native.tryAcquire, native.acquiring, this.#handle, way, checked);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Gives back the permit of a guard of any thread of this process, by its `slot`. */

@@ -45,26 +45,4 @@ function offAbort(signal, call) {
   signal.removeEventListener?.('abort', heard.listener);
 }
 
-/** A signal of our own, which costs less to listen to than one of the runtime's. */
-class Stop {
-  aborted = false;
-  reason;
-  #listeners = new Set();
-
-  addEventListener(type, listener) {
-    this.#listeners.add(listener);
-  }
-
-  removeEventListener(type, listener) {
-    this.#listeners.delete(listener);
-  }
-
-  abort(reason) {
-    if (this.aborted) return;
-    this.aborted = true;
-    this.reason = reason;
-    for (const listener of [...this.#listeners]) listener();
-  }
-}
-
-module.exports = { Stop, checkSignal, offAbort, onAbort, reasonOf, throwIfAborted };
+module.exports = { checkSignal, offAbort, onAbort, reasonOf, throwIfAborted };

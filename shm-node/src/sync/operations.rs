@@ -1,4 +1,5 @@
-//! What may have to wait: in steps, which a blocking call takes here, and JavaScript by itself where it does not block.
+//! What may have to wait: in steps. A call that blocks takes them here; one that does not sleeps between them, and
+//! JavaScript has it take the next one when it is told.
 
 use super::{
     call::Call,
@@ -6,18 +7,19 @@ use super::{
     table::{Objects, Table},
     waits::milliseconds,
 };
-use crate::{attachments::Number, failure::Failure};
+use crate::{attachments::Number, failure::Failure, waits};
 use shm_sync::{PATIENCE, Pause, Step};
 use std::{
     fmt,
+    ptr::NonNull,
     time::{Duration, Instant},
 };
 
 /// Not now; time is up.
 pub(super) const NO: i32 = -1;
-/// A blocking call is to be made again; an operation waits as it did.
+/// A blocking call is to be made again; an operation sleeps.
 pub(super) const AGAIN: i32 = -2;
-/// An operation has to wait, and otherwise than before.
+/// An operation has to sleep, and otherwise than it does.
 pub(super) const WAIT: i32 = -3;
 /// The target is too short: the first further answer tells how long the message is.
 pub(super) const SHORT: i32 = -4;
@@ -61,9 +63,15 @@ pub(super) struct Running {
     operation: Option<Box<dyn Operation>>,
     pause: Option<Pause<'static>>,
     deadline: Option<Instant>,
+    /// What its last sleep is cancelled by.
+    asleep: Option<u64>,
 }
 
 impl Running {
+    fn new(number: Number, operation: impl Operation + 'static, deadline: Option<Instant>) -> Self {
+        Self { number, operation: Some(Box::new(operation)), pause: None, deadline, asleep: None }
+    }
+
     fn operation(&mut self) -> Result<&mut dyn Operation, Failure> {
         match &mut self.operation {
             Some(operation) => Ok(&mut **operation),
@@ -76,9 +84,11 @@ impl Running {
         (self.operation, self.pause) = (None, None);
     }
 
-    /// What it waits for.
-    pub(super) fn pause(&self) -> Result<Pause<'static>, Failure> {
-        self.pause.ok_or_else(errors::detached)
+    /// Ends its sleep, if that lasts.
+    fn get_up(&mut self) {
+        if let Some(token) = self.asleep.take() {
+            waits::cancel(token);
+        }
     }
 
     fn step(&mut self, objects: &mut Objects) -> Result<i32, Failure> {
@@ -134,8 +144,7 @@ impl Table {
             return Ok(answer);
         }
         let number = self.objects.number(handle);
-        let running = Running { number, operation: Some(Box::new(operation)), pause: None, deadline };
-        self.come_back(running, answer)
+        self.come_back(Running::new(number, operation, deadline), answer)
     }
 
     fn come_back(&mut self, mut running: Running, answer: Option<i32>) -> Result<i32, Failure> {
@@ -156,11 +165,15 @@ impl Table {
         Ok(answer)
     }
 
-    /// Begins an operation that JavaScript takes the steps of.
+    /// Begins an operation that does not block, on an object.
     pub(super) fn begin(&mut self, handle: usize, operation: impl Operation + 'static) -> i32 {
         let number = self.objects.number(handle);
-        let running = Running { number, operation: Some(Box::new(operation)), pause: None, deadline: None };
-        i32::try_from(self.running.add(running)).unwrap_or(i32::MAX)
+        self.begin_in(number, operation)
+    }
+
+    /// Begins one in an attachment.
+    pub(super) fn begin_in(&mut self, number: Number, operation: impl Operation + 'static) -> i32 {
+        i32::try_from(self.running.add(Running::new(number, operation, None))).unwrap_or(i32::MAX)
     }
 
     /// The answer of a call that was to copy a message of some length into `room` bytes.
@@ -189,8 +202,21 @@ pub(super) fn go_on(table: &mut Table, _: &Call<0>) -> Result<i32, Failure> {
     table.come_back(running, answer)
 }
 
-/// `step(operation)`: its answer, or `WAIT` or `AGAIN` where it has to wait.
-pub(super) fn step(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> {
+/// `step(operation, door, slot)`: its answer; or `AGAIN`, and it sleeps until that slot is told.
+pub(super) fn step(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
+    let (running, objects) = table.running(call.handle(0))?;
+    running.get_up();
+    let answer = running.step(objects)?;
+    let Some(Pause { cell, expected }) = running.pause.filter(|_| answer < 0) else { return Ok(answer) };
+    let number = running.number;
+    let token = table.sleep(number, NonNull::from(cell), expected, (call.unsigned(1), call.handle(2)))?;
+    table.running(call.handle(0))?.0.asleep = Some(token);
+    Ok(AGAIN)
+}
+
+/// `look(operation)`: takes a step of one that sleeps. Its answer; `AGAIN` where it is to sleep on; `WAIT` where it is
+/// to sleep otherwise.
+pub(super) fn look(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> {
     let (running, objects) = table.running(call.handle(0))?;
     running.step(objects)
 }
@@ -205,9 +231,11 @@ pub(super) fn give_up(table: &mut Table, call: &Call<1>) -> Result<i32, Failure>
     })
 }
 
-/// `end(operation)`: JavaScript has done with it.
+/// `end(operation)`: JavaScript has done with it. A wake-up that it is told of yet is another one's: see `passOn`.
 pub(super) fn end(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
-    table.running.remove(call.handle(0));
+    if let Some(mut running) = table.running.remove(call.handle(0)) {
+        running.get_up();
+    }
     Ok(())
 }
 

@@ -193,7 +193,7 @@ impl Objects {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) objects: Objects,
-    /// Operations that JavaScript drives.
+    /// Operations of calls that do not block.
     pub(super) running: Numbered<Running>,
     /// The one that a call which blocks was at when it came back for a moment.
     pub(super) blocking: Option<Running>,

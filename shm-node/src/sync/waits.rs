@@ -3,8 +3,9 @@
 use super::{
     call::Call,
     errors,
+    operations::Operation,
     place::{check_sound, word},
-    table::Table,
+    table::{Objects, Table},
 };
 use crate::{
     alarms,
@@ -13,7 +14,8 @@ use crate::{
     failure::Failure,
     waits,
 };
-use shm_sync::{Outcome, Pause};
+use shm_api::OsError;
+use shm_sync::{Outcome, Pause, Step};
 use std::{
     ptr::NonNull,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -80,43 +82,48 @@ pub(super) fn cancel_alarm(_: &mut Table, call: &Call<1>) -> Result<bool, Failur
     Ok(alarms::cancel(call.number(0) as u64))
 }
 
-fn begin(
-    table: &mut Table,
+impl Table {
+    /// Begins to sleep while a word holds what is expected; gives what that is cancelled by.
+    pub(super) fn sleep(
+        &mut self,
+        number: Number,
+        word: NonNull<AtomicU32>,
+        expected: u32,
+        (door, slot): (u32, usize),
+    ) -> Result<u64, Failure> {
+        let door = doors::find(door)?;
+        // SAFETY: attachments end through `attachments`, which calls `waits::leave`.
+        let token = unsafe { waits::begin(door, word, expected, None, slot as u32) }?;
+        if self.sleeping.len() <= slot {
+            self.sleeping.resize(slot + 1, None);
+        }
+        self.sleeping[slot] = Some((number, word));
+        Ok(token)
+    }
+}
+
+/// A wait for a notification, as an operation. How its sleep ends is its answer, which JavaScript is told.
+#[derive(Debug)]
+struct Watching {
     number: Number,
     word: NonNull<AtomicU32>,
     expected: u32,
-    timeout: f64,
-    (door, slot): (u32, usize),
-) -> Result<f64, Failure> {
-    let door = doors::find(door)?;
-    // SAFETY: attachments end through `attachments`, which calls `waits::leave`.
-    let token = unsafe { waits::begin(door, word, expected, milliseconds(timeout), slot as u32) }?;
-    if table.sleeping.len() <= slot {
-        table.sleeping.resize(slot + 1, None);
+}
+
+impl Operation for Watching {
+    fn attempt(&mut self, _: &mut Objects) -> Result<Step<'static, i32>, Failure> {
+        check_sound(self.number)?;
+        // SAFETY: it lies in an attachment that is not let go while the operation is there: see `table::leave`.
+        let cell = unsafe { self.word.as_ref() };
+        Ok(Step::Wait(Pause { cell, expected: self.expected }))
     }
-    table.sleeping[slot] = Some((number, word));
-    Ok(token as f64)
 }
 
-/// `beginWait(door, slot, timeout, attachment, offset, expected)`: what to cancel it by.
-pub(super) fn begin_wait(table: &mut Table, call: &Call<6>) -> Result<f64, Failure> {
-    let number = call.unsigned(3);
-    let word = word(number, call.number(4))?;
-    check_sound(number)?;
-    begin(table, number, word, call.unsigned(5), call.number(2), (call.unsigned(0), call.handle(1)))
-}
-
-/// `sleep(door, slot, timeout, operation)`: until the operation's next step is worth while.
-pub(super) fn sleep(table: &mut Table, call: &Call<4>) -> Result<f64, Failure> {
-    let running = table.running.get(call.handle(3)).ok_or_else(|| Failure::internal("no such operation"))?;
-    let (number, Pause { cell, expected }) = (running.number, running.pause()?);
-    let at = (call.unsigned(0), call.handle(1));
-    begin(table, number, NonNull::from(cell), expected, call.number(2), at)
-}
-
-/// `cancelWait(token)`: asks for the end of a wait.
-pub(super) fn cancel(_: &mut Table, call: &Call<1>) -> Result<bool, Failure> {
-    Ok(waits::cancel(call.number(0) as u64))
+/// `watch(attachment, offset, expected)`: an operation.
+pub(super) fn watch(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
+    let number = call.unsigned(0);
+    let word = word(number, call.number(1))?;
+    Ok(table.begin_in(number, Watching { number, word, expected: call.unsigned(2) }))
 }
 
 /// `passOn(slot)`: the wake-up of a wait that nobody wanted any more is another one's.
@@ -130,13 +137,18 @@ pub(super) fn pass_on(table: &mut Table, call: &Call<1>) -> Result<(), Failure> 
     Ok(())
 }
 
-/// `checkWait(slot)`: throws where the wait ended since its segment was detached, or its word cut off.
-pub(super) fn check_wait(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
-    let Some(&Some((number, word))) = table.sleeping.get(call.handle(0)) else { return Ok(()) };
-    if attachments::data(number).is_none() {
-        return Err(errors::detached());
+/// `failWait(slot, errno)`: throws why a sleep ended that nobody has ended: its segment was detached, its word cut off, or
+/// the system refused.
+pub(super) fn fail_wait(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
+    if let Some(&Some((number, word))) = table.sleeping.get(call.handle(0))
+        && attachments::data(number).is_some()
+    {
+        // SAFETY: its segment is attached. Read, so that what was cut off is known by then.
+        unsafe { word.as_ref() }.load(Relaxed);
+        check_sound(number)?;
     }
-    // SAFETY: its segment is attached. Read, so that what was cut off is known by then.
-    unsafe { word.as_ref() }.load(Relaxed);
-    check_sound(number)
+    Err(match call.integer(1) {
+        0 => errors::detached(),
+        errno => OsError::new("futex", errno).into(),
+    })
 }

@@ -1,0 +1,89 @@
+'use strict';
+
+// The event loop, which goes on while answers are there at once, and while somebody looks for one.
+
+const { setImmediate } = require('timers');
+const { after, now } = require('./clock.js');
+
+const nothing = () => {};
+
+// A test may have replaced it by a fake before it loaded us.
+const probe = setImmediate(nothing);
+const isReal = probe?.constructor?.name === 'Immediate';
+
+/** Calls `call` when the loop has taken a turn. Keeps it alive until then. */
+const soon = isReal ? setImmediate : (call) => void after(0, true, call);
+
+/** The same, without keeping it alive. */
+const soonUnlessOver = isReal ? (call) => void setImmediate(call).unref() : (call) => void after(0, false, call);
+
+// Promises that are resolved already keep timers and I/O waiting: after so many, or so many milliseconds, the loop takes
+// a turn.
+const MOST = 256;
+const LONGEST = 1;
+
+// How many were given since the last turn of the loop that we know of, and at which one the clock is read.
+let given = 0;
+let read = 2;
+let since = 0;
+
+/** To be called where the loop has taken a turn. */
+function turned() {
+  given = 0;
+  read = 2;
+}
+
+/** A promise of what is there: resolved already, unless the loop is to take a turn first. */
+function give(value) {
+  if (++given < read || !isLate()) return Promise.resolve(value);
+  return new Promise((resolve) => soon(() => (turned(), resolve(value))));
+}
+
+function isLate() {
+  if (given === 2) {
+    since = now();
+    soonUnlessOver(turned);
+    read = 3;
+    return false;
+  }
+  const passed = now() - since;
+  if (given >= MOST || passed >= LONGEST) return true;
+  // As many more as take half of the time that is left, if they go on like this.
+  const more = Math.floor((((LONGEST - passed) / passed) * (given - 2)) / 2);
+  read = Math.min(given + Math.max(1, more), 2 * given, MOST);
+  return false;
+}
+
+// How many waits in a row sleep at once, at most, after looking was in vain.
+const MOST_SKIPPED = 1023;
+
+/** Whether to look from the loop before one sleeps: what was learnt of one kind of call on one object. */
+class Spin {
+  /** Something came since somebody last had to wait. */
+  isDue = false;
+  #skip = 0;
+  #skipped = 0;
+
+  /** Until when one who has to wait looks; 0 is not at all. */
+  until(spin) {
+    if (!this.isDue || spin === 0) return 0;
+    this.isDue = false;
+    if (this.#skipped < this.#skip) {
+      this.#skipped++;
+      return 0;
+    }
+    return now() + spin / 1000;
+  }
+
+  /** Looking until then has ended: tells whether it may go on. */
+  goesOn(until, isFound) {
+    const isOver = now() >= until;
+    // What came too late came by itself, while another had our core.
+    if (isOver) this.#skip = Math.min(2 * this.#skip + 1, MOST_SKIPPED);
+    else if (isFound) this.#skip = 0;
+    this.#skipped = 0;
+    return !isOver;
+  }
+}
+
+module.exports = { Spin, give, soon, turned };

@@ -1,0 +1,266 @@
+'use strict';
+
+// Calls that wait without blocking: in a line behind those before them, then looking from the event loop for a moment if
+// that was worth while lately, then asleep. The addon takes the steps of their operations; here is when.
+
+const { after } = require('./clock.js');
+const { expect, keepAlive, letGo } = require('./door.js');
+const { Spin, soon, turned } = require('./loop.js');
+const native = require('./native.js');
+const { offAbort, onAbort, reasonOf } = require('./signals.js');
+
+const { AGAIN, WAIT } = native;
+
+// How a sleep ended, where it matters.
+const WOKEN = 0;
+const CANCELLED = 3;
+
+/** How long, in milliseconds, until a waiter asks whether the one it waits for is still alive. */
+const PATIENCE = 10;
+
+/** How long one that cannot sleep waits before it looks again. */
+const POLL = 1;
+
+// Nobody tells those who sleep that another was killed: all look for themselves, now and then.
+const sleepers = new Set();
+let looking;
+
+function lookLater() {
+  // Twice as often as somebody may ask, so that it is not twice as late. Thousands who wait do not keep the loop busy.
+  looking = after(Math.max(PATIENCE / 2, sleepers.size / 10), false, look);
+}
+
+function look() {
+  looking = undefined;
+  for (const call of sleepers) call.look();
+  if (looking === undefined && sleepers.size > 0) lookLater();
+}
+
+/** Throws where the caller's stack has no room for so many calls: what is begun must not be cut in two. */
+const hasStack = (calls) => calls > 0 && hasStack(calls - 1);
+const STACK = 64;
+
+const fresh = Promise.resolve();
+
+/** Calls of one kind on one object, one after the other in the order in which they came. */
+class Line {
+  spin = new Spin();
+  #calls = new Set();
+
+  /** Nobody waits. */
+  get isFree() {
+    return this.#calls.size === 0;
+  }
+
+  get #first() {
+    return this.#calls.values().next().value;
+  }
+
+  /** Tells whether it is its turn. */
+  join(call) {
+    return this.#calls.add(call).size === 1;
+  }
+
+  leave(call) {
+    const isFirst = this.#first === call;
+    this.#calls.delete(call);
+    // Whoever ends a call may have no stack left.
+    if (isFirst && !this.isFree) fresh.then(() => this.#first?.go());
+  }
+
+  /** Rejects all of them. */
+  fail(error) {
+    for (const call of this.#calls) call.giveUp({ error });
+  }
+}
+
+class Call {
+  #way;
+  #options;
+  #resolve;
+  #reject;
+  #isOver = false;
+  #isGoing = false;
+  #failure;
+  #until = 0;
+  #operation;
+  #sleep;
+  #stop;
+
+  constructor(way, options, resolve, reject) {
+    this.#way = way;
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** Begins to wait. What goes wrong rejects. */
+  begin() {
+    const { timeout, signal, ref, calls } = this.#options;
+    hasStack(STACK);
+    calls?.add(this);
+    const isFirst = this.#way.line?.join(this) ?? true;
+    if (ref) keepAlive();
+    try {
+      if (signal !== undefined) onAbort(signal, this.#abort);
+      if (signal?.aborted) throw reasonOf(signal); // it may have been by what it runs when somebody listens
+      if (isFirst) this.#wait();
+      if (timeout === 0) this.giveUp();
+      else if (timeout !== Infinity && !this.#isOver) this.#stop = after(timeout, false, () => this.giveUp());
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #abort = () => this.giveUp({ error: reasonOf(this.#options.signal) });
+
+  /** Its turn has come, and what it waits for may have, too. */
+  go() {
+    if (this.#isOver || this.#isGoing) return;
+    this.#try(() => this.#found() || this.#wait());
+  }
+
+  #try(work) {
+    try {
+      work();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #wait() {
+    this.#isGoing = true;
+    const { spin, ref } = this.#options;
+    if (ref) this.#until = this.#way.spin?.until(spin) ?? 0;
+    if (this.#until > 0) soon(this.#spin);
+    else this.#fallAsleep();
+  }
+
+  #spin = () => {
+    turned();
+    if (this.#isOver) return;
+    this.#try(() => {
+      const { spin } = this.#way;
+      const found = this.#way.look();
+      const goesOn = spin.goesOn(this.#until, found !== this.#way.none);
+      if (found !== this.#way.none) this.#end(this.#resolve, found);
+      else if (goesOn) soon(this.#spin);
+      else this.#fallAsleep();
+    });
+  };
+
+  #found() {
+    const { look, none } = this.#way;
+    const found = look === undefined ? none : look();
+    if (found !== none) this.#end(this.#resolve, found);
+    return found !== none;
+  }
+
+  #fallAsleep() {
+    const { begin, check, woken } = this.#way;
+    if (begin === undefined) return void after(POLL, false, () => this.#isOver || this.#try(() => this.#found() || this.#fallAsleep()));
+    check?.();
+    this.#operation ??= begin();
+    const operation = this.#operation;
+    const sleep = (this.#sleep = { slot: 0 });
+    const begun = (door, slot) => native.step(operation, door, (sleep.slot = slot));
+    const [got, forget] = expect(begun, false, (how) => this.#woken(sleep, how));
+    if (got !== AGAIN) {
+      forget();
+      return this.#answer(got);
+    }
+    if (woken === undefined) sleepers.add(this);
+    if (looking === undefined && sleepers.size > 0) lookLater();
+  }
+
+  #woken(sleep, how) {
+    const outcome = how & 7;
+    // Who has given up, or found by looking what it waited for, has no use for a wake-up: it is another's.
+    if (sleep !== this.#sleep) return outcome === WOKEN && native.passOn(sleep.slot);
+    this.#try(() => {
+      if (outcome >= CANCELLED) native.failWait(sleep.slot, how >> 3);
+      if (this.#way.woken !== undefined) this.#end(this.#resolve, this.#way.woken(outcome));
+      else this.#fallAsleep();
+    });
+  }
+
+  /** Takes a step, though nobody woke it. */
+  look() {
+    this.#try(() => {
+      this.#way.check?.();
+      const got = native.look(this.#operation);
+      if (got === WAIT) this.#fallAsleep();
+      else if (got !== AGAIN) this.#answer(got);
+    });
+  }
+
+  #answer(got) {
+    let value;
+    try {
+      value = this.#way.use(got);
+    } catch (error) {
+      return this.#end(this.#reject, error);
+    }
+    if (this.#failure !== undefined) this.#end(this.#reject, this.#failure.error);
+    else if (value === undefined) this.#fallAsleep();
+    else this.#end(this.#resolve, value);
+  }
+
+  #fail(error) {
+    if (this.#operation === undefined || this.#failure !== undefined) this.#end(this.#reject, error);
+    else this.giveUp({ error });
+  }
+
+  /** Ends it, by a failure or as time is up. What its operation has to do even then, it does. */
+  giveUp(failure) {
+    if (this.#isOver) return;
+    this.#stopListening();
+    this.#failure = failure;
+    if (this.#operation !== undefined) {
+      try {
+        const got = native.giveUp(this.#operation);
+        if (got === AGAIN) return this.#fallAsleep();
+        if (got >= 0) return this.#answer(got);
+      } catch (error) {
+        return this.#end(this.#reject, error);
+      }
+    }
+    if (failure === undefined) this.#end(this.#resolve, this.#way.none);
+    else this.#end(this.#reject, failure.error);
+  }
+
+  #stopListening() {
+    const { signal } = this.#options;
+    this.#stop?.();
+    this.#stop = undefined;
+    if (signal !== undefined) offAbort(signal, this.#abort);
+  }
+
+  #end(settle, value) {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#sleep = undefined;
+    this.#stopListening();
+    sleepers.delete(this);
+    if (this.#operation !== undefined) native.end(this.#operation);
+    if (this.#options.ref) letGo();
+    const { none, line, spin } = this.#way;
+    if (spin !== undefined && settle === this.#resolve && value !== none) spin.isDue = true;
+    settle(value);
+    line?.leave(this);
+    this.#options.calls?.delete(this);
+  }
+}
+
+/**
+ * A promise of what a call comes to that has to wait. Its `options` are checked; it is in their `calls` meanwhile. How it
+ * is done is its `way`:
+ *
+ * - `begin()`: an operation, whose answer `use` makes a value of: undefined where it has to go on. Without it, it polls.
+ * - `look()`: what is there without waiting, or `none`, which is what it gives when time is up, too.
+ * - `line`: those before it; `spin`: what was learnt of looking from the loop.
+ * - `check()`: throws where it must not wait; `woken(outcome)`: the value that the end of its sleep is.
+ */
+const pending = (way, options) => new Promise((resolve, reject) => new Call(way, options, resolve, reject).begin());
+
+module.exports = { Line, pending };
