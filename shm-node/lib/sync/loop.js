@@ -54,35 +54,45 @@ function isLate() {
   return false;
 }
 
-// How many waits in a row sleep at once, at most, after looking was in vain.
-const MOST_SKIPPED = 1023;
+// How often looking may be in vain, more often than not, until it is given up for a while: at first, and then again.
+const TRIES = 8;
+const TRIES_AGAIN = 4;
+// For how many waits: twice as many each time, at most.
+const REST = 16;
+const LONGEST_REST = 4096;
 
 /** Whether to look from the loop before one sleeps: what was learnt of one kind of call on one object. */
 class Spin {
   /** Something came since somebody last had to wait. */
   isDue = false;
-  #skip = 0;
-  #skipped = 0;
+  #tries = TRIES;
+  #left = 0;
+  #rest = REST;
 
   /** Until when one who has to wait looks; 0 is not at all. */
   until(spin) {
     if (!this.isDue || spin === 0) return 0;
     this.isDue = false;
-    if (this.#skipped < this.#skip) {
-      this.#skipped++;
-      return 0;
-    }
-    return now() + spin / 1000;
+    if (this.#left === 0) return now() + spin / 1000;
+    this.#left--;
+    return 0;
   }
 
-  /** Looking until then has ended: tells whether it may go on. */
+  /** After a look: tells whether there is to be another one. */
   goesOn(until, isFound) {
     const isOver = now() >= until;
     // What came too late came by itself, while another had our core.
-    if (isOver) this.#skip = Math.min(2 * this.#skip + 1, MOST_SKIPPED);
-    else if (isFound) this.#skip = 0;
-    this.#skipped = 0;
+    if (isOver) this.#wasInVain();
+    else if (isFound && this.#tries < TRIES) this.#tries++;
+    else if (isFound) this.#rest = REST;
     return !isOver;
+  }
+
+  #wasInVain() {
+    if (--this.#tries > 0) return;
+    this.#tries = TRIES_AGAIN;
+    this.#left = this.#rest;
+    this.#rest = Math.min(2 * this.#rest, LONGEST_REST);
   }
 }
 
