@@ -15,7 +15,7 @@ const deafen = (folder) => {
   const clock = require(folder + '/lib/sync/clock.js');
   const { after } = clock;
   let look;
-  clock.after = (ms, ref, call) => (call.name === 'look' ? (look = call) : after(ms, ref, call));
+  clock.after = (ms, ref, call) => (call.name === 'look' ? ((look = call), () => {}) : after(ms, ref, call));
   return () => look();
 };
 

@@ -166,8 +166,8 @@ class Reader {
   #receiveLater(options) {
     const begin = this.#canSleep ? () => native.watching(this.#handle) : undefined;
     const look = () => this.tryReceive();
-    // Who is overtaken meanwhile goes on.
-    return pending({ none: null, look, begin, use: () => look() ?? undefined, spin: this.#spin }, options);
+    const use = () => look() ?? undefined; // who is overtaken meanwhile goes on
+    return pending({ none: null, look, begin, use, spin: this.#spin, isPatient: true }, options);
   }
 
   messages(options) {

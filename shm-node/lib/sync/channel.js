@@ -269,31 +269,27 @@ class Channel {
   }
 
   receiveAsync(options) {
-    return this.#takeAsync(() => this.tryReceive(), options);
-  }
-
-  // What `take` takes of the next message, once there is one.
-  #takeAsync(take, options) {
     try {
       const checked = checkOptions(options);
       throwIfAborted(checked.signal);
-      const taken = this.#takeNow(take);
-      return taken !== null ? give(taken) : this.#takeLater(take, checked);
+      const message = this.#receiveNow();
+      return message !== null ? give(message) : this.#takeLater(() => this.tryReceive(), checked);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  #takeNow(take) {
-    const taken = this.#receiving.isFree ? take() : null;
-    if (taken !== null) this.#receiving.spin.isDue = true;
-    return taken;
+  #receiveNow() {
+    const message = this.#receiving.isFree ? this.tryReceive() : null;
+    if (message !== null) this.#receiving.spin.isDue = true;
+    return message;
   }
 
+  // What `take` takes of the next message, once there is one.
   #takeLater(take, options) {
     const begin = () => native.peeking(this.#handle);
-    const use = () => take() ?? undefined;
-    return pending({ none: null, look: take, begin, use, line: this.#receiving, spin: this.#receiving.spin }, options);
+    const [line, use] = [this.#receiving, () => take() ?? undefined];
+    return pending({ none: null, look: take, begin, use, line, spin: line.spin, isPatient: true }, options);
   }
 
   #copyInto(target, length) {
@@ -343,7 +339,14 @@ class Channel {
   }
 
   peekAsync(options) {
-    return this.#takeAsync(() => this.tryPeek(), options);
+    try {
+      const checked = checkOptions(options);
+      throwIfAborted(checked.signal);
+      const message = this.#receiving.isFree ? this.tryPeek() : null;
+      return message !== null ? give(message) : this.#takeLater(() => this.tryPeek(), checked);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #release(position, length, closes) {
@@ -356,11 +359,11 @@ class Channel {
 
   messages(options) {
     const closes = this.#closes;
-    const take = () => {
+    const check = () => {
       if (this.#closes !== closes) throw errors.closed();
-      return this.tryReceive();
     };
-    return new Messages(() => this.#takeNow(take), (checked) => this.#takeLater(take, checked), checkOptions(options));
+    const now = () => (check(), this.#receiveNow());
+    return new Messages(now, (checked) => (check(), this.#takeLater(() => this.tryReceive(), checked)), checkOptions(options));
   }
 
   [Symbol.asyncIterator]() {

@@ -21,36 +21,47 @@ const soonUnlessOver = isReal ? (call) => void setImmediate(call).unref() : (cal
 // a turn.
 const MOST = 256;
 const LONGEST = 1;
+// The clock is read at least so often.
+const MOST_UNREAD = 16;
 
-// How many were given since the last turn of the loop that we know of, and at which one the clock is read.
+// How many were given since the loop's last turn, and at which one the clock is read.
 let given = 0;
 let read = 2;
+// Since when they are counted, which is from the second one on: mostly there is none.
 let since = 0;
+let isCounting = false;
 
 /** To be called where the loop has taken a turn. */
 function turned() {
+  isCounting = false;
   given = 0;
   read = 2;
+}
+
+function count() {
+  isCounting = true;
+  given = 0;
+  read = 1;
+  since = now();
+  soonUnlessOver(turned);
 }
 
 /** A promise of what is there: resolved already, unless the loop is to take a turn first. */
 function give(value) {
   if (++given < read || !isLate()) return Promise.resolve(value);
-  return new Promise((resolve) => soon(() => (turned(), resolve(value))));
+  return new Promise((resolve) => soon(() => (count(), resolve(value))));
 }
 
 function isLate() {
-  if (given === 2) {
-    since = now();
-    soonUnlessOver(turned);
-    read = 3;
+  if (!isCounting) {
+    count();
     return false;
   }
   const passed = now() - since;
   if (given >= MOST || passed >= LONGEST) return true;
-  // As many more as take half of the time that is left, if they go on like this.
-  const more = Math.floor((((LONGEST - passed) / passed) * (given - 2)) / 2);
-  read = Math.min(given + Math.max(1, more), 2 * given, MOST);
+  // After as many more as take half of the time that is left, if they go on like this.
+  const more = Math.floor((((LONGEST - passed) / passed) * given) / 2);
+  read = Math.min(given + Math.max(1, Math.min(more, MOST_UNREAD)), MOST);
   return false;
 }
 

@@ -6,8 +6,6 @@ const { give } = require('./loop.js');
 
 const AsyncIterator = Object.getPrototypeOf(Object.getPrototypeOf(async function* () {}.prototype));
 
-const DONE = { value: undefined, done: true };
-
 /** One message after the other, until there is none in time, a call fails, or somebody returns. */
 class Messages {
   #now;
@@ -27,37 +25,33 @@ class Messages {
   }
 
   next() {
-    if (this.#isOver) return Promise.resolve({ ...DONE });
+    if (this.#isOver) return Promise.resolve(this.#end());
     const { signal } = this.#options;
+    let later;
     try {
       const value = signal?.aborted ? null : this.#now();
       if (value !== null) return give({ value, done: false });
+      later = this.#later(this.#options);
     } catch (error) {
       return this.#failed(error);
     }
-    return this.#later(this.#options).then(
-      (value) => {
-        if (value !== null) return { value, done: false };
-        this.#end();
-        return { ...DONE };
-      },
-      (error) => this.#failed(error),
-    );
+    const told = (value) => (value === null ? this.#end() : { value, done: false });
+    return later.then(told, (error) => this.#failed(error));
   }
 
   async #failed(error) {
     const wasOver = this.#isOver || error?.code === 'ERR_SHM_CLOSED';
-    this.#end();
+    const done = this.#end();
     if (!wasOver) throw error;
-    return { ...DONE };
+    return done;
   }
 
-  /** Ends what is pending. */
+  /** Ends what is pending, and tells that it is over. */
   #end() {
-    if (this.#isOver) return;
     this.#isOver = true;
     this.#now = this.#later = undefined; // whoever keeps an iterator that is over does not keep its channel
     for (const call of this.#options.calls) call.giveUp();
+    return { value: undefined, done: true };
   }
 
   async return(value) {

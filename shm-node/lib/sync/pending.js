@@ -23,17 +23,40 @@ const POLL = 1;
 
 // Nobody tells those who sleep that another was killed: all look for themselves, now and then.
 const sleepers = new Set();
+
+// Twice as often as somebody may ask, so that it is not twice as late.
+const LOOK = PATIENCE / 2;
+// Where all wait for messages, silence is no sign of a death: then ever less often, so that an idle process stays so.
+const LOOK_AT_LEAST = 1000;
+
+let pause = LOOK;
 let looking;
 
 function lookLater() {
-  // Twice as often as somebody may ask, so that it is not twice as late. Thousands who wait do not keep the loop busy.
-  looking = after(Math.max(PATIENCE / 2, sleepers.size / 10), false, look);
+  // Thousands who wait do not keep the loop busy.
+  looking = { stop: after(Math.max(pause, sleepers.size / 10), false, look), pause };
 }
 
 function look() {
   looking = undefined;
-  for (const call of sleepers) call.look();
+  let arePatient = true;
+  for (const call of sleepers) {
+    arePatient &&= call.isPatient;
+    call.look();
+  }
+  pause = arePatient ? Math.min(2 * pause, LOOK_AT_LEAST) : LOOK;
   if (looking === undefined && sleepers.size > 0) lookLater();
+}
+
+/** One more sleeps. */
+function lookFor(call) {
+  sleepers.add(call);
+  if (looking?.pause > LOOK) {
+    looking.stop();
+    looking = undefined;
+  }
+  pause = LOOK;
+  if (looking === undefined) lookLater();
 }
 
 /** Throws where the caller's stack has no room for so many calls: what is begun must not be cut in two. */
@@ -92,6 +115,11 @@ class Call {
     this.#options = options;
     this.#resolve = resolve;
     this.#reject = reject;
+  }
+
+  /** Nobody is asked for: it may last. */
+  get isPatient() {
+    return this.#way.isPatient === true;
   }
 
   /** Begins to wait. What goes wrong rejects. */
@@ -169,8 +197,7 @@ class Call {
       forget();
       return this.#answer(got);
     }
-    if (woken === undefined) sleepers.add(this);
-    if (looking === undefined && sleepers.size > 0) lookLater();
+    if (woken === undefined) lookFor(this);
   }
 
   #woken(sleep, how) {
@@ -258,7 +285,8 @@ class Call {
  *
  * - `begin()`: an operation, whose answer `use` makes a value of: undefined where it has to go on. Without it, it polls.
  * - `look()`: what is there without waiting, or `none`, which is what it gives when time is up, too.
- * - `line`: those before it; `spin`: what was learnt of looking from the loop.
+ * - `line`: those before it; `spin`: what was learnt of looking from the loop; `isPatient`: that it comes late is no sign
+ *   of a death.
  * - `check()`: throws where it must not wait; `woken(outcome)`: the value that the end of its sleep is.
  */
 const pending = (way, options) => new Promise((resolve, reject) => new Call(way, options, resolve, reject).begin());

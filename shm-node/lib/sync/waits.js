@@ -55,7 +55,7 @@ function waitAsync(view, index, value, options) {
     const checked = checkOptions(options);
     const offset = view.byteOffset + index * 4;
     throwIfAborted(checked.signal);
-    if (native.wait(number, offset, expected, 0) === NOT_EQUAL) return give(OUTCOMES[NOT_EQUAL]);
+    if (!native.holds(number, offset, expected)) return give(OUTCOMES[NOT_EQUAL]);
     const begin = () => native.watch(number, offset, expected);
     return pending({ none: OUTCOMES[TIMED_OUT], begin, woken: (outcome) => OUTCOMES[outcome] }, checked);
   } catch (error) {

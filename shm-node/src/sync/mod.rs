@@ -66,6 +66,7 @@ const FUNCTIONS: &[(&CStr, Entry)] = functions! {
     c"setAlarm": waits::set_alarm,
     c"cancelAlarm": waits::cancel_alarm,
     c"keepAlive": waits::keep_alive,
+    c"holds": waits::holds,
     c"watch": waits::watch,
     c"passOn": waits::pass_on,
     c"failWait": waits::fail_wait,

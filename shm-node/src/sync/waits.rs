@@ -18,7 +18,10 @@ use shm_api::OsError;
 use shm_sync::{Outcome, Pause, Step};
 use std::{
     ptr::NonNull,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::atomic::{
+        AtomicU32,
+        Ordering::{Relaxed, SeqCst},
+    },
     time::Duration,
 };
 
@@ -100,6 +103,15 @@ impl Table {
         self.sleeping[slot] = Some((number, word));
         Ok(token)
     }
+}
+
+/// `holds(attachment, offset, expected)`: whether the word does.
+pub(super) fn holds(_: &mut Table, call: &Call<3>) -> Result<bool, Failure> {
+    let number = call.unsigned(0);
+    // SAFETY: it lies in an attachment of this thread, which is busy here and so detaches nothing.
+    let found = unsafe { word(number, call.number(1))?.as_ref() }.load(SeqCst);
+    check_sound(number)?;
+    Ok(found == call.unsigned(2))
 }
 
 /// A wait for a notification, as an operation. How its sleep ends is its answer, which JavaScript is told.
