@@ -5,13 +5,12 @@
 const { checkOptions, checkTimeout, placeOf, whole } = require('./arguments.js');
 const { checkTarget, isMoved, readOut, toBytes, tooShort } = require('./bytes.js');
 const errors = require('./errors.js');
-const { Spin, give } = require('./loop.js');
+const { Spin } = require('./loop.js');
 const { Messages } = require('./messages.js');
 const native = require('./native.js');
 const { Draft, disposable, own, unlessGivenUp } = require('./objects.js');
 const { within } = require('./operations.js');
-const { pending } = require('./pending.js');
-const { throwIfAborted } = require('./signals.js');
+const { ask } = require('./pending.js');
 
 const { NO, out } = native;
 // Of a message that the addon tells of.
@@ -93,13 +92,19 @@ disposable(Broadcast, Broadcast.prototype.close);
 class Reader {
   #bytes;
   #handle;
-  #canSleep;
-  #spin = new Spin();
+  #receiving;
 
   constructor(bytes, handle, canSleep) {
     this.#bytes = bytes;
     this.#handle = own(this, handle);
-    this.#canSleep = canSleep !== 0;
+    this.#receiving = {
+      none: null,
+      look: () => this.tryReceive(),
+      begin: canSleep === 0 ? undefined : () => native.watching(this.#handle),
+      use: () => this.tryReceive() ?? undefined, // who is overtaken meanwhile goes on
+      spin: new Spin(),
+      isPatient: true,
+    };
   }
 
   /** The number of the message that it wants next. */
@@ -147,31 +152,11 @@ class Reader {
   }
 
   receiveAsync(options) {
-    try {
-      const checked = checkOptions(options);
-      throwIfAborted(checked.signal);
-      const received = this.#receiveNow();
-      return received !== null ? give(received) : this.#receiveLater(checked);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  #receiveNow() {
-    const received = this.tryReceive();
-    if (received !== null) this.#spin.isDue = true;
-    return received;
-  }
-
-  #receiveLater(options) {
-    const begin = this.#canSleep ? () => native.watching(this.#handle) : undefined;
-    const look = () => this.tryReceive();
-    const use = () => look() ?? undefined; // who is overtaken meanwhile goes on
-    return pending({ none: null, look, begin, use, spin: this.#spin, isPatient: true }, options);
+    return ask(this.#receiving, options);
   }
 
   messages(options) {
-    return new Messages(() => this.#receiveNow(), (checked) => this.#receiveLater(checked), checkOptions(options));
+    return new Messages(this.#receiving, () => {}, checkOptions(options));
   }
 
   [Symbol.asyncIterator]() {

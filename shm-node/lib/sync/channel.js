@@ -12,7 +12,7 @@ const { Messages } = require('./messages.js');
 const native = require('./native.js');
 const { Draft, disposable, own, unlessGivenUp } = require('./objects.js');
 const { within } = require('./operations.js');
-const { Line, pending } = require('./pending.js');
+const { Line, ask, pending } = require('./pending.js');
 const { throwIfAborted } = require('./signals.js');
 const { Soundness } = require('./soundness.js');
 
@@ -61,7 +61,9 @@ class Channel {
   // Goes up at each close: what was begun before it is given up.
   #closes = 0;
   #sending = new Line();
-  #receiving = new Line();
+  #receivers = new Line();
+  #receiving = this.#taking(() => this.tryReceive());
+  #peeking = this.#taking(() => this.tryPeek());
   #into = new Into();
 
   static {
@@ -151,27 +153,25 @@ class Channel {
       const checked = checkOptions(options);
       throwIfAborted(checked.signal);
       const { length } = bytes;
-      if (this.#sending.isFree && this.trySend(bytes)) return this.#sent(true);
+      if (this.#sending.isFree && this.trySend(bytes)) {
+        this.#sending.spin.isDue = true;
+        return give(true);
+      }
       if (length === 0 && isMoved(bytes)) throw errors.changed();
       const look = () => {
         if (bytes.length < length) throw errors.changed();
         return this.trySend(bytes.length === length ? bytes : bytes.subarray(0, length));
       };
-      return this.#room(false, look, length, (reservation) => this.#fill(reservation, bytes, length), checked);
+      return pending(this.#reserving(false, look, length, (room) => this.#fill(room, bytes, length)), checked);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  #sent(what) {
-    this.#sending.spin.isDue = true;
-    return give(what);
-  }
-
-  // What `use` makes of room for a message, or what `look` gives, once that is not `none`.
-  #room(none, look, length, use, options) {
+  // How room for a message is waited for, of which `use` makes something.
+  #reserving(none, look, length, use) {
     const begin = () => native.reserving(this.#handle, length);
-    return pending({ none, look, begin, use, line: this.#sending, spin: this.#sending.spin }, options);
+    return { none, look, begin, use, line: this.#sending, spin: this.#sending.spin };
   }
 
   // Sends what was to wait for room. Its buffer may have been moved or made shorter meanwhile.
@@ -211,17 +211,8 @@ class Channel {
   }
 
   reserveAsync(length, options) {
-    try {
-      const checked = checkOptions(options);
-      throwIfAborted(checked.signal);
-      const look = () => this.tryReserve(length);
-      const room = this.#sending.isFree ? look() : null;
-      if (room !== null) return this.#sent(room);
-      const open = (reservation) => this.#open(reservation, length, native.place(this.#handle, reservation));
-      return this.#room(null, look, length, open, checked);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const open = (reservation) => this.#open(reservation, length, native.place(this.#handle, reservation));
+    return ask(this.#reserving(null, () => this.tryReserve(length), length, open), options);
   }
 
   // The length of the message at the tail, if it is within the window; else what is no length.
@@ -255,6 +246,13 @@ class Channel {
     return copy;
   }
 
+  // How a message is waited for, of which `take` makes something.
+  #taking(take) {
+    const line = this.#receivers;
+    const begin = () => native.peeking(this.#handle);
+    return { none: null, look: take, begin, use: () => take() ?? undefined, line, spin: line.spin, isPatient: true };
+  }
+
   tryReceive() {
     const length = this.#known();
     if (length >= 0) return this.#copy(length);
@@ -269,27 +267,7 @@ class Channel {
   }
 
   receiveAsync(options) {
-    try {
-      const checked = checkOptions(options);
-      throwIfAborted(checked.signal);
-      const message = this.#receiveNow();
-      return message !== null ? give(message) : this.#takeLater(() => this.tryReceive(), checked);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  #receiveNow() {
-    const message = this.#receiving.isFree ? this.tryReceive() : null;
-    if (message !== null) this.#receiving.spin.isDue = true;
-    return message;
-  }
-
-  // What `take` takes of the next message, once there is one.
-  #takeLater(take, options) {
-    const begin = () => native.peeking(this.#handle);
-    const [line, use] = [this.#receiving, () => take() ?? undefined];
-    return pending({ none: null, look: take, begin, use, line, spin: line.spin, isPatient: true }, options);
+    return ask(this.#receiving, options);
   }
 
   #copyInto(target, length) {
@@ -339,14 +317,7 @@ class Channel {
   }
 
   peekAsync(options) {
-    try {
-      const checked = checkOptions(options);
-      throwIfAborted(checked.signal);
-      const message = this.#receiving.isFree ? this.tryPeek() : null;
-      return message !== null ? give(message) : this.#takeLater(() => this.tryPeek(), checked);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return ask(this.#peeking, options);
   }
 
   #release(position, length, closes) {
@@ -362,8 +333,7 @@ class Channel {
     const check = () => {
       if (this.#closes !== closes) throw errors.closed();
     };
-    const now = () => (check(), this.#receiveNow());
-    return new Messages(now, (checked) => (check(), this.#takeLater(() => this.tryReceive(), checked)), checkOptions(options));
+    return new Messages(this.#receiving, check, checkOptions(options));
   }
 
   [Symbol.asyncIterator]() {
@@ -373,7 +343,7 @@ class Channel {
   close() {
     this.#closes++;
     unlessGivenUp(() => native.closeChannel(this.#handle));
-    for (const line of [this.#sending, this.#receiving]) line.fail(errors.closed());
+    for (const line of [this.#sending, this.#receivers]) line.fail(errors.closed());
   }
 }
 disposable(Channel, Channel.prototype.close);

@@ -2,7 +2,8 @@
 
 // What is held until one lets go.
 
-const { holding } = require('./chains.js');
+const { checkOptions } = require('./arguments.js');
+const { checkChain, holding } = require('./chains.js');
 const errors = require('./errors.js');
 const { give } = require('./loop.js');
 const native = require('./native.js');
@@ -72,18 +73,24 @@ function taken(guard, take, handle, timeout) {
 /**
  * The same without blocking: at once by `take(handle)`, else by the operation that `begin(handle)` gives.
  *
- * @param way More of it: see `pending`.
+ * @param way More of it: see `ask`. `isHeld()`: whether the chain that calls would wait for itself.
  */
 function takenAsync(guard, take, begin, handle, way, options) {
-  throwIfAborted(options.signal);
-  const there = give(guard);
-  if ((way.line?.isFree ?? true) && taken(guard, take, handle)) {
-    way.spin.isDue = true;
-    return there;
+  try {
+    const checked = checkOptions(options);
+    throwIfAborted(checked.signal);
+    checkChain(checked, way.isHeld);
+    const promise = give(guard); // made before it is held
+    if ((way.line?.isFree ?? true) && taken(guard, take, handle)) {
+      way.spin.isDue = true;
+      return promise;
+    }
+    way.check?.(checked);
+    const look = () => taken(guard, take, handle);
+    return pending({ none: false, look, begin: () => begin(handle), use: (got) => has(guard, got), ...way }, checked);
+  } catch (error) {
+    return Promise.reject(error);
   }
-  way.check?.();
-  const look = () => taken(guard, take, handle);
-  return pending({ none: false, look, begin: () => begin(handle), use: (got) => has(guard, got), ...way }, options);
 }
 
 /** Runs `work` with a guard, and lets go of it when that is done, or when what it promises is. */

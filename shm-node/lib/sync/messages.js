@@ -3,40 +3,40 @@
 // The messages to come, as an asynchronous iterator. A generator would not return while it waits for one.
 
 const { give } = require('./loop.js');
+const { pending, there } = require('./pending.js');
 
 const AsyncIterator = Object.getPrototypeOf(Object.getPrototypeOf(async function* () {}.prototype));
 
 /** One message after the other, until there is none in time, a call fails, or somebody returns. */
 class Messages {
-  #now;
-  #later;
+  #way;
+  #check;
   #options;
   #isOver = false;
 
   /**
-   * @param now Gives a message, or null where there is none or others wait for it.
-   * @param later Gives a promise of one, or of null when time is up.
+   * @param way How each is received.
+   * @param check Throws where there are to be no more.
    * @param options Checked.
    */
-  constructor(now, later, options) {
-    this.#now = now;
-    this.#later = later;
+  constructor(way, check, options) {
+    this.#way = way;
+    this.#check = check;
     this.#options = { ...options, calls: new Set() };
   }
 
   next() {
     if (this.#isOver) return Promise.resolve(this.#end());
     const { signal } = this.#options;
-    let later;
     try {
-      const value = signal?.aborted ? null : this.#now();
+      this.#check();
+      const value = signal?.aborted ? null : there(this.#way);
       if (value !== null) return give({ value, done: false });
-      later = this.#later(this.#options);
     } catch (error) {
       return this.#failed(error);
     }
     const told = (value) => (value === null ? this.#end() : { value, done: false });
-    return later.then(told, (error) => this.#failed(error));
+    return pending(this.#way, this.#options).then(told, (error) => this.#failed(error));
   }
 
   async #failed(error) {
@@ -49,7 +49,7 @@ class Messages {
   /** Ends what is pending, and tells that it is over. */
   #end() {
     this.#isOver = true;
-    this.#now = this.#later = undefined; // whoever keeps an iterator that is over does not keep its channel
+    this.#way = this.#check = undefined; // whoever keeps an iterator that is over does not keep its channel
     for (const call of this.#options.calls) call.giveUp();
     return { value: undefined, done: true };
   }

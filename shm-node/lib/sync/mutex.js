@@ -1,7 +1,7 @@
 'use strict';
 
-const { checkOptions, checkTimeout, keyOf, placeOf } = require('./arguments.js');
-const { checkChain, held } = require('./chains.js');
+const { checkTimeout, keyOf, placeOf } = require('./arguments.js');
+const { held } = require('./chains.js');
 const { END, Guard, during, duringAsync, taken, takenAsync } = require('./guard.js');
 const native = require('./native.js');
 const { own } = require('./objects.js');
@@ -66,14 +66,8 @@ class Mutex {
   }
 
   lockAsync(options) {
-    try {
-      const checked = checkOptions(options);
-      checkChain(checked, () => held(this.#key) > 0);
-      const way = { line: this.#locking, spin: this.#locking.spin };
-      return takenAsync(new Guard(this), native.tryLock, native.locking, this.#handle, way, checked);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const way = { line: this.#locking, spin: this.#locking.spin, isHeld: () => held(this.#key) > 0 };
+    return takenAsync(new Guard(this), native.tryLock, native.locking, this.#handle, way, options);
   }
 
   unlock() {

@@ -3,11 +3,12 @@
 // Calls that wait without blocking: in a line behind those before them, then looking from the event loop for a moment if
 // that was worth while lately, then asleep. The addon takes the steps of their operations; here is when.
 
+const { checkOptions } = require('./arguments.js');
 const { after } = require('./clock.js');
 const { expect, keepAlive, letGo } = require('./door.js');
-const { Spin, soon, turned } = require('./loop.js');
+const { Spin, give, soon, turned } = require('./loop.js');
 const native = require('./native.js');
-const { offAbort, onAbort, reasonOf } = require('./signals.js');
+const { offAbort, onAbort, reasonOf, throwIfAborted } = require('./signals.js');
 
 const { AGAIN, WAIT } = native;
 
@@ -168,26 +169,26 @@ class Call {
     turned();
     if (this.#isOver) return;
     this.#try(() => {
-      const { spin } = this.#way;
-      const found = this.#way.look();
-      const goesOn = spin.goesOn(this.#until, found !== this.#way.none);
-      if (found !== this.#way.none) this.#end(this.#resolve, found);
-      else if (goesOn) soon(this.#spin);
+      const isFound = this.#found();
+      const goesOn = this.#way.spin.goesOn(this.#until, isFound);
+      if (isFound) return;
+      if (goesOn) soon(this.#spin);
       else this.#fallAsleep();
     });
   };
 
+  // Whether it was there, and so this has ended.
   #found() {
-    const { look, none } = this.#way;
-    const found = look === undefined ? none : look();
-    if (found !== none) this.#end(this.#resolve, found);
-    return found !== none;
+    const found = this.#way.look();
+    const isFound = found !== this.#way.none;
+    if (isFound) this.#end(this.#resolve, found);
+    return isFound;
   }
 
   #fallAsleep() {
     const { begin, check, woken } = this.#way;
-    if (begin === undefined) return void after(POLL, false, () => this.#isOver || this.#try(() => this.#found() || this.#fallAsleep()));
-    check?.();
+    if (begin === undefined) return void after(POLL, false, () => this.#poll());
+    check?.(this.#options);
     this.#operation ??= begin();
     const operation = this.#operation;
     const sleep = (this.#sleep = { slot: 0 });
@@ -198,6 +199,10 @@ class Call {
       return this.#answer(got);
     }
     if (woken === undefined) lookFor(this);
+  }
+
+  #poll() {
+    if (!this.#isOver) this.#try(() => this.#found() || this.#fallAsleep());
   }
 
   #woken(sleep, how) {
@@ -214,7 +219,7 @@ class Call {
   /** Takes a step, though nobody woke it. */
   look() {
     this.#try(() => {
-      this.#way.check?.();
+      this.#way.check?.(this.#options);
       const got = native.look(this.#operation);
       if (got === WAIT) this.#fallAsleep();
       else if (got !== AGAIN) this.#answer(got);
@@ -279,16 +284,34 @@ class Call {
   }
 }
 
-/**
- * A promise of what a call comes to that has to wait. Its `options` are checked; it is in their `calls` meanwhile. How it
- * is done is its `way`:
- *
- * - `begin()`: an operation, whose answer `use` makes a value of: undefined where it has to go on. Without it, it polls.
- * - `look()`: what is there without waiting, or `none`, which is what it gives when time is up, too.
- * - `line`: those before it; `spin`: what was learnt of looking from the loop; `isPatient`: that it comes late is no sign
- *   of a death.
- * - `check()`: throws where it must not wait; `woken(outcome)`: the value that the end of its sleep is.
- */
+/** What is there without waiting, if nobody is before us; else what is none. */
+function there({ line, look, none, spin }) {
+  const found = line === undefined || line.isFree ? look() : none;
+  if (found !== none) spin.isDue = true;
+  return found;
+}
+
+/** A promise of what a call comes to that has to wait. Its options are checked, and it is in their `calls` meanwhile. */
 const pending = (way, options) => new Promise((resolve, reject) => new Call(way, options, resolve, reject).begin());
 
-module.exports = { Line, pending };
+/**
+ * A promise of what a call comes to. How it is done is its `way`:
+ *
+ * - `look()`: what is there without waiting, or `none`, which is what it gives when time is up, too.
+ * - `begin()`: an operation, whose answer `use` makes a value of: undefined where it has to go on. Without it, it polls.
+ * - `line`: those before it; `spin`: what was learnt of looking from the loop; `isPatient`: that it comes late is no sign
+ *   of a death.
+ * - `check(options)`: throws where it must not wait; `woken(outcome)`: the value that the end of its sleep is.
+ */
+function ask(way, options) {
+  try {
+    const checked = checkOptions(options);
+    throwIfAborted(checked.signal);
+    const found = there(way);
+    return found !== way.none ? give(found) : pending(way, checked);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+module.exports = { Line, ask, pending, there };

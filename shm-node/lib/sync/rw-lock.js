@@ -1,6 +1,6 @@
 'use strict';
 
-const { checkOptions, checkTimeout, holders, keyOf, placeOf, whole } = require('./arguments.js');
+const { checkTimeout, holders, keyOf, placeOf, whole } = require('./arguments.js');
 const { checkChain, held } = require('./chains.js');
 const { END, FOR_WRITING, Guard, during, duringAsync, taken, takenAsync } = require('./guard.js');
 const { Spin } = require('./loop.js');
@@ -43,16 +43,11 @@ class RwLock {
   }
 
   readAsync(options) {
-    try {
-      const checked = checkOptions(options);
-      const reading = held(this.#readingKey);
-      checkChain(checked, () => held(this.#key) > 0 || reading >= this.#readers);
-      const waitsForUs = () => reading > 0 && native.isWritten(this.#handle);
-      const way = { spin: this.#reading, check: () => checkChain(checked, waitsForUs) };
-      return takenAsync(new Guard(this), native.tryRead, native.reading, this.#handle, way, checked);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const reading = held(this.#readingKey);
+    const isHeld = () => held(this.#key) > 0 || reading >= this.#readers;
+    const waitsForUs = () => reading > 0 && native.isWritten(this.#handle);
+    const way = { spin: this.#reading, isHeld, check: (options) => checkChain(options, waitsForUs) };
+    return takenAsync(new Guard(this), native.tryRead, native.reading, this.#handle, way, options);
   }
 
   write(timeout = Infinity) {
@@ -65,14 +60,8 @@ class RwLock {
   }
 
   writeAsync(options) {
-    try {
-      const checked = checkOptions(options);
-      checkChain(checked, () => held(this.#key) > 0 || held(this.#readingKey) > 0);
-      const [guard, way] = [new Guard(this, FOR_WRITING), { spin: this.#writing }];
-      return takenAsync(guard, native.tryWrite, native.writing, this.#handle, way, checked);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const way = { spin: this.#writing, isHeld: () => held(this.#key) > 0 || held(this.#readingKey) > 0 };
+    return takenAsync(new Guard(this, FOR_WRITING), native.tryWrite, native.writing, this.#handle, way, options);
   }
 
   /** Ends the reading of a guard of any thread of this process, by its `slot`. */

@@ -1,7 +1,7 @@
 'use strict';
 
-const { checkOptions, checkTimeout, holders, keyOf, placeOf, whole } = require('./arguments.js');
-const { checkChain, held } = require('./chains.js');
+const { checkTimeout, holders, keyOf, placeOf, whole } = require('./arguments.js');
+const { held } = require('./chains.js');
 const { END, Guard, during, duringAsync, taken, takenAsync } = require('./guard.js');
 const { Spin } = require('./loop.js');
 const native = require('./native.js');
@@ -40,14 +40,8 @@ class Semaphore {
   }
 
   acquireAsync(options) {
-    try {
-      const checked = checkOptions(options);
-      checkChain(checked, () => held(this.#key) >= this.#permits);
-      const way = { spin: this.#spin };
-      return takenAsync(new Guard(this), native.tryAcquire, native.acquiring, this.#handle, way, checked);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const way = { spin: this.#spin, isHeld: () => held(this.#key) >= this.#permits };
+    return takenAsync(new Guard(this), native.tryAcquire, native.acquiring, this.#handle, way, options);
   }
 
   /** Gives back the permit of a guard of any thread of this process, by its `slot`. */
