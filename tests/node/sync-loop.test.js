@@ -5,8 +5,8 @@
 
 const assert = require('node:assert/strict');
 const { beforeEach, describe, it } = require('node:test');
-const { built, folder, run, shm, sleep } = require('./support.js');
-const { leaveNothing, place, words } = require('./support/sync.js');
+const { folder, run, shm, sleep } = require('./support.js');
+const { leaveNothing, words } = require('./support/sync.js');
 
 // Each native call of lib/sync, by its name.
 const called = [];
@@ -40,14 +40,12 @@ function channel(options = { capacity: 4096 }) {
   return { view, sender, receiver };
 }
 
-/** A broadcast that has a message, and its reader. */
-function broadcast(readOnly = false) {
+/** A broadcast and its reader. */
+function broadcast() {
   const options = { slots: 16, maxMessage: 8 };
-  const backend = readOnly ? 'posix' : built[0];
-  const view = words(Broadcast.byteLength(options), backend);
+  const view = words(Broadcast.byteLength(options));
   const news = new Broadcast(view, 0, options);
-  const theirs = readOnly ? new Broadcast(shm.get({ ...place(view, backend), readOnly }), 0) : news;
-  return { view, news, reader: theirs.reader() };
+  return { view, news, reader: news.reader() };
 }
 
 /** Whether a promise is settled before anything else happens. */

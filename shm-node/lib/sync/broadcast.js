@@ -5,12 +5,11 @@
 const { checkOptions, checkTimeout, placeOf, whole } = require('./arguments.js');
 const { checkTarget, isMoved, readOut, toBytes, tooShort } = require('./bytes.js');
 const errors = require('./errors.js');
-const { Spin } = require('./loop.js');
 const { Messages } = require('./messages.js');
 const native = require('./native.js');
 const { Draft, disposable, own, unlessGivenUp } = require('./objects.js');
 const { within } = require('./operations.js');
-const { ask } = require('./pending.js');
+const { Line, ask } = require('./pending.js');
 
 const { NO, out } = native;
 // Of a message that the addon tells of.
@@ -97,12 +96,14 @@ class Reader {
   constructor(bytes, handle, canSleep) {
     this.#bytes = bytes;
     this.#handle = own(this, handle);
+    const line = new Line();
     this.#receiving = {
       none: null,
       look: () => this.tryReceive(),
       begin: canSleep === 0 ? undefined : () => native.watching(this.#handle),
       use: () => this.tryReceive() ?? undefined, // who is overtaken meanwhile goes on
-      spin: new Spin(),
+      line,
+      spin: line.spin,
       isPatient: true,
     };
   }
