@@ -60,10 +60,7 @@ function lookFor(call) {
   if (looking === undefined) lookLater();
 }
 
-/** Throws where the caller's stack has no room for so many calls: what is begun must not be cut in two. */
-const hasStack = (calls) => calls > 0 && hasStack(calls - 1);
-const STACK = 64;
-
+/** What is to have the whole stack: whoever calls us, or ends a call, may have none left. */
 const fresh = Promise.resolve();
 
 /** Calls of one kind on one object, one after the other in the order in which they came. */
@@ -88,7 +85,6 @@ class Line {
   leave(call) {
     const isFirst = this.#first === call;
     this.#calls.delete(call);
-    // Whoever ends a call may have no stack left.
     if (isFirst && !this.isFree) fresh.then(() => this.#first?.go());
   }
 
@@ -105,9 +101,11 @@ class Call {
   #reject;
   #isOver = false;
   #isGoing = false;
+  #keepsAlive = false;
   #failure;
   #until = 0;
   #operation;
+  #got = AGAIN;
   #sleep;
   #stop;
 
@@ -126,18 +124,20 @@ class Call {
   /** Begins to wait. What goes wrong rejects. */
   begin() {
     const { timeout, signal, ref, calls } = this.#options;
-    hasStack(STACK);
-    calls?.add(this);
-    const isFirst = this.#way.line?.join(this) ?? true;
-    if (ref) keepAlive();
     try {
+      calls?.add(this);
+      const isFirst = this.#way.line?.join(this) ?? true;
+      if (ref) {
+        keepAlive();
+        this.#keepsAlive = true;
+      }
       if (signal !== undefined) onAbort(signal, this.#abort);
       if (signal?.aborted) throw reasonOf(signal); // it may have been by what it runs when somebody listens
       if (isFirst) this.#wait();
       if (timeout === 0) this.giveUp();
       else if (timeout !== Infinity && !this.#isOver) this.#stop = after(timeout, false, () => this.giveUp());
     } catch (error) {
-      this.#fail(error);
+      fresh.then(() => this.#fail(error));
     }
   }
 
@@ -192,7 +192,7 @@ class Call {
     this.#operation ??= begin();
     const operation = this.#operation;
     const sleep = (this.#sleep = { slot: 0 });
-    const begun = (door, slot) => native.step(operation, door, (sleep.slot = slot));
+    const begun = (door, slot) => (this.#got = native.step(operation, door, (sleep.slot = slot)));
     const [got, forget] = expect(begun, false, (how) => this.#woken(sleep, how));
     if (got !== AGAIN) {
       forget();
@@ -239,7 +239,10 @@ class Call {
   }
 
   #fail(error) {
-    if (this.#operation === undefined || this.#failure !== undefined) this.#end(this.#reject, error);
+    if (this.#isOver) return;
+    // There was no stack to take it.
+    if (this.#got >= 0) this.#answer(this.#got);
+    else if (this.#operation === undefined || this.#failure !== undefined) this.#end(this.#reject, error);
     else this.giveUp({ error });
   }
 
@@ -275,7 +278,7 @@ class Call {
     this.#stopListening();
     sleepers.delete(this);
     if (this.#operation !== undefined) native.end(this.#operation);
-    if (this.#options.ref) letGo();
+    if (this.#keepsAlive) letGo();
     const { none, line, spin } = this.#way;
     if (spin !== undefined && settle === this.#resolve && value !== none) spin.isDue = true;
     settle(value);
