@@ -114,8 +114,8 @@ class Reader {
   }
 
   #receiveBy(timeout) {
-    const message = readOut((target, at) =>
-      within(timeout, (left) => native.readInto(this.#handle, target, at, left)),
+    const message = readOut((target, at, room) =>
+      within(timeout, (left) => native.readInto(this.#handle, target, at, room, left)),
     );
     return message === null ? null : { number: numbers[NUMBER], missed: numbers[MISSED], message };
   }
@@ -126,7 +126,7 @@ class Reader {
 
   /** As `tryReceive`; `message` is the part of `target` that was written. */
   tryReceiveInto(target) {
-    const length = native.readInto(this.#handle, checkTarget(target), 0, 0);
+    const length = native.readInto(this.#handle, checkTarget(target), 0, target.length, 0);
     if (length === NO) return null;
     if (length < 0) throw tooShort(target, out[0]);
     const message = target.length === length ? target : target.subarray(0, length);

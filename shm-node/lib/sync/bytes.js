@@ -2,11 +2,15 @@
 
 // Messages, as what is sent and what is given back.
 
+const { markAsUntransferable } = require('worker_threads');
 const { bufferOf, bytesOf, classOf } = require('../arrays.js');
 const errors = require('./errors.js');
 const native = require('./native.js');
 
+// As large as Buffer's own pools are by now. What keeps a message keeps its pool.
 const POOL = 1 << 16;
+// What is longer has memory of its own.
+const POOLED = 1 << 13;
 // Up to here a loop over words is faster than a view of the source.
 const SHORT = 256;
 
@@ -17,15 +21,19 @@ const isFast = FastBuffer?.prototype instanceof Uint8Array && FastBuffer !== Uin
 let pool = new ArrayBuffer(0);
 let poolBytes;
 let poolWords;
-let used = POOL;
+let used = 0;
 
-/** A piece of memory for small Buffers, from `used` on. */
+/** Another pool. Nobody is to transfer it, with a message of his, away from under all others. */
 function renew() {
   pool = new ArrayBuffer(POOL);
+  markAsUntransferable?.(pool);
   poolBytes = new Uint8Array(pool);
   poolWords = new Int32Array(pool);
   used = 0;
 }
+
+/** Whether the pool has room for more than `length` bytes: none where somebody could take it away all the same. */
+const hasRoom = (length) => used + length < pool.byteLength;
 
 function take(length) {
   const buffer = isFast ? new FastBuffer(pool, used, length) : Buffer.from(pool, used, length);
@@ -33,14 +41,13 @@ function take(length) {
   return buffer;
 }
 
+/** Some bytes of an array. Faster than `subarray`, which asks what class to make. */
+const part = (bytes, offset, length) => new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length);
+
 /** A Buffer of its own with `length` bytes from `offset` on, a multiple of 8; `words` and `bytes` are the same memory. */
 function copyOut(words, bytes, offset, length) {
-  if (length > SHORT) {
-    const copy = Buffer.allocUnsafeSlow(length);
-    copy.set(bytes.subarray(offset, offset + length));
-    return copy;
-  }
-  if (used + SHORT > pool.byteLength) renew();
+  if (length > SHORT) return copyLong(bytes, offset, length);
+  if (!hasRoom(length)) renew();
   const to = used >> 2;
   const from = offset >>> 2;
   const count = (length + 3) >> 2;
@@ -49,17 +56,34 @@ function copyOut(words, bytes, offset, length) {
   return take(length);
 }
 
-/** A Buffer of its own with what the addon reads into it: `read(target, at)`; null where that is nothing. */
-function readOut(read) {
-  if (used + SHORT > pool.byteLength) renew();
-  let got = read(poolBytes, used);
-  if (got >= 0) return take(got);
-  while (got === native.SHORT) {
-    const copy = Buffer.allocUnsafeSlow(native.out[0]);
-    got = read(copy, 0);
-    if (got >= 0) return got === copy.length ? copy : copy.subarray(0, got);
+// Apart, so that the function above stays small enough to be compiled into its callers.
+function copyLong(bytes, offset, length) {
+  if (length > POOLED) {
+    const copy = Buffer.allocUnsafeSlow(length);
+    copy.set(part(bytes, offset, length));
+    return copy;
   }
-  return null;
+  if (!hasRoom(length)) renew();
+  poolBytes.set(part(bytes, offset, length), used);
+  return take(length);
+}
+
+/** A Buffer of its own with what the addon reads into it: `read(target, at, room)`; null where that is nothing. */
+function readOut(read) {
+  for (;;) {
+    if (!hasRoom(0)) renew();
+    const got = read(poolBytes, used, Math.min(POOLED, POOL - used));
+    if (got >= 0) return take(got);
+    if (got !== native.SHORT) return null;
+    const [length] = native.out;
+    if (length <= POOLED) renew();
+    else {
+      const copy = Buffer.allocUnsafeSlow(length);
+      const got = read(copy, 0, length);
+      if (got >= 0) return got === length ? copy : copy.subarray(0, got);
+      if (got !== native.SHORT) return null;
+    }
+  }
 }
 
 const tooShort = (target, length) =>
@@ -77,7 +101,7 @@ class Into {
       this.#words = target.byteOffset % 4 === 0 ? new Int32Array(target.buffer, target.byteOffset, target.length >> 2) : undefined;
     }
     if (length > SHORT || length % 4 !== 0 || this.#words === undefined) {
-      target.set(bytes.subarray(offset, offset + length));
+      target.set(part(bytes, offset, length));
       return;
     }
     const from = offset >>> 2;

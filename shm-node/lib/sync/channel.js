@@ -256,14 +256,16 @@ class Channel {
   tryReceive() {
     const length = this.#known();
     if (length >= 0) return this.#copy(length);
-    return readOut((target, at) => native.tryReceiveInto(this.#handle, target, at));
+    return readOut((target, at, room) => native.tryReceiveInto(this.#handle, target, at, room));
   }
 
   receive(timeout = Infinity) {
     if (timeout !== Infinity) checkTimeout(timeout);
     const length = this.#known();
     if (length >= 0) return this.#copy(length);
-    return readOut((target, at) => within(timeout, (left) => native.receiveInto(this.#handle, target, at, left)));
+    return readOut((target, at, room) =>
+      within(timeout, (left) => native.receiveInto(this.#handle, target, at, room, left)),
+    );
   }
 
   receiveAsync(options) {
@@ -285,7 +287,7 @@ class Channel {
     if (!(target instanceof Uint8Array)) checkTarget(target);
     const length = this.#known();
     if (length >= 0) return this.#copyInto(target, length);
-    return this.#received(target, native.tryReceiveInto(this.#handle, target));
+    return this.#received(target, native.tryReceiveInto(this.#handle, target, 0, target.length));
   }
 
   receiveInto(target, timeout = Infinity) {
@@ -293,7 +295,8 @@ class Channel {
     if (timeout !== Infinity) checkTimeout(timeout);
     const length = this.#known();
     if (length >= 0) return this.#copyInto(target, length);
-    return this.#received(target, within(timeout, (left) => native.receiveInto(this.#handle, target, 0, left)));
+    const receive = (left) => native.receiveInto(this.#handle, target, 0, target.length, left);
+    return this.#received(target, within(timeout, receive));
   }
 
   #message(length, at) {

@@ -169,13 +169,12 @@ fn tell(table: &Table, Received { number, missed }: Received) {
     table.out.set_number(4, missed as f64);
 }
 
-/// `readInto(reader, target, at, timeout)`: the message's length, further its number and how many were missed. `SHORT`:
-/// the target is, and the first further answer tells the length.
+/// `readInto(reader, target, at, room, timeout)`: the message's length, further its number and how many were missed.
+/// `SHORT`: the room is, and the first further answer tells the length.
 #[inline]
-pub(super) fn read_into(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
+pub(super) fn read_into(table: &mut Table, call: &Call<5>) -> Result<i32, Failure> {
     let Reader { reader, .. } = table.objects.get::<Reader>(call.handle(0))?;
-    let ((target, size), at) = (call.bytes(1), call.handle(2));
-    let slice = CallSlice::of(call.number(3));
+    let ((target, size), slice) = (call.part(1), CallSlice::of(call.number(4)));
     for attempt in 0..ATTEMPTS {
         let found = match slice.time() {
             time if attempt == 0 && !time.is_zero() => reader.peek_timeout(time)?,
@@ -183,14 +182,12 @@ pub(super) fn read_into(table: &mut Table, call: &Call<4>) -> Result<i32, Failur
         };
         let Some(frame) = found else { return Ok(slice.over()) };
         let length = frame.len();
-        if at + length > size {
+        if length > size {
             table.out.set(0, length as i32);
             return Ok(SHORT);
         }
-        // SAFETY: inside the target.
-        let into = unsafe { target.add(at) };
         // SAFETY: `length` bytes fit on both sides, and may lie in shared memory.
-        unsafe { racy_copy(frame.as_ptr(), into, length) };
+        unsafe { racy_copy(frame.as_ptr(), target, length) };
         if let Some(received) = frame.finish() {
             tell(table, received);
             return Ok(length as i32);

@@ -83,6 +83,17 @@ impl<const N: usize> Call<N> {
         };
         NonNull::new(start.cast()).map_or((NonNull::dangling(), 0), |start| (start, length))
     }
+
+    /// Part of a `Uint8Array`, as three arguments: the array, where it begins, and how long it is at most.
+    #[inline]
+    pub(super) fn part(&self, index: usize) -> (NonNull<u8>, usize) {
+        let ((start, length), at) = (self.bytes(index), self.handle(index + 1));
+        match length.checked_sub(at) {
+            // SAFETY: `at` is not beyond the array.
+            Some(rest) => (unsafe { start.add(at) }, rest.min(self.handle(index + 2))),
+            None => (NonNull::dangling(), 0),
+        }
+    }
 }
 
 /// What a call gives.

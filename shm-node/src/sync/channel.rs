@@ -308,11 +308,9 @@ pub(super) fn abandon(table: &mut Table, call: &Call<2>) -> Result<(), Failure> 
 
 /// Takes a message into a target; its length alone where that is longer.
 #[inline]
-fn take(message: Message<'_, 'static>, (target, size): (NonNull<u8>, usize), at: usize) -> usize {
+fn take(message: Message<'_, 'static>, (target, size): (NonNull<u8>, usize)) -> usize {
     let length = message.len();
-    if at + length <= size {
-        // SAFETY: inside the target.
-        let target = unsafe { target.add(at) };
+    if length <= size {
         // SAFETY: `length` bytes fit on both sides, and may lie in shared memory.
         unsafe { racy_copy(message.as_ptr(), target, length) };
         message.release();
@@ -320,24 +318,24 @@ fn take(message: Message<'_, 'static>, (target, size): (NonNull<u8>, usize), at:
     length
 }
 
-/// `tryReceiveInto(channel, target, at)`: the message's length. `SHORT`: the target is, and the first further answer
+/// `tryReceiveInto(channel, target, at, room)`: the message's length. `SHORT`: the room is, and the first further answer
 /// tells the length.
-pub(super) fn try_receive_into(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
+pub(super) fn try_receive_into(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
     let ends = table.objects.get::<Channels>(call.handle(0))?;
-    let (target, at) = (call.bytes(1), call.handle(2));
+    let target = call.part(1);
     let received =
-        ends.receiving(|receiver| Ok(receiver.try_peek()?.map(|message| take(message, target, at))))?;
-    Ok(table.received(received, target.1 - at, NO))
+        ends.receiving(|receiver| Ok(receiver.try_peek()?.map(|message| take(message, target))))?;
+    Ok(table.received(received, target.1, NO))
 }
 
-/// `receiveInto(channel, target, at, timeout)`: as `tryReceiveInto`.
-pub(super) fn receive_into(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
+/// `receiveInto(channel, target, at, room, timeout)`: as `tryReceiveInto`.
+pub(super) fn receive_into(table: &mut Table, call: &Call<5>) -> Result<i32, Failure> {
     let ends = table.objects.get::<Channels>(call.handle(0))?;
-    let (target, at, slice) = (call.bytes(1), call.handle(2), CallSlice::of(call.number(3)));
+    let (target, slice) = (call.part(1), CallSlice::of(call.number(4)));
     let received = ends.receiving(|receiver| {
-        Ok(receiver.peek_timeout(slice.time())?.map(|message| take(message, target, at)))
+        Ok(receiver.peek_timeout(slice.time())?.map(|message| take(message, target)))
     })?;
-    Ok(table.received(received, target.1 - at, slice.over()))
+    Ok(table.received(received, target.1, slice.over()))
 }
 
 /// `peek(channel, timeout)`: the message's length; the further answers are where it is, and its position.
