@@ -33,8 +33,8 @@ function get(target, type) {
 
 // What the addon calls with a segment that it has, and returns the result of. Where this throws, for want of stack say,
 // the addon undoes what it did: after it, nothing that can fail is left to do.
-function maker({ backend, type, flags }) {
-  return (number, key, size, buffer) => {
+function maker({ type, flags }) {
+  return (number, backend, key, size, buffer) => {
     shrinks.watch(backend);
     const attachment = { number, backend, key };
     if ((flags & VIEW) === 0) return toHandle(attachment, size);

@@ -59,7 +59,7 @@ function create(count, typeKey, key = null, permissions) {
   const size = sizeFor(count, type);
   prepare();
   const bits = flags.RESERVE | flags.VIEW;
-  return native.create(INTEGERS, key ?? undefined, size, modeFor(permissions), bits, maker(INTEGERS, type, true));
+  return native.create(INTEGERS, key ?? undefined, size, modeFor(permissions), bits, maker(type, true));
 }
 
 function createPosix(name, count, typeKey, permissions) {
@@ -68,7 +68,7 @@ function createPosix(name, count, typeKey, permissions) {
   const size = sizeFor(count, type);
   prepare();
   const bits = flags.RESERVE | flags.VIEW | flags.SIZED | flags.PERSIST;
-  return native.create(POSIX, name, size, modeFor(permissions), bits, maker(POSIX, type, true));
+  return native.create(POSIX, name, size, modeFor(permissions), bits, maker(type, true));
 }
 
 function get(key, typeKey) {
@@ -76,21 +76,21 @@ function get(key, typeKey) {
   const type = typeFor(typeKey);
   checkKey(key);
   prepare();
-  return native.attach(INTEGERS, key, flags.VIEW, maker(INTEGERS, type, false));
+  return native.attach(INTEGERS, key, flags.VIEW, maker(type, false));
 }
 
 function getPosix(name, typeKey) {
   checkName(name);
   const type = typeFor(typeKey);
   prepare();
-  return native.attach(POSIX, name, flags.VIEW | flags.SIZED, maker(POSIX, type, false));
+  return native.attach(POSIX, name, flags.VIEW | flags.SIZED, maker(type, false));
 }
 
 const isPosix = (key) => typeof key === 'string';
 
 // As in index.js. The segment is noted last, so that one that was undone is not.
-function maker(backend, type, created) {
-  return (number, key, size, buffer) => {
+function maker(type, created) {
+  return (number, backend, key, size, buffer) => {
     attachments.set(buffer, { number, backend, key });
     const view = toArray(buffer, size, type);
     if (!isPosix(key)) view.key = key;

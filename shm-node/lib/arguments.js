@@ -82,16 +82,20 @@ function noSecond(value) {
 function getArguments(first, second) {
   const isOptions = typeof first === 'object' && first !== null && !ArrayBuffer.isView(first);
   if (isOptions) noSecond(second);
-  const { type, readOnly, view } = isOptions ? first : { type: second };
+  const { number, backend, key } = target(first);
+  if (!isOptions) return { number, backend, key, type: typeOf(second), flags: flags.VIEW };
+  const { type, readOnly, view } = first;
   return {
-    ...target(first),
+    number,
+    backend,
+    key,
     type: typeOf(type),
     flags: flag('readOnly', readOnly, flags.READ_ONLY) | flag('view', view, flags.VIEW, true),
   };
 }
 
 // What a segment is named by: a view of it or the handle of an attachment (which have a number), a key, or
-// { key, backend }.
+// { key, backend }. Without a backend, the addon knows which one a bare integer means.
 function target(value) {
   if (ArrayBuffer.isView(value)) return attachmentOf(value);
   if (typeof value !== 'object' || value === null) return named(value);
@@ -101,7 +105,7 @@ function target(value) {
 function named(given, backend) {
   const key = keyOf(given);
   const isBare = typeof key === 'number' && backend === undefined;
-  return { key, backend: isBare ? native.backendOf(key) : backendOf(backend, key) };
+  return { number: undefined, backend: isBare ? undefined : backendOf(backend, key), key };
 }
 
 function attachmentOf(view) {

@@ -12,6 +12,8 @@ const counter = new Int32Array(native.shrinkCounter() ?? 4);
 // A program that only looks at its views calls nothing of ours.
 const PERIOD = 1000;
 
+const POSIX = native.backendNames().indexOf('posix');
+
 let noticed = 0;
 let watching = false;
 let timer;
@@ -30,7 +32,7 @@ function notice() {
 
 /** Called with what was attached: a peer can make a POSIX object smaller. */
 function watch(backend) {
-  if (watching || native.backendNames()[backend] !== 'posix') return notice();
+  if (watching || backend !== POSIX) return notice();
   // Not within this call: where the stack runs out between a timer and its `unref`, the process would never end.
   Promise.resolve().then(look);
   watching = true;

@@ -10,7 +10,7 @@ use crate::{
 };
 use napi::{Env, sys};
 use shm_api::{Access, Detached, Key};
-use std::{cell::RefCell, collections::HashMap, ptr::NonNull, sync::OnceLock};
+use std::{cell::RefCell, collections::BTreeMap, ptr::NonNull, sync::OnceLock};
 
 thread_local! {
     static ATTACHMENTS: RefCell<Attachments> = RefCell::default();
@@ -27,19 +27,39 @@ pub(crate) fn end_coordination_by(end: fn(Number)) {
 /// A number that JavaScript knows an attachment by.
 pub(crate) type Number = u32;
 
-type Name = (BackendId, Key, Access, Layout);
+/// How a segment of some key is attached.
+type Manner = (BackendId, Access, Layout);
 
 #[derive(Debug, Default)]
 struct Attachments {
-    by_number: HashMap<Number, Attachment>,
-    /// The attachment that a key leads to; a segment that was replaced under its key is in `by_number` only.
-    by_name: HashMap<Name, Number>,
+    by_number: BTreeMap<Number, Attachment>,
+    /// The attachments that a key leads to, one of each manner; a segment that was replaced under its key is in
+    /// `by_number` only.
+    by_key: BTreeMap<Key, Vec<(Manner, Number)>>,
     last: Number,
+}
+
+impl Attachments {
+    fn of_manner(&self, key: &Key, manner: Manner) -> Option<Number> {
+        let same = |(other, _): &&(Manner, Number)| *other == manner;
+        self.by_key.get(key)?.iter().find(same).map(|(_, number)| *number)
+    }
+
+    /// The key leads to this attachment no more.
+    fn forget(&mut self, key: &Key, number: Number) {
+        if let Some(all) = self.by_key.get_mut(key) {
+            all.retain(|(_, other)| *other != number);
+            if all.is_empty() {
+                self.by_key.remove(key);
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Attachment {
-    name: Name,
+    key: Key,
+    backend: BackendId,
     held: Held,
     data: Data,
     buffer: Option<SharedBuffer>,
@@ -48,8 +68,8 @@ struct Attachment {
 }
 
 impl Attachment {
-    fn new(name: Name, held: Held, data: Data) -> Self {
-        Self { name, held, data, buffer: None, told_shrunk: false }
+    fn new(key: Key, backend: BackendId, held: Held, data: Data) -> Self {
+        Self { key, backend, held, data, buffer: None, told_shrunk: false }
     }
 
     /// Nobody waits here any more, and nobody else waits for us: before the segment is let go.
@@ -80,7 +100,7 @@ pub(crate) fn add(
     data: Data,
     counted: bool,
 ) -> Number {
-    let name = (backend, segment.key().clone(), segment.access(), layout);
+    let (key, manner) = (segment.key().clone(), (backend, segment.access(), layout));
     with(|all| {
         let mut number = all.last;
         loop {
@@ -90,8 +110,10 @@ pub(crate) fn add(
             }
         }
         all.last = number;
-        all.by_name.insert(name.clone(), number);
-        all.by_number.insert(number, Attachment::new(name, table::hold(segment, counted), data));
+        let of_key = all.by_key.entry(key.clone()).or_default();
+        of_key.retain(|(other, _)| *other != manner);
+        of_key.push((manner, number));
+        all.by_number.insert(number, Attachment::new(key, backend, table::hold(segment, counted), data));
         number
     })
 }
@@ -99,13 +121,12 @@ pub(crate) fn add(
 /// The attachment of a key, if the key still names the segment that is attached.
 pub(crate) fn find_current(backend: BackendId, key: &Key, access: Access, layout: Layout) -> Option<Number> {
     with(|all| {
-        let name = (backend, key.clone(), access, layout);
-        let number = *all.by_name.get(&name)?;
+        let number = all.of_manner(key, (backend, access, layout))?;
         let segment = all.by_number.get(&number)?.held.segment();
         // What was cut off stays so here, whatever size it has now.
         let current = segment.is_current() && !segment.is_shrunk();
         if !current {
-            all.by_name.remove(&name);
+            all.forget(key, number);
         }
         current.then_some(number)
     })
@@ -114,8 +135,16 @@ pub(crate) fn find_current(backend: BackendId, key: &Key, access: Access, layout
 /// The attachments of a key, of whole segments.
 pub(crate) fn of_key(backend: BackendId, key: &Key) -> Vec<Number> {
     with(|all| {
-        let number = |access| all.by_name.get(&(backend, key.clone(), access, Layout::Whole)).copied();
+        let number = |access| all.of_manner(key, (backend, access, Layout::Whole));
         [Access::ReadWrite, Access::ReadOnly].into_iter().filter_map(number).collect()
+    })
+}
+
+/// The backend on which a key leads to attachments of whole segments; where there are two, the first.
+pub(crate) fn backend_of(key: &Key) -> Option<BackendId> {
+    with(|all| {
+        let backends = all.by_key.get(key)?.iter().filter(|((_, _, layout), _)| *layout == Layout::Whole);
+        backends.map(|((backend, ..), _)| *backend).min_by_key(|backend| backend.index())
     })
 }
 
@@ -136,15 +165,15 @@ pub(crate) fn newly_shrunk() -> Vec<Key> {
         new.map(|attachment| {
             attachment.told_shrunk = true;
             attachment.end_waits();
-            attachment.name.1.clone()
+            attachment.key.clone()
         })
         .collect()
     })
 }
 
-/// The key of an attachment, and how much data it has.
-pub(crate) fn describe(number: Number) -> Option<(Key, usize)> {
-    with(|all| all.by_number.get(&number).map(|attachment| (attachment.name.1.clone(), attachment.data.size)))
+/// What an attachment is named by, and how much data it has.
+pub(crate) fn describe(number: Number) -> Option<(BackendId, Key, usize)> {
+    with(|all| all.by_number.get(&number).map(|one| (one.backend, one.key.clone(), one.data.size)))
 }
 
 /// The `ArrayBuffer` over an attachment's data, made when it is first asked for.
@@ -167,7 +196,7 @@ pub(crate) fn buffer(env: Env, number: Number) -> Result<sys::napi_value, Failur
 
 /// What an attachment is named by.
 pub(crate) fn name(number: Number) -> Option<(BackendId, Key)> {
-    with(|all| all.by_number.get(&number).map(|attachment| (attachment.name.0, attachment.name.1.clone())))
+    with(|all| all.by_number.get(&number).map(|attachment| (attachment.backend, attachment.key.clone())))
 }
 
 /// Where an attachment's data is, how much, and whether it can be written.
@@ -184,10 +213,7 @@ fn remove(number: Number) -> Option<Attachment> {
     with(|all| {
         let attachment = all.by_number.remove(&number)?;
         attachment.end_coordination(number);
-        // The key may lead to a newer attachment by now.
-        if all.by_name.get(&attachment.name) == Some(&number) {
-            all.by_name.remove(&attachment.name);
-        }
+        all.forget(&attachment.key, number);
         Some(attachment)
     })
 }

@@ -49,6 +49,11 @@ impl BackendId {
         }
     }
 
+    /// Its place in [`BackendId::ALL`].
+    pub(crate) const fn index(self) -> u32 {
+        self as u32
+    }
+
     /// The backend at an index of [`BackendId::ALL`].
     pub(crate) fn from_index(index: u32) -> Result<Self, Failure> {
         Self::ALL.get(index as usize).copied().ok_or_else(|| Failure::internal("no such backend"))

@@ -2,7 +2,7 @@
 
 use crate::{
     attachments::{self, Number},
-    backends::{self, BackendId},
+    backends::{self, AnySegment, BackendId},
     calls,
     endings::{self, Children},
     failure::{Failure, check, or_throw},
@@ -16,7 +16,7 @@ use napi::{
     sys,
 };
 use napi_derive::napi;
-use shm_api::{Access, CreateOptions, Detached, Mode, racy_copy};
+use shm_api::{Access, CreateOptions, Detached, Key, Mode, racy_copy};
 use shm_lifetime::within_a_second;
 use std::{
     cell::Cell,
@@ -112,7 +112,7 @@ pub fn create(
 #[napi]
 pub fn attach(
     env: Env,
-    backend: u32,
+    backend: Option<u32>,
     key: JsKey,
     flags: u32,
     make: Function<'_>,
@@ -123,20 +123,55 @@ pub fn attach(
             attachments::name(number).ok_or(Failure::NotFound)?;
             return hand_out(env, number, flags, &make, || ());
         }
-        let backend = BackendId::from_index(backend)?;
         let key = to_key(key)?;
         let access = if flags & READ_ONLY != 0 { Access::ReadOnly } else { Access::ReadWrite };
         let layout = layout_of(flags);
-        if let Some(number) = attachments::find_current(backend, &key, access, layout) {
+        let backend =
+            backend.map(BackendId::from_index).transpose()?.or_else(|| attachments::backend_of(&key));
+        let current = backend.and_then(|backend| attachments::find_current(backend, &key, access, layout));
+        if let Some(number) = current {
             return hand_out(env, number, flags, &make, || ());
         }
         signals::arm_again();
-        shrinks::arm(backend);
-        let segment = backends::attach(backend, &key, access)?;
+        let segment = match backend {
+            Some(backend) => attach_on(backend, &key, access),
+            None => attach_anywhere(&key, access),
+        }?;
         let data = layout.read(&segment)?;
-        let number = attachments::add(backend, segment, layout, data, false);
+        let number = attachments::add(segment.backend(), segment, layout, data, false);
         hand_out(env, number, flags, &make, || attachments::undo(env, number))
     })
+}
+
+fn attach_on(backend: BackendId, key: &Key, access: Access) -> std::result::Result<AnySegment, Failure> {
+    shrinks::arm(backend);
+    backends::attach(backend, key, access)
+}
+
+/// Attaches on the backend that has such a segment; where both do, on the first.
+fn attach_anywhere(key: &Key, access: Access) -> std::result::Result<AnySegment, Failure> {
+    if access == Access::ReadOnly {
+        // A backend that has no such views says so whether it has the segment or not.
+        return attach_on(backend_of(None, key)?, key, access);
+    }
+    for backend in BackendId::ALL {
+        match attach_on(*backend, key, access) {
+            Err(Failure::NotFound) => {}
+            attached => return attached,
+        }
+    }
+    Err(Failure::NotFound)
+}
+
+/// The backend of that number; without one, that which an integer key means: on which this thread has it attached, else
+/// which has such a segment; where both do, the first.
+fn backend_of(backend: Option<u32>, key: &Key) -> std::result::Result<BackendId, Failure> {
+    if let Some(backend) = backend {
+        return BackendId::from_index(backend);
+    }
+    let (last, others) = BackendId::ALL.split_last().ok_or_else(|| Failure::internal("no backend"))?;
+    let existing = || *others.iter().find(|backend| backends::has(**backend, key)).unwrap_or(last);
+    Ok(attachments::backend_of(key).unwrap_or_else(existing))
 }
 
 /// Returns what `make` makes of an attachment; where that fails, `undo` has run.
@@ -157,7 +192,8 @@ fn hand_out(
 }
 
 fn describe(env: Env, number: Number, flags: u32) -> std::result::Result<Attached, Failure> {
-    let (key, size) = attachments::describe(number).ok_or_else(|| Failure::internal("no such attachment"))?;
+    let missing = || Failure::internal("no such attachment");
+    let (backend, key, size) = attachments::describe(number).ok_or_else(missing)?;
     let view = flags & VIEW != 0;
     if view && size as f64 > MAX_LENGTH.get() {
         return Err(Failure::Range(format!(
@@ -166,7 +202,7 @@ fn describe(env: Env, number: Number, flags: u32) -> std::result::Result<Attache
         )));
     }
     let buffer = view.then(|| attachments::buffer(env, number)).transpose()?;
-    Ok(Attached { number, key: from_key(&key), size: size as f64, buffer })
+    Ok(Attached { number, backend: backend.index(), key: from_key(&key), size: size as f64, buffer })
 }
 
 /// Nothing is created by a call that throws, not even what would outlive its detach.
@@ -181,10 +217,9 @@ fn undo_create(env: Env, number: Number) {
 
 /// Ends this thread's attachments of a key: 0 the segment is gone, n it outlives us, -1 it was not attached.
 #[napi]
-pub fn detach_key(env: Env, backend: u32, key: JsKey) -> Result<f64> {
+pub fn detach_key(env: Env, backend: Option<u32>, key: JsKey) -> Result<f64> {
     plain(env, || {
-        let key = to_key(key)?;
-        let numbers = attachments::of_key(BackendId::from_index(backend)?, &key);
+        let numbers = attached(backend, &to_key(key)?)?;
         numbers.into_iter().try_fold(-1.0, |_, number| detach(env, number))
     })
 }
@@ -263,9 +298,10 @@ pub fn leave_to_process_exit(tell: bool, children: Children) {
 
 /// Destroys a segment, whoever holds it; false: there is none.
 #[napi]
-pub fn destroy(env: Env, backend: u32, key: JsKey) -> Result<bool> {
+pub fn destroy(env: Env, backend: Option<u32>, key: JsKey) -> Result<bool> {
     plain(env, || {
-        match backends::destroy(BackendId::from_index(backend)?, &to_key(key)?).map_err(Failure::from) {
+        let key = to_key(key)?;
+        match backends::destroy(backend_of(backend, &key)?, &key).map_err(Failure::from) {
             Ok(()) => Ok(true),
             Err(Failure::NotFound) => Ok(false),
             Err(failure) => Err(failure),
@@ -285,28 +321,13 @@ pub fn destroy_unheld(env: Env, backend: u32, key: JsKey) -> Result<f64> {
     })
 }
 
-/// The number of the backend that an integer key means where none is named: that on which this thread has it attached,
-/// else that which has such a segment; where both do, the first.
-#[napi]
-pub fn backend_of(env: Env, key: u32) -> Result<u32> {
-    plain(env, || {
-        let key = to_key(JsKey::A(key))?;
-        let attached = |backend: &BackendId| !attachments::of_key(*backend, &key).is_empty();
-        let last = BackendId::ALL.len() - 1;
-        let place = BackendId::ALL
-            .iter()
-            .position(attached)
-            .or_else(|| BackendId::ALL[..last].iter().position(|backend| backends::has(*backend, &key)));
-        Ok(place.unwrap_or(last) as u32)
-    })
-}
-
 /// Tells of one segment. `None`: there is none.
 #[napi(ts_return_type = "Info | null")]
-pub fn info(env: Env, backend: u32, key: JsKey) -> Result<Option<Info>> {
+pub fn info(env: Env, backend: Option<u32>, key: JsKey) -> Result<Option<Info>> {
     answer(env, || {
-        let backend = BackendId::from_index(backend)?;
-        Ok(Info::new(backend, backends::info(backend, &to_key(key)?)?))
+        let key = to_key(key)?;
+        let backend = backend_of(backend, &key)?;
+        Ok(Info::new(backend, backends::info(backend, &key)?))
     })
 }
 
@@ -335,7 +356,7 @@ pub fn sweep(env: Env) -> Result<u32> {
 #[napi]
 pub fn read(
     env: Env,
-    backend: u32,
+    backend: Option<u32>,
     key: JsKey,
     number: Option<Number>,
     offset: f64,
@@ -348,7 +369,7 @@ pub fn read(
 #[napi]
 pub fn write(
     env: Env,
-    backend: u32,
+    backend: Option<u32>,
     key: JsKey,
     number: Option<Number>,
     offset: f64,
@@ -357,11 +378,21 @@ pub fn write(
     plain(env, || copy(env, found(backend, key, number)?, offset, &source, Direction::IntoSegment))
 }
 
-fn found(backend: u32, key: JsKey, number: Option<Number>) -> std::result::Result<Option<Number>, Failure> {
+fn found(
+    backend: Option<u32>,
+    key: JsKey,
+    number: Option<Number>,
+) -> std::result::Result<Option<Number>, Failure> {
     if number.is_some() {
         return Ok(number);
     }
-    Ok(attachments::of_key(BackendId::from_index(backend)?, &to_key(key)?).first().copied())
+    Ok(attached(backend, &to_key(key)?)?.first().copied())
+}
+
+/// This thread's attachments of a key.
+fn attached(backend: Option<u32>, key: &Key) -> std::result::Result<Vec<Number>, Failure> {
+    let backend = backend.map(BackendId::from_index).transpose()?.or_else(|| attachments::backend_of(key));
+    Ok(backend.map_or_else(Vec::new, |backend| attachments::of_key(backend, key)))
 }
 
 /// Whether an attachment's key has gone or leads to another segment by now, or the attachment itself has gone, and with

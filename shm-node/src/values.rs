@@ -31,6 +31,7 @@ impl ToNapiValue for Made {
 #[derive(Debug)]
 pub(crate) struct Attached {
     pub(crate) number: Number,
+    pub(crate) backend: u32,
     pub(crate) key: JsKey,
     pub(crate) size: f64,
     /// Where there is a view.
@@ -66,6 +67,8 @@ impl Attached {
         let arguments = [
             // SAFETY: as above.
             unsafe { u32::to_napi_value(env, self.number) }?,
+            // SAFETY: as above.
+            unsafe { u32::to_napi_value(env, self.backend) }?,
             // SAFETY: as above.
             unsafe { JsKey::to_napi_value(env, self.key) }?,
             // SAFETY: as above.
