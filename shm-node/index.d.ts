@@ -159,6 +159,11 @@ export type CreateOptions<
   reserve?: boolean;
   /** Ask for huge pages where the system allows them. Default: false. */
   hugePages?: boolean;
+  /**
+   * Map all pages now, so that no first touch of one waits for it. Default: false. `EFAULT` where there is no room for a
+   * page (which `reserve: false` left out), `ENOTSUP` before Linux 5.14 and on macOS.
+   */
+  populate?: boolean;
   /** false: attach without a view, and copy with `read` and `write`. Default: true. */
   view?: V;
 };
@@ -171,6 +176,8 @@ export interface GetOptions<T extends Type = 'Buffer', K extends Key = Key, V ex
   backend?: Backend;
   /** POSIX only: writes to the view stay private to it and never reach the segment. Default: false. */
   readOnly?: boolean;
+  /** Map all pages now, as for `create`; also those of a segment that is attached already. Default: false. */
+  populate?: boolean;
   /** false: attach without a view, and copy with `read` and `write`. Default: true. */
   view?: V;
 }

@@ -107,6 +107,13 @@ pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
     /// Whether the key still names this segment, and not none or another.
     fn is_current(&self) -> bool;
 
+    /// Maps all of its pages now, so that no first touch of one has to wait for it. Pages that had no room yet take it.
+    ///
+    /// # Errors
+    ///
+    /// As the kernel says: `EFAULT` where there is no room for a page, `ENOMEM`, `ENOTSUP` where it cannot.
+    fn populate(&self) -> Result<(), OsError>;
+
     /// Leaves the segment and frees its addresses. The last holder destroys it, unless it persists or was
     /// not created through this library.
     fn detach(self) -> Detached;

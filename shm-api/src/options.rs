@@ -10,12 +10,13 @@ pub struct CreateOptions {
     persist: bool,
     reserve: bool,
     huge_pages: bool,
+    populate: bool,
 }
 
 impl CreateOptions {
     /// A segment of `size` bytes, mode 0600, that goes with its last holder, its room reserved.
     pub const fn new(size: NonZeroUsize) -> Self {
-        Self { size, mode: Mode::OWNER, persist: false, reserve: true, huge_pages: false }
+        Self { size, mode: Mode::OWNER, persist: false, reserve: true, huge_pages: false, populate: false }
     }
 
     /// Who may attach. Default: the owner alone, whatever the umask.
@@ -46,6 +47,13 @@ impl CreateOptions {
         self
     }
 
+    /// Map all pages now, as [`Segment::populate`](crate::Segment::populate) does. Default: no.
+    #[must_use]
+    pub const fn populate(mut self, populate: bool) -> Self {
+        self.populate = populate;
+        self
+    }
+
     /// The size in bytes.
     pub const fn size(&self) -> NonZeroUsize {
         self.size
@@ -69,6 +77,11 @@ impl CreateOptions {
     /// Whether huge pages are asked for.
     pub const fn wants_huge_pages(&self) -> bool {
         self.huge_pages
+    }
+
+    /// Whether all pages are mapped at once.
+    pub const fn populates(&self) -> bool {
+        self.populate
     }
 }
 

@@ -11,7 +11,7 @@ const { attachments } = require('./views.js');
 const { typeOf } = require('./types.js');
 
 // As in src/functions.rs.
-const flags = Object.freeze({ PERSIST: 1, RESERVE: 2, HUGE_PAGES: 4, VIEW: 8, READ_ONLY: 16, SIZED: 32, COUNTED: 64 });
+const flags = Object.freeze({ PERSIST: 1, RESERVE: 2, HUGE_PAGES: 4, VIEW: 8, READ_ONLY: 16, SIZED: 32, COUNTED: 64, POPULATE: 128 });
 
 // What `create(size, type)` makes in the main thread is counted by the line at the end of the process.
 const POSITIONAL = flags.RESERVE | flags.VIEW | (isMainThread ? flags.COUNTED : 0);
@@ -54,7 +54,7 @@ function createOptions(options, second) {
     throw errors.wrongType('size', 'a number or an object', options);
   }
   noSecond(second);
-  const { size, length, type, key, mode, backend, persist, reserve, hugePages, view } = options;
+  const { size, length, type, key, mode, backend, persist, reserve, hugePages, populate, view } = options;
   const parsed = typeOf(type);
   const viewFlag = flag('view', view, flags.VIEW, true);
   const max = viewFlag ? MAX_LENGTH : Number.MAX_SAFE_INTEGER;
@@ -70,6 +70,7 @@ function createOptions(options, second) {
       flag('persist', persist, flags.PERSIST) |
       flag('reserve', reserve, flags.RESERVE, true) |
       flag('hugePages', hugePages, flags.HUGE_PAGES) |
+      flag('populate', populate, flags.POPULATE) |
       viewFlag,
   };
 }
@@ -84,13 +85,16 @@ function getArguments(first, second) {
   if (isOptions) noSecond(second);
   const { number, backend, key } = target(first);
   if (!isOptions) return { number, backend, key, type: typeOf(second), flags: flags.VIEW };
-  const { type, readOnly, view } = first;
+  const { type, readOnly, populate, view } = first;
   return {
     number,
     backend,
     key,
     type: typeOf(type),
-    flags: flag('readOnly', readOnly, flags.READ_ONLY) | flag('view', view, flags.VIEW, true),
+    flags:
+      flag('readOnly', readOnly, flags.READ_ONLY) |
+      flag('populate', populate, flags.POPULATE) |
+      flag('view', view, flags.VIEW, true),
   };
 }
 

@@ -160,6 +160,10 @@ impl AnySegment {
         }
     }
 
+    pub(crate) fn populate(&self) -> Result<(), OsError> {
+        with_segment!(self, segment => segment.populate())
+    }
+
     pub(crate) fn detach(self) -> Detached {
         with_segment!(self, segment => segment.detach())
     }

@@ -31,6 +31,7 @@ const VIEW: u32 = 8;
 const READ_ONLY: u32 = 16;
 const SIZED: u32 = 32;
 const COUNTED: u32 = 64;
+const POPULATE: u32 = 128;
 
 const fn layout_of(flags: u32) -> Layout {
     if flags & SIZED != 0 { Layout::Sized } else { Layout::Whole }
@@ -96,7 +97,8 @@ pub fn create(
             .mode(mode)
             .persist(flags & PERSIST != 0)
             .reserve(flags & RESERVE != 0)
-            .huge_pages(flags & HUGE_PAGES != 0);
+            .huge_pages(flags & HUGE_PAGES != 0)
+            .populate(flags & POPULATE != 0);
         // Before there is a segment, so that a signal finds the handler in the first call too.
         signals::arm_again();
         shrinks::arm(backend);
@@ -121,6 +123,7 @@ pub fn attach(
     answer(env, || {
         if let Some(number) = number {
             attachments::name(number).ok_or(Failure::NotFound)?;
+            populate(number, flags)?;
             return hand_out(env, number, flags, &make, || ());
         }
         let key = to_key(key)?;
@@ -130,6 +133,7 @@ pub fn attach(
             backend.map(BackendId::from_index).transpose()?.or_else(|| attachments::backend_of(&key));
         let current = backend.and_then(|backend| attachments::find_current(backend, &key, access, layout));
         if let Some(number) = current {
+            populate(number, flags)?;
             return hand_out(env, number, flags, &make, || ());
         }
         signals::arm_again();
@@ -138,9 +142,20 @@ pub fn attach(
             None => attach_anywhere(&key, access),
         }?;
         let data = layout.read(&segment)?;
+        if flags & POPULATE != 0 {
+            segment.populate()?;
+        }
         let number = attachments::add(segment.backend(), segment, layout, data, false);
         hand_out(env, number, flags, &make, || attachments::undo(env, number))
     })
+}
+
+/// Maps all pages of an attachment, where that is asked for.
+fn populate(number: Number, flags: u32) -> std::result::Result<(), Failure> {
+    if flags & POPULATE == 0 {
+        return Ok(());
+    }
+    attachments::with_segment(number, |segment| segment.populate()).unwrap_or(Ok(())).map_err(Failure::from)
 }
 
 fn attach_on(backend: BackendId, key: &Key, access: Access) -> std::result::Result<AnySegment, Failure> {

@@ -24,7 +24,7 @@ pub(crate) fn create(key: &Key, options: &CreateOptions) -> Result<PosixSegment,
     if mode.bits() & 0o400 == 0 {
         return Err(CreateError::Unreadable { key: key.clone(), mode });
     }
-    if options.reserves() {
+    if options.reserves() || options.populates() {
         let size = options.size().get() as u64;
         check_room(object::RESERVE, size).map_err(|error| error.on(key))?;
     }
@@ -136,7 +136,7 @@ impl<'a> Creation<'a> {
         }
     }
 
-    /// Maps an object, and finds it the room that was left to huge pages.
+    /// Maps an object, finds it the room that was left to huge pages, and maps all its pages where they are wanted.
     fn map(&self, (file, stat): (OwnedFd, object::Stat)) -> Result<Made, CreateError> {
         let (size, bytes, options) = (self.options.size(), self.bytes(), self.options);
         let refused = |error| self.not_made(&error);
@@ -154,6 +154,11 @@ impl<'a> Creation<'a> {
                 // What the huge pages did not cover.
                 object::reserve(&file, bytes).map_err(refused)?;
             }
+        }
+        if options.populates() {
+            // SAFETY: as above.
+            let populated = unsafe { shm_lifetime::populate(start, size, Access::ReadWrite) };
+            populated.map_err(|error| error.on(self.key))?;
         }
         Ok(Made { file, stat, range })
     }

@@ -1,7 +1,7 @@
 //! One attachment.
 
 use crate::kernel::{PosixKernel, Sign, is_current, look};
-use shm_api::{Access, Detached, Key, LeaveAtEnd, Segment};
+use shm_api::{Access, Detached, Key, LeaveAtEnd, OsError, Segment};
 use shm_lifetime::{AddressRange, EntryName, Hold, LockWait, OUTLIVES, shrink};
 use std::{mem::ManuallyDrop, num::NonZeroUsize, ptr::NonNull, time::Instant};
 
@@ -116,6 +116,12 @@ unsafe impl Segment for PosixSegment {
 
     fn is_current(&self) -> bool {
         is_current(&self.name, &self.hold)
+    }
+
+    fn populate(&self) -> Result<(), OsError> {
+        // SAFETY: our own mapping, which stays as long as `self`.
+        unsafe { shm_lifetime::populate(self.as_ptr(), self.size, self.access()) }
+            .map_err(|error| error.on(&self.key))
     }
 
     fn detach(mut self) -> Detached {

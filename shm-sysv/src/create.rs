@@ -3,12 +3,13 @@
 use crate::{
     SysVSegment,
     attachment::Attachment,
+    destroy::destroy,
     failed::{attach_failed, failed, refused},
     kernel::SysVKernel,
     limits, number, sys,
 };
 use nix::errno::Errno;
-use shm_api::{CreateError, CreateOptions, Key};
+use shm_api::{CreateError, CreateOptions, Detached, Key, Segment};
 use shm_lifetime::{Entry, EntryName, Hold, Lifetime, check_room, fault::step};
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -27,7 +28,7 @@ pub(crate) fn create(key: &Key, options: &CreateOptions) -> Result<SysVSegment, 
             )
             .into());
     }
-    if options.reserves() {
+    if options.reserves() || options.populates() {
         check_room("shmget", options.size().get() as u64).map_err(|error| error.on(key))?;
     }
     let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
@@ -74,5 +75,35 @@ fn create_once(
         // SAFETY: it was just attached with that size.
         unsafe { shm_lifetime::ask_for_huge_pages(attachment.start(), size, options.reserves()) };
     }
-    Ok(SysVSegment::new(key, number, attachment, size, hold))
+    let segment = SysVSegment::new(key, number, attachment, size, hold);
+    if options.populates() {
+        segment.populate().inspect_err(|_| undo(key, found))?;
+    }
+    Ok(segment)
+}
+
+/// Destroys a segment that was just created, unless its key is another's by now.
+#[cold]
+fn undo(key: &Key, made: sys::Id) {
+    let remove = |found| match found == made {
+        true => sys::remove(found).map(|()| Detached::Destroyed),
+        false => Err(Errno::EIDRM),
+    };
+    let _ = destroy(key, remove);
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// A create that failed after it had its key destroys what it made, and nothing that has the key by now.
+    #[test]
+    fn a_create_that_is_undone_leaves_another_segment_of_its_key_alone() {
+        let number = NonZeroU32::new(0x5500_0000 | std::process::id() & 0xffff).unwrap();
+        let made = sys::create(number, 100, 0o600).unwrap();
+        undo(&Key::Id(number), sys::Id(made.0 + 1));
+        let left = sys::find(number);
+        undo(&Key::Id(number), made);
+        assert_eq!((left, sys::find(number)), (Ok(made), Err(Errno::ENOENT)));
+    }
 }

@@ -6,7 +6,7 @@ use crate::{
     limits,
     sys::{self, Id},
 };
-use shm_api::{Access, Detached, Key, LeaveAtEnd, Segment};
+use shm_api::{Access, Detached, Key, LeaveAtEnd, OsError, Segment};
 use shm_lifetime::{AddressRange, Hold, LockWait, OUTLIVES};
 use std::{
     mem::ManuallyDrop,
@@ -128,6 +128,12 @@ unsafe impl Segment for SysVSegment {
 
     fn is_current(&self) -> bool {
         sys::find(self.number) == Ok(self.object())
+    }
+
+    fn populate(&self) -> Result<(), OsError> {
+        // SAFETY: our own mapping, which stays as long as `self`.
+        unsafe { shm_lifetime::populate(self.as_ptr(), self.size, self.access()) }
+            .map_err(|error| error.on(&self.key))
     }
 
     fn detach(mut self) -> Detached {

@@ -82,7 +82,7 @@ each('create(size, type)', wrong.type, (type) => shm.create(64, type));
 each('create({ size, type })', wrong.type, (type) => shm.create({ size: 64, type }));
 each('create({ size, mode })', wrong.mode, (mode) => shm.create({ size: 64, mode }));
 each('create({ size, backend })', wrong.backend, (backend) => shm.create({ size: 64, backend }));
-for (const flag of ['persist', 'reserve', 'hugePages', 'view']) {
+for (const flag of ['persist', 'reserve', 'hugePages', 'populate', 'view']) {
   each(`create({ size, ${flag} })`, wrong.flag, (value) => shm.create({ size: 64, [flag]: value }));
 }
 
@@ -90,7 +90,7 @@ each('get(key)', [...wrong.key, [undefined, TYPE]].filter(([key]) => typeof key 
 each('get({ key })', [...wrong.key, [undefined, TYPE]], (key) => shm.get({ key }));
 each('get(key, type)', wrong.type, (type) => shm.get(kept.key, type));
 each('get({ key, backend })', wrong.backend, (backend) => shm.get({ key: kept.key, backend }));
-for (const flag of ['readOnly', 'view']) {
+for (const flag of ['readOnly', 'populate', 'view']) {
   each(`get({ key, ${flag} })`, wrong.flag, (value) => shm.get({ key: kept.key, [flag]: value }));
 }
 for (const name of ['detach', 'destroy', 'info']) {

@@ -33,10 +33,10 @@ const target = fc.oneof(key, optional({ key, backend }));
 
 const call = fc.oneof(
   fc.tuple(fc.constant('create'), fc.tuple(size, type)),
-  fc.tuple(fc.constant('create'), fc.tuple(optional({ size, type, key, mode, backend, persist: flag, reserve: flag, hugePages: flag, view: flag }))),
+  fc.tuple(fc.constant('create'), fc.tuple(optional({ size, type, key, mode, backend, persist: flag, reserve: flag, hugePages: flag, populate: flag, view: flag }))),
   fc.tuple(fc.constant('create'), fc.tuple(optional({ length: size, type, key, mode, backend }))),
   fc.tuple(fc.constant('get'), fc.tuple(key, type)),
-  fc.tuple(fc.constant('get'), fc.tuple(optional({ key, type, backend, readOnly: flag, view: flag }))),
+  fc.tuple(fc.constant('get'), fc.tuple(optional({ key, type, backend, readOnly: flag, populate: flag, view: flag }))),
   fc.tuple(fc.constantFrom('detach', 'destroy', 'info'), fc.tuple(target)),
   fc.tuple(fc.constantFrom('read', 'write'), fc.tuple(target, offset, bytes)),
   fc.tuple(fc.constantFrom('detachAll', 'sweep'), fc.constant([])),

@@ -53,7 +53,7 @@ is<(Uint16Array & { readonly key: string }) | null>(found);
 found.length;
 is<(Float32Array & { readonly key: number }) | null>(get(7, Float32Array));
 is<(Float32Array & { readonly key: number }) | null>(get({ key: 7, type: 'Float32Array', backend: 'posix' }));
-is<(Buffer & { readonly key: string }) | null>(get({ key: 'frames', readOnly: true }));
+is<(Buffer & { readonly key: string }) | null>(get({ key: 'frames', readOnly: true, populate: true }));
 is<(Int8Array & { readonly key: number }) | null>(get(create(16), 'Int8Array'));
 
 // Without a view.

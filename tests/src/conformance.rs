@@ -88,6 +88,7 @@ macro_rules! conformance {
         a_mode_is_what_was_asked
         a_sparse_segment_is_as_large_and_as_zero
         huge_pages_change_nothing_but_speed
+        populating_maps_every_page
     } };
     (@tests $backend:expr; $($name:ident)+) => {$(
         #[test]
@@ -648,6 +649,33 @@ pub fn huge_pages_change_nothing_but_speed<B: Backend>(backend: &B) {
         assert_eq!((segment.size().get(), backend.info(&key).unwrap().size), (size, size as u64));
         assert!(all(&segment).iter().all(|byte| *byte == 0));
         assert_eq!(segment.detach(), Detached::Destroyed);
+    }
+}
+
+pub fn populating_maps_every_page<B: Backend>(backend: &B) {
+    // How much of a mapping is in memory; proc(5), /proc/pid/smaps.
+    let resident = |segment: &B::Segment| {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let begin = format!("{:x}-", segment.as_ptr().addr());
+        let mut lines = maps.lines().skip_while(|line| !line.starts_with(&begin));
+        let rss = lines.find_map(|line| line.strip_prefix("Rss:")).expect("it is mapped");
+        rss.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    };
+    let size = 2 << 20;
+    for make in [options(size), options(size).reserve(false), options(size).huge_pages(true)] {
+        let key = fresh();
+        let segment = backend.create(&key, &make.populate(true)).unwrap();
+        assert!(all(&segment).iter().all(|byte| *byte == 0));
+        let other = backend.attach(&key).unwrap();
+        if cfg!(target_os = "linux") {
+            assert_eq!((resident(&segment), resident(&other)), (size, 0));
+            other.populate().unwrap();
+            assert_eq!(resident(&other), size);
+        }
+        segment.write(0, b"shared");
+        let mut seen = [0; 6];
+        other.read(0, &mut seen);
+        assert_eq!(&seen, b"shared");
     }
 }
 
