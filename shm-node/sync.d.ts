@@ -207,7 +207,7 @@ export class Once {
   callAsync(work: (turn: { readonly ownerDied: boolean }) => unknown, options?: WaitOptions): Promise<void>;
 }
 
-/** A Buffer with memory of its own. */
+/** A Buffer with bytes of its own. Up to 8 KiB it shares its `ArrayBuffer` with others, as small Buffers of Node do. */
 export type Copy = ReturnType<typeof Buffer.alloc>;
 
 export type Bytes = ArrayBufferView | ArrayBuffer | SharedArrayBuffer;
@@ -287,10 +287,20 @@ export class Channel {
   tryPeek(): PeekedMessage | null;
   peekAsync(options?: WaitOptions): Promise<PeekedMessage | null>;
   /**
-   * The messages to come; ends when none comes within `timeout`, and at a `close`. `return()` ends it also while it
-   * waits.
+   * Gives all messages that are there now to `callback`, in place and one by one, and returns how many: `max` at most.
+   * Each is a view of the ring until the callback returns, and then its room is free for others; one that is kept shows
+   * what comes there later. What the callback throws comes out, and what it was not given stays. Where it closes the
+   * channel or detaches the segment, that ends with it.
+   *
+   * @throws {Error} `ERR_SHM_DRAINING`: called from within a callback, as everything that receives
    */
-  messages(options?: WaitOptions): AsyncGenerator<Copy, void, undefined>;
+  drain(callback: (message: Uint8Array) => void, options?: { max?: number }): number;
+  /**
+   * The messages to come; ends when none comes within `timeout`, and at a `close`. `return()` ends it also while it
+   * waits. With `batch`, all that are there each time.
+   */
+  messages(options?: WaitOptions & { batch?: false }): AsyncGenerator<Copy, void, undefined>;
+  messages(options: WaitOptions & { batch: true }): AsyncGenerator<Copy[], void, undefined>;
   [Symbol.asyncIterator](): AsyncGenerator<Copy, void, undefined>;
   /**
    * Is no producer and no consumer any more. What is reserved is given up, a message that was not released stays for
@@ -341,8 +351,12 @@ export interface BroadcastReader {
     readonly view: Uint8Array;
     finish(): (Omit<Received, 'message'> & { readonly message: Uint8Array }) | null;
   } | null;
-  /** The messages to come; ends when none comes within `timeout`. `return()` ends it also while it waits. */
-  messages(options?: WaitOptions): AsyncGenerator<Received, void, undefined>;
+  /**
+   * The messages to come; ends when none comes within `timeout`. `return()` ends it also while it waits. With `batch`, all
+   * that are there each time.
+   */
+  messages(options?: WaitOptions & { batch?: false }): AsyncGenerator<Received, void, undefined>;
+  messages(options: WaitOptions & { batch: true }): AsyncGenerator<Received[], void, undefined>;
   [Symbol.asyncIterator](): AsyncGenerator<Received, void, undefined>;
 }
 

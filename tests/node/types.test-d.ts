@@ -169,6 +169,9 @@ new sync.Semaphore(cells, 0, { permits: 3 }).acquire().unlock();
 // @ts-expect-error a number of permits is what it is made with
 new sync.Semaphore(cells, 0, { readers: 3 });
 const ring = new sync.Channel(cells, 0, { capacity: sync.Channel.byteLength({ capacity: 64 }), producers: 'many' });
+is<number>(ring.drain((message) => void is<Uint8Array>(message), { max: 7 }));
+ring.messages({ batch: true, timeout: 1 }).next().then(({ value }) => is<Buffer[] | void>(value));
+ring.messages({ batch: false }).next().then(({ value }) => is<Buffer | void>(value));
 is<boolean>(ring.send(cells));
 is<Buffer>(ring.receive());
 is<Buffer | null>(ring.tryReceive());

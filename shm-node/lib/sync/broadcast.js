@@ -2,7 +2,7 @@
 
 // Messages from one producer to many readers, each at its own pace.
 
-const { checkOptions, checkTimeout, placeOf, whole } = require('./arguments.js');
+const { checkMessages, checkTimeout, placeOf, whole } = require('./arguments.js');
 const { checkTarget, isMoved, readOut, toBytes, tooShort } = require('./bytes.js');
 const errors = require('./errors.js');
 const { Messages } = require('./messages.js');
@@ -77,7 +77,7 @@ class Broadcast {
 
   reader({ rewind = false } = {}) {
     if (typeof rewind !== 'boolean') throw errors.wrongType('rewind', 'a boolean', rewind);
-    return new Reader(this.#bytes, ...native.reader(this.#handle, rewind));
+    return new Reader(this.#bytes, this.#slots, ...native.reader(this.#handle, rewind));
   }
 
   close() {
@@ -91,21 +91,17 @@ disposable(Broadcast, Broadcast.prototype.close);
 class Reader {
   #bytes;
   #handle;
+  #slots;
+  #begin;
   #receiving;
+  #line = new Line();
 
-  constructor(bytes, handle, canSleep) {
+  constructor(bytes, slots, handle, canSleep) {
     this.#bytes = bytes;
+    this.#slots = slots;
     this.#handle = own(this, handle);
-    const line = new Line();
-    this.#receiving = {
-      none: null,
-      look: () => this.tryReceive(),
-      begin: canSleep === 0 ? undefined : () => native.watching(this.#handle),
-      use: () => this.tryReceive() ?? undefined, // who is overtaken meanwhile goes on
-      line,
-      spin: line.spin,
-      isPatient: true,
-    };
+    this.#begin = canSleep === 0 ? undefined : () => native.watching(this.#handle);
+    this.#receiving = this.#taking(() => this.tryReceive());
   }
 
   /** The number of the message that it wants next. */
@@ -156,8 +152,30 @@ class Reader {
     return ask(this.#receiving, options);
   }
 
+  // How something is received, once it is there.
+  #taking(look) {
+    const line = this.#line;
+    // Who is overtaken meanwhile goes on.
+    const use = () => look() ?? undefined;
+    return { none: null, look, begin: this.#begin, use, line, spin: line.spin, isPatient: true };
+  }
+
+  // All that is there: no more than there are slots, however fast more comes. Null where there is nothing.
+  #takeAll() {
+    const all = [];
+    try {
+      for (let next = this.tryReceive(); next !== null; next = this.tryReceive()) {
+        if (all.push(next) === this.#slots) break;
+      }
+    } catch (error) {
+      if (all.length === 0) throw error; // else the next call says it again
+    }
+    return all.length > 0 ? all : null;
+  }
+
   messages(options) {
-    return new Messages(this.#receiving, () => {}, checkOptions(options));
+    const [checked, inBatches] = checkMessages(options);
+    return new Messages(inBatches ? this.#taking(() => this.#takeAll()) : this.#receiving, () => {}, checked);
   }
 
   [Symbol.asyncIterator]() {

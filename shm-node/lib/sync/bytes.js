@@ -136,4 +136,4 @@ function isDetached(buffer) {
   }
 }
 
-module.exports = { Into, checkTarget, copyOut, isMoved, readOut, toBytes, tooShort };
+module.exports = { Into, checkTarget, copyOut, isMoved, part, readOut, toBytes, tooShort };

@@ -4,8 +4,8 @@
 // received here within two windows: what the addon found to be free, and what it found to be readable. Where nothing is
 // known, a window is empty, and the addon looks.
 
-const { checkOptions, checkTimeout, placeOf, whole } = require('./arguments.js');
-const { Into, checkTarget, copyOut, isMoved, readOut, toBytes, tooShort } = require('./bytes.js');
+const { checkMessages, checkOptions, checkTimeout, placeOf, whole } = require('./arguments.js');
+const { Into, checkTarget, copyOut, isMoved, part, readOut, toBytes, tooShort } = require('./bytes.js');
 const errors = require('./errors.js');
 const { give } = require('./loop.js');
 const { Messages } = require('./messages.js');
@@ -42,6 +42,14 @@ function checkMade({ capacity, producers = 'one' }) {
   whole('capacity', capacity, native.LEAST_CAPACITY, native.MOST_CAPACITY);
   if ((capacity & (capacity - 1)) !== 0) throw errors.outOfRange('capacity', 'a power of two', capacity);
   return [capacity, PRODUCERS.indexOf(producers)];
+}
+
+/** How many messages at most. */
+function checkDrain(callback, options = {}) {
+  if (typeof callback !== 'function') throw errors.wrongType('callback', 'a function', callback);
+  if (typeof options !== 'object' || options === null) throw errors.wrongType('options', 'an object', options);
+  const { max = Infinity } = options;
+  return max === Infinity ? max : whole('max', max, 1, Number.MAX_SAFE_INTEGER);
 }
 
 /** Releases a message of a channel. */
@@ -216,10 +224,10 @@ class Channel {
   }
 
   // The length of the message at the tail, if it is within the window; else what is no length.
-  #known() {
+  #known(readable = this.#windows[READABLE]) {
     const windows = this.#windows;
     const header = this.#words[(RING + (windows[TAIL] & this.#mask)) >> 2];
-    return (header & NO_MESSAGE) === 0 && sizeOf(header) <= windows[READABLE] ? header : -1;
+    return (header & NO_MESSAGE) === 0 && sizeOf(header) <= readable ? header : -1;
   }
 
   // Where the message at the tail is.
@@ -331,12 +339,82 @@ class Channel {
     else native.releaseMessage(this.#handle, position);
   }
 
+  drain(callback, options) {
+    const most = checkDrain(callback, options);
+    const windows = this.#windows;
+    const closes = this.#closes;
+    const isOne = this.#producers === 'one';
+    let length = native.drain(this.#handle, true, false);
+    if (length < 0) return 0;
+    this.#receiving.spin.isDue = true;
+    const end = this.#end;
+    let count = 0;
+    // Nobody else knows the window, so that others have to ask the addon, which refuses them until we are done.
+    let isOurs = true;
+    let readable = windows[READABLE];
+    windows[READABLE] = 0;
+    try {
+      for (;;) {
+        const size = sizeOf(length);
+        count++;
+        try {
+          callback(part(this.#bytes, this.#at(), length));
+        } finally {
+          isOurs = this.#closes === closes && this.#words.length > 0;
+          if (isOurs && isOne) {
+            readable -= size;
+            windows[READABLE] = size; // and 0 again behind it
+            this.#next(length);
+          }
+        }
+        // With many producers the addon releases what was given, as it looks for the next.
+        if (!isOurs || count === most || !this.#isBefore(isOne ? end : end - size)) break;
+        length = this.#known(readable);
+        if (length >= 0) continue;
+        isOurs = false;
+        length = native.drain(this.#handle, false, !isOne);
+        if (length < 0) break;
+        isOurs = true;
+        readable = windows[READABLE];
+        windows[READABLE] = 0;
+      }
+    } finally {
+      if (isOurs) native.drained(this.#handle, !isOne);
+    }
+    return count;
+  }
+
+  // Where the messages end that are there now.
+  get #end() {
+    return Atomics.load(this.#words, PRODUCER_AT);
+  }
+
+  #isBefore(end) {
+    return ((end - this.#windows[TAIL]) | 0) > 0;
+  }
+
+  // Copies of all messages that are there; null where there is none.
+  #takeAll() {
+    const all = [];
+    try {
+      const first = this.tryReceive();
+      if (first === null) return null;
+      all.push(first);
+      const end = this.#end;
+      for (let next; this.#isBefore(end) && (next = this.tryReceive()) !== null; ) all.push(next);
+    } catch (error) {
+      if (all.length === 0) throw error; // else the next call says it again
+    }
+    return all;
+  }
+
   messages(options) {
+    const [checked, inBatches] = checkMessages(options);
     const closes = this.#closes;
     const check = () => {
       if (this.#closes !== closes) throw errors.closed();
     };
-    return new Messages(this.#receiving, check, checkOptions(options));
+    return new Messages(inBatches ? this.#taking(() => this.#takeAll()) : this.#receiving, check, checked);
   }
 
   [Symbol.asyncIterator]() {

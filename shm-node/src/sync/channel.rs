@@ -37,6 +37,8 @@ pub(super) struct Ends {
     receiver: Option<Box<Receiver<'static>>>,
     reserved: Numbered<Kept>,
     is_reserved: bool,
+    /// JavaScript drains it, and nothing else receives.
+    is_drained: bool,
     /// How many messages were lost, as receivers before this one have told.
     lost: u64,
     windows: Shared,
@@ -86,6 +88,9 @@ impl Ends {
         &mut self,
         work: impl FnOnce(&mut Receiver<'static>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        if self.is_drained {
+            return Err(errors::draining());
+        }
         let has_windows = self.has_windows();
         let is_new = self.receiver.is_none();
         let receiver = match &mut self.receiver {
@@ -121,7 +126,7 @@ impl Ends {
                 drop(sender.resume(kept));
             }
         }
-        self.is_reserved = false;
+        (self.is_reserved, self.is_drained) = (false, false);
         self.lost = self.lost();
         (self.sender, self.receiver) = (None, None);
         for word in [HEAD, ROOM, TAIL, READABLE] {
@@ -171,6 +176,7 @@ pub(super) fn open(table: &mut Table, call: &Call<5>) -> Result<sys::napi_value,
         receiver,
         reserved,
         is_reserved: false,
+        is_drained: false,
         lost: 0,
         windows,
     };
@@ -349,6 +355,37 @@ pub(super) fn peek(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     let Some((offset, length)) = found else { return Ok(slice.over()) };
     table.out.set(0, offset as i32);
     Ok(length as i32)
+}
+
+/// `drain(channel, begins, releases)`: the next message, if there is one now, as `peek` tells it; before that it releases
+/// the one that it told last. Nobody else receives until `drained`.
+pub(super) fn drain(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
+    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let (begins, releases) = (call.flag(1), call.flag(2));
+    if !begins {
+        ends.is_drained = false;
+    }
+    let found = ends.receiving(|receiver| {
+        if releases && let Some(given) = receiver.try_peek()? {
+            given.release();
+        }
+        Ok(receiver.try_peek()?.map(|message| (message.offset(), message.len())))
+    })?;
+    let Some((offset, length)) = found else { return Ok(NO) };
+    ends.is_drained = true;
+    table.out.set(0, offset as i32);
+    Ok(length as i32)
+}
+
+/// `drained(channel, releases)`: others may receive again; with `releases`, behind the message that `drain` told last.
+pub(super) fn drained(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
+    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let releases = call.flag(1);
+    ends.is_drained = false;
+    if releases {
+        ends.receiving(|receiver| Ok(receiver.try_peek()?.map(Message::release)))?;
+    }
+    Ok(())
 }
 
 /// Peeking, as an operation.

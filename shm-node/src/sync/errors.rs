@@ -15,6 +15,11 @@ pub(super) fn reserved() -> Failure {
     Failure::Ours("ERR_SHM_RESERVED", "a reservation is open: commit it or give it up first".into())
 }
 
+pub(super) fn draining() -> Failure {
+    let advice = "drain() is at work: return from its callback before you receive in another way";
+    Failure::Ours("ERR_SHM_DRAINING", advice.into())
+}
+
 impl From<SyncError> for Failure {
     fn from(error: SyncError) -> Self {
         let code = match &error {

@@ -131,6 +131,8 @@ const FUNCTIONS: &[(&CStr, Entry)] = functions! {
     c"receiveInto": channel::receive_into,
     c"peek": channel::peek,
     c"peeking": channel::peeking,
+    c"drain": channel::drain,
+    c"drained": channel::drained,
     c"releaseMessage": channel::release,
     c"wakeConsumer": channel::wake_consumer,
     c"wakeProducer": channel::wake_producer,
