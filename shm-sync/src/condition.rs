@@ -17,7 +17,7 @@ use std::time::Duration;
 ///
 /// A wait may end though nobody notified, as with every condition variable, so look again in a loop. Here
 /// that is also what saves the others when the one that was notified is killed. Notify while you hold the mutex: if you
-/// are killed before you do, those who wait are woken. Whoever locks the mutex otherwise and is told of a death
+/// are killed or panic before you do, those who wait are woken. Whoever locks the mutex otherwise and is told of a death
 /// ([`MutexGuard::owner_died`]) notifies all too.
 #[derive(Clone, Copy, Debug)]
 pub struct Condition<'a> {
@@ -174,6 +174,25 @@ mod tests {
         });
         assert_eq!(ready.load(Ordering::Relaxed), 4);
         assert_eq!(condition.notify_all(), 0);
+    }
+
+    #[test]
+    fn a_panic_before_the_notification_wakes_those_who_wait() {
+        let memory = Memory::new(64);
+        let (mutex, condition) = open(&memory);
+        let waiting = condition.waiting(mutex.lock().unwrap()).unwrap();
+        let mut waits = [waiting, condition.waiting(mutex.lock().unwrap()).unwrap()];
+        std::thread::scope(|scope| {
+            let panics = scope.spawn(|| {
+                let _guard = mutex.lock().unwrap();
+                std::panic::resume_unwind(Box::new(()));
+            });
+            assert!(panics.join().is_err());
+        });
+        let guard = block(|| waits[0].step()).unwrap();
+        assert!(guard.owner_died() && waits[0].notified());
+        drop(guard);
+        assert!(!block(|| waits[1].step()).unwrap().owner_died(), "the first was told, and told the second");
     }
 
     #[test]

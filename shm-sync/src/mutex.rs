@@ -17,7 +17,8 @@ use std::time::Duration;
 ///
 /// The owner is a thread; any thread of its process may unlock. If the owner's process is killed, one of
 /// those who wait takes the mutex over within 20 ms, and its guard says so
-/// ([`owner_died`](MutexGuard::owner_died)), so that it can mend what the mutex protects.
+/// ([`owner_died`](MutexGuard::owner_died)), so that it can mend what the mutex protects. A guard that is dropped while
+/// its thread panics unlocks the mutex, and the next owner is told the same.
 ///
 /// It is not fair: who comes first does not always get it first, and in exchange nobody waits for a sleeper
 /// to wake up while the mutex is free.
@@ -183,9 +184,25 @@ pub struct MutexGuard<'a> {
 }
 
 impl<'a> MutexGuard<'a> {
-    /// Whether the owner before us died while it held the mutex: what it protects may be half-changed.
+    /// Whether the owner before us died or panicked while it held the mutex: what it protects may be half-changed.
     pub const fn owner_died(&self) -> bool {
         self.owner_died
+    }
+
+    /// Unlocks the mutex. A panic that goes on is not told, unlike where the guard is dropped: what the mutex protects is
+    /// whole.
+    pub fn unlock(self) {
+        if let Ok((word, owner)) = self.into_parts() {
+            drop(word.release(owner, 1)); // an error as in `drop`
+        }
+    }
+
+    /// Unlocks the mutex, and the next owner is told that its owner died: for one who did not mend what a dead owner
+    /// left, or left something half-changed itself.
+    pub fn unlock_as_dead(self) {
+        if let Ok((word, owner)) = self.into_parts() {
+            drop(word.release_as_dead(owner, 1)); // an error as in `drop`
+        }
     }
 
     /// Keeps the mutex locked until [`Mutex::unlock`].
@@ -200,10 +217,9 @@ impl<'a> MutexGuard<'a> {
 
     /// The word that is locked, and for whom, for one who lets go of it; an error in a fork's child.
     pub(crate) fn into_parts(self) -> Result<(LockWord<'a, Region<'a>>, Owner), SyncError> {
-        live::check_generation(self.generation)?;
-        let parts = (self.word, self.owner);
+        let (parts, generation) = ((self.word, self.owner), self.generation);
         std::mem::forget(self);
-        Ok(parts)
+        live::check_generation(generation).map(|()| parts)
     }
 }
 
@@ -213,7 +229,11 @@ impl Drop for MutexGuard<'_> {
         // A fork's child has a copy of its parent's guard, but not the lock.
         if self.generation == live::generation() {
             // An error means that the bytes were overwritten; then there is nothing of ours to unlock.
-            drop(self.word.release(self.owner, 1));
+            drop(if std::thread::panicking() {
+                self.word.release_as_dead(self.owner, 1)
+            } else {
+                self.word.release(self.owner, 1)
+            });
         }
     }
 }
@@ -296,6 +316,49 @@ mod tests {
         assert!(!mutex.lock().unwrap().owner_died(), "told once");
         word.store(Owner::MAX - 1, Ordering::Relaxed);
         assert!(mutex.try_lock().unwrap().unwrap().owner_died());
+    }
+
+    #[test]
+    fn a_panic_under_the_lock_is_told_to_the_next_owner() {
+        let memory = Memory::new(64);
+        let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
+        let panic_with = |guard: MutexGuard<'_>| {
+            std::thread::scope(|scope| {
+                let panics = scope.spawn(move || {
+                    let _guard = guard;
+                    std::panic::resume_unwind(Box::new(()));
+                });
+                assert!(panics.join().is_err());
+            });
+        };
+        panic_with(mutex.lock().unwrap());
+        assert!(mutex.lock().unwrap().owner_died());
+        assert!(!mutex.lock().unwrap().owner_died(), "told once");
+        panic_with(mutex.lock().unwrap());
+        assert!(mutex.try_lock().unwrap().unwrap().owner_died());
+        panic_with(mutex.lock().unwrap());
+        let Step::Ready(guard) = mutex.locking(live().new_owner().unwrap()).step().unwrap() else { panic!() };
+        assert!(guard.owner_died());
+        guard.unlock_as_dead();
+        assert!(mutex.lock().unwrap().owner_died(), "nobody mended it");
+    }
+
+    #[test]
+    fn one_who_says_so_unlocks_in_a_panic_and_has_nothing_to_tell() {
+        struct Unlocks<'a>(Mutex<'a>);
+        impl Drop for Unlocks<'_> {
+            fn drop(&mut self) {
+                self.0.lock().unwrap().unlock();
+            }
+        }
+        let memory = Memory::new(64);
+        let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
+        let panics = std::panic::AssertUnwindSafe(|| {
+            let _unlocks = Unlocks(mutex);
+            std::panic::resume_unwind(Box::new(()));
+        });
+        assert!(std::panic::catch_unwind(panics).is_err());
+        assert!(!mutex.lock().unwrap().owner_died());
     }
 
     #[test]

@@ -17,7 +17,8 @@ use std::time::Duration;
 ///
 /// A writer that waits keeps new readers out, so readers do not starve it; a stream of writers can starve
 /// readers. A killed reader or writer is noticed within 20 ms by those who wait. After a killed writer, all
-/// readers are told ([`ReadGuard::owner_died`]) until the next writer, who is told too, has been there.
+/// readers are told ([`ReadGuard::owner_died`]) until the next writer, who is told too, has been there. A write guard
+/// that is dropped while its thread panics unlocks, and the same is told.
 #[derive(Clone, Copy, Debug)]
 pub struct RwLock<'a> {
     lock: rw_lock::RwLock<Region<'a>>,
@@ -306,7 +307,7 @@ pub struct ReadGuard<'a> {
 }
 
 impl ReadGuard<'_> {
-    /// Whether the last writer died while writing, and no other has been there since.
+    /// Whether the last writer died or panicked while writing, and no other has been there since.
     pub const fn owner_died(&self) -> bool {
         self.read.owner_died
     }
@@ -344,9 +345,26 @@ pub struct WriteGuard<'a> {
 }
 
 impl WriteGuard<'_> {
-    /// Whether the last writer died while writing.
+    /// Whether the last writer died or panicked while writing.
     pub const fn owner_died(&self) -> bool {
         self.owner_died
+    }
+
+    /// Ends the writing. A panic that goes on is not told, unlike where the guard is dropped.
+    pub fn unlock(self) {
+        if self.generation == live::generation() {
+            self.lock.end_write(self.owner);
+        }
+        std::mem::forget(self);
+    }
+
+    /// Ends the writing, and the next ones are told that the writer died: for one who did not mend what a dead writer
+    /// left, or left something half-changed itself.
+    pub fn unlock_as_dead(self) {
+        if self.generation == live::generation() {
+            self.lock.end_write_as_dead(self.owner);
+        }
+        std::mem::forget(self);
     }
 
     /// Keeps writing until [`RwLock::end_write`].
@@ -359,7 +377,11 @@ impl Drop for WriteGuard<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.generation == live::generation() {
-            self.lock.end_write(self.owner);
+            if std::thread::panicking() {
+                self.lock.end_write_as_dead(self.owner);
+            } else {
+                self.lock.end_write(self.owner);
+            }
         }
     }
 }
@@ -409,6 +431,27 @@ mod tests {
         let _writer = lock.write().unwrap();
         assert_eq!(lock.read().unwrap_err(), SyncError::Deadlock);
         assert_eq!(lock.write().unwrap_err(), SyncError::Deadlock);
+    }
+
+    #[test]
+    fn a_panic_while_writing_is_told_until_somebody_has_written() {
+        let memory = Memory::new(256);
+        let lock = open(&memory);
+        std::thread::scope(|scope| {
+            let panics = scope.spawn(|| {
+                let _guard = lock.write().unwrap();
+                std::panic::resume_unwind(Box::new(()));
+            });
+            assert!(panics.join().is_err());
+        });
+        assert!(lock.read().unwrap().owner_died());
+        assert!(lock.read().unwrap().owner_died(), "each reader is told");
+        let writer = lock.write().unwrap();
+        assert!(writer.owner_died());
+        writer.unlock_as_dead();
+        assert!(lock.read().unwrap().owner_died(), "nobody mended it");
+        drop(lock.write().unwrap());
+        assert!(!lock.read().unwrap().owner_died());
     }
 
     #[test]

@@ -40,12 +40,12 @@ impl Structure {
 /// | 0 | 0 | 0 | free |
 /// | 0 | 0 | id | held |
 /// | 1 | 0 | id | held, and somebody may sleep on the word: who lets go wakes |
-/// | any | 1 | 0 | free; the last owner died, and nobody has been told (a read-write lock's writer only) |
+/// | any | 1 | 0 | free; the last owner died or panicked, and nobody has been told (a mutex, or a read-write lock's writer) |
 /// | 1 | 0 | 0 | does not stay: who lets go writes 0, or `DIED` |
 pub mod owner_word {
     /// The owner's id; 0 is nobody.
     pub const ID: u32 = (1 << 30) - 1;
-    /// The last owner died while holding it, and nobody has been told yet.
+    /// The last owner died or panicked while holding it, and nobody has been told yet.
     pub const DIED: u32 = 1 << 30;
     /// Others may sleep on the word.
     pub const WAITERS: u32 = 1 << 31;

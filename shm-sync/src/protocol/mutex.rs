@@ -74,10 +74,11 @@ impl<'a, M: Memory<'a>> LockWord<'a, M> {
         }
     }
 
-    /// Whether its owner died.
+    /// Whether its owner died, or panicked, and nobody has been told.
     pub(crate) fn is_left_behind(self, peers: impl Peers) -> bool {
-        let holder = self.owner();
-        !holder.is_nobody() && !peers.is_alive(holder)
+        let seen = self.word.load(Ordering::Relaxed);
+        let holder = Owner::from_word(seen);
+        if holder.is_nobody() { seen & DIED != 0 } else { !peers.is_alive(holder) }
     }
 
     /// One attempt, and if it fails, how to wait for the next.
@@ -173,6 +174,13 @@ impl<'a, M: Memory<'a>> LockWord<'a, M> {
             }
         }
         Err(NotOurs(Owner::from_word(seen)))
+    }
+
+    /// Sets it free, if `owner` holds it, and wakes `count` of those who wait; the next owner is told what a death would
+    /// tell.
+    #[cold]
+    pub(crate) fn release_as_dead(self, owner: Owner, count: u32) -> Result<(), NotOurs> {
+        self.release_to(owner, DIED, count)
     }
 
     /// Sets it free on behalf of whoever of this process holds it.

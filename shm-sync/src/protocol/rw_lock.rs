@@ -201,15 +201,19 @@ impl<'a, M: Memory<'a>> RwLock<M> {
 
     // Nothing was written, so whoever died before us is still to be told of.
     fn give_word_back(&self, owner: Owner, acquired: Acquired) {
-        let flags = if acquired.owner_died { DIED } else { 0 };
-        // An error means that the bytes were overwritten; then there is nothing of ours to end.
-        drop(self.writer().release_to(owner, flags, u32::MAX));
+        if acquired.owner_died { self.end_write_as_dead(owner) } else { self.end_write(owner) }
     }
 
     #[inline]
     pub(crate) fn end_write(&self, owner: Owner) {
         // As above.
         drop(self.writer().release(owner, u32::MAX));
+    }
+
+    /// The same; the next ones are told what a death would tell.
+    pub(crate) fn end_write_as_dead(&self, owner: Owner) {
+        // As above.
+        drop(self.writer().release_as_dead(owner, u32::MAX));
     }
 
     /// Ends the writing of whoever of this process writes.

@@ -42,6 +42,29 @@ fn a_mutex_excludes_and_wakes_whoever_waits() {
 }
 
 #[test]
+fn one_of_those_who_wait_is_told_of_a_panic() {
+    check(
+        3,
+        || vec![0],
+        |words| {
+            let word = LockWord::at(words, 0);
+            assert!(!lock(word, 1, Those::Live));
+            let threads = [2, 3].map(|id| {
+                thread::spawn(move || {
+                    let told = lock(word, id, Those::Live);
+                    word.release(owner(id), 1).unwrap();
+                    u32::from(told)
+                })
+            });
+            word.release_as_dead(owner(1), 1).unwrap();
+            let told = threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u32>();
+            assert_eq!(told, 1, "exactly one is told");
+            assert_eq!(words.word(0).load(Ordering::Relaxed), 0);
+        },
+    );
+}
+
+#[test]
 fn one_of_several_takes_over_from_the_dead() {
     check(
         3,
