@@ -28,7 +28,8 @@
 //! # Waiting without blocking
 //!
 //! What may block has a twin in steps ([`Step`]): take one, and if it says [`Step::Wait`], wait on its cell,
-//! for example with an [`engine`], for at most [`PATIENCE`], and take the next. [`block_on`] does it for a thread.
+//! for example with an [`engine`], for at most [`PATIENCE`], and take the next. [`block_on`] does it for a thread,
+//! [`future::steps_to_future`] for a task.
 //!
 //! A thread acts for itself. What acts like a thread but is none (a JavaScript environment) has an owner of its own
 //! ([`Live::new_owner`]): each structure acts for it after `for_owner`. What such a one has can outlive the Rust object:
@@ -72,6 +73,7 @@ cfg_if::cfg_if! {
         mod condition;
         pub mod engine;
         mod error;
+        pub mod future;
         mod futex;
         mod live;
         mod mutex;
