@@ -79,6 +79,9 @@ pub enum InvalidKey {
         /// The key.
         key: Key,
     },
+    /// The integer that System V keeps for segments without a key.
+    #[error("0 is no key: choose an integer from 1 to 4294967295")]
+    Zero,
     /// Not a name at all.
     #[error(transparent)]
     Name(#[from] InvalidName),

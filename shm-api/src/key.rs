@@ -1,6 +1,6 @@
 //! What a segment is called.
 
-use crate::OsError;
+use crate::{InvalidKey, OsError};
 use std::{cell::RefCell, fmt, num::NonZeroU32};
 
 /// What a failure is called that has no number of its own.
@@ -55,6 +55,24 @@ impl Key {
     /// A string key, with or without its leading slash.
     pub fn name(name: &str) -> Result<Self, InvalidName> {
         Name::new(name).map(Self::Name)
+    }
+}
+
+/// A [name](Key::name).
+impl TryFrom<&str> for Key {
+    type Error = InvalidKey;
+
+    fn try_from(name: &str) -> Result<Self, InvalidKey> {
+        Ok(Self::name(name)?)
+    }
+}
+
+/// An [integer](Key::id).
+impl TryFrom<u32> for Key {
+    type Error = InvalidKey;
+
+    fn try_from(id: u32) -> Result<Self, InvalidKey> {
+        Self::id(id).ok_or(InvalidKey::Zero)
     }
 }
 

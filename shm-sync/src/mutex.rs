@@ -189,6 +189,11 @@ impl<'a> MutexGuard<'a> {
         self.owner_died
     }
 
+    /// Whether the mutex is locked by it: not in a fork's child, whose parent has it.
+    pub fn is_held(&self) -> bool {
+        self.generation == live::generation()
+    }
+
     /// Unlocks the mutex. A panic that goes on is not told, unlike where the guard is dropped: what the mutex protects is
     /// whole.
     pub fn unlock(self) {

@@ -350,6 +350,11 @@ impl WriteGuard<'_> {
         self.owner_died
     }
 
+    /// Whether it is written by it: not in a fork's child, whose parent writes.
+    pub fn is_held(&self) -> bool {
+        self.generation == live::generation()
+    }
+
     /// Ends the writing. A panic that goes on is not told, unlike where the guard is dropped.
     pub fn unlock(self) {
         if self.generation == live::generation() {

@@ -1,0 +1,86 @@
+//! A number of parties that wait for each other.
+
+use crate::{
+    Error, Segment,
+    owned::{Owned, wait},
+};
+use shm_sync::{Barrier as Raw, Party as RawParty};
+use std::time::Duration;
+
+/// A barrier in shared memory: nobody goes on until all parties have arrived, again and again.
+///
+/// ```
+/// # use shm_segments::{Barrier, Error, Segment};
+/// # let segment = Segment::create_anywhere(4096)?;
+/// let barrier = Barrier::open(&segment, 0, 1)?;
+/// let mut party = barrier.join()?;
+/// assert!(party.wait()?, "the last one");
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Barrier(Owned<Raw<'static>>);
+
+/// One of those who wait for each other. Dropping it leaves the barrier.
+#[derive(Debug)]
+pub struct Party(Owned<RawParty<'static>>);
+
+impl Barrier {
+    /// How many bytes it takes; they begin at a multiple of 4.
+    pub const fn byte_len(parties: u32) -> usize {
+        Raw::byte_len(parties)
+    }
+
+    /// The barrier at `offset` of a segment, for that many parties (1 to 65535; all who open it say the same). All-zero
+    /// bytes become one.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not fit there, or something else is there.
+    pub fn open(segment: &Segment, offset: usize, parties: u32) -> Result<Self, Error> {
+        Owned::open(segment, offset, |region, live| Raw::open(region, offset, parties, live)).map(Self)
+    }
+
+    /// How many parties it was made for.
+    pub const fn parties(&self) -> u32 {
+        self.0.raw.parties()
+    }
+
+    /// Becomes a party.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`](shm_sync::SyncError::Full) where all parties have joined.
+    pub fn join(&self) -> Result<Party, Error> {
+        Ok(Party(self.0.part(Raw::join)?))
+    }
+}
+
+impl Party {
+    /// Waits until all parties have arrived. `true` for the one that came last.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`](shm_sync::SyncError::Broken) where a party was killed: the phase begins again.
+    pub fn wait(&mut self) -> Result<bool, Error> {
+        Ok(self.0.raw.wait()?)
+    }
+
+    /// The same; `None` when `timeout` is over, and then it has not arrived.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<bool>, Error> {
+        Ok(self.0.raw.wait_timeout(timeout)?)
+    }
+
+    /// The same without blocking a thread. Dropping the future takes the arrival back.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    pub async fn wait_async(&mut self) -> Result<bool, Error> {
+        let mut arrival = self.0.raw.arrive()?;
+        Ok(wait(&self.0.segment, || arrival.step()).await?)
+    }
+}

@@ -1,0 +1,159 @@
+//! Messages from one producer to many readers, each at its own pace.
+
+use crate::{
+    Error, Segment,
+    owned::{Owned, wait},
+};
+use shm_sync::{
+    Broadcast as Raw, BroadcastOptions, Producer as RawProducer, Reader as RawReader, Received, Step,
+};
+use std::time::Duration;
+
+/// A broadcast in shared memory: a reader that is slow misses messages, and holds nobody up.
+///
+/// ```
+/// # use shm_segments::{Broadcast, BroadcastOptions, Error, Segment};
+/// # let segment = Segment::create_anywhere(8192)?;
+/// let prices = Broadcast::open(&segment, 0, &BroadcastOptions { slots: 16, max_message: 8 })?;
+/// let (mut producer, mut reader) = (prices.producer()?, prices.reader()?);
+/// producer.send(b"1.25")?;
+/// let (received, message) = reader.receive()?;
+/// assert_eq!((received.missed, &message[..]), (0, &b"1.25"[..]));
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Broadcast(Owned<Raw<'static>>);
+
+/// Sends messages to all who read.
+#[derive(Debug)]
+pub struct Producer(Owned<RawProducer<'static>>);
+
+/// Reads messages at its own pace.
+#[derive(Debug)]
+pub struct Reader(Owned<RawReader<'static>>);
+
+impl Broadcast {
+    /// How many bytes it takes; they begin at a multiple of 64.
+    pub const fn byte_len(options: &BroadcastOptions) -> usize {
+        Raw::byte_len(options)
+    }
+
+    /// The broadcast at `offset` of a segment. All-zero bytes become one.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not fit there, something else is there, or an option is no good.
+    pub fn open(segment: &Segment, offset: usize, options: &BroadcastOptions) -> Result<Self, Error> {
+        Owned::open(segment, offset, |region, live| Raw::open(region, offset, options, live)).map(Self)
+    }
+
+    /// The broadcast that somebody has made at `offset`, with the options it was made with.
+    ///
+    /// # Errors
+    ///
+    /// [`Fresh`](shm_sync::SyncError::Fresh) where nobody has; otherwise as [`open`](Self::open).
+    pub fn attach(segment: &Segment, offset: usize) -> Result<Self, Error> {
+        Owned::open(segment, offset, |region, _| Raw::attach(region, offset)).map(Self)
+    }
+
+    /// What it was made with.
+    pub const fn options(&self) -> BroadcastOptions {
+        self.0.raw.options()
+    }
+
+    /// The producer's end.
+    ///
+    /// # Errors
+    ///
+    /// [`Taken`](shm_sync::SyncError::Taken) where there is one, and it lives.
+    pub fn producer(&self) -> Result<Producer, Error> {
+        Ok(Producer(self.0.part(|broadcast| broadcast.producer(self.0.live))?))
+    }
+
+    /// A reader of the messages to come.
+    ///
+    /// # Errors
+    ///
+    /// [`Damaged`](shm_sync::SyncError::Damaged) where the bytes make no sense.
+    pub fn reader(&self) -> Result<Reader, Error> {
+        Ok(Reader(self.0.part(Raw::reader)?))
+    }
+}
+
+impl Producer {
+    /// Sends a message, and returns its number. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLong`](shm_sync::SyncError::TooLong) beyond what the broadcast was made for.
+    pub fn send(&mut self, message: &[u8]) -> Result<u64, Error> {
+        Ok(self.0.raw.send(message)?)
+    }
+}
+
+impl Reader {
+    /// Goes back to the oldest message that is still there.
+    ///
+    /// # Errors
+    ///
+    /// [`Damaged`](shm_sync::SyncError::Damaged) where the bytes make no sense.
+    pub fn rewind(&mut self) -> Result<(), Error> {
+        Ok(self.0.raw.rewind()?)
+    }
+
+    /// The next message, its number, and how many were missed before it; waits for it as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// As [`rewind`](Self::rewind).
+    pub fn receive(&mut self) -> Result<(Received, Vec<u8>), Error> {
+        let mut message = Vec::new();
+        Ok((self.0.raw.receive(&mut message)?, message))
+    }
+
+    /// The next message, if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// As [`rewind`](Self::rewind).
+    pub fn try_receive(&mut self) -> Result<Option<(Received, Vec<u8>)>, Error> {
+        let mut message = Vec::new();
+        Ok(self.0.raw.try_receive(&mut message)?.map(|received| (received, message)))
+    }
+
+    /// The next message; `None` when `timeout` is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`rewind`](Self::rewind).
+    pub fn receive_timeout(&mut self, timeout: Duration) -> Result<Option<(Received, Vec<u8>)>, Error> {
+        let mut message = Vec::new();
+        let received = self.0.raw.receive_timeout(&mut message, timeout)?;
+        Ok(received.map(|received| (received, message)))
+    }
+
+    /// The next message, without blocking a thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`rewind`](Self::rewind).
+    pub async fn receive_async(&mut self) -> Result<(Received, Vec<u8>), Error> {
+        let Owned { raw, segment, .. } = &mut self.0;
+        loop {
+            let receive = || {
+                Ok(match raw.peek_step()? {
+                    Step::Wait(pause) => Step::Wait(pause),
+                    Step::Ready(frame) => {
+                        let mut message = Vec::with_capacity(frame.len());
+                        frame.append_to(&mut message);
+                        // None where the producer has overwritten it meanwhile.
+                        Step::Ready(frame.finish().map(|received| (received, message)))
+                    }
+                })
+            };
+            if let Some(received) = wait(segment, receive).await? {
+                return Ok(received);
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Messages from one or many producers to one consumer.
+
+use crate::{
+    Error, Segment,
+    owned::{Owned, wait},
+};
+use shm_sync::{
+    Channel as Raw, ChannelOptions, Message, Receiver as RawReceiver, Reservation, Reserving,
+    Sender as RawSender, Step,
+};
+use std::time::Duration;
+
+/// A channel in shared memory. A producer that is killed loses the message that it had not sent; a consumer that is
+/// killed loses none.
+///
+/// ```
+/// # use shm_segments::{Channel, ChannelOptions, Error, Producers, Segment};
+/// # let segment = Segment::create_anywhere(8192)?;
+/// let options = ChannelOptions { capacity: 4096, producers: Producers::Many };
+/// let channel = Channel::open(&segment, 0, &options)?;
+/// channel.sender()?.send(b"hello")?;
+/// assert_eq!(channel.receiver()?.receive()?, b"hello");
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Channel(Owned<Raw<'static>>);
+
+// A `Reservation<'_, 'static>` or `Message<'_, 'static>` borrows its end, and gives nothing that outlives itself.
+
+/// Sends messages.
+#[derive(Debug)]
+pub struct Sender(Owned<RawSender<'static>>);
+
+/// Receives messages, each once.
+#[derive(Debug)]
+pub struct Receiver(Owned<RawReceiver<'static>>);
+
+impl Channel {
+    /// How many bytes it takes; they begin at a multiple of 64.
+    pub const fn byte_len(options: &ChannelOptions) -> usize {
+        Raw::byte_len(options)
+    }
+
+    /// The channel at `offset` of a segment. All-zero bytes become one.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not fit there, something else is there, or an option is no good.
+    pub fn open(segment: &Segment, offset: usize, options: &ChannelOptions) -> Result<Self, Error> {
+        Owned::open(segment, offset, |region, live| Raw::open(region, offset, options, live)).map(Self)
+    }
+
+    /// The channel that somebody has made at `offset`, with the options it was made with.
+    ///
+    /// # Errors
+    ///
+    /// [`Fresh`](shm_sync::SyncError::Fresh) where nobody has; otherwise as [`open`](Self::open).
+    pub fn attach(segment: &Segment, offset: usize) -> Result<Self, Error> {
+        Owned::open(segment, offset, |region, live| Raw::attach(region, offset, live)).map(Self)
+    }
+
+    /// What it was made with.
+    pub const fn options(&self) -> ChannelOptions {
+        self.0.raw.options()
+    }
+
+    /// The longest message that it carries.
+    pub const fn max_message(&self) -> usize {
+        self.0.raw.max_message()
+    }
+
+    /// A producer's end.
+    ///
+    /// # Errors
+    ///
+    /// [`Taken`](shm_sync::SyncError::Taken) where the channel has one producer, and it lives.
+    pub fn sender(&self) -> Result<Sender, Error> {
+        Ok(Sender(self.0.part(Raw::sender)?))
+    }
+
+    /// The consumer's end.
+    ///
+    /// # Errors
+    ///
+    /// [`Taken`](shm_sync::SyncError::Taken) where there is one, and it lives.
+    pub fn receiver(&self) -> Result<Receiver, Error> {
+        Ok(Receiver(self.0.part(Raw::receiver)?))
+    }
+}
+
+impl Sender {
+    /// Sends a message, and waits for room as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLong`](shm_sync::SyncError::TooLong) beyond half the ring.
+    pub fn send(&mut self, message: &[u8]) -> Result<(), Error> {
+        Ok(self.0.raw.send(message)?)
+    }
+
+    /// Sends a message if there is room now; tells whether it did.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn try_send(&mut self, message: &[u8]) -> Result<bool, Error> {
+        Ok(self.0.raw.try_send(message)?)
+    }
+
+    /// Sends a message, or gives up when `timeout` is over; tells whether it did.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_timeout(&mut self, message: &[u8], timeout: Duration) -> Result<bool, Error> {
+        Ok(self.0.raw.send_timeout(message, timeout)?)
+    }
+
+    /// Sends a message without blocking a thread. Where the future is dropped before it is ready, nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_async(&mut self, message: &[u8]) -> Result<(), Error> {
+        let Owned { raw, segment, .. } = &mut self.0;
+        let mut reserving = Reserving::default();
+        let send = || {
+            Ok(match raw.reserve_step(message.len(), &mut reserving)? {
+                Step::Wait(pause) => Step::Wait(pause),
+                Step::Ready(mut reservation) => {
+                    reservation.write(0, message);
+                    reservation.commit();
+                    Step::Ready(())
+                }
+            })
+        };
+        Ok(wait(segment, send).await?)
+    }
+
+    /// Room for a message of `length` bytes, to be filled in place; waits for it as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn reserve(&mut self, length: usize) -> Result<Reservation<'_, 'static>, Error> {
+        Ok(self.0.raw.reserve(length)?)
+    }
+}
+
+impl Receiver {
+    /// The next message; waits for it as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Damaged`](shm_sync::SyncError::Damaged) where the bytes make no sense.
+    pub fn receive(&mut self) -> Result<Vec<u8>, Error> {
+        let mut message = Vec::new();
+        self.0.raw.receive(&mut message)?;
+        Ok(message)
+    }
+
+    /// The next message, if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    pub fn try_receive(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let mut message = Vec::new();
+        Ok(self.0.raw.try_receive(&mut message)?.then_some(message))
+    }
+
+    /// The next message; `None` when `timeout` is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    pub fn receive_timeout(&mut self, timeout: Duration) -> Result<Option<Vec<u8>>, Error> {
+        let mut message = Vec::new();
+        Ok(self.0.raw.receive_timeout(&mut message, timeout)?.then_some(message))
+    }
+
+    /// The next message, without blocking a thread. Where the future is dropped before it is ready, the message stays in
+    /// the channel.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    pub async fn receive_async(&mut self) -> Result<Vec<u8>, Error> {
+        let Owned { raw, segment, .. } = &mut self.0;
+        let receive = || {
+            Ok(match raw.peek_step()? {
+                Step::Wait(pause) => Step::Wait(pause),
+                Step::Ready(found) => {
+                    let mut message = Vec::with_capacity(found.len());
+                    found.append_to(&mut message);
+                    found.release();
+                    Step::Ready(message)
+                }
+            })
+        };
+        Ok(wait(segment, receive).await?)
+    }
+
+    /// The next message in place, for one who does not want to copy it; waits for it as long as that takes. Unless
+    /// released, it is there again the next time.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    pub fn peek(&mut self) -> Result<Message<'_, 'static>, Error> {
+        Ok(self.0.raw.peek()?)
+    }
+
+    /// How many messages it found that their producers had been killed in the middle of.
+    pub const fn lost(&self) -> u64 {
+        self.0.raw.lost()
+    }
+}

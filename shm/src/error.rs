@@ -1,0 +1,52 @@
+//! What can go wrong, as one type.
+
+use shm_api::{AttachError, CreateError, InvalidKey};
+use std::convert::Infallible;
+
+/// Why an operation failed. Every message says what to do; an error of the system keeps its errno.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The key is none, or none for the backends that are built in.
+    #[error(transparent)]
+    Key(#[from] InvalidKey),
+    /// The segment was not created.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// The segment was not attached.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// A segment without bytes was asked for.
+    #[error("a segment has at least one byte: ask for more than 0")]
+    Empty,
+    /// A part of a segment that it does not have.
+    #[error("{size} bytes at offset {offset} are not inside the segment, which has {end}: make it larger")]
+    Outside {
+        /// Where the part begins.
+        offset: usize,
+        /// How many bytes it has.
+        size: usize,
+        /// How many bytes the segment has.
+        end: usize,
+    },
+    /// An operation on a structure failed.
+    #[cfg(feature = "sync")]
+    #[error(transparent)]
+    Sync(#[from] shm_sync::SyncError),
+    /// The last owner of a lock died or panicked, and nobody has mended what the lock protects.
+    #[cfg(feature = "sync")]
+    #[error(
+        "the last owner of this {what} was killed or panicked, and may have left its value half-changed: take it with \
+         recover(), mend the value, and go on"
+    )]
+    OwnerDied {
+        /// The lock.
+        what: &'static str,
+    },
+}
+
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}

@@ -1,0 +1,61 @@
+#![cfg_attr(all(feature = "posix", feature = "sync"), doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(all(feature = "posix", feature = "sync")),
+    doc = "Shared memory between processes: the documentation of a build with all features tells more."
+)]
+
+#[cfg(not(any(feature = "sysv", feature = "posix")))]
+compile_error!("shm-segments needs the feature `sysv`, `posix` or both: without one there are no segments");
+
+pub use bytemuck;
+pub use shm_api as api;
+#[cfg(feature = "posix")]
+pub use shm_posix as posix;
+#[cfg(feature = "sync")]
+pub use shm_sync as sync;
+#[cfg(feature = "sysv")]
+pub use shm_sysv as sysv;
+
+cfg_if::cfg_if! {
+    if #[cfg(any(feature = "sysv", feature = "posix"))] {
+        mod attachment;
+        mod error;
+        mod segment;
+
+        pub use {
+            error::Error,
+            segment::Segment,
+            shm_api::{CreateOptions, Key, Mode},
+        };
+    }
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(all(feature = "sync", any(feature = "sysv", feature = "posix")))] {
+        mod barrier;
+        mod broadcast;
+        mod channel;
+        mod condition;
+        mod guard;
+        mod mutex;
+        mod once;
+        mod owned;
+        mod rw_lock;
+        mod semaphore;
+
+        pub use {
+            barrier::{Barrier, Party},
+            broadcast::{Broadcast, Producer, Reader},
+            channel::{Channel, Receiver, Sender},
+            condition::Condition,
+            guard::Guard,
+            mutex::{Mutex, MutexGuard},
+            once::Once,
+            rw_lock::{ReadGuard, RwLock, WriteGuard},
+            semaphore::Semaphore,
+            shm_sync::{
+                BroadcastOptions, ChannelOptions, Message, Permit, Producers, Received, Reservation, SyncError, Turn,
+            },
+        };
+    }
+}

@@ -1,0 +1,113 @@
+//! A value that one thread of all processes has at a time.
+
+use crate::{
+    Error, Segment,
+    guard::{Guard, Home},
+    owned::{Owned, wait},
+};
+use bytemuck::Pod;
+use shm_sync::{Mutex as Raw, MutexGuard as RawGuard};
+use std::time::Duration;
+
+const WHAT: &str = "mutex";
+
+/// A mutex in shared memory, and the value that it protects. Fresh memory is a free mutex, and a value of zeros.
+///
+/// [`lock`](Self::lock) copies the value, and the guard copies it back: this is for values of up to a few kilobytes. For
+/// more, protect a part of the segment with a `Mutex<()>`.
+///
+/// If a process is killed, or a thread panics, while it has the mutex, then locking it is an error
+/// ([`Error::OwnerDied`]) until somebody has [recovered](Self::recover) it.
+///
+/// ```
+/// # use shm_segments::{Error, Mutex, Segment};
+/// # let segment = Segment::create_anywhere(4096)?;
+/// let counter = Mutex::<u64>::open(&segment, 0)?;
+/// *counter.lock()? += 1;
+/// assert_eq!(*counter.lock()?, 1);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Mutex<T>(Owned<(Raw<'static>, Home<T>)>);
+
+/// The mutex is locked until this is dropped, in whichever thread.
+pub type MutexGuard<'m, T> = Guard<RawGuard<'m>, T>;
+
+impl<T: Pod> Mutex<T> {
+    /// How many bytes it takes, its value included; they begin at a multiple of 8 for values that other languages read.
+    pub const fn byte_len() -> usize {
+        Home::<T>::byte_len(Raw::byte_len())
+    }
+
+    /// The mutex at `offset` of a segment. All-zero bytes become one.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not fit there, or something else is there.
+    pub fn open(segment: &Segment, offset: usize) -> Result<Self, Error> {
+        let open = |region, live| {
+            let home = Home::after(Raw::byte_len(), offset, region)?;
+            Ok((Raw::open(region, offset, live)?, home))
+        };
+        Owned::open(segment, offset, open).map(Self)
+    }
+
+    const fn raw(&self) -> Raw<'_> {
+        self.0.raw.0
+    }
+
+    const fn home(&self) -> Home<T> {
+        self.0.raw.1
+    }
+
+    /// Locks it, and waits for as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OwnerDied`] until somebody has recovered it; [`Deadlock`](shm_sync::SyncError::Deadlock) where this
+    /// thread has it.
+    pub fn lock(&self) -> Result<MutexGuard<'_, T>, Error> {
+        self.guard(self.raw().lock()?)
+    }
+
+    /// Locks it, or gives up (`None`) when `timeout` is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock).
+    pub fn lock_timeout(&self, timeout: Duration) -> Result<Option<MutexGuard<'_, T>>, Error> {
+        self.raw().lock_timeout(timeout)?.map(|lock| self.guard(lock)).transpose()
+    }
+
+    /// Locks it if nobody has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OwnerDied`] until somebody has recovered it.
+    pub fn try_lock(&self) -> Result<Option<MutexGuard<'_, T>>, Error> {
+        self.raw().try_lock()?.map(|lock| self.guard(lock)).transpose()
+    }
+
+    /// Locks it without blocking a thread. Dropping the future leaves the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OwnerDied`] until somebody has recovered it. Where this task has it already, it waits for itself.
+    pub async fn lock_async(&self) -> Result<MutexGuard<'_, T>, Error> {
+        let mut locking = self.raw().locking(self.0.live.this_thread()?);
+        self.guard(wait(&self.0.segment, || locking.step()).await?)
+    }
+
+    /// Locks it though its last owner died, which the guard tells: mend the value.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock), without `OwnerDied`.
+    pub fn recover(&self) -> Result<MutexGuard<'_, T>, Error> {
+        Ok(Guard::recover(self.raw().lock()?, self.home()))
+    }
+
+    fn guard<'m>(&self, lock: RawGuard<'m>) -> Result<MutexGuard<'m, T>, Error> {
+        Guard::new(lock, self.home(), WHAT)
+    }
+}

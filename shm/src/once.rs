@@ -1,0 +1,47 @@
+//! Something that is done once, by the first process that comes.
+
+use crate::{Error, Segment, owned::Owned};
+use shm_sync::{Once as Raw, Turn};
+
+/// A once-flag in shared memory.
+///
+/// ```
+/// # use shm_segments::{Error, Once, Segment};
+/// # let segment = Segment::create_anywhere(4096)?;
+/// let filled = Once::open(&segment, 0)?;
+/// filled.call(|_| segment.set(16, &[1.5, 2.5]).unwrap())?;
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Once(Owned<Raw<'static>>);
+
+impl Once {
+    /// How many bytes it takes; they begin at a multiple of 4.
+    pub const fn byte_len() -> usize {
+        Raw::byte_len()
+    }
+
+    /// The flag at `offset` of a segment. All-zero bytes become one.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not fit there, or something else is there.
+    pub fn open(segment: &Segment, offset: usize) -> Result<Self, Error> {
+        Owned::open(segment, offset, |region, live| Raw::open(region, offset, live)).map(Self)
+    }
+
+    /// Runs `f` once across all processes; waits while another one runs it. If the one that runs it is killed, the next
+    /// one runs it, and its [`Turn::owner_died`] says so; if it panics, the next one runs it.
+    ///
+    /// # Errors
+    ///
+    /// [`Deadlock`](shm_sync::SyncError::Deadlock) from within `f`.
+    pub fn call(&self, f: impl FnOnce(&Turn<'_>)) -> Result<(), Error> {
+        Ok(self.0.raw.call(|turn| f(turn))?)
+    }
+
+    /// Whether it has been done.
+    pub fn is_done(&self) -> bool {
+        self.0.raw.is_done()
+    }
+}

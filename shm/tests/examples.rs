@@ -1,0 +1,48 @@
+//! Each example does what it says. Each is its own second process.
+
+use std::process::Command;
+
+const README: &str = include_str!("../README.md");
+const FIRST: &str = include_str!("../examples/first.rs");
+
+/// What an example prints. `cargo test` with a filter may not have built it.
+fn run(example: &str) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--locked", "--package", "shm-segments", "--example", example])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_program_of_the_readme_is_an_example() {
+    let (_, program) = FIRST.split_once("\n\n").unwrap();
+    assert!(
+        README.contains(&format!("```rust,no_run\n{program}```\n")),
+        "copy examples/first.rs to README.md"
+    );
+    assert!(program.lines().count() <= 30);
+}
+
+#[test]
+fn each_example_prints_what_it_should() {
+    for (example, prints) in [
+        ("first", "the child has added up 55\n"),
+        ("mutex", "Stock { apples: 12, pears: 0 }\n"),
+        ("rw_lock", "[-1000, 1000]\n"),
+        ("condition", "3 jobs\n"),
+        ("once", "filled\n12 * 12 = 144\n"),
+        ("semaphore", "400 times, never more than two at once\n"),
+        ("barrier", "30 after 5 rounds of two\n"),
+        ("channel", "from one\nfrom two\nfrom three\n"),
+        (
+            "broadcast",
+            "price 7, message 7, 7 missed\nprice 8, message 8, 0 missed\nprice 9, message 9, 0 missed\n",
+        ),
+        ("tasks", "5050\n"),
+        ("wait", "7\n"),
+    ] {
+        assert_eq!(run(example), prints, "{example}");
+    }
+}
