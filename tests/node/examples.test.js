@@ -7,7 +7,6 @@ const { spawn, spawnSync } = require('node:child_process');
 const { randomInt } = require('node:crypto');
 const { once: event } = require('node:events');
 const { rmSync } = require('node:fs');
-const path = require('node:path');
 const { createInterface } = require('node:readline');
 const { after, describe, test } = require('node:test');
 const { built, exampleFolder, packageFolder, run, temporary } = require('./support/packaging.js');

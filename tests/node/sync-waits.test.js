@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { promises: fs, readFileSync } = require('node:fs');
 const { after, describe, it } = require('node:test');
 const { Worker } = require('node:worker_threads');
-const { ask, built, folder, needs, newKey, run, shm, sleep, start, until } = require('./support.js');
+const { built, folder, needs, newKey, run, shm, sleep, start, until } = require('./support.js');
 const { place } = require('./support/sync.js');
 const { notify, wait, waitAsync } = require(`${folder}/sync.js`);
 
