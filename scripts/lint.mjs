@@ -1,5 +1,6 @@
 // npm run lint: form, spelling and licences, and that each set of features compiles without a warning, and all of it on
-// each system and with the oldest Rust. What needs a tool that is missing is not checked, which is a failure on CI.
+// each system and with the oldest Rust. What needs a tool that is missing is not checked; with SHM_LINT_ALL=1 that is a
+// failure.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +22,7 @@ function has(what, command, ...args) {
 function runWhere(isHere, how, command, args) {
   if (isHere) return run(command, args);
   const message = `Not checked: ${[command, ...args].join(' ')}. It needs ${how}`;
-  if (process.env.CI) fail(message);
+  if (process.env.SHM_LINT_ALL === '1') fail(message);
   console.log(message);
 }
 
