@@ -12,8 +12,8 @@ export interface WaitOptions {
   /** false: the wait does not keep the event loop alive. Default: true. */
   ref?: boolean;
   /**
-   * For how many microseconds, 0 to 1,000,000, a call of a lock or ring that has to wait looks from the event loop before
-   * it sleeps, so that two processes that talk need no wake-up. Timers and I/O go on meanwhile. It does so only where
+   * For how many microseconds, 0 to 1,000,000, a call of a lock or ring that has to wait looks from the event loop
+   * before it sleeps, so that two processes that talk need no wake-up. Timers and I/O go on meanwhile. It does so only where
    * something came since the last time, and not where looking was in vain lately, nor with `ref: false`. Default: 50; 0
    * sleeps at once.
    */

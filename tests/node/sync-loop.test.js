@@ -70,7 +70,7 @@ function ready() {
     reserveAsync: [(options) => sender.reserveAsync(8, options), (room) => room.abandon()],
     receiveAsync: [(options) => (sender.send(bytes(1)), receiver.receiveAsync(options)), () => {}],
     peekAsync: [(options) => (sender.send(bytes(1)), receiver.peekAsync(options)), (message) => message.release()],
-    'Channel.messages': [() => (sender.send(bytes(1)), messages.next()), ({ value }) => assert.deepEqual(value, bytes(1))],
+    'Channel.messages': [() => (sender.send(bytes(1)), messages.next()), ({ value }) => assert.equal(value[0], 1)],
     'BroadcastReader.receiveAsync': [(options) => (news.send(bytes(1)), reader.receiveAsync(options)), () => {}],
     'BroadcastReader.messages': [() => (news.send(bytes(1)), readers.next()), ({ done }) => assert.equal(done, false)],
     lockAsync: [(options) => mutex.lockAsync(options), unlock],
@@ -101,9 +101,8 @@ describe('what is there', () => {
       const aborted = new AbortController();
       aborted.abort(new Error('enough'));
       await assert.rejects(ask({ signal: aborted.signal }), { message: 'enough' });
-      for (const [spin, code] of [['long', 'ERR_INVALID_ARG_TYPE'], [-1, 'ERR_OUT_OF_RANGE'], [1e7, 'ERR_OUT_OF_RANGE']]) {
-        await assert.rejects(ask({ spin }), { code });
-      }
+      await assert.rejects(ask({ spin: 'long' }), { code: 'ERR_INVALID_ARG_TYPE' });
+      for (const spin of [-1, 1e7, NaN]) await assert.rejects(ask({ spin }), { code: 'ERR_OUT_OF_RANGE' });
     });
   }
 
@@ -226,7 +225,11 @@ describe('who has to wait', () => {
       end: (guard) => guard.unlock(),
     });
     return {
-      receiveAsync: { begin: () => (send(), receiver.receiveAsync()), ask: () => receiver.receiveAsync(options), find: send },
+      receiveAsync: {
+        begin: () => (send(), receiver.receiveAsync()),
+        ask: () => receiver.receiveAsync(options),
+        find: send,
+      },
       peekAsync: {
         begin: () => (send(), receiver.receiveAsync()),
         ask: () => receiver.peekAsync(options),

@@ -17,8 +17,8 @@ const soon = isReal ? setImmediate : (call) => void after(0, true, call);
 /** The same, without keeping it alive. */
 const soonUnlessOver = isReal ? (call) => void setImmediate(call).unref() : (call) => void after(0, false, call);
 
-// Promises that are resolved already keep timers and I/O waiting: after so many, or so many milliseconds, the loop takes
-// a turn.
+// Promises that are resolved already keep timers and I/O waiting: after so many of them, or so many milliseconds, the
+// loop takes a turn.
 const MOST = 256;
 const LONGEST = 1;
 // The clock is read at least so often.

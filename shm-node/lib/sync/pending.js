@@ -1,7 +1,7 @@
 'use strict';
 
-// Calls that wait without blocking: in a line behind those before them, then looking from the event loop for a moment if
-// that was worth while lately, then asleep. The addon takes the steps of their operations; here is when.
+// Calls that wait without blocking: in a line behind those before them, then looking from the event loop for a moment,
+// if that was worth while lately, then asleep. The addon takes the steps of their operations; here is when.
 
 const { checkOptions } = require('./arguments.js');
 const { after } = require('./clock.js');
@@ -294,16 +294,16 @@ function there({ line, look, none, spin }) {
   return found;
 }
 
-/** A promise of what a call comes to that has to wait. Its options are checked, and it is in their `calls` meanwhile. */
+/** A promise of what a call comes to that has to wait. Its options are checked; it is in their `calls` meanwhile. */
 const pending = (way, options) => new Promise((resolve, reject) => new Call(way, options, resolve, reject).begin());
 
 /**
  * A promise of what a call comes to. How it is done is its `way`:
  *
  * - `look()`: what is there without waiting, or `none`, which is what it gives when time is up, too.
- * - `begin()`: an operation, whose answer `use` makes a value of: undefined where it has to go on. Without it, it polls.
- * - `line`: those before it; `spin`: what was learnt of looking from the loop; `isPatient`: that it comes late is no sign
- *   of a death.
+ * - `begin()`: an operation, whose answer `use` makes a value of: undefined where it has to go on. Else it polls.
+ * - `line`: those before it; `spin`: what was learnt of looking from the loop.
+ * - `isPatient`: that it comes late is no sign of a death.
  * - `check(options)`: throws where it must not wait; `woken(outcome)`: the value that the end of its sleep is.
  */
 function ask(way, options) {
