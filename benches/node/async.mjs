@@ -1,7 +1,6 @@
 // As Node programs use it: everything is awaited, in two processes that do nothing else.
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { Channel } from '../../shm-node/sync.mjs';
 import { broadcast, READERS, sockets } from './async/broadcast.mjs';
 import { now } from './async/ends.mjs';
 import { CHANNELS, idle } from './async/idle.mjs';
@@ -90,14 +89,11 @@ async function besideTimers() {
 }
 
 async function streams() {
-  const hasDrain = 'drain' in Channel.prototype;
   for (const [size, label] of SIZES) {
     const ends = {
       'for await': await stream.channel(size, 'forAwait'),
-      ...(hasDrain && {
-        'in batches': await stream.channel(size, 'batches'),
-        drain: await stream.channel(size, 'drain'),
-      }),
+      'in batches': await stream.channel(size, 'batches'),
+      drain: await stream.channel(size, 'drain'),
       theirs: await stream.socket(size),
     };
     const counts = { 'for await': 200_000, 'in batches': 400_000, drain: 400_000, theirs: 50_000 };
@@ -105,8 +101,6 @@ async function streams() {
     for (const [how, times] of Object.entries(ours)) {
       print(rowOf(`Channel, stream, ${label} a message, ${how}`, STREAM, times, theirs));
     }
-    const what = `Channel, stream, ${label} a message, drain`;
-    if (!hasDrain) print({ what, against: STREAM, leftOut: 'Channel has no drain' });
   }
 }
 
