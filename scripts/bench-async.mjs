@@ -42,11 +42,11 @@ export function nodes(versions = VERSIONS) {
   return new Map(versions.map((version) => [version, version === own ? process.execPath : installed(version)]));
 }
 
-/** The sections of the report that one version of Node gives. */
-export function sectionsOn([version, node]) {
+/** What measures the sections of the report that one version of Node gives, by their titles. */
+export function waysOn([version, node]) {
   return {
-    [`Node ${version}, ${ASYNC}`]: rowsOf(node, ['benches/node/async.mjs']),
-    [`Node ${version}, ${LATENCY}`]: rowsOf(node, ['benches/node/latency.mjs']),
+    [`Node ${version}, ${ASYNC}`]: () => rowsOf(node, ['benches/node/async.mjs']),
+    [`Node ${version}, ${LATENCY}`]: () => rowsOf(node, ['benches/node/latency.mjs']),
   };
 }
 

@@ -1,10 +1,12 @@
-// npm run bench:report [-- --render]: measures everything and writes docs/benchmarks.md, .json and the charts; with
-// --render, only writes the text and the charts anew, of the numbers that are there.
+// npm run bench:report [-- --only TITLE | --render]: measures everything and writes docs/benchmarks.md, .json and the
+// charts. With --only, it measures the sections whose titles have TITLE in them, and keeps the others with their dates;
+// with --render, it only writes the text and the charts anew, of the numbers that are there.
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
-import { nodes, sectionsOn, WORDS } from './bench-async.mjs';
+import { parseArgs } from 'node:util';
+import { nodes, waysOn, WORDS } from './bench-async.mjs';
 import { charts } from './bench-charts.mjs';
 import { PROGRAMS, prepare, preparePeers, rowsOf } from './bench-node.mjs';
 import { growth, percentiles, table, targetOf } from './bench-table.mjs';
@@ -20,39 +22,54 @@ const TITLES = {
   fairness: 'Coordination: fairness under contention',
 };
 
-function measure() {
-  prepare();
-  preparePeers();
-  const each = nodes();
-  run('cargo', ['build', '--release', '--locked', '--package', 'shm-benches', '--bins']);
+const today = new Date().toISOString().slice(0, 10);
+
+/** What measures each section, by its title; several versions of Node give sections of their own. */
+function sectionsToMeasure() {
   const peer = (name) => {
     const where = ['--manifest-path', `benches/peers/${name}/Cargo.toml`, '--target-dir', 'target/peers'];
     return rowsOf('cargo', ['run', '--release', '--quiet', '--locked', ...where]);
   };
-  const sections = {
-    'Rust, beside the bare system calls': rowsOf('target/release/ratios', []),
-    'Rust, beside the crate shared_memory': peer('rust'),
-    'Rust, beside a ring in C and iceoryx2': [...peer('ring'), ...peer('iceoryx2')],
+  const ways = {
+    'Rust, beside the bare system calls': () => rowsOf('target/release/ratios', []),
+    'Rust, beside the crate shared_memory': () => peer('rust'),
+    'Rust, beside a ring in C and iceoryx2': () => [...peer('ring'), ...peer('iceoryx2')],
   };
-  for (const program of PROGRAMS) sections[TITLES[program]] = rowsOf('node', [`benches/node/${program}.mjs`]);
-  for (const one of each) Object.assign(sections, sectionsOn(one));
+  for (const program of PROGRAMS) ways[TITLES[program]] = () => rowsOf('node', [`benches/node/${program}.mjs`]);
+  for (const one of nodes()) Object.assign(ways, waysOn(one));
+  return ways;
+}
+
+/** Measures the sections whose titles have `only` in them, and keeps the others of the last report. */
+function measure(only, last) {
+  prepare();
+  preparePeers();
+  run('cargo', ['build', '--release', '--locked', '--package', 'shm-benches', '--bins']);
+  const [sections, dates] = [{}, {}];
+  for (const [title, way] of Object.entries(sectionsToMeasure())) {
+    const isWanted = title.includes(only);
+    if (!isWanted && last?.sections[title] === undefined) continue;
+    sections[title] = isWanted ? way() : last.sections[title];
+    dates[title] = isWanted ? today : (last.dates?.[title] ?? last.machine.date);
+  }
   const machine = {
     cpu: os.cpus()[0].model,
     cores: os.cpus().length,
     memory: `${Math.round(os.totalmem() / 2 ** 30)} GiB`,
     kernel: os.release(),
     node: process.version,
-    nodes: [...each.values()].map((program) => attempt(program, ['--version'], {}).trim()).join(', '),
+    nodes: [...nodes().values()].map((program) => attempt(program, ['--version'], {}).trim()).join(', '),
     rust: attempt('rustc', ['--version'], {}).trim(),
-    date: new Date().toISOString().slice(0, 10),
+    date: today,
   };
-  return { machine, sections };
+  return { machine, dates, sections };
 }
 
 const docs = join(root, 'docs');
 const numbers = join(docs, 'benchmarks.json');
-const onlyRender = process.argv.includes('--render');
-const { machine, sections } = onlyRender ? JSON.parse(readFileSync(numbers, 'utf8')) : measure();
+const last = existsSync(numbers) ? JSON.parse(readFileSync(numbers, 'utf8')) : undefined;
+const { values } = parseArgs({ options: { only: { type: 'string', default: '' }, render: { type: 'boolean' } } });
+const { machine, dates = {}, sections } = values.render ? last : measure(values.only, last);
 const all = Object.entries(sections).flatMap(([title, rows]) => rows.map((row) => ({ title, ...row })));
 const short = all.filter((row) => row.ratio > targetOf(row));
 // What is the same on several versions of Node is told once.
@@ -62,7 +79,7 @@ const causes = JSON.parse(readFileSync(join(root, 'benches/causes.json'), 'utf8'
 
 rmSync(join(docs, 'benchmarks'), { recursive: true, force: true });
 mkdirSync(join(docs, 'benchmarks'));
-writeFileSync(numbers, `${JSON.stringify({ machine, sections }, null, 1)}\n`);
+writeFileSync(numbers, `${JSON.stringify({ machine, dates, sections }, null, 1)}\n`);
 const pictures = await charts(sections, join(docs, 'benchmarks'));
 
 const text = `# Benchmarks
@@ -95,7 +112,8 @@ ${Object.entries(sections)
     const words = title in wordsOf ? `\n\n${wordsOf[title]}` : '';
     const late = rows.some(({ percentiles }) => percentiles) ? `\n\n${percentiles(rows)}` : '';
     const measured = rows.length === 0 ? 'Not measured in this run.' : table(rows);
-    return `## ${title}${words}\n\n${measured}${steps}${late}${picture}`;
+    const date = (dates[title] ?? machine.date) === machine.date ? '' : `\n\nMeasured on ${dates[title]}, of the state of then.`;
+    return `## ${title}${words}${date}\n\n${measured}${steps}${late}${picture}`;
   })
   .join('\n\n')}
 
