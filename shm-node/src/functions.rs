@@ -326,10 +326,10 @@ pub fn destroy(env: Env, backend: Option<u32>, key: JsKey) -> Result<bool> {
 
 /// Destroys a segment if nobody holds it, whoever created it: 0 it is gone, n it has holders, -1 there is none.
 #[napi]
-pub fn destroy_unheld(env: Env, backend: u32, key: JsKey) -> Result<f64> {
+pub fn destroy_unheld(env: Env, backend: Option<u32>, key: JsKey) -> Result<f64> {
     plain(env, || {
-        match backends::destroy_unheld(BackendId::from_index(backend)?, &to_key(key)?).map_err(Failure::from)
-        {
+        let key = to_key(key)?;
+        match backends::destroy_unheld(backend_of(backend, &key)?, &key).map_err(Failure::from) {
             Err(Failure::NotFound) => Ok(-1.0),
             destroyed => destroyed.map(|detached| answer_of(Some(detached))),
         }
