@@ -1,0 +1,498 @@
+//! The map, as its users have it.
+
+use crate::protocol::{
+    Core, Refused,
+    geometry::Key,
+    iterate,
+    layout::{record::MAX_KEY, record::MAX_TAGS, shard},
+    memory::Memory,
+    reader,
+    record::Draft,
+    shard::Shard,
+    writer::If,
+};
+use crate::{
+    EntryOptions, MapError, MapOptions, Stats,
+    clock::{SystemClock, expiry},
+    place::Place,
+    stamp, stripe,
+};
+use shm_api::Access;
+use shm_lifetime::shrink::Mark;
+use shm_sync::{Live, Mutex, Owner, Region, SyncError};
+use std::time::Duration;
+
+/// How long a writer waits for another one of the same shard, where nothing else was said.
+pub const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// A map in shared memory.
+///
+/// Any number of processes and threads use it at the same time. Readers take no lock and wait for nobody. Writers of a
+/// shard exclude each other; one that is killed is noticed within 20 ms, and leaves the entry as it was or as it was to
+/// be.
+#[derive(Clone, Debug)]
+pub struct Map<'a> {
+    core: Core<'a, Place<'a>>,
+    mark: &'static Mark,
+    /// One for each shard; none where the map is read-only.
+    mutexes: Box<[Mutex<'a>]>,
+    lock_timeout: Duration,
+}
+
+/// An entry that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The value's length in bytes.
+    pub length: usize,
+    /// How the value is to be understood.
+    pub encoding: u8,
+    /// The version: another one whenever the value is another one. It never comes again. Less than 2^53.
+    pub version: u64,
+    /// When it expires, in milliseconds since 1970; `None`: never.
+    pub expires: Option<u64>,
+}
+
+impl From<reader::Found> for Found {
+    fn from(reader::Found { length, encoding, version, expires, .. }: reader::Found) -> Self {
+        Self { length, encoding, version, expires: expires.filter(|expires| *expires != u64::MAX) }
+    }
+}
+
+/// A number as it is after an increment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Counted {
+    /// The number.
+    pub value: f64,
+    /// When it expires, in milliseconds since 1970; `None`: never.
+    pub expires: Option<u64>,
+}
+
+/// Where one is who goes through all entries: see [`Map::next`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor(iterate::Cursor);
+
+impl<'a> Map<'a> {
+    /// The map in a region, whose first byte lies at a multiple of 64. All-zero bytes become one, if the options say how
+    /// much memory it is to have.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Fresh`] where there is none, and the options do not say how much memory it is to have;
+    /// [`MapError::Options`] where it was made with others; where something else is there, or an option is no good.
+    pub fn open(region: Region<'a>, options: &MapOptions, live: &'static Live) -> Result<Self, MapError> {
+        if region.access() == Access::ReadOnly {
+            return Err(MapError::ReadOnly);
+        }
+        let place = Self::place(region)?;
+        if !stamp::is_made(place)? {
+            if options.memory.is_none() {
+                return Err(MapError::Fresh);
+            }
+            let sizes = options.sizes()?;
+            if sizes.memory > region.size() as u64 {
+                let (needed, size) = (sizes.memory.try_into().unwrap_or(usize::MAX), region.size());
+                return Err(SyncError::TooSmall { offset: 0, needed, size }.into());
+            }
+            stamp::make(place, &sizes, live)?;
+        }
+        if !live.fits(place.word(crate::protocol::layout::header::LIVE)) {
+            return Err(SyncError::OtherLiveFile { what: "map" }.into());
+        }
+        let mut map = Self::over(region, place, options)?;
+        let shards = 0..map.core.geometry.sizes.shards;
+        let mutex = |number| Mutex::open(region, map.core.geometry.shard(number) + shard::MUTEX, live);
+        map.mutexes = shards.map(mutex).collect::<Result<_, _>>()?;
+        map.sound(Ok(()))?;
+        Ok(map)
+    }
+
+    /// The map in a region that can only be read, or is not to be written to. Nobody sees its lookups.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_read_only(region: Region<'a>, options: &MapOptions) -> Result<Self, MapError> {
+        let place = Self::place(region)?;
+        if stamp::is_made(place)? { Self::over(region, place, options) } else { Err(MapError::Fresh) }
+    }
+
+    fn place(region: Region<'a>) -> Result<Place<'a>, MapError> {
+        stamp::check_room(region.size())?;
+        let aligned = region.as_ptr().addr().get().is_multiple_of(64);
+        let misaligned = SyncError::Misaligned { what: "map", align: 64 };
+        Place::of(region).filter(|_| aligned).ok_or(misaligned.into())
+    }
+
+    fn over(region: Region<'a>, place: Place<'a>, options: &MapOptions) -> Result<Self, MapError> {
+        let geometry = stamp::geometry(place, region.size(), options)?;
+        let core = Core::new(place, geometry);
+        let map = Self {
+            core,
+            mark: Mark::of(region.as_ptr()),
+            mutexes: Box::default(),
+            lock_timeout: LOCK_TIMEOUT,
+        };
+        map.sound(Ok(()))?;
+        Ok(map)
+    }
+
+    /// The same map, whose operations are those of `owner` from now on, and not of the thread that calls: for what acts
+    /// like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    #[must_use]
+    pub fn for_owner(mut self, owner: Owner) -> Self {
+        self.mutexes = self.mutexes.iter().map(|mutex| mutex.for_owner(owner)).collect();
+        self
+    }
+
+    /// The same map, whose writers wait for so long for others of the same shard. Default: [`LOCK_TIMEOUT`].
+    #[must_use]
+    pub fn lock_timeout(self, lock_timeout: Duration) -> Self {
+        Self { lock_timeout, ..self }
+    }
+
+    /// What it was made with.
+    pub fn options(&self) -> MapOptions {
+        MapOptions::of(&self.core.geometry.sizes)
+    }
+
+    /// Whether it cannot be written to.
+    pub fn is_read_only(&self) -> bool {
+        self.mutexes.is_empty()
+    }
+
+    /// Finds an entry, and copies its value into `target` if it fits: compare its length with the target's.
+    ///
+    /// # Errors
+    ///
+    /// Where the key is too long.
+    #[inline]
+    pub fn get_into(&self, key: &[u8], target: &mut [u8]) -> Result<Option<Found>, MapError> {
+        self.look_up(key, |place, length| {
+            if let Some(target) = target.get_mut(..length) {
+                self.core.memory.read(place, target);
+            }
+        })
+    }
+
+    /// Finds an entry, and puts its value into `target` in place of what is there.
+    ///
+    /// # Errors
+    ///
+    /// Where the key is too long.
+    pub fn get(&self, key: &[u8], target: &mut Vec<u8>) -> Result<Option<Found>, MapError> {
+        self.look_up(key, |place, length| {
+            target.resize(length, 0);
+            self.core.memory.read(place, target);
+        })
+    }
+
+    /// Finds an entry, and tells of it without its value.
+    ///
+    /// # Errors
+    ///
+    /// Where the key is too long.
+    pub fn find(&self, key: &[u8]) -> Result<Option<Found>, MapError> {
+        self.look_up(key, |_, _| {})
+    }
+
+    /// Whether there is an entry.
+    ///
+    /// # Errors
+    ///
+    /// Where the key is too long.
+    pub fn contains(&self, key: &[u8]) -> Result<bool, MapError> {
+        Ok(self.find(key)?.is_some())
+    }
+
+    #[inline]
+    fn look_up(&self, key: &[u8], copy: impl FnMut(usize, usize)) -> Result<Option<Found>, MapError> {
+        let found = self.core.get(&self.key(key)?, SystemClock, copy);
+        self.count_lookup(found.map(|(found, ())| found))
+    }
+
+    #[inline]
+    fn count_lookup(&self, found: Option<reader::Found>) -> Result<Option<Found>, MapError> {
+        if !self.is_read_only() {
+            if let Some(found) = found.filter(|_| self.core.geometry.sizes.evict) {
+                self.core.want(found.place);
+            }
+            self.core.count_lookup(stripe::of_this_thread(), found.is_some());
+        }
+        self.sound(Ok(found.map(Found::from)))
+    }
+
+    /// Finds an entry, and shows its value where it lies.
+    ///
+    /// # Errors
+    ///
+    /// Where the key is too long.
+    pub fn view(&self, key: &[u8]) -> Result<Option<crate::View<'_>>, MapError> {
+        let key = self.key(key)?;
+        let found = self.core.get(&key, SystemClock, |place, length| self.core.memory.at(place, length));
+        let view = found.map(|(found, start)| (found.slot, start));
+        let found = self.count_lookup(found.map(|(found, _)| found))?;
+        let number = self.core.geometry.shard_of(key.hash);
+        Ok(found
+            .zip(view)
+            .map(|(found, (slot, start))| crate::View::new(self.core, number, slot, start, found)))
+    }
+
+    /// Writes an entry, in place of the one that there may be. Gives its version.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::TooLong`]; [`MapError::Full`] in a map that keeps what it has; [`MapError::Busy`] where another
+    /// writer of this shard is stopped.
+    pub fn insert(&self, key: &[u8], value: &[u8], options: &EntryOptions<'_>) -> Result<u64, MapError> {
+        Ok(self.put(key, value, options, If::Always)?.unwrap_or_default())
+    }
+
+    /// Writes an entry if there is none. Gives its version; `None` where there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert).
+    pub fn add(&self, key: &[u8], value: &[u8], options: &EntryOptions<'_>) -> Result<Option<u64>, MapError> {
+        self.put(key, value, options, If::Absent)
+    }
+
+    /// Writes an entry if it has this version. Gives its new version; `None` where it is gone, or has another.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert).
+    pub fn replace(
+        &self,
+        key: &[u8],
+        version: u64,
+        value: &[u8],
+        options: &EntryOptions<'_>,
+    ) -> Result<Option<u64>, MapError> {
+        self.put(key, value, options, If::Version(version))
+    }
+
+    fn put(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        options: &EntryOptions<'_>,
+        when: If,
+    ) -> Result<Option<u64>, MapError> {
+        let key = self.key(key)?;
+        self.check_value(value.len())?;
+        let expires = expiry(options.ttl, SystemClock);
+        self.locked(&key, value.len(), |shard| {
+            // Under the lock: a tag that was invalidated before the call began is one of an earlier generation.
+            let tags = self.tags(options.tags);
+            let draft = Draft { key, value, encoding: options.encoding, expires, tags: &tags };
+            shard.put(&draft, when, SystemClock)
+        })
+    }
+
+    /// Removes an entry; tells whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Busy`] where another writer of this shard is stopped.
+    pub fn remove(&self, key: &[u8]) -> Result<bool, MapError> {
+        let key = self.key(key)?;
+        self.locked(&key, 0, |shard| Ok(shard.remove(&key, SystemClock)))
+    }
+
+    /// Sets how long an entry is valid from now on; tells whether there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert).
+    pub fn touch(&self, key: &[u8], ttl: Option<Duration>) -> Result<bool, MapError> {
+        let key = self.key(key)?;
+        let (expires, mut buffer) = (expiry(ttl, SystemClock), Vec::new());
+        self.locked(&key, 0, |shard| shard.touch(&key, expires, &mut buffer, SystemClock))
+    }
+
+    /// Adds to a number ([`NUMBER`](crate::NUMBER)), and tells what it is then. One that there is not is 0, and is
+    /// valid for `ttl`.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::NotANumber`] where the entry, `by` or the sum is not a whole number within 2^53 - 1; otherwise as
+    /// [`insert`](Self::insert).
+    pub fn increment(&self, key: &[u8], by: f64, ttl: Option<Duration>) -> Result<Counted, MapError> {
+        let key = self.key(key)?;
+        let counted = self.locked(&key, 8, |shard| {
+            let expires = expiry(ttl, SystemClock);
+            shard.increment(&key, by, expires, SystemClock)
+        })?;
+        let expires = counted.expires.filter(|expires| *expires != u64::MAX);
+        Ok(Counted { value: counted.value, expires })
+    }
+
+    /// Removes all entries in one step: once this has returned, nobody finds an older one. (Where another writer is
+    /// stopped, its shard frees the room later.)
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::ReadOnly`].
+    pub fn clear(&self) -> Result<(), MapError> {
+        self.writable()?;
+        self.core.invalidate_all();
+        for number in 0..self.core.geometry.sizes.shards {
+            match self.locked_shard(number, |shard| Ok(shard.drop_invalid(SystemClock)?)) {
+                Ok(()) | Err(Failed::Map(MapError::Busy)) => {}
+                Err(Failed::Map(error)) => return Err(error),
+                Err(Failed::Shard(refused)) => return Err(MapError::of(refused, 0, || 0)),
+            }
+        }
+        self.sound(Ok(()))
+    }
+
+    /// Removes all entries that have one of these tags, in one step for each tag: once this has returned, nobody finds
+    /// an older one. Entries with a tag that shares its slot go too.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::ReadOnly`].
+    pub fn invalidate_tags(&self, tags: &[&str]) -> Result<(), MapError> {
+        self.writable()?;
+        tags.iter().for_each(|tag| self.core.invalidate(tag.as_bytes()));
+        self.sound(Ok(()))
+    }
+
+    /// How many entries there are. Those that have expired, or were invalidated, may be among them.
+    pub fn len(&self) -> usize {
+        self.core.entries().try_into().unwrap_or(usize::MAX)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What all processes have done.
+    pub fn stats(&self) -> Stats {
+        Stats::of(self.core.counts(), &self.core.geometry.sizes)
+    }
+
+    /// The next entry of those that there are: its key and its value go in place of what is in the vectors. No lock is
+    /// held, and entries may come and go meanwhile: each that is there from begin to end is given once, others once or
+    /// not at all. Begin with `Cursor::default()`.
+    ///
+    /// # Errors
+    ///
+    /// Where the segment was cut off.
+    pub fn next(
+        &self,
+        cursor: &mut Cursor,
+        key: &mut Vec<u8>,
+        value: &mut Vec<u8>,
+    ) -> Result<Option<Found>, MapError> {
+        self.step(cursor, key, |place, length| {
+            value.resize(length, 0);
+            self.core.memory.read(place, value);
+        })
+    }
+
+    /// The same without the value.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub fn next_key(&self, cursor: &mut Cursor, key: &mut Vec<u8>) -> Result<Option<Found>, MapError> {
+        self.step(cursor, key, |_, _| {})
+    }
+
+    fn step(
+        &self,
+        cursor: &mut Cursor,
+        key: &mut Vec<u8>,
+        copy: impl FnMut(usize, usize),
+    ) -> Result<Option<Found>, MapError> {
+        let next = self.core.next(&mut cursor.0, key, SystemClock, copy);
+        self.sound(Ok(next.map(|(found, ())| found.into())))
+    }
+
+    #[inline]
+    pub(crate) fn key<'k>(&self, bytes: &'k [u8]) -> Result<Key<'k>, MapError> {
+        if bytes.len() > MAX_KEY {
+            let must = format!("{MAX_KEY} bytes at most");
+            return Err(MapError::OutOfRange { option: "the key's length", value: bytes.len() as u64, must });
+        }
+        Ok(self.core.key(bytes))
+    }
+
+    fn check_value(&self, length: usize) -> Result<(), MapError> {
+        let most = self.core.geometry.sizes.max_value as usize;
+        if length > most { Err(MapError::TooLong { length, most }) } else { Ok(()) }
+    }
+
+    pub(crate) fn tags(&self, tags: &[&str]) -> Vec<u64> {
+        tags.iter().take(MAX_TAGS).map(|tag| self.core.tag(tag.as_bytes())).collect()
+    }
+
+    fn writable(&self) -> Result<(), MapError> {
+        if self.is_read_only() { Err(MapError::ReadOnly) } else { Ok(()) }
+    }
+
+    /// What was found or done, if nothing of the segment was cut off until then.
+    #[inline]
+    pub(crate) fn sound<T>(&self, result: Result<T, MapError>) -> Result<T, MapError> {
+        if self.mark.is_set() { Err(SyncError::Shrunk.into()) } else { result }
+    }
+
+    /// Does something as the owner of a key's shard.
+    #[inline]
+    pub(crate) fn locked<T>(
+        &self,
+        key: &Key<'_>,
+        length: usize,
+        act: impl FnOnce(&Shard<'a, Place<'a>>) -> Result<T, Refused>,
+    ) -> Result<T, MapError> {
+        let done = self.locked_shard(self.core.geometry.shard_of(key.hash), act);
+        self.sound(done.map_err(|failed| match failed {
+            Failed::Map(error) => error,
+            Failed::Shard(refused) => MapError::of(refused, length, || self.most_with(key)),
+        }))
+    }
+
+    /// How long a value can be with a key, beside other things.
+    fn most_with(&self, key: &Key<'_>) -> usize {
+        let sizes = &self.core.geometry.sizes;
+        let most = (sizes.main as usize / 3 * 16).saturating_sub(64 + key.bytes.len());
+        most.min(sizes.max_value as usize)
+    }
+
+    #[inline]
+    fn locked_shard<T>(
+        &self,
+        number: u32,
+        act: impl FnOnce(&Shard<'a, Place<'a>>) -> Result<T, Refused>,
+    ) -> Result<T, Failed> {
+        let mutex = self.mutexes.get(number as usize).ok_or(MapError::ReadOnly)?;
+        let guard = mutex.lock_timeout(self.lock_timeout).map_err(MapError::from)?.ok_or(MapError::Busy)?;
+        let shard = self.core.shard(number);
+        if guard.owner_died() {
+            shard.recover().map_err(Refused::from)?;
+        }
+        let done = act(&shard);
+        drop(guard);
+        Ok(done?)
+    }
+}
+
+/// Why an owner of a shard did not do something.
+enum Failed {
+    Map(MapError),
+    Shard(Refused),
+}
+
+impl From<MapError> for Failed {
+    fn from(error: MapError) -> Self {
+        Self::Map(error)
+    }
+}
+
+impl From<Refused> for Failed {
+    fn from(refused: Refused) -> Self {
+        Self::Shard(refused)
+    }
+}

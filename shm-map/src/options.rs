@@ -1,0 +1,173 @@
+//! What a map is made with, and what an entry is written with.
+
+use crate::MapError;
+use crate::protocol::{
+    geometry::{GHOST_BUCKET, MAX_SHARDS, MIN_RING, Sizes},
+    layout::{bucket, header, record, shard},
+};
+use std::time::Duration;
+
+/// What a map is made with. All but the memory has a default; who opens a map that is there gives what it was made with,
+/// or leaves it out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MapOptions {
+    /// The size of all of it in bytes, the index included: 32 KiB at least.
+    pub memory: Option<u64>,
+    /// How many keys find a place in the index, whatever they are. Default: one for each 160 bytes of memory.
+    pub entries: Option<u32>,
+    /// How many parts there are, each of which one writer at a time changes: a power of two, 1 to 1024. Default: up to
+    /// 16, of 512 KiB at least; more from 256 MiB on.
+    pub shards: Option<u32>,
+    /// Whether it makes room for new entries by evicting others. Default: yes.
+    pub evict: Option<bool>,
+    /// The longest value in bytes. Default: as much as there can be, a quarter of a shard's main ring.
+    pub max_value: Option<u32>,
+    /// How many tags can be told apart. Default: 4096, and less where the memory is less than 1 MiB.
+    pub tag_slots: Option<u32>,
+}
+
+/// The smallest map, in bytes.
+const LEAST: u64 = 32 << 10;
+/// The largest.
+const MOST: u64 = 1 << 44;
+/// How many of ten granules are a cache's small ring.
+const SMALL_SHARE: u64 = 10;
+
+impl MapOptions {
+    /// A map of `memory` bytes, with all defaults.
+    pub fn new(memory: u64) -> Self {
+        Self { memory: Some(memory), ..Self::default() }
+    }
+
+    /// The numbers of a map that is made with these options.
+    pub(crate) fn sizes(&self) -> Result<Sizes, MapError> {
+        let memory = self.memory.unwrap_or(0);
+        check("memory", memory, LEAST..=MOST)?;
+        let entries = self.entries.unwrap_or_else(|| u32::try_from(memory / 160).unwrap_or(u32::MAX));
+        check("entries", entries.into(), 1..=u32::MAX.into())?;
+        let shards = self.shards.unwrap_or_else(|| default_shards(memory));
+        if !shards.is_power_of_two() || shards > MAX_SHARDS {
+            let must = format!("a power of two, 1 to {MAX_SHARDS}");
+            return Err(MapError::OutOfRange { option: "shards", value: shards.into(), must });
+        }
+        let tag_slots = self.tag_slots.unwrap_or_else(|| (memory / 256).clamp(64, 4096) as u32);
+        check("tagSlots", tag_slots.into(), 1..=1 << 24)?;
+        let evict = self.evict.unwrap_or(true);
+
+        // One slot in ten stays free, so that a free one is found soon.
+        let buckets = u64::from(entries).saturating_mul(10).div_ceil(9 * bucket::SLOTS as u64);
+        let ways = GHOST_BUCKET / 4;
+        let ghosts = if evict { u64::from(entries).div_ceil(u64::from(shards) * ways) } else { 0 };
+        let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let mut sizes = Sizes {
+            memory,
+            entries,
+            shards,
+            evict,
+            max_value: 0,
+            tag_slots,
+            buckets: narrow(buckets).max(2),
+            small: 0,
+            main: 0,
+            ghosts: narrow(ghosts),
+        };
+        let ring = memory.saturating_sub(sizes.rings_at()) / record::GRANULE as u64 / u64::from(shards);
+        let small = if evict { ring / SMALL_SHARE } else { 0 };
+        (sizes.small, sizes.main) = (narrow(small), narrow(ring - small));
+        if sizes.main < MIN_RING || (evict && sizes.small < MIN_RING / 16) {
+            let least =
+                sizes.rings_at() + u64::from(shards) * u64::from(MIN_RING) * record::GRANULE as u64 * 10 / 9;
+            let must = format!("{} at least, for so many entries and shards", least + 4096);
+            return Err(MapError::OutOfRange { option: "memory", value: memory, must });
+        }
+        let most = sizes.main.saturating_mul(record::GRANULE as u32 / 4);
+        sizes.max_value = self.max_value.unwrap_or(most);
+        check("maxValue", sizes.max_value.into(), 1..=most.into())?;
+        Ok(sizes)
+    }
+
+    /// An error where a map was made with another value than one of these.
+    pub(crate) fn check(&self, sizes: &Sizes) -> Result<(), MapError> {
+        let differs = |option, wanted: Option<u64>, found: u64| match wanted {
+            Some(wanted) if wanted != found => Err(MapError::Options { option, found, wanted }),
+            _ => Ok(()),
+        };
+        differs("memory", self.memory, sizes.memory)?;
+        differs("entries", self.entries.map(u64::from), sizes.entries.into())?;
+        differs("shards", self.shards.map(u64::from), sizes.shards.into())?;
+        differs("evict", self.evict.map(u64::from), sizes.evict.into())?;
+        differs("maxValue", self.max_value.map(u64::from), sizes.max_value.into())?;
+        differs("tagSlots", self.tag_slots.map(u64::from), sizes.tag_slots.into())
+    }
+
+    /// The options that a map has.
+    pub(crate) const fn of(sizes: &Sizes) -> Self {
+        Self {
+            memory: Some(sizes.memory),
+            entries: Some(sizes.entries),
+            shards: Some(sizes.shards),
+            evict: Some(sizes.evict),
+            max_value: Some(sizes.max_value),
+            tag_slots: Some(sizes.tag_slots),
+        }
+    }
+
+    /// How much memory a map needs for so many entries, with keys and values of so many bytes. A time to live takes 8
+    /// bytes more of each, and so does a tag.
+    ///
+    /// ```
+    /// let memory = shm_map::MapOptions::memory_for(100_000, 16, 100);
+    /// assert!(memory < 100_000 * (16 + 100) * 2);
+    /// ```
+    pub fn memory_for(entries: u32, key: usize, value: usize) -> u64 {
+        let record = (record::KEY + key.next_multiple_of(8)).saturating_add(value).div_ceil(record::GRANULE);
+        let record = (record * record::GRANULE) as u64;
+        let (mut memory, count) = (LEAST, u64::from(entries));
+        // The number of shards depends on the memory, and the memory on the number of shards.
+        for _ in 0..4 {
+            let shards = u64::from(default_shards(memory));
+            // Some shards get more than others: four times the standard deviation.
+            let share = count.div_ceil(shards);
+            let share = if shards == 1 { share } else { share + 4 * share.isqrt() + 1 };
+            // Four fifths of a ring may be live, and there is room to move a few of the largest.
+            let ring = (share * record * 5).div_ceil(4).max(share * record + 4 * record);
+            let ring = ring.max(u64::from(MIN_RING) * record::GRANULE as u64) * 10 / 9 + 64;
+            let index = count * 10 / 9 * bucket::SIZE as u64 / bucket::SLOTS as u64 + count * 4 + 4096;
+            let fixed = header::TAGS as u64 + 4 * 4096 + shards * shard::SIZE as u64;
+            memory = (fixed + index + shards * ring).max(LEAST);
+        }
+        memory
+    }
+}
+
+fn default_shards(memory: u64) -> u32 {
+    let floor = |count: u64| 1 << count.max(1).ilog2();
+    if memory < 256 << 20 {
+        floor(memory / (512 << 10)).min(16)
+    } else {
+        floor(memory / (16 << 20)).min(MAX_SHARDS)
+    }
+}
+
+fn check(option: &'static str, value: u64, range: std::ops::RangeInclusive<u64>) -> Result<(), MapError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let must = format!("{} to {}", range.start(), range.end());
+    Err(MapError::OutOfRange { option, value, must })
+}
+
+/// What an entry is written with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EntryOptions<'o> {
+    /// How long it is valid. Default: until it is removed.
+    pub ttl: Option<Duration>,
+    /// Tags by which it can be invalidated: 128 at most.
+    pub tags: &'o [&'o str],
+    /// How its value is to be understood, which the users of the map agree on. [`NUMBER`] is the map's own.
+    pub encoding: u8,
+}
+
+/// The encoding of a number: eight bytes, a double, little endian. [`Map::increment`](crate::Map::increment) changes
+/// these, and writes them.
+pub const NUMBER: u8 = crate::protocol::writer::NUMBER;

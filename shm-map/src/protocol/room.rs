@@ -1,0 +1,178 @@
+//! Making room in a ring: the tail passes what is garbage, and moves or evicts what is not.
+//!
+//! A cache evicts after S3-FIFO: a new entry is tried out in the small ring, and moves to the main ring if it was wanted
+//! there; an entry of the main ring goes round again as often as it was wanted, three times at most. While less than
+//! four fifths of the main ring are live, nothing is evicted. A map that keeps what it has only moves.
+//!
+//! The work is paced. While there is garbage to be found, a sixteenth of the ring is kept free: a writer that finds less
+//! moves sixteen times as much as it writes, so that the longest run of live records has been passed before the room is
+//! needed.
+
+use super::{
+    Clock, Damaged, Refused,
+    layout::shard::{EVICTIONS, LARGEST},
+    memory::{Memory, Ordering},
+    ring::{Extent, Ring, Which},
+    shard::{Entry, Shard},
+};
+
+/// How much of what it is given one call may move, in granules for each granule that it writes.
+const PACE: u64 = 16;
+/// As much in any case.
+const LEAST_PACE: u64 = 64;
+
+/// What a call may still spend on moving.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget(u64);
+
+impl Budget {
+    pub(crate) const fn for_granules(granules: u64) -> Self {
+        Self(granules * PACE + LEAST_PACE)
+    }
+
+    const fn is_spent(&self) -> bool {
+        self.0 == 0
+    }
+
+    const fn spend(&mut self, granules: u64) {
+        self.0 = self.0.saturating_sub(granules);
+    }
+}
+
+impl<'a, M: Memory<'a>> Shard<'a, M> {
+    fn keeps(&self) -> bool {
+        !self.core.geometry.sizes.evict
+    }
+
+    /// Whether a ring has so much garbage that nothing is evicted for `granules` more.
+    fn is_roomy(&self, ring: &Ring, granules: u64) -> bool {
+        self.live(ring) + granules <= ring.size / 5 * 4
+    }
+
+    /// How many granules may be live in a ring of a map that keeps them: there is room to move the largest.
+    pub(crate) fn most_live(&self, ring: &Ring, granules: u64) -> u64 {
+        let largest = self.load(LARGEST).max(granules);
+        (ring.size / 5 * 4).min(ring.size.saturating_sub(largest.saturating_mul(3)))
+    }
+
+    /// Makes room for `granules` at the head of a ring. Tells whether entries may have moved.
+    pub(crate) fn make_room(
+        &self,
+        ring: &Ring,
+        granules: u64,
+        budget: &mut Budget,
+        clock: impl Clock,
+    ) -> Result<bool, Refused> {
+        // What is moved needs room too. A map that keeps what it has cannot do without.
+        let reserve = self.load(LARGEST).max(granules).saturating_mul(2);
+        let reserve = if self.keeps() { reserve } else { reserve.min(ring.size / 16) };
+        // The tail moves by a granule at least. It passes everything once, and what was moved meanwhile once more.
+        for turn in 0..2 * ring.size {
+            let extent = self.core.extent(ring)?;
+            let rest = ring.rest(extent.head);
+            let filler = if rest < granules { rest } else { 0 };
+            let need = granules + filler + reserve;
+            let has_garbage = self.is_roomy(ring, 0) && ring.which == Which::Main;
+            let wanted = need + if has_garbage && !budget.is_spent() { ring.size / 16 } else { 0 };
+            if extent.free >= wanted {
+                return Ok(turn > 0);
+            }
+            if extent.head == extent.tail {
+                return Err(Refused::Full);
+            }
+            self.pass(ring, &extent, budget, clock)?;
+        }
+        Err(Refused::Full)
+    }
+
+    /// Evicts one entry at least, of the small ring if it has any.
+    pub(crate) fn evict_one(&self, clock: impl Clock) -> Result<(), Refused> {
+        let evicted = self.load(EVICTIONS);
+        for ring in self.rings() {
+            let mut budget = Budget::for_granules(0);
+            for _ in 0..ring.size {
+                let extent = self.core.extent(&ring)?;
+                if extent.head == extent.tail {
+                    break;
+                }
+                self.pass(&ring, &extent, &mut budget, clock)?;
+                if self.load(EVICTIONS) != evicted {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The tail passes one record.
+    fn pass(
+        &self,
+        ring: &Ring,
+        extent: &Extent,
+        budget: &mut Budget,
+        clock: impl Clock,
+    ) -> Result<(), Refused> {
+        let damaged = Damaged("a record reaches beyond its ring");
+        let record = self.core.record(ring, extent.tail).ok_or(damaged)?;
+        budget.spend(1);
+        if let Some(entry) = self.entry_at(ring, extent.tail, &record) {
+            if !self.core.is_valid(&record, clock) {
+                self.expire(&entry);
+            } else if !self.carry(&entry, extent, budget, clock)? {
+                self.evict(&entry);
+            }
+        }
+        self.move_tail(ring, ring.behind(extent.tail, record.granules()));
+        Ok(())
+    }
+
+    /// Moves an entry from the tail to where it stays, if it may stay.
+    fn carry(
+        &self,
+        entry: &Entry,
+        extent: &Extent,
+        budget: &mut Budget,
+        clock: impl Clock,
+    ) -> Result<bool, Refused> {
+        let granules = entry.record.granules();
+        let frequency = self.core.frequency(entry.place);
+        let wanted = frequency.load(Ordering::Relaxed);
+        let main = self.ring(Which::Main);
+        if entry.ring.which == Which::Small {
+            if wanted == 0 && !self.is_roomy(&main, granules) {
+                return Ok(false);
+            }
+            match self.make_room(&main, granules, budget, clock) {
+                Err(Refused::Full) => return Ok(false),
+                made => made?,
+            };
+            frequency.store(0, Ordering::Relaxed);
+        } else {
+            let roomy = self.is_roomy(&main, 0);
+            let rest = main.rest(extent.head);
+            let filler = if rest < granules { rest } else { 0 };
+            let fits = extent.free >= granules + filler;
+            if self.keeps() {
+                if !fits {
+                    return Err(Refused::Full);
+                }
+            } else if !fits || budget.is_spent() || !(roomy || wanted > 0) {
+                return Ok(false);
+            }
+            if !roomy && wanted > 0 {
+                frequency.store(wanted - 1, Ordering::Relaxed);
+            }
+        }
+        budget.spend(granules);
+        self.move_entry(entry, &main)?;
+        Ok(true)
+    }
+
+    fn evict(&self, entry: &Entry) {
+        if entry.ring.which == Which::Small && !entry.record.is_load() {
+            self.remember(entry.record.hash);
+        }
+        self.drop(entry);
+        self.add(EVICTIONS, u64::from(!entry.record.is_load()));
+    }
+}

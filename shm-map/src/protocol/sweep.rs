@@ -1,0 +1,102 @@
+//! Finding what has expired, or was invalidated, before its turn at the tail. A sweep goes through the main ring from
+//! tail to head, a few records a call. Records of the small ring come to their turn soon.
+
+use super::{
+    Clock, Damaged,
+    layout::shard::{SOONEST, SWEEP, SWEEP_INVALIDATED, SWEEP_SOONEST},
+    memory::Memory,
+    ring::{Ring, Which, has_passed},
+    shard::Shard,
+};
+
+/// How many records a call looks at.
+const STRIDE: usize = 8;
+
+impl<'a, M: Memory<'a>> Shard<'a, M> {
+    /// Whether something has expired or was invalidated that no sweep has found.
+    fn has_stale(&self, clock: impl Clock) -> bool {
+        let soonest = self.load(SOONEST);
+        self.load(SWEEP_INVALIDATED) != u64::from(self.core.invalidations())
+            || soonest != 0 && soonest <= clock.now()
+    }
+
+    /// Looks at a few records, if there is anything to be found.
+    pub(crate) fn sweep_some(&self, clock: impl Clock) -> Result<(), Damaged> {
+        if self.load(SWEEP) == 0 {
+            if !self.has_stale(clock) {
+                return Ok(());
+            }
+            self.begin_sweep()?;
+        }
+        self.sweep_on(STRIDE, clock)
+    }
+
+    /// Looks at all records of the main ring, if there is anything to be found.
+    pub(crate) fn sweep_all(&self, clock: impl Clock) -> Result<(), Damaged> {
+        if self.load(SWEEP) != 0 || self.has_stale(clock) {
+            self.begin_sweep()?;
+            self.sweep_on(self.ring(Which::Main).size as usize, clock)?;
+        }
+        Ok(())
+    }
+
+    fn begin_sweep(&self) -> Result<(), Damaged> {
+        self.store(SWEEP_INVALIDATED, self.core.invalidations().into());
+        self.store(SWEEP_SOONEST, 0);
+        // Plus one: 0 is no sweep.
+        self.store(SWEEP, self.core.extent(&self.ring(Which::Main))?.tail + 1);
+        Ok(())
+    }
+
+    fn sweep_on(&self, count: usize, clock: impl Clock) -> Result<(), Damaged> {
+        let ring = self.ring(Which::Main);
+        let extent = self.core.extent(&ring)?;
+        let mut position = self.load(SWEEP).wrapping_sub(1);
+        if has_passed(extent.tail, position) || has_passed(position, extent.head) {
+            position = extent.tail;
+        }
+        for _ in 0..count {
+            if position == extent.head {
+                self.store(SOONEST, self.load(SWEEP_SOONEST));
+                self.store(SWEEP, 0);
+                return Ok(());
+            }
+            position = self.sweep_at(&ring, position, clock)?;
+        }
+        self.store(SWEEP, position + 1);
+        Ok(())
+    }
+
+    /// Looks at one record, and gives the position behind it.
+    fn sweep_at(&self, ring: &Ring, position: u64, clock: impl Clock) -> Result<u64, Damaged> {
+        let record = self.core.record(ring, position).ok_or(Damaged("a record reaches beyond its ring"))?;
+        if !record.is_skip() {
+            if self.core.is_valid(&record, clock) {
+                self.note_sweep(self.core.expires(&record));
+            } else if let Some(entry) = self.entry_at(ring, position, &record) {
+                self.expire(&entry);
+            }
+        }
+        Ok(ring.behind(position, record.granules()))
+    }
+
+    fn note_sweep(&self, expires: Option<u64>) {
+        let Some(expires) = expires else { return };
+        let known = self.load(SWEEP_SOONEST);
+        if known == 0 || expires < known {
+            self.store(SWEEP_SOONEST, expires);
+        }
+    }
+
+    /// After a clearing: frees the slots of all that is not valid any more.
+    pub(crate) fn drop_invalid(&self, clock: impl Clock) -> Result<(), Damaged> {
+        for ring in self.rings() {
+            self.walk(&ring, |entry| {
+                if !self.core.is_valid(&entry.record, clock) {
+                    self.expire(entry);
+                }
+            })?;
+        }
+        Ok(())
+    }
+}

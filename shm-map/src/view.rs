@@ -1,0 +1,44 @@
+//! A value where it lies, without a copy.
+
+use crate::Found;
+use crate::place::Place;
+use crate::protocol::{Core, ring::Which};
+use std::ptr::NonNull;
+
+/// The bytes of a value in the map. They may be written over at any time: use them, and ask
+/// [`is_whole`](Self::is_whole) **afterwards**. Nobody may write to them.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'m> {
+    core: Core<'m, Place<'m>>,
+    shard: u32,
+    slot: u64,
+    start: NonNull<u8>,
+    found: Found,
+}
+
+impl<'m> View<'m> {
+    pub(crate) const fn new(
+        core: Core<'m, Place<'m>>,
+        shard: u32,
+        slot: u64,
+        start: NonNull<u8>,
+        found: Found,
+    ) -> Self {
+        Self { core, shard, slot, start, found }
+    }
+
+    /// Where they begin. There are as many as [`found`](Self::found) says; they stay readable as long as the map.
+    pub const fn as_ptr(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// The entry.
+    pub const fn found(&self) -> Found {
+        self.found
+    }
+
+    /// Whether all that was read of them until now was the value.
+    pub fn is_whole(&self) -> bool {
+        self.core.is_whole(&self.core.geometry.ring(self.shard, Which::of(self.slot)), self.slot)
+    }
+}

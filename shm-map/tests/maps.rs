@@ -1,0 +1,278 @@
+//! What a map does for one who uses it alone.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use common::Memory;
+use shm_api::Access;
+use shm_map::{Counted, Cursor, EntryOptions, Map, MapError, MapOptions, NUMBER};
+use std::{collections::BTreeMap, time::Duration};
+
+const SIZE: u64 = 1 << 20;
+const PLAIN: EntryOptions<'static> = EntryOptions { ttl: None, tags: &[], encoding: 0 };
+
+fn keeping(memory: u64) -> MapOptions {
+    MapOptions { evict: Some(false), ..MapOptions::new(memory) }
+}
+
+fn value(map: &Map<'_>, key: &str) -> Option<Vec<u8>> {
+    let mut value = Vec::new();
+    map.get(key.as_bytes(), &mut value).unwrap().map(|found| {
+        assert_eq!(found.length, value.len());
+        value
+    })
+}
+
+fn both(test: impl Fn(&Map<'_>)) {
+    for options in [MapOptions::new(SIZE), keeping(SIZE)] {
+        let memory = Memory::new(SIZE);
+        test(&memory.open(&options).unwrap());
+    }
+}
+
+#[test]
+fn what_is_inserted_is_found_until_it_is_removed() {
+    both(|map| {
+        assert_eq!(value(map, "one"), None);
+        map.insert(b"one", b"1", &PLAIN).unwrap();
+        map.insert(b"two", b"2", &PLAIN).unwrap();
+        assert_eq!(value(map, "one").unwrap(), b"1");
+        map.insert(b"one", &[7; 1000], &PLAIN).unwrap();
+        assert_eq!(value(map, "one").unwrap(), [7; 1000]);
+        assert!(map.contains(b"two").unwrap() && map.len() == 2);
+        assert!(map.remove(b"one").unwrap() && !map.remove(b"one").unwrap());
+        assert_eq!((value(map, "one"), value(map, "two").unwrap(), map.len()), (None, b"2".to_vec(), 1));
+    });
+}
+
+#[test]
+fn keys_and_values_may_be_empty_and_keys_of_all_lengths_differ() {
+    both(|map| {
+        map.insert(b"", b"", &PLAIN).unwrap();
+        assert_eq!(value(map, "").unwrap(), b"");
+        for length in 1..=1024 {
+            map.insert(&vec![b'x'; length], &(length as u32).to_le_bytes(), &PLAIN).unwrap();
+        }
+        for length in 1..=1024usize {
+            let mut found = [0; 4];
+            map.get_into(&vec![b'x'; length], &mut found).unwrap().unwrap();
+            assert_eq!(u32::from_le_bytes(found), length as u32);
+        }
+        assert!(matches!(map.insert(&[0; 1025], b"", &PLAIN), Err(MapError::OutOfRange { .. })));
+        // Zeros fill a key up, and are none of it.
+        map.insert(b"a", b"1", &PLAIN).unwrap();
+        assert!(!map.contains(b"a\0").unwrap());
+    });
+}
+
+#[test]
+fn a_value_that_does_not_fit_into_the_target_is_not_copied() {
+    both(|map| {
+        map.insert(b"key", b"value", &PLAIN).unwrap();
+        let mut target = [1; 4];
+        assert_eq!(map.get_into(b"key", &mut target).unwrap().unwrap().length, 5);
+        assert_eq!(target, [1; 4]);
+        let mut target = [1; 6];
+        map.get_into(b"key", &mut target).unwrap();
+        assert_eq!(&target, b"value\x01");
+    });
+}
+
+#[test]
+fn add_and_replace_write_only_on_their_condition() {
+    both(|map| {
+        let first = map.add(b"key", b"1", &PLAIN).unwrap().unwrap();
+        assert_eq!(map.add(b"key", b"2", &PLAIN).unwrap(), None);
+        assert_eq!(map.find(b"key").unwrap().unwrap().version, first);
+        let second = map.replace(b"key", first, b"2", &PLAIN).unwrap().unwrap();
+        assert_ne!(first, second);
+        assert_eq!(map.replace(b"key", first, b"3", &PLAIN).unwrap(), None);
+        assert_eq!(value(map, "key").unwrap(), b"2");
+        map.remove(b"key").unwrap();
+        assert_eq!(map.replace(b"key", second, b"3", &PLAIN).unwrap(), None);
+        let third = map.add(b"key", b"3", &PLAIN).unwrap().unwrap();
+        assert!(third > second, "a version never comes again");
+    });
+}
+
+#[test]
+fn numbers_are_added_to_in_their_place() {
+    both(|map| {
+        assert_eq!(map.increment(b"n", 1.0, None).unwrap(), Counted { value: 1.0, expires: None });
+        let before = map.find(b"n").unwrap().unwrap();
+        assert_eq!(map.increment(b"n", 41.0, None).unwrap().value, 42.0);
+        let after = map.find(b"n").unwrap().unwrap();
+        assert_eq!((after.encoding, after.length), (NUMBER, 8));
+        assert_ne!(before.version, after.version);
+        assert_eq!(value(map, "n").unwrap(), 42f64.to_le_bytes());
+        for by in [0.5, f64::NAN, f64::INFINITY, 2f64.powi(53)] {
+            assert_eq!(map.increment(b"n", by, None), Err(MapError::NotANumber));
+            assert_eq!(map.increment(b"new", by, None), Err(MapError::NotANumber));
+        }
+        assert_eq!(map.increment(b"n", 2f64.powi(53) - 42.0, None), Err(MapError::NotANumber));
+        map.insert(b"text", b"12345678", &PLAIN).unwrap();
+        assert_eq!(map.increment(b"text", 1.0, None), Err(MapError::NotANumber));
+        assert_eq!((value(map, "n").unwrap(), value(map, "new")), (42f64.to_le_bytes().to_vec(), None));
+    });
+}
+
+#[test]
+fn a_tag_takes_all_with_it_that_bear_it() {
+    both(|map| {
+        let tagged = |tags| EntryOptions { tags, ..PLAIN };
+        map.insert(b"a", b"", &tagged(&["red", "round"])).unwrap();
+        map.insert(b"b", b"", &tagged(&["blue"])).unwrap();
+        map.insert(b"c", b"", &PLAIN).unwrap();
+        map.invalidate_tags(&["round"]).unwrap();
+        assert_eq!(["a", "b", "c"].map(|key| map.contains(key.as_bytes()).unwrap()), [false, true, true]);
+        map.insert(b"a", b"", &tagged(&["red", "round"])).unwrap();
+        assert!(map.contains(b"a").unwrap(), "it is younger");
+        assert!(map.add(b"a", b"", &PLAIN).unwrap().is_none());
+        map.invalidate_tags(&["red"]).unwrap();
+        assert!(!map.remove(b"a").unwrap());
+    });
+}
+
+#[test]
+fn clear_takes_all() {
+    both(|map| {
+        for round in 0..3 {
+            for key in 0..1000u32 {
+                map.insert(&key.to_le_bytes(), &[1; 50], &PLAIN).unwrap();
+            }
+            assert_eq!(map.len(), 1000, "round {round}");
+            map.clear().unwrap();
+            assert_eq!((map.len(), map.stats().used), (0, 0));
+            assert!((0..1000u32).all(|key| !map.contains(&key.to_le_bytes()).unwrap()));
+        }
+    });
+}
+
+#[test]
+fn entries_expire() {
+    both(|map| {
+        let brief = EntryOptions { ttl: Some(Duration::from_millis(1)), ..PLAIN };
+        let long = EntryOptions { ttl: Some(Duration::from_secs(10_000)), ..PLAIN };
+        map.insert(b"brief", b"", &brief).unwrap();
+        map.insert(b"long", b"1", &long).unwrap();
+        map.insert(b"always", b"2", &PLAIN).unwrap();
+        let expires = map.find(b"long").unwrap().unwrap().expires.unwrap();
+        while map.contains(b"brief").unwrap() {
+            std::thread::yield_now();
+        }
+        assert!(map.touch(b"long", Some(Duration::from_secs(20_000))).unwrap());
+        assert!(map.find(b"long").unwrap().unwrap().expires.unwrap() >= expires + 5_000_000);
+        assert!(map.touch(b"long", None).unwrap());
+        assert_eq!(map.find(b"long").unwrap().unwrap().expires, None);
+        assert!(map.touch(b"always", Some(Duration::from_secs(1000))).unwrap());
+        assert!(map.find(b"always").unwrap().unwrap().expires.is_some());
+        assert_eq!((value(map, "always").unwrap(), value(map, "long").unwrap()), (b"2".into(), b"1".into()));
+        assert!(!map.touch(b"brief", None).unwrap());
+        assert!(map.increment(b"n", 1.0, Some(Duration::from_secs(100))).unwrap().expires.is_some());
+        let first = map.increment(b"n", 1.0, Some(Duration::from_secs(900))).unwrap().expires;
+        assert_eq!(map.increment(b"n", 1.0, None).unwrap().expires, first, "from the first increment");
+    });
+}
+
+#[test]
+fn going_through_gives_each_entry_once() {
+    both(|map| {
+        let mut expected = BTreeMap::new();
+        for key in 0..2000u32 {
+            expected.insert(key.to_le_bytes().to_vec(), vec![key as u8; (key % 50) as usize]);
+        }
+        for (key, value) in &expected {
+            map.insert(key, value, &PLAIN).unwrap();
+        }
+        let (mut key, mut value, mut found) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let mut cursor = Cursor::default();
+        while map.next(&mut cursor, &mut key, &mut value).unwrap().is_some() {
+            assert_eq!(found.insert(key.clone(), value.clone()), None, "once");
+        }
+        assert_eq!(found, expected);
+    });
+}
+
+#[test]
+fn a_map_that_keeps_what_it_has_is_full_and_changes_nothing() {
+    let memory = Memory::new(SIZE);
+    let map = memory.open(&keeping(SIZE)).unwrap();
+    let mut count = 0u64;
+    let key = |number: u64| format!("{number:016}");
+    while map.insert(key(count).as_bytes(), &[count as u8; 100], &PLAIN).is_ok() {
+        count += 1;
+    }
+    assert!(count * 116 >= SIZE / 2, "{count} entries");
+    assert_eq!(map.insert(key(count).as_bytes(), &[0; 100], &PLAIN), Err(MapError::Full));
+    for number in 0..count {
+        assert_eq!(value(&map, &key(number)).unwrap(), [number as u8; 100]);
+    }
+    // What is there can be written again, for ever.
+    for round in 0..3 {
+        for number in 0..count {
+            map.insert(key(number).as_bytes(), &[round; 100], &PLAIN).unwrap();
+        }
+    }
+    assert!((0..count).all(|number| value(&map, &key(number)).unwrap() == [2; 100]));
+    assert_eq!((map.len() as u64, map.stats().evictions), (count, 0));
+    // Some of these make room in its shard.
+    (0..20).for_each(|number| assert!(map.remove(key(number).as_bytes()).unwrap()));
+    map.insert(b"another", &[0; 100], &PLAIN).unwrap();
+}
+
+#[test]
+fn a_cache_is_never_full() {
+    let memory = Memory::new(SIZE);
+    let map = memory.open(&MapOptions::new(SIZE)).unwrap();
+    for number in 0..50_000u32 {
+        let key = number.to_le_bytes();
+        map.insert(&key, &vec![number as u8; (number % 500) as usize], &PLAIN).unwrap();
+        assert!(map.contains(&key).unwrap());
+    }
+    let stats = map.stats();
+    assert!(stats.evictions > 40_000 && stats.used > SIZE / 2, "{stats:?}");
+}
+
+#[test]
+fn options_are_those_of_the_creator() {
+    let memory = Memory::new(SIZE);
+    assert_eq!(memory.open(&MapOptions::default()).unwrap_err(), MapError::Fresh);
+    let map = memory.open(&MapOptions { entries: Some(500), ..keeping(SIZE) }).unwrap();
+    let found = memory.open(&MapOptions::default()).unwrap().options();
+    assert_eq!(found, map.options());
+    assert_eq!((found.entries, found.evict), (Some(500), Some(false)));
+    let other = memory.open(&MapOptions { entries: Some(501), ..MapOptions::default() }).unwrap_err();
+    assert_eq!(other, MapError::Options { option: "entries", found: 500, wanted: 501 });
+    assert!(matches!(memory.open(&MapOptions::new(SIZE - 64)), Err(MapError::Options { .. })));
+}
+
+#[test]
+fn a_read_only_map_reads_and_refuses_to_write() {
+    let memory = Memory::new(SIZE);
+    let read_only = || Map::open_read_only(memory.region(Access::ReadOnly), &MapOptions::default());
+    assert_eq!(read_only().unwrap_err(), MapError::Fresh);
+    let map = memory.open(&MapOptions::new(SIZE)).unwrap();
+    map.insert(b"key", b"value", &PLAIN).unwrap();
+    let reader = read_only().unwrap();
+    assert_eq!(value(&reader, "key").unwrap(), b"value");
+    assert_eq!(reader.insert(b"key", b"", &PLAIN), Err(MapError::ReadOnly));
+    assert_eq!(reader.clear(), Err(MapError::ReadOnly));
+    assert_eq!(reader.increment(b"n", 1.0, None), Err(MapError::ReadOnly));
+    assert_eq!(map.stats().hits, 0, "it leaves no trace");
+}
+
+#[test]
+fn a_view_says_when_its_bytes_are_gone() {
+    let memory = Memory::new(64 << 10);
+    let map = memory.open(&MapOptions::new(64 << 10)).unwrap();
+    map.insert(b"key", b"value", &PLAIN).unwrap();
+    let view = map.view(b"key").unwrap().unwrap();
+    // SAFETY: they are in the map, and nobody writes to them meanwhile.
+    let bytes = unsafe { std::slice::from_raw_parts(view.as_ptr().as_ptr(), view.found().length) };
+    assert_eq!(bytes, b"value");
+    assert!(view.is_whole());
+    for number in 0..2000u32 {
+        map.insert(&number.to_le_bytes(), &[0; 100], &PLAIN).unwrap();
+    }
+    assert!(!view.is_whole());
+}
