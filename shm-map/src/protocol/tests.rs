@@ -1,1 +1,375 @@
+//! The algorithms against a model, with a clock that the test moves.
 
+use super::{
+    Clock, Core, Refused,
+    iterate::Cursor,
+    layout::shard::{ENTRIES, LIVE, LOADS, SWEEP},
+    memory::{Memory, Ordering},
+    record::Draft,
+    shard::Shard,
+    writer::{If, NUMBER},
+};
+use crate::{MapOptions, place::Place};
+use proptest::prelude::*;
+use shm_api::Access;
+use shm_sync::Region;
+use std::{alloc::Layout, cell::Cell, collections::BTreeMap, ptr::NonNull};
+
+/// Zeroed memory.
+struct Zeros(NonNull<u8>, Layout);
+
+impl Zeros {
+    fn new(size: usize) -> Self {
+        let layout = Layout::from_size_align(size, 64).unwrap();
+        // SAFETY: no test asks for nothing.
+        let start = unsafe { std::alloc::alloc_zeroed(layout) };
+        Self(NonNull::new(start).unwrap(), layout)
+    }
+
+    fn core(&self, options: &MapOptions) -> Core<'_, Place<'_>> {
+        // SAFETY: the memory lives as long as `self`.
+        let region = unsafe { Region::from_raw(self.0, self.1.size(), Access::ReadWrite) };
+        let geometry = options.sizes().unwrap().geometry([3, 5], self.1.size()).unwrap();
+        Core::new(Place::of(region).unwrap(), geometry)
+    }
+}
+
+impl Drop for Zeros {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { std::alloc::dealloc(self.0.as_ptr(), self.1) };
+    }
+}
+
+impl Clock for &Cell<u64> {
+    fn now(self) -> u64 {
+        self.get()
+    }
+}
+
+/// A map that one thread uses.
+struct Alone<'a> {
+    core: Core<'a, Place<'a>>,
+    clock: Cell<u64>,
+}
+
+impl<'a> Alone<'a> {
+    fn new(memory: &'a Zeros, options: &MapOptions) -> Self {
+        Self { core: memory.core(options), clock: Cell::new(1000) }
+    }
+
+    fn shard(&self, key: &[u8]) -> Shard<'a, Place<'a>> {
+        self.core.shard(self.core.geometry.shard_of(self.core.key(key).hash))
+    }
+
+    fn put(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        expires: Option<u64>,
+        tags: &[&str],
+        when: If,
+    ) -> Result<Option<u64>, Refused> {
+        let tags: Vec<u64> = tags.iter().map(|tag| self.core.tag(tag.as_bytes())).collect();
+        let draft = Draft { key: self.core.key(key), value, encoding: 0, expires, tags: &tags };
+        self.shard(key).put(&draft, when, &self.clock)
+    }
+
+    fn set(&self, key: &[u8], value: &[u8]) -> Result<(), Refused> {
+        self.put(key, value, None, &[], If::Always).map(drop)
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let copy = |place, length| {
+            let mut value = vec![0; length];
+            self.core.memory.read(place, &mut value);
+            value
+        };
+        self.core.get(&self.core.key(key), &self.clock, copy).map(|(found, value)| {
+            self.core.want(found.place);
+            value
+        })
+    }
+
+    fn has(&self, key: &[u8]) -> bool {
+        self.get(key).is_some()
+    }
+
+    fn entries(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let (mut cursor, mut key, mut all) = (Cursor::default(), Vec::new(), BTreeMap::new());
+        let copy = |place, length| {
+            let mut value = vec![0; length];
+            self.core.memory.read(place, &mut value);
+            value
+        };
+        while let Some((_, value)) = self.core.next(&mut cursor, &mut key, &self.clock, copy) {
+            assert_eq!(all.insert(key.clone(), value), None, "each once");
+        }
+        all
+    }
+
+    /// The numbers of each shard are what a recount gives.
+    fn check_numbers(&self) {
+        for number in 0..self.core.geometry.sizes.shards {
+            let shard = self.core.shard(number);
+            let numbers = || [ENTRIES, LOADS, LIVE[0], LIVE[1]].map(|at| shard.load(at));
+            let before = numbers();
+            shard.recover().unwrap();
+            assert_eq!(before, numbers(), "entries, loads, live granules of shard {number}");
+        }
+    }
+}
+
+fn options(memory: u64, evict: bool) -> MapOptions {
+    MapOptions { evict: Some(evict), shards: Some(1), tag_slots: Some(64), ..MapOptions::new(memory) }
+}
+
+#[derive(Clone, Debug)]
+enum Call {
+    Set { key: u8, length: u16, ttl: u8, tag: u8 },
+    Add { key: u8, length: u16 },
+    Replace { key: u8, length: u16, right: bool },
+    Remove { key: u8 },
+    Touch { key: u8, ttl: u8 },
+    Increment { key: u8, by: i8 },
+    Invalidate { tag: u8 },
+    Clear,
+    Get { key: u8 },
+    Wait { time: u8 },
+    Entries,
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let key = 0..40u8;
+    let length = prop_oneof![8 => 0..200u16, 2 => 0..1500u16];
+    let ttl = prop_oneof![3 => Just(0), 1 => 1..50u8];
+    let tag = prop_oneof![3 => Just(0), 1 => 1..5u8];
+    prop_oneof![
+        30 => (key.clone(), length.clone(), ttl.clone(), tag).prop_map(|(key, length, ttl, tag)| Call::Set { key, length, ttl, tag }),
+        5 => (key.clone(), length.clone()).prop_map(|(key, length)| Call::Add { key, length }),
+        5 => (key.clone(), length, any::<bool>()).prop_map(|(key, length, right)| Call::Replace { key, length, right }),
+        10 => key.clone().prop_map(|key| Call::Remove { key }),
+        5 => (key.clone(), ttl).prop_map(|(key, ttl)| Call::Touch { key, ttl }),
+        5 => (40..45u8, any::<i8>()).prop_map(|(key, by)| Call::Increment { key, by }),
+        1 => (1..5u8).prop_map(|tag| Call::Invalidate { tag }),
+        1 => Just(Call::Clear),
+        30 => (0..45u8).prop_map(|key| Call::Get { key }),
+        5 => (0..20u8).prop_map(|time| Call::Wait { time }),
+        2 => Just(Call::Entries),
+    ]
+}
+
+/// What the model knows of an entry.
+#[derive(Clone, Debug)]
+struct Known {
+    value: Vec<u8>,
+    expires: Option<u64>,
+    tag: u8,
+    version: u64,
+}
+
+/// Runs the calls on a map and on the model. A cache may have evicted what the model has.
+fn run(map: &Alone<'_>, calls: &[Call], evicts: bool) {
+    let mut model: BTreeMap<u8, Known> = BTreeMap::new();
+    let (mut newest, mut versions) = (0, 0);
+    let tags = ["", "a", "b", "c", "d"];
+    for call in calls {
+        let now = map.clock.get();
+        model.retain(|_, known| known.expires.is_none_or(|expires| now < expires));
+        let name = |key: u8| format!("key {key}").into_bytes();
+        let mut value = |length: u16| {
+            newest += 1;
+            vec![newest as u8; length.into()]
+        };
+        let expires = |ttl: u8| (ttl > 0).then(|| now + u64::from(ttl));
+        if evicts {
+            model.retain(|key, _| map.has(&name(*key)));
+        }
+        let mut note =
+            |model: &mut BTreeMap<u8, Known>, key, value, expires, tag, put: Result<Option<u64>, Refused>| {
+                match put {
+                    Ok(Some(version)) => {
+                        assert!(version > versions, "a version never comes again");
+                        versions = version;
+                        model.insert(key, Known { value, expires, tag, version });
+                        true
+                    }
+                    Ok(None) => false,
+                    Err(refused) => {
+                        assert!(!evicts && refused == Refused::Full, "{refused:?}");
+                        true
+                    }
+                }
+            };
+        match *call {
+            Call::Set { key, length, ttl, tag } => {
+                let (value, expires) = (value(length), expires(ttl));
+                let tagged = if tag > 0 { &tags[tag as usize..=tag as usize] } else { &[] };
+                let put = map.put(&name(key), &value, expires, tagged, If::Always);
+                assert!(note(&mut model, key, value, expires, tag, put));
+            }
+            Call::Add { key, length } => {
+                let (value, was_there) = (value(length), model.contains_key(&key));
+                let put = map.put(&name(key), &value, None, &[], If::Absent);
+                assert_eq!(note(&mut model, key, value, None, 0, put), !was_there);
+            }
+            Call::Replace { key, length, right } => {
+                let version = model.get(&key).map_or(0, |known| known.version);
+                let version = if right { version } else { version + 1 };
+                let holds = right && model.contains_key(&key);
+                let value = value(length);
+                let put = map.put(&name(key), &value, None, &[], If::Version(version));
+                assert_eq!(note(&mut model, key, value, None, 0, put), holds);
+            }
+            Call::Remove { key } => {
+                let removed = map.shard(&name(key)).remove(&map.core.key(&name(key)), &map.clock);
+                assert_eq!(removed, model.remove(&key).is_some());
+            }
+            Call::Touch { key, ttl } => {
+                let (name, mut buffer) = (name(key), Vec::new());
+                let touched =
+                    map.shard(&name).touch(&map.core.key(&name), expires(ttl), &mut buffer, &map.clock);
+                match touched {
+                    Ok(touched) => assert_eq!(touched, model.contains_key(&key)),
+                    Err(refused) => assert!(!evicts && refused == Refused::Full),
+                }
+                if let (Some(known), Ok(_)) = (model.get_mut(&key), touched) {
+                    known.expires = expires(ttl);
+                    let found = map.core.get(&map.core.key(&name), &map.clock, |_, _| ());
+                    (known.version, versions) = found
+                        .map_or((0, versions), |(found, ())| (found.version, versions.max(found.version)));
+                }
+            }
+            Call::Increment { key, by } => {
+                let name = name(key);
+                let old = model
+                    .get(&key)
+                    .map_or(0.0, |known| f64::from_le_bytes(known.value[..].try_into().unwrap()));
+                let counted = map.shard(&name).increment(&map.core.key(&name), by.into(), None, &map.clock);
+                match counted {
+                    Ok(counted) => {
+                        assert_eq!(counted.value, old + f64::from(by));
+                        let found = map.core.get(&map.core.key(&name), &map.clock, |_, _| ()).unwrap().0;
+                        assert!(found.version > versions && found.encoding == NUMBER);
+                        versions = found.version;
+                        let value = counted.value.to_le_bytes().to_vec();
+                        model.insert(key, Known { value, expires: None, tag: 0, version: versions });
+                    }
+                    Err(refused) => assert!(!evicts && refused == Refused::Full && !model.contains_key(&key)),
+                }
+            }
+            Call::Invalidate { tag } => {
+                map.core.invalidate(tags[usize::from(tag)].as_bytes());
+                model.retain(|_, known| known.tag != tag);
+            }
+            Call::Clear => {
+                map.core.invalidate_all();
+                model.clear();
+                if newest % 2 == 0 {
+                    map.core.shard(0).drop_invalid(&map.clock).unwrap();
+                }
+            }
+            Call::Get { key } => {
+                assert_eq!(
+                    map.get(&name(key)).as_ref(),
+                    model.get(&key).map(|known| &known.value),
+                    "key {key}"
+                );
+            }
+            Call::Wait { time } => map.clock.set(now + u64::from(time)),
+            Call::Entries => {
+                let all = model.iter().map(|(key, known)| (name(*key), known.value.clone()));
+                assert_eq!(map.entries(), all.collect());
+                map.check_numbers();
+            }
+        }
+    }
+    map.check_numbers();
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 170, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_map_that_keeps_what_it_has_does_what_the_model_does(calls in proptest::collection::vec(call(), 1..600)) {
+        let memory = Zeros::new(32 << 10);
+        run(&Alone::new(&memory, &options(32 << 10, false)), &calls, false);
+    }
+
+    #[test]
+    fn a_cache_does_what_the_model_does_and_may_forget(calls in proptest::collection::vec(call(), 1..600)) {
+        let memory = Zeros::new(32 << 10);
+        run(&Alone::new(&memory, &options(32 << 10, true)), &calls, true);
+    }
+}
+
+#[test]
+fn so_many_keys_as_were_asked_for_find_a_slot_though_all_have_the_same_hash() {
+    let memory = Zeros::new(256 << 10);
+    let sizes = MapOptions { entries: Some(250), ..options(256 << 10, false) };
+    let map = Alone::new(&memory, &sizes);
+    let key = |number: u32| super::geometry::Key {
+        hash: 7,
+        ..map.core.key(Box::leak(Box::new(number.to_le_bytes())))
+    };
+    let shard = map.core.shard(0);
+    let put = |number: u32| {
+        let draft =
+            Draft { key: key(number), value: &number.to_le_bytes(), encoding: 0, expires: None, tags: &[] };
+        shard.put(&draft, If::Always, &map.clock)
+    };
+    let found = |number: u32| map.core.get(&key(number), &map.clock, |_, _| ()).is_some();
+    (0..250).for_each(|number| assert!(put(number).unwrap().is_some()));
+    assert!((0..250).all(found));
+    assert_eq!(put(250), Err(Refused::Full));
+    // They can go in any order, and others come in their place.
+    for number in (0..250).step_by(3) {
+        assert!(shard.remove(&key(number), &map.clock));
+        put(number + 1000).unwrap();
+    }
+    assert!((0..250).all(|number| found(if number % 3 == 0 { number + 1000 } else { number })));
+    (0..250).for_each(|number| {
+        assert!(shard.remove(&key(if number % 3 == 0 { number + 1000 } else { number }), &map.clock))
+    });
+    let index = map.core.geometry.bucket(0)..map.core.geometry.bucket(map.core.geometry.sizes.buckets);
+    let bytes = index.map(|at| map.core.memory.byte(at).load(Ordering::Relaxed));
+    assert!(
+        bytes.zip((0..64).cycle()).all(|(byte, at)| byte == 0 || (56..63).contains(&at)),
+        "nothing is left but frequencies"
+    );
+}
+
+#[test]
+fn what_has_expired_goes_before_what_has_not() {
+    let memory = Zeros::new(256 << 10);
+    let map = Alone::new(&memory, &options(256 << 10, true));
+    let name = |number: u32| format!("{number:016}").into_bytes();
+    // Half of them expire, and the others nobody asks for: by order of age the first would go.
+    for number in 0..1000u32 {
+        let expires = (number >= 500).then_some(2000);
+        map.put(&name(number), &[1; 100], expires, &[], If::Always).unwrap();
+    }
+    assert!((0..1000).all(|number| map.has(&name(number))));
+    map.clock.set(3000);
+    (2000..2500).for_each(|number| map.set(&name(number), &[2; 100]).unwrap());
+    let left = (0..500).filter(|number| map.has(&name(*number))).count();
+    assert!(left > 490, "{left} of 500 are left");
+}
+
+#[test]
+fn a_sweep_ends() {
+    let memory = Zeros::new(64 << 10);
+    let map = Alone::new(&memory, &options(64 << 10, false));
+    for number in 0..100u32 {
+        map.put(&number.to_le_bytes(), &[1; 100], Some(2000), &[], If::Always).unwrap();
+    }
+    map.clock.set(3000);
+    let shard = map.core.shard(0);
+    shard.sweep_all(&map.clock).unwrap();
+    assert_eq!((shard.load(SWEEP), shard.load(ENTRIES)), (0, 0));
+    map.check_numbers();
+}

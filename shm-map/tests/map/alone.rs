@@ -1,9 +1,6 @@
 //! What a map does for one who uses it alone.
-#![cfg(target_os = "linux")]
 
-mod common;
-
-use common::Memory;
+use crate::common::Memory;
 use shm_api::Access;
 use shm_map::{Counted, Cursor, EntryOptions, Map, MapError, MapOptions, NUMBER};
 use std::{collections::BTreeMap, time::Duration};

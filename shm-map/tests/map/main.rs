@@ -1,0 +1,6 @@
+//! What a map promises to its users, through its public API.
+#![cfg(target_os = "linux")]
+
+mod alone;
+mod common;
+mod storm;

@@ -1,0 +1,382 @@
+//! Processes that write, count, remove and invalidate, and are killed at any moment, and one that reads and checks all
+//! that it sees. `SHM_MAP_KILLS=10000` is the long form (`npm run storm:map`). With `--cfg shm_storm` the processes die
+//! at any step of the algorithms themselves.
+
+use crate::common::memfd;
+use shm_api::Access;
+use shm_map::{EntryOptions, Map, MapOptions};
+use shm_sync::{Live, Region};
+use std::{
+    fs::{File, OpenOptions},
+    os::fd::AsRawFd,
+    process::{Child, Command, Stdio},
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicU32,
+        Ordering::{Relaxed, SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+/// What a step of the storm finishes in, even on a machine that is busy with other things.
+const GENEROUS: Duration = Duration::from_secs(30);
+
+const WRITERS: usize = 3;
+/// How many keys each of them has for itself.
+const KEYS: usize = 100;
+const ALL: usize = WRITERS * KEYS;
+/// The longest value.
+const LONGEST: usize = 1500;
+/// What a key's state ends with while its entry is there, is not there, or is about to be removed or written anew.
+const THERE: u32 = 1;
+const GONE: u32 = 2;
+const BETWEEN: u32 = 3;
+const EPOCH: u32 = 4;
+
+/// The words that the test itself shares, by their first one.
+mod word {
+    use super::{ALL, WRITERS};
+    /// For each key: the number of the last value that was written, and of the one that was begun; its state.
+    pub(super) const WRITTEN: usize = 0;
+    pub(super) const BEGUN: usize = WRITTEN + ALL;
+    pub(super) const STATE: usize = BEGUN + ALL;
+    /// For each writer: how often it began to add, and had added; the same with compare-and-set.
+    pub(super) const ADDING: usize = STATE + ALL;
+    pub(super) const ADDED: usize = ADDING + WRITERS;
+    pub(super) const SWAPPING: usize = ADDED + WRITERS;
+    pub(super) const SWAPPED: usize = SWAPPING + WRITERS;
+    /// For each writer: how much it has done.
+    pub(super) const DONE: usize = SWAPPED + WRITERS;
+    /// What the reader found.
+    pub(super) const READS: usize = DONE + WRITERS;
+    pub(super) const TORN: usize = READS + 1;
+    pub(super) const LOST: usize = READS + 2;
+    pub(super) const OLDER: usize = READS + 3;
+    pub(super) const BACK: usize = READS + 4;
+    /// It is time to end.
+    pub(super) const END: usize = READS + 5;
+    pub(super) const COUNT: usize = READS + 6;
+}
+
+const OPTIONS: &str = "SHM_MAP_STORM_CACHE";
+const ROLE: &str = "SHM_MAP_STORM_ROLE";
+const FILES: &str = "SHM_MAP_STORM_FILES";
+
+/// The map, and the words of the test.
+struct Stage {
+    map: memmap2::MmapRaw,
+    words: memmap2::MmapRaw,
+    live: &'static Live,
+    cache: bool,
+    paths: String,
+    _files: Vec<File>,
+}
+
+fn open(path: &str) -> File {
+    OpenOptions::new().read(true).write(true).open(path).unwrap()
+}
+
+impl Stage {
+    fn new(cache: bool) -> Self {
+        let files =
+            vec![memfd(Self::options(cache).memory.unwrap()), memfd(word::COUNT as u64 * 4), memfd(0)];
+        let path = |file: &File| format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+        let paths = files.iter().map(path).collect::<Vec<_>>().join(":");
+        Self { _files: files, ..Self::open(cache, paths) }
+    }
+
+    fn open(cache: bool, paths: String) -> Self {
+        let map = |path| memmap2::MmapRaw::map_raw(&open(path)).unwrap();
+        let [memory, words, live] = paths.split(':').collect::<Vec<_>>()[..] else { panic!("three files") };
+        let (memory, words, live) = (map(memory), map(words), Live::over(open(live).into()).unwrap());
+        Self { map: memory, words, live, cache, paths, _files: Vec::new() }
+    }
+
+    /// So little room that entries are moved all the time, and a cache evicts.
+    fn options(cache: bool) -> MapOptions {
+        let memory = if cache { 200 << 10 } else { 600 << 10 };
+        let (shards, tag_slots) = (Some(2), Some(64));
+        MapOptions { evict: Some(cache), shards, tag_slots, entries: Some(400), ..MapOptions::new(memory) }
+    }
+
+    fn map(&self) -> Map<'_> {
+        let start = NonNull::new(self.map.as_mut_ptr()).unwrap();
+        // SAFETY: it stays mapped as long as `self`.
+        let region = unsafe { Region::from_raw(start, self.map.len(), Access::ReadWrite) };
+        Map::open(region, &Self::options(self.cache), self.live).unwrap().lock_timeout(GENEROUS)
+    }
+
+    fn word(&self, index: usize) -> &AtomicU32 {
+        assert!(index < word::COUNT);
+        // SAFETY: it is inside.
+        let word = unsafe { self.words.as_mut_ptr().cast::<u32>().add(index) };
+        // SAFETY: it is aligned, and stays mapped as long as `self`.
+        unsafe { AtomicU32::from_ptr(word) }
+    }
+
+    fn load(&self, index: usize) -> u32 {
+        self.word(index).load(SeqCst)
+    }
+
+    fn add(&self, index: usize) {
+        self.word(index).fetch_add(1, SeqCst);
+    }
+
+    fn sum(&self, first: usize) -> u64 {
+        (first..first + WRITERS).map(|index| u64::from(self.load(index))).sum()
+    }
+
+    fn start(&self, role: usize) -> Child {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["storm::child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+            .env(ROLE, role.to_string())
+            .env(FILES, &self.paths)
+            .env(OPTIONS, u8::from(self.cache).to_string())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+}
+
+fn random(state: &mut u32) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    *state as usize
+}
+
+/// The value of a key with this number: 16 bytes that say so, and more that follow from them.
+fn value(key: usize, number: u32) -> Vec<u8> {
+    let mixed = (key as u32).wrapping_mul(0x9e37_79b9) ^ number.wrapping_mul(0x85eb_ca6b);
+    let length = 16 + (mixed >> 8) as usize % (LONGEST - 16);
+    let mut value = vec![0; length];
+    value[..8].copy_from_slice(&(key as u64).to_le_bytes());
+    value[8..12].copy_from_slice(&number.to_le_bytes());
+    for (at, byte) in value.iter_mut().enumerate().skip(12) {
+        *byte = (mixed.wrapping_mul(at as u32 | 1) >> 13) as u8;
+    }
+    value
+}
+
+fn name(key: usize) -> [u8; 16] {
+    let mut name = *b"key             ";
+    name[4..8].copy_from_slice(&(key as u32).to_be_bytes());
+    name
+}
+
+/// Some keys of a writer bear a tag.
+fn is_tagged(key: usize) -> bool {
+    key % 10 == 3
+}
+
+#[test]
+#[ignore = "this is what the storm starts as a child"]
+fn child() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let var = |name| std::env::var(name).unwrap();
+    let stage = Stage::open(var(OPTIONS) == "1", var(FILES));
+    match role.parse().unwrap() {
+        writer if writer < WRITERS => write(&stage, writer),
+        _ => read(&stage),
+    }
+}
+
+fn write(stage: &Stage, me: usize) {
+    #[cfg(shm_storm)]
+    shm_lifetime::fault::arm(u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15), 3000);
+    let map = stage.map();
+    let mut seed = std::process::id() | 1;
+    let tag = format!("of writer {me}");
+    loop {
+        let key = me * KEYS + random(&mut seed) % KEYS;
+        match random(&mut seed) % 100 {
+            0..70 => set(stage, &map, key, &tag),
+            70..78 => remove(stage, &map, &[key], || _ = map.remove(&name(key)).unwrap()),
+            78..79 => {
+                let tagged: Vec<usize> = (me * KEYS..(me + 1) * KEYS).filter(|key| is_tagged(*key)).collect();
+                remove(stage, &map, &tagged, || map.invalidate_tags(&[&tag]).unwrap());
+            }
+            79..90 => {
+                stage.add(word::ADDING + me);
+                map.increment(b"counter", 1.0, None).unwrap();
+                stage.add(word::ADDED + me);
+            }
+            _ => swap(stage, &map, me),
+        }
+        stage.add(word::DONE + me);
+    }
+}
+
+fn set(stage: &Stage, map: &Map<'_>, key: usize, tag: &str) {
+    let (written, begun) = (stage.word(word::WRITTEN + key), stage.word(word::BEGUN + key));
+    // One that was begun may have been written before its writer died.
+    let number = written.load(SeqCst).max(begun.load(SeqCst)) + 1;
+    begun.store(number, SeqCst);
+    let state = stage.word(word::STATE + key);
+    let before = state.load(SeqCst);
+    // One who dies in between leaves it so, and the next one ends it here.
+    if before % EPOCH != THERE {
+        state.store(before / EPOCH * EPOCH + EPOCH + BETWEEN, SeqCst);
+    }
+    let tags: &[&str] = if is_tagged(key) { &[tag] } else { &[] };
+    map.insert(&name(key), &value(key, number), &EntryOptions { tags, ..EntryOptions::default() }).unwrap();
+    written.store(number, SeqCst);
+    if before % EPOCH != THERE {
+        state.store(before / EPOCH * EPOCH + 2 * EPOCH + THERE, SeqCst);
+    }
+}
+
+fn remove(stage: &Stage, map: &Map<'_>, keys: &[usize], act: impl FnOnce()) {
+    let change = |to: u32| {
+        for key in keys {
+            let state = stage.word(word::STATE + key);
+            state.store(state.load(SeqCst) / EPOCH * EPOCH + EPOCH + to, SeqCst);
+        }
+    };
+    change(BETWEEN);
+    act();
+    assert!(keys.iter().all(|key| !map.contains(&name(*key)).unwrap()), "it is removed");
+    change(GONE);
+}
+
+/// Adds to a value by compare-and-set.
+fn swap(stage: &Stage, map: &Map<'_>, me: usize) {
+    let plain = EntryOptions::default();
+    stage.add(word::SWAPPING + me);
+    loop {
+        let mut bytes = [0; 4];
+        let done = match map.get_into(b"compared", &mut bytes).unwrap() {
+            None => map.add(b"compared", &1u32.to_le_bytes(), &plain).unwrap(),
+            Some(found) => {
+                let next = u32::from_le_bytes(bytes) + 1;
+                map.replace(b"compared", found.version, &next.to_le_bytes(), &plain).unwrap()
+            }
+        };
+        if done.is_some() {
+            break stage.add(word::SWAPPED + me);
+        }
+    }
+}
+
+fn read(stage: &Stage) {
+    let map = stage.map();
+    let (mut seed, mut bytes) = (std::process::id() | 1, Vec::new());
+    let mut seen = vec![0; ALL];
+    let mut counted = 0.0;
+    while stage.load(word::END) == 0 {
+        let key = random(&mut seed) % ALL;
+        let state = stage.load(word::STATE + key);
+        let written = stage.load(word::WRITTEN + key);
+        let found = map.get(&name(key), &mut bytes).unwrap();
+        let is_steady = |kind| state % EPOCH == kind && stage.load(word::STATE + key) == state;
+        if found.is_none() {
+            if !stage.cache && is_steady(THERE) {
+                stage.add(word::LOST);
+            }
+        } else {
+            let number = u32::from_le_bytes(bytes[8..12].try_into().unwrap());
+            if bytes != value(key, number) {
+                stage.add(word::TORN);
+            }
+            if number < written.max(seen[key]) {
+                stage.add(word::OLDER);
+            }
+            if is_steady(GONE) {
+                stage.add(word::BACK);
+            }
+            seen[key] = number;
+        }
+        let mut number = [0; 8];
+        if map.get_into(b"counter", &mut number).unwrap().is_some() {
+            let number = f64::from_le_bytes(number);
+            if !stage.cache && number < counted {
+                stage.add(word::OLDER);
+            }
+            counted = number;
+        }
+        stage.word(word::READS).fetch_add(1, Relaxed);
+    }
+}
+
+fn storm(cache: bool) {
+    let kills: usize = std::env::var("SHM_MAP_KILLS").map_or(30, |kills| kills.parse().unwrap());
+    let stage = Stage::new(cache);
+    let map = stage.map();
+    let reader = stage.start(WRITERS);
+    let mut writers: Vec<Child> = (0..WRITERS).map(|writer| stage.start(writer)).collect();
+    let mut seed = 0x1234_5671;
+    for round in 0..kills {
+        let victim = random(&mut seed) % WRITERS;
+        let done = |writer| stage.load(word::DONE + writer);
+        let (begin, before) = (Instant::now(), done(victim));
+        // It has done something, or died on its own account.
+        while done(victim) < before + 20 + (random(&mut seed) % 100) as u32 {
+            if let Some(status) = writers[victim].try_wait().unwrap() {
+                use std::os::unix::process::ExitStatusExt;
+                assert_eq!(
+                    status.signal(),
+                    Some(libc::SIGKILL),
+                    "writer {victim} ended by an assertion of its own"
+                );
+                break;
+            }
+            assert!(
+                begin.elapsed() < GENEROUS,
+                "writer {victim} is stuck in round {round}: {:?}",
+                map.stats()
+            );
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        writers[victim].kill().unwrap();
+        writers[victim].wait().unwrap();
+        writers[victim] = stage.start(victim);
+    }
+    for mut writer in writers {
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+    }
+    stage.word(word::END).store(1, SeqCst);
+    assert!(
+        reader.wait_with_output().unwrap().status.success(),
+        "the reader ended by an assertion of its own"
+    );
+
+    let stats = map.stats();
+    let sum = |first| stage.sum(first);
+    println!("{kills} kills, {} calls, {} reads: {stats:?}", sum(word::DONE), stage.load(word::READS));
+    let found = [word::TORN, word::LOST, word::OLDER, word::BACK].map(|index| stage.load(index));
+    assert_eq!(found, [0; 4], "torn, lost, older, back again");
+    assert!(stage.load(word::READS) > 100 && sum(word::DONE) > kills as u64);
+    if cache {
+        assert!(stats.evictions > 0, "{stats:?}");
+        return;
+    }
+    assert!(stats.moves > 0, "{stats:?}");
+    let mut number = [0; 8];
+    map.get_into(b"counter", &mut number).unwrap().unwrap();
+    let counter = f64::from_le_bytes(number) as u64;
+    assert!((sum(word::ADDED)..=sum(word::ADDING)).contains(&counter), "{counter} was added");
+    let mut compared = [0; 4];
+    map.get_into(b"compared", &mut compared).unwrap().unwrap();
+    let compared = u64::from(u32::from_le_bytes(compared));
+    assert!(
+        (sum(word::SWAPPED)..=sum(word::SWAPPING)).contains(&compared),
+        "{compared} was compared and set"
+    );
+    for key in 0..ALL {
+        let state = stage.load(word::STATE + key) % EPOCH;
+        let is_there = map.contains(&name(key)).unwrap();
+        assert!(is_there || state != THERE, "key {key} is lost");
+        assert!(!is_there || state != GONE, "key {key} is back");
+    }
+}
+
+#[test]
+fn writers_that_are_killed_lose_nothing_and_tear_nothing() {
+    storm(false);
+}
+
+#[test]
+fn a_cache_whose_writers_are_killed_never_gives_what_is_torn_or_older() {
+    storm(true);
+}
