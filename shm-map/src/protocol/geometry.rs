@@ -79,7 +79,7 @@ impl Sizes {
 /// The most shards.
 pub(crate) const MAX_SHARDS: u32 = 1024;
 /// The smallest main ring, in granules.
-pub(crate) const MIN_RING: u32 = 256;
+pub(crate) const MIN_RING: u32 = if cfg!(loom) { 8 } else { 256 };
 /// How many bytes a bucket of a ghost table takes.
 pub(crate) const GHOST_BUCKET: u64 = 16;
 

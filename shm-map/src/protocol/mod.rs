@@ -17,6 +17,7 @@ pub(crate) mod reader;
 pub(crate) mod record;
 pub(crate) mod ring;
 pub(crate) mod room;
+pub(crate) mod rules;
 pub(crate) mod shard;
 pub(crate) mod sweep;
 pub(crate) mod tags;

@@ -13,6 +13,7 @@ use super::{
     memory::{Memory, Ordering, fence},
     record::Record,
     ring::{Ring, Which, has_passed},
+    rules::Rule,
 };
 
 /// How often a reader whose record goes away under it looks again. It goes away only when the same key is written, or
@@ -113,7 +114,7 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
     #[inline]
     pub(crate) fn is_whole(&self, ring: &Ring, slot: u64) -> bool {
         fence(Ordering::Acquire);
-        !has_passed(self.memory.long(ring.tail).load(Ordering::Relaxed), slot)
+        Rule::Whole.is_left_out() || !has_passed(self.memory.long(ring.tail).load(Ordering::Relaxed), slot)
     }
 
     /// Whether a slot holds what it held, so that the record that was read is another key's. The slot was changed before
@@ -121,6 +122,7 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
     #[inline]
     pub(crate) fn is_still(&self, place: Place, slot: u64) -> bool {
         fence(Ordering::Acquire);
-        self.slot(place.bucket, place.slot).load(Ordering::Relaxed) == slot
+        let is_still = self.slot(place.bucket, place.slot).load(Ordering::Relaxed) == slot;
+        is_still || Rule::Mismatch.is_left_out()
     }
 }

@@ -18,6 +18,7 @@ use super::{
     memory::{Memory, Ordering, fence},
     record::Record,
     ring::{Ring, Which},
+    rules::Rule,
 };
 use shm_lifetime::fault;
 
@@ -116,7 +117,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         let slot = self.load(COUNTING);
         if slot != 0 {
             if let Some(record) = self.core.record(&self.ring(Which::of(slot)), slot) {
-                self.core.memory.long(record.version_at()).store(self.next_version(), Ordering::Release);
+                self.set_version(&record);
             }
             self.store(COUNTING, 0);
         }
@@ -246,10 +247,13 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     /// Moves the tail behind a record to which no slot points any more.
     pub(crate) fn move_tail(&self, ring: &Ring, position: u64) {
         fault::step();
-        self.core.memory.long(ring.tail).store(position, Ordering::Relaxed);
+        // Release: who sees the tail sees that the slot was changed.
+        self.core.memory.long(ring.tail).store(position, Ordering::Release);
         // Before the bytes that it frees are written to: who reads one of these then sees this tail, and the slot that
         // was changed before. `Core::is_whole` is the other half.
-        fence(Ordering::Release);
+        if !Rule::TailFirst.is_left_out() {
+            fence(Ordering::Release);
+        }
         fault::step();
     }
 

@@ -8,6 +8,7 @@ use super::{
     record::{Draft, Record},
     ring::{Ring, Which},
     room::Budget,
+    rules::Rule,
     shard::{Entry, Shard},
 };
 use shm_lifetime::fault;
@@ -55,6 +56,11 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
 
     pub(crate) fn version(&self, record: &Record) -> u64 {
         self.core.memory.long(record.version_at()).load(Ordering::Relaxed)
+    }
+
+    /// A version stands for one value: this is another one.
+    pub(crate) fn set_version(&self, record: &Record) {
+        self.core.memory.long(record.version_at()).store(self.next_version(), Ordering::Release);
     }
 
     /// Writes a record, and makes it the key's entry instead of the one that there is.
@@ -255,10 +261,15 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         }
         self.store(COUNTING, slot);
         fault::step();
+        if Rule::VersionLast.is_left_out() {
+            self.set_version(&record);
+        }
         number.store(value.to_bits(), Ordering::Release);
         fault::step();
         // After the number: who reads a version, and then the number, has no older one.
-        self.core.memory.long(record.version_at()).store(self.next_version(), Ordering::Release);
+        if !Rule::VersionLast.is_left_out() {
+            self.set_version(&record);
+        }
         fault::step();
         self.store(COUNTING, 0);
         if self.core.geometry.sizes.evict {
