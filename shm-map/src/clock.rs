@@ -14,6 +14,16 @@ impl Clock for SystemClock {
     }
 }
 
+/// The time of the system, less so much.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Earlier(pub(crate) Duration);
+
+impl Clock for Earlier {
+    fn now(self) -> u64 {
+        SystemClock.now().saturating_sub(self.0.as_millis().try_into().unwrap_or(u64::MAX))
+    }
+}
+
 /// When something expires that is valid for so long from now on; never, where that is beyond all numbers.
 pub(crate) fn expiry(ttl: Option<Duration>, clock: impl Clock) -> Option<u64> {
     let ttl = u64::try_from(ttl?.as_nanos().div_ceil(1_000_000)).ok()?;

@@ -52,6 +52,7 @@ pub use protocol::layout;
 mod users {
     pub use crate::{
         error::MapError,
+        load::Load,
         map::{Counted, Cursor, Found, LOCK_TIMEOUT, Map},
         open::SegmentMap,
         options::{EntryOptions, MapOptions, NUMBER},
@@ -63,6 +64,8 @@ mod users {
 mod clock;
 #[cfg(not(loom))]
 mod error;
+#[cfg(not(loom))]
+mod load;
 #[cfg(not(loom))]
 mod map;
 #[cfg(not(loom))]

@@ -13,7 +13,7 @@ use crate::protocol::{
 };
 use crate::{
     EntryOptions, MapError, MapOptions, Stats,
-    clock::{SystemClock, expiry},
+    clock::{Earlier, SystemClock, expiry},
     place::Place,
     stamp, stripe,
 };
@@ -36,6 +36,8 @@ pub struct Map<'a> {
     mark: &'static Mark,
     /// One for each shard; none where the map is read-only.
     mutexes: Box<[Mutex<'a>]>,
+    live: Option<&'static Live>,
+    owner: Option<Owner>,
     lock_timeout: Duration,
 }
 
@@ -102,6 +104,7 @@ impl<'a> Map<'a> {
         let shards = 0..map.core.geometry.sizes.shards;
         let mutex = |number| Mutex::open(region, map.core.geometry.shard(number) + shard::MUTEX, live);
         map.mutexes = shards.map(mutex).collect::<Result<_, _>>()?;
+        map.live = Some(live);
         map.sound(Ok(()))?;
         Ok(map)
     }
@@ -126,12 +129,8 @@ impl<'a> Map<'a> {
     fn over(region: Region<'a>, place: Place<'a>, options: &MapOptions) -> Result<Self, MapError> {
         let geometry = stamp::geometry(place, region.size(), options)?;
         let core = Core::new(place, geometry);
-        let map = Self {
-            core,
-            mark: Mark::of(region.as_ptr()),
-            mutexes: Box::default(),
-            lock_timeout: LOCK_TIMEOUT,
-        };
+        let (mark, mutexes, lock_timeout) = (Mark::of(region.as_ptr()), Box::default(), LOCK_TIMEOUT);
+        let map = Self { core, mark, mutexes, live: None, owner: None, lock_timeout };
         map.sound(Ok(()))?;
         Ok(map)
     }
@@ -141,6 +140,7 @@ impl<'a> Map<'a> {
     #[must_use]
     pub fn for_owner(mut self, owner: Owner) -> Self {
         self.mutexes = self.mutexes.iter().map(|mutex| mutex.for_owner(owner)).collect();
+        self.owner = Some(owner);
         self
     }
 
@@ -184,6 +184,25 @@ impl<'a> Map<'a> {
             target.resize(length, 0);
             self.core.memory.read(place, target);
         })
+    }
+
+    /// Finds an entry as [`get`](Self::get) does, also one that expired less than `stale` ago and has not been dropped
+    /// yet.
+    ///
+    /// # Errors
+    ///
+    /// Where the key is too long.
+    pub fn get_stale(
+        &self,
+        key: &[u8],
+        stale: Duration,
+        target: &mut Vec<u8>,
+    ) -> Result<Option<Found>, MapError> {
+        let found = self.core.get(&self.key(key)?, Earlier(stale), |place, length| {
+            target.resize(length, 0);
+            self.core.memory.read(place, target);
+        });
+        self.count_lookup(found.map(|(found, ())| found))
     }
 
     /// Finds an entry, and tells of it without its value.
@@ -280,13 +299,20 @@ impl<'a> Map<'a> {
     ) -> Result<Option<u64>, MapError> {
         let key = self.key(key)?;
         self.check_value(value.len())?;
-        let expires = expiry(options.ttl, SystemClock);
-        self.locked(&key, value.len(), |shard| {
-            // Under the lock: a tag that was invalidated before the call began is one of an earlier generation.
-            let tags = self.tags(options.tags);
-            let draft = Draft { key, value, encoding: options.encoding, expires, tags: &tags };
-            shard.put(&draft, when, SystemClock)
-        })
+        let (expires, tags) = (expiry(options.ttl, SystemClock), self.tags(options.tags)?);
+        let draft = self.draft(key, value, options, expires, &tags);
+        self.locked(&key, value.len(), |shard| shard.put(&draft, when, SystemClock))
+    }
+
+    pub(crate) const fn draft<'d>(
+        &self,
+        key: Key<'d>,
+        value: &'d [u8],
+        options: &EntryOptions<'_>,
+        expires: Option<u64>,
+        tags: &'d [u64],
+    ) -> Draft<'d> {
+        Draft { key, value, encoding: options.encoding, expires, tags }
     }
 
     /// Removes an entry; tells whether there was one.
@@ -420,13 +446,36 @@ impl<'a> Map<'a> {
         Ok(self.core.key(bytes))
     }
 
-    fn check_value(&self, length: usize) -> Result<(), MapError> {
+    pub(crate) fn check_value(&self, length: usize) -> Result<(), MapError> {
         let most = self.core.geometry.sizes.max_value as usize;
         if length > most { Err(MapError::TooLong { length, most }) } else { Ok(()) }
     }
 
-    pub(crate) fn tags(&self, tags: &[&str]) -> Vec<u64> {
-        tags.iter().take(MAX_TAGS).map(|tag| self.core.tag(tag.as_bytes())).collect()
+    /// The tags with their generations of now.
+    #[inline]
+    pub(crate) fn tags(&self, tags: &[&str]) -> Result<Vec<u64>, MapError> {
+        if tags.len() > MAX_TAGS {
+            let must = format!("{MAX_TAGS} at most");
+            return Err(MapError::OutOfRange {
+                option: "the number of tags",
+                value: tags.len() as u64,
+                must,
+            });
+        }
+        Ok(tags.iter().map(|tag| self.core.tag(tag.as_bytes())).collect())
+    }
+
+    /// For whom the map's operations are.
+    pub(crate) fn owner(&self) -> Result<Owner, MapError> {
+        match (self.owner, self.live) {
+            (Some(owner), _) => Ok(owner),
+            (None, Some(live)) => Ok(live.this_thread()?),
+            (None, None) => Err(MapError::ReadOnly),
+        }
+    }
+
+    pub(crate) fn is_alive(&self, owner: u32) -> bool {
+        self.live.is_none_or(|live| live.is_alive(Owner::from_word(owner)))
     }
 
     fn writable(&self) -> Result<(), MapError> {
@@ -450,8 +499,12 @@ impl<'a> Map<'a> {
         let done = self.locked_shard(self.core.geometry.shard_of(key.hash), act);
         self.sound(done.map_err(|failed| match failed {
             Failed::Map(error) => error,
-            Failed::Shard(refused) => MapError::of(refused, length, || self.most_with(key)),
+            Failed::Shard(refused) => self.error_of(refused, key, length),
         }))
+    }
+
+    pub(crate) fn error_of(&self, refused: Refused, key: &Key<'_>, length: usize) -> MapError {
+        MapError::of(refused, length, || self.most_with(key))
     }
 
     /// How long a value can be with a key, beside other things.

@@ -10,6 +10,7 @@ pub(crate) mod hash;
 pub(crate) mod index;
 pub(crate) mod iterate;
 pub mod layout;
+pub(crate) mod load;
 pub(crate) mod memory;
 #[cfg(all(test, loom))]
 mod models;

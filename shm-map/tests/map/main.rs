@@ -3,4 +3,5 @@
 
 mod alone;
 mod common;
+mod loads;
 mod storm;

@@ -1,0 +1,109 @@
+//! Loading once for all.
+
+use crate::common::Memory;
+use shm_map::{EntryOptions, Load, Map, MapOptions};
+use shm_sync::{Pause, Step};
+use std::{sync::atomic::Ordering, time::Duration};
+
+const SIZE: u64 = 256 << 10;
+const PLAIN: EntryOptions<'static> = EntryOptions { ttl: None, tags: &[], encoding: 0 };
+const LONG: Duration = Duration::from_secs(1000);
+
+fn begin<'m>(map: &'m Map<'_>, tags: &[&str]) -> Step<'m, Option<Load>> {
+    map.begin_load(b"key", LONG, tags).unwrap()
+}
+
+fn ours(map: &Map<'_>, tags: &[&str]) -> Load {
+    let Step::Ready(Some(load)) = begin(map, tags) else { panic!("nobody is at it") };
+    load
+}
+
+#[test]
+fn one_loads_and_the_others_wait_until_it_is_there() {
+    let memory = Memory::new(SIZE);
+    let map = memory.open(&MapOptions::new(SIZE)).unwrap();
+    let load = ours(&map, &[]);
+    let Step::Wait(Pause { cell, expected }) = begin(&map, &[]) else { panic!("another one is at it") };
+    assert_eq!(cell.load(Ordering::SeqCst), expected);
+    assert!(!map.contains(b"key").unwrap() && map.is_empty(), "a load is no entry");
+    assert!(map.finish_load(b"key", load, b"value", &PLAIN).unwrap().is_some());
+    assert_ne!(cell.load(Ordering::SeqCst), expected);
+    assert!(matches!(begin(&map, &[]), Step::Ready(None)));
+    assert_eq!((map.contains(b"key").unwrap(), map.len()), (true, 1));
+}
+
+#[test]
+fn a_load_that_is_abandoned_is_free_for_another() {
+    let memory = Memory::new(SIZE);
+    let map = memory.open(&MapOptions::new(SIZE)).unwrap();
+    let load = ours(&map, &[]);
+    map.abandon_load(b"key", load).unwrap();
+    let again = ours(&map, &[]);
+    assert_eq!(map.finish_load(b"key", load, b"value", &PLAIN).unwrap(), None, "it is another's now");
+    assert!(map.finish_load(b"key", again, b"value", &PLAIN).unwrap().is_some());
+}
+
+#[test]
+fn what_comes_in_between_wins() {
+    let between: [&dyn Fn(&Map<'_>); 5] = [
+        &|map| _ = map.insert(b"key", b"other", &PLAIN).unwrap(),
+        &|map| _ = map.remove(b"key").unwrap(),
+        &|map| map.clear().unwrap(),
+        &|map| map.invalidate_tags(&["tag"]).unwrap(),
+        &|map| _ = map.increment(b"key", 1.0, None).unwrap(),
+    ];
+    for (number, act) in between.iter().enumerate() {
+        let memory = Memory::new(SIZE);
+        let map = memory.open(&MapOptions::new(SIZE)).unwrap();
+        let load = ours(&map, &["tag"]);
+        act(&map);
+        let is_there = map.contains(b"key").unwrap();
+        assert_eq!(map.finish_load(b"key", load, b"value", &PLAIN).unwrap(), None, "act {number}");
+        assert_eq!(map.contains(b"key").unwrap(), is_there);
+    }
+}
+
+#[test]
+fn a_loader_that_takes_too_long_is_replaced() {
+    let memory = Memory::new(SIZE);
+    let map = memory.open(&MapOptions::new(SIZE)).unwrap();
+    let begin = || map.begin_load(b"key", Duration::from_millis(1), &[]).unwrap();
+    let Step::Ready(Some(load)) = begin() else { panic!("nobody is at it") };
+    while matches!(begin(), Step::Wait(_)) {
+        std::thread::yield_now();
+    }
+    assert_eq!(map.finish_load(b"key", load, b"value", &PLAIN).unwrap(), None);
+}
+
+#[test]
+fn a_loader_that_is_no_more_is_replaced() {
+    let memory = Memory::new(SIZE);
+    let map = memory.open(&MapOptions::new(SIZE)).unwrap();
+    let live = crate::common::live();
+    let environment = live.new_owner().unwrap();
+    let theirs = map.clone().for_owner(environment);
+    let load = ours(&theirs, &[]);
+    assert!(matches!(begin(&map, &[]), Step::Wait(_)));
+    live.retire(environment);
+    let again = ours(&map, &[]);
+    assert_ne!(load, again);
+}
+
+#[test]
+fn what_has_expired_is_still_had_while_it_is_loaded_anew() {
+    let memory = Memory::new(SIZE);
+    let map = memory.open(&MapOptions::new(SIZE)).unwrap();
+    let brief = EntryOptions { ttl: Some(Duration::from_millis(1)), ..PLAIN };
+    map.insert(b"key", b"old", &brief).unwrap();
+    while map.contains(b"key").unwrap() {
+        std::thread::yield_now();
+    }
+    let mut value = Vec::new();
+    assert!(map.get_stale(b"key", LONG, &mut value).unwrap().is_some());
+    assert_eq!(value, b"old");
+    let load = ours(&map, &[]);
+    assert!(map.get_stale(b"key", LONG, &mut value).unwrap().is_some());
+    map.finish_load(b"key", load, b"new", &PLAIN).unwrap().unwrap();
+    map.get(b"key", &mut value).unwrap().unwrap();
+    assert_eq!(value, b"new");
+}
