@@ -152,6 +152,8 @@ pub mod record {
     pub const TAG_COUNT: u32 = 0xff << 11;
     /// In what it is: the encoding of the value, which its users agree on.
     pub const ENCODING: u32 = 0xff << 19;
+    /// In what it is: no slot points to it any more. (Not all of those to which none does are marked so.)
+    pub const DEAD: u32 = 1 << 28;
     /// In what it is: it expires.
     pub const EXPIRES: u32 = 1 << 29;
     /// In what it is: not an entry, but that somebody loads one.

@@ -4,7 +4,7 @@ use super::{
     Core,
     geometry::{Key, SIGNATURE},
     layout::record::{
-        ENCODING, EXPIRES, GRANULE, HASH, KEY, KEY_LENGTH, LENGTH, LOAD, SKIP, TAG_COUNT, VERSION,
+        DEAD, ENCODING, EXPIRES, GRANULE, HASH, KEY, KEY_LENGTH, LENGTH, LOAD, SKIP, TAG_COUNT, VERSION,
     },
     memory::{Memory, Ordering},
     ring::Ring,
@@ -79,6 +79,12 @@ impl Record {
     #[inline]
     pub(crate) const fn is_skip(&self) -> bool {
         self.meta & SKIP != 0
+    }
+
+    /// Whether it is known that no slot points to it.
+    #[inline]
+    pub(crate) const fn is_dead(&self) -> bool {
+        self.meta & (SKIP | DEAD) != 0
     }
 
     pub(crate) const fn is_load(&self) -> bool {
@@ -188,6 +194,14 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
             put(at, *tag);
         }
         self.memory.write(place + value_at(meta), draft.value);
+    }
+
+    /// Marks a record to which no slot points any more, so that the tail need not look for one. Readers that have it still
+    /// do not mind.
+    pub(crate) fn mark_dead(&self, record: &Record) {
+        let first = u64::from(record.hash) | u64::from(record.meta | DEAD) << 32;
+        // Release: not before the slot has changed.
+        self.memory.long(record.place + HASH).store(first, Ordering::Release);
     }
 
     /// Fills the rest of a lap.

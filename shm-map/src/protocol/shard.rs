@@ -144,7 +144,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
 
     /// The entry that a record at a position is; `None` where it is garbage.
     pub(crate) fn entry_at(&self, ring: &Ring, position: u64, record: &Record) -> Option<Entry> {
-        if record.is_skip() {
+        if record.is_dead() {
             return None;
         }
         let slot = ring.slot(tag(record.hash), position);
@@ -209,6 +209,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         fault::step();
         self.core.free(entry.record.hash, entry.place);
         fault::step();
+        self.core.mark_dead(&entry.record);
         self.count(&entry.ring, &entry.record, -1);
     }
 

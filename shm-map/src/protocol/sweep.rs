@@ -70,7 +70,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     /// Looks at one record, and gives the position behind it.
     fn sweep_at(&self, ring: &Ring, position: u64, clock: impl Clock) -> Result<u64, Damaged> {
         let record = self.core.record(ring, position).ok_or(Damaged("a record reaches beyond its ring"))?;
-        if !record.is_skip() {
+        if !record.is_dead() {
             if self.core.is_valid(&record, clock) {
                 self.note_sweep(self.core.expires(&record));
             } else if let Some(entry) = self.entry_at(ring, position, &record) {

@@ -113,6 +113,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             // Release: who sees the slot sees the record.
             self.core.slot(entry.place.bucket, entry.place.slot).store(slot, Ordering::Release);
             fault::step();
+            self.core.mark_dead(&entry.record);
             self.count(&entry.ring, &entry.record, -1);
             if self.core.geometry.sizes.evict {
                 self.core.want(entry.place);
