@@ -30,7 +30,7 @@ pub struct Stats {
 impl Stats {
     pub(crate) const fn of(counts: Counts, sizes: &Sizes) -> Self {
         let Counts { entries, live, sets, evictions, expired, moves, hits, misses, owners_died } = counts;
-        let (memory, used) = (sizes.memory, live * GRANULE as u64);
+        let (memory, used) = (sizes.memory, live.wrapping_mul(GRANULE as u64));
         Self { entries, memory, used, sets, evictions, expired, moves, hits, misses, owners_died }
     }
 }

@@ -80,8 +80,8 @@ impl Ring {
     /// The position behind `granules` that lie within a lap.
     #[inline]
     pub(crate) const fn behind(&self, position: u64, granules: u64) -> u64 {
-        let next = position + granules;
-        if next & self.mask == self.size { (next | self.mask) + 1 } else { next }
+        let next = position.wrapping_add(granules);
+        if next & self.mask == self.size { (next | self.mask).wrapping_add(1) } else { next }
     }
 
     /// The slot of a record at a position.

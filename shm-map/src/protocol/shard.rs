@@ -179,7 +179,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     }
 
     pub(crate) fn next_version(&self) -> u64 {
-        let version = self.load(VERSION) + 1;
+        let version = self.load(VERSION).wrapping_add(1);
         self.store(VERSION, version);
         version
     }

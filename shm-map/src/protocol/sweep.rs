@@ -44,7 +44,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         self.store(SWEEP_INVALIDATED, self.core.invalidations().into());
         self.store(SWEEP_SOONEST, 0);
         // Plus one: 0 is no sweep.
-        self.store(SWEEP, self.core.extent(&self.ring(Which::Main))?.tail + 1);
+        self.store(SWEEP, self.core.extent(&self.ring(Which::Main))?.tail.wrapping_add(1));
         Ok(())
     }
 
@@ -63,7 +63,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             }
             position = self.sweep_at(&ring, position, clock)?;
         }
-        self.store(SWEEP, position + 1);
+        self.store(SWEEP, position.wrapping_add(1));
         Ok(())
     }
 

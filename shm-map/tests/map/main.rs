@@ -3,5 +3,7 @@
 
 mod alone;
 mod common;
+mod hostile;
 mod loads;
+mod shared;
 mod storm;
