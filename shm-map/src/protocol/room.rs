@@ -114,7 +114,6 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     ) -> Result<(), Refused> {
         let damaged = Damaged("a record reaches beyond its ring");
         let record = self.core.record(ring, extent.tail).ok_or(damaged)?;
-        budget.spend(1);
         if let Some(entry) = self.entry_at(ring, extent.tail, &record) {
             if !self.core.is_valid(&record, clock) {
                 self.expire(&entry);
@@ -122,6 +121,8 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
                 self.evict(&entry);
             }
         }
+        // Not before: one who has spent it all evicts, and comes here only where the room is needed now.
+        budget.spend(1);
         self.move_tail(ring, ring.behind(extent.tail, record.granules()));
         Ok(())
     }

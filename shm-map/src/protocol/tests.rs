@@ -373,3 +373,25 @@ fn a_sweep_ends() {
     assert_eq!((shard.load(SWEEP), shard.load(ENTRIES)), (0, 0));
     map.check_numbers();
 }
+
+#[test]
+fn a_cache_that_has_room_for_all_evicts_nothing() {
+    let memory = Zeros::new(256 << 10);
+    for share in [20, 40, 55] {
+        let map = Alone::new(&memory, &options(256 << 10, true));
+        map.core.invalidate_all();
+        let name = |number: u32| format!("{number:016}").into_bytes();
+        let length = |number: u32| (number * 37 % 300) as usize;
+        let count = (256 << 10) * share / 100 / 190;
+        (0..count).for_each(|number| map.set(&name(number), &vec![1; length(number)]).unwrap());
+        let mut random = 1u32;
+        for turn in 0..30_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // The others are one long run that nobody writes.
+            let number = (random >> 8) % (count / 4);
+            map.set(&name(number), &vec![turn as u8; length(number)]).unwrap();
+        }
+        let found = (0..count).filter(|number| map.has(&name(*number))).count();
+        assert_eq!((found as u32, map.core.counts().evictions), (count, 0), "{share} % live");
+    }
+}

@@ -25,7 +25,11 @@ pub(crate) struct Memory(memmap2::MmapRaw);
 
 impl Memory {
     pub(crate) fn new(size: u64) -> Self {
-        Self(memmap2::MmapRaw::map_raw(&memfd(size)).unwrap())
+        Self::over(&memfd(size))
+    }
+
+    pub(crate) fn over(file: &File) -> Self {
+        Self(memmap2::MmapRaw::map_raw(file).unwrap())
     }
 
     pub(crate) fn region(&self, access: Access) -> Region<'_> {

@@ -4,6 +4,7 @@
 mod alone;
 mod common;
 mod hostile;
+mod layout;
 mod loads;
 mod shared;
 mod storm;
