@@ -171,8 +171,8 @@ print('found all')
         let options = MapOptions { evict: Some(evict), entries: Some(1010), ..MapOptions::new(size) };
         let map = Map::open(memory.region(Access::ReadWrite), &options, live()).unwrap();
         let write = |number: u32, turn: u8| {
-            let tags: &[&str] = if number % 7 == 0 { &["tag", "other"] } else { &[] };
-            let ttl = (number % 3 == 0).then_some(Duration::from_secs(10_000));
+            let tags: &[&str] = if number.is_multiple_of(7) { &["tag", "other"] } else { &[] };
+            let ttl = number.is_multiple_of(3).then_some(Duration::from_secs(10_000));
             let value = [&number.to_le_bytes()[..], &vec![turn; number as usize % 200]].concat();
             map.insert(format!("key {number}").as_bytes(), &value, &EntryOptions { ttl, tags, encoding: 0 })
                 .unwrap();
