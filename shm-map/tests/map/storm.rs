@@ -5,7 +5,7 @@
 use crate::common::memfd;
 use shm_api::Access;
 use shm_map::{EntryOptions, Map, MapOptions};
-use shm_sync::{Live, Region};
+use shm_sync::{Live, PATIENCE, Pause, Region, Step, wait};
 use std::{
     fs::{File, OpenOptions},
     os::fd::AsRawFd,
@@ -55,7 +55,11 @@ mod word {
     pub(super) const BACK: usize = READS + 4;
     /// It is time to end.
     pub(super) const END: usize = READS + 5;
-    pub(super) const COUNT: usize = READS + 6;
+    /// The process that loads, or 0; how often two of them did at the same time, and how often one was done.
+    pub(super) const LOADER: usize = READS + 6;
+    pub(super) const TWICE: usize = READS + 7;
+    pub(super) const LOADED: usize = READS + 8;
+    pub(super) const COUNT: usize = READS + 9;
 }
 
 const OPTIONS: &str = "SHM_MAP_STORM_CACHE";
@@ -201,7 +205,8 @@ fn write(stage: &Stage, me: usize) {
                 map.increment(b"counter", 1.0, None).unwrap();
                 stage.add(word::ADDED + me);
             }
-            _ => swap(stage, &map, me),
+            90..95 => swap(stage, &map, me),
+            _ => load(stage, &map),
         }
         stage.add(word::DONE + me);
     }
@@ -254,6 +259,39 @@ fn swap(stage: &Stage, map: &Map<'_>, me: usize) {
         };
         if done.is_some() {
             break stage.add(word::SWAPPED + me);
+        }
+    }
+}
+
+/// Whether a process is there and has not been killed.
+fn is_running(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .is_some_and(|rest| rest.starts_with(' ') && !rest.starts_with(" Z") && !rest.starts_with(" X"))
+}
+
+/// Loads what all want, or waits until it is there. It does not stay for long.
+fn load(stage: &Stage, map: &Map<'_>) {
+    let brief = EntryOptions { ttl: Some(Duration::from_millis(1)), ..EntryOptions::default() };
+    let begin = Instant::now();
+    loop {
+        assert!(begin.elapsed() < GENEROUS, "nobody loads");
+        match map.begin_load(b"loaded", GENEROUS, &[]).unwrap() {
+            Step::Wait(Pause { cell, expected }) => _ = wait(cell, expected, Some(PATIENCE)).unwrap(),
+            Step::Ready(None) => break,
+            Step::Ready(Some(load)) => {
+                // A cache may forget a load when it needs the room.
+                let before = stage.word(word::LOADER).swap(std::process::id(), SeqCst);
+                if !stage.cache && before != 0 && is_running(before) {
+                    stage.add(word::TWICE);
+                }
+                std::thread::yield_now();
+                stage.word(word::LOADER).store(0, SeqCst);
+                map.finish_load(b"loaded", load, b"value", &brief).unwrap();
+                stage.add(word::LOADED);
+                break;
+            }
         }
     }
 }
@@ -344,8 +382,9 @@ fn storm(cache: bool) {
     let stats = map.stats();
     let sum = |first| stage.sum(first);
     println!("{kills} kills, {} calls, {} reads: {stats:?}", sum(word::DONE), stage.load(word::READS));
-    let found = [word::TORN, word::LOST, word::OLDER, word::BACK].map(|index| stage.load(index));
-    assert_eq!(found, [0; 4], "torn, lost, older, back again");
+    let found = [word::TORN, word::LOST, word::OLDER, word::BACK, word::TWICE].map(|index| stage.load(index));
+    assert_eq!(found, [0; 5], "torn, lost, older, back again, loaded twice at a time");
+    assert!(stage.load(word::LOADED) > 0);
     assert!(stage.load(word::READS) > 100 && sum(word::DONE) > kills as u64);
     if cache {
         assert!(stats.evictions > 0, "{stats:?}");
