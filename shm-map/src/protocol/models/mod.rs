@@ -10,6 +10,7 @@ use super::{
     layout::{header, shard},
     memory::{AtomicU8, AtomicU32, AtomicU64, Memory, Ordering},
     record::Draft,
+    ring::Which,
     rules::Rule,
     writer::If,
 };
@@ -88,15 +89,20 @@ fn sizes(shards: u32, buckets: u32) -> Sizes {
     }
 }
 
+/// A map that keeps what it has.
+fn check(preemptions: usize, shards: u32, buckets: u32, model: impl Fn(Tiny) + Sync + Send + 'static) {
+    run(preemptions, sizes(shards, buckets), model);
+}
+
 /// Runs a model. The reader is the thread that is spawned: the checker remembers only the last access to a word, and a
 /// writer, which looks before it writes, would hide a reader that came before it. The memory is freed after each
 /// interleaving, when its threads have ended.
-fn check(preemptions: usize, shards: u32, buckets: u32, model: impl Fn(Tiny) + Sync + Send + 'static) {
+fn run(preemptions: usize, sizes: Sizes, model: impl Fn(Tiny) + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = 100_000;
     builder.check(move || {
-        let geometry = sizes(shards, buckets).geometry([1, 2], 1 << 20).unwrap();
+        let geometry = sizes.geometry([1, 2], 1 << 20).unwrap();
         let mut all = Integers::default();
         for at in [header::CLEARED, header::INVALIDATED] {
             all.words.insert(at, AtomicU32::new(0));
@@ -104,16 +110,18 @@ fn check(preemptions: usize, shards: u32, buckets: u32, model: impl Fn(Tiny) + S
         let mut longs = |from: usize, to: usize| {
             (from..to).step_by(8).for_each(|at| _ = all.longs.insert(at, AtomicU64::new(0)));
         };
-        for number in 0..shards {
+        for number in 0..sizes.shards {
             let first = geometry.shard(number);
             longs(first + shard::ENTRIES, first + shard::SIZE);
-            let ring = geometry.ring(number, super::ring::Which::Main).place(0, GRANULES.into()).unwrap();
-            longs(ring, ring + GRANULES as usize * 16);
+            for (which, granules) in [(Which::Small, sizes.small), (Which::Main, sizes.main)] {
+                let ring = geometry.ring(number, which).place(0, granules.into()).unwrap();
+                longs(ring, ring + granules as usize * 16);
+            }
         }
-        for bucket in (0..buckets).map(|bucket| geometry.bucket(bucket)) {
+        for bucket in (0..sizes.buckets).map(|bucket| geometry.bucket(bucket)) {
             longs(bucket, bucket + 56);
         }
-        for bucket in (0..buckets).map(|bucket| geometry.bucket(bucket)) {
+        for bucket in (0..sizes.buckets).map(|bucket| geometry.bucket(bucket)) {
             (bucket + 56..bucket + 64).for_each(|at| _ = all.bytes.insert(at, AtomicU8::new(0)));
         }
         let all: *mut Integers = Box::into_raw(Box::new(all));
@@ -135,7 +143,7 @@ fn fails_without(rule: Rule, model: impl FnOnce() + Send + 'static) {
 
 /// A key of a shard of two. Of two buckets it has one as its first, and the other as its second.
 fn key(bytes: &'static [u8; 8], shard: u32) -> Key<'static> {
-    let spread = 0x100 + u32::from(bytes[0] == b'r');
+    let spread = 0x100 + u32::from(bytes[0] & 7);
     let spread = if shard == 0 { spread } else { spread + 3 };
     Key { bytes, hash: shard << 31 | spread << 8 | 0x11, is_load: false }
 }
@@ -189,10 +197,7 @@ fn a_reader_and_a_writer() {
     check(2, 1, 2, |core| {
         let hot = key(b"anything", 0);
         set(core, hot, 1);
-        let reader = thread::spawn(move || {
-            let [first, second] = [0, 1].map(|_| get(core, hot).expect("it is there all the time"));
-            assert!(first <= second, "older than what was seen");
-        });
+        let reader = thread::spawn(move || assert!(get(core, hot).is_some(), "it is there all the time"));
         (2..8).for_each(|number| set(core, hot, number));
         reader.join().unwrap();
         assert_eq!(get(core, hot), Some(7));
@@ -200,8 +205,23 @@ fn a_reader_and_a_writer() {
 }
 
 #[test]
-fn an_entry_is_whole_and_never_older_than_what_was_seen() {
+fn an_entry_that_is_written_anew_is_there_and_whole() {
     a_reader_and_a_writer();
+}
+
+#[test]
+fn an_entry_is_never_older_than_what_was_seen() {
+    check(3, 1, 2, |core| {
+        let hot = key(b"anything", 0);
+        set(core, hot, 1);
+        let reader = thread::spawn(move || {
+            let [first, second] = [0, 1].map(|_| get(core, hot).expect("it is there all the time"));
+            assert!(first <= second, "older than what was seen");
+        });
+        (2..4).for_each(|number| set(core, hot, number));
+        reader.join().unwrap();
+        assert_eq!(get(core, hot), Some(3));
+    });
 }
 
 #[test]
@@ -229,6 +249,36 @@ fn what_is_removed_is_not_found_and_what_is_found_is_whole() {
         reader.join().unwrap();
         assert_eq!(get(core, brief), None);
     });
+}
+
+/// A reader looks for an entry of a cache that is tried out and evicted, and whose place is written over.
+fn a_reader_and_an_evicter() {
+    let cache = Sizes { evict: true, small: 12, main: 9, ..sizes(1, 2) };
+    run(2, cache, |core| {
+        let first = key(b"resident", 0);
+        // The oldest one is moved to the main ring, which then is full.
+        set(core, key(b"anything", 0), 0);
+        set(core, first, 1);
+        let reader = thread::spawn(move || match get(core, first) {
+            Some(number) => assert_eq!(number, 1),
+            None => assert_eq!(get(core, first), None, "it does not come back"),
+        });
+        for (number, name) in [b"0nything", b"3nything", b"4nything", b"6nything"].into_iter().enumerate() {
+            set(core, key(name, 0), number as u64);
+        }
+        reader.join().unwrap();
+        assert!(core.shard(0).load(shard::EVICTIONS) > 0);
+    });
+}
+
+#[test]
+fn an_entry_that_is_evicted_is_whole_or_gone() {
+    a_reader_and_an_evicter();
+}
+
+#[test]
+fn an_evicted_entry_counts_only_if_the_tail_has_not_passed_it() {
+    fails_without(Rule::Whole, a_reader_and_an_evicter);
 }
 
 #[test]
