@@ -130,15 +130,26 @@ impl Stage {
         (first..first + WRITERS).map(|index| u64::from(self.load(index))).sum()
     }
 
-    fn start(&self, role: usize) -> Child {
-        Command::new(std::env::current_exe().unwrap())
+    fn start(&self, role: usize) -> Process {
+        let child = Command::new(std::env::current_exe().unwrap())
             .args(["storm::child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
             .env(ROLE, role.to_string())
             .env(FILES, &self.paths)
             .env(OPTIONS, u8::from(self.cache).to_string())
             .stdout(Stdio::null())
             .spawn()
-            .unwrap()
+            .unwrap();
+        Process(child)
+    }
+}
+
+/// A child, killed with the test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 
@@ -340,8 +351,8 @@ fn storm(cache: bool) {
     let kills: usize = std::env::var("SHM_MAP_KILLS").map_or(30, |kills| kills.parse().unwrap());
     let stage = Stage::new(cache);
     let map = stage.map();
-    let reader = stage.start(WRITERS);
-    let mut writers: Vec<Child> = (0..WRITERS).map(|writer| stage.start(writer)).collect();
+    let mut reader = stage.start(WRITERS);
+    let mut writers: Vec<Process> = (0..WRITERS).map(|writer| stage.start(writer)).collect();
     let mut seed = 0x1234_5671;
     for round in 0..kills {
         let victim = random(&mut seed) % WRITERS;
@@ -349,7 +360,7 @@ fn storm(cache: bool) {
         let (begin, before) = (Instant::now(), done(victim));
         // It has done something, or died on its own account.
         while done(victim) < before + 20 + (random(&mut seed) % 100) as u32 {
-            if let Some(status) = writers[victim].try_wait().unwrap() {
+            if let Some(status) = writers[victim].0.try_wait().unwrap() {
                 use std::os::unix::process::ExitStatusExt;
                 assert_eq!(
                     status.signal(),
@@ -365,19 +376,14 @@ fn storm(cache: bool) {
             );
             std::thread::sleep(Duration::from_micros(200));
         }
-        writers[victim].kill().unwrap();
-        writers[victim].wait().unwrap();
+        // The old one is dead before there is a new one.
+        writers[victim].0.kill().unwrap();
+        writers[victim].0.wait().unwrap();
         writers[victim] = stage.start(victim);
     }
-    for mut writer in writers {
-        writer.kill().unwrap();
-        writer.wait().unwrap();
-    }
+    drop(writers);
     stage.word(word::END).store(1, SeqCst);
-    assert!(
-        reader.wait_with_output().unwrap().status.success(),
-        "the reader ended by an assertion of its own"
-    );
+    assert!(reader.0.wait().unwrap().success(), "the reader ended by an assertion of its own");
 
     let stats = map.stats();
     let sum = |first| stage.sum(first);
