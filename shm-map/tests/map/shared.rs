@@ -116,13 +116,17 @@ fn a_map_of_another_version_says_so() {
 fn threads_share_a_map() {
     let memory = Memory::new(SIZE);
     let map = memory.open(&MapOptions { evict: Some(false), shards: None, ..options() }).unwrap();
+    let barrier = Barrier::new(4);
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            let map: &Map<'_> = &map;
-            scope.spawn(move || (0..2000).for_each(|_| _ = map.increment(b"n", 1.0, None).unwrap()));
+            let (map, barrier): (&Map<'_>, _) = (&map, &barrier);
+            scope.spawn(move || {
+                barrier.wait();
+                (0..20_000).for_each(|_| _ = map.increment(b"n", 1.0, None).unwrap());
+            });
         }
     });
-    assert_eq!(map.increment(b"n", 0.0, None).unwrap().value, 8000.0);
+    assert_eq!(map.increment(b"n", 0.0, None).unwrap().value, 80_000.0);
 }
 
 #[test]
