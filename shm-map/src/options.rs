@@ -20,7 +20,8 @@ pub struct MapOptions {
     pub shards: Option<u32>,
     /// Whether it makes room for new entries by evicting others. Default: yes.
     pub evict: Option<bool>,
-    /// The longest value in bytes. Default: as much as there can be, a quarter of a shard's main ring.
+    /// The longest value in bytes: a quarter of a shard's main ring at most, which is the default of a cache. A map that
+    /// keeps what it has needs room to move its largest entry, so half of that is its default.
     pub max_value: Option<u32>,
     /// How many tags can be told apart. Default: 4096, and less where the memory is less than 1 MiB.
     pub tag_slots: Option<u32>,
@@ -81,7 +82,7 @@ impl MapOptions {
             return Err(MapError::OutOfRange { option: "memory", value: memory, must });
         }
         let most = sizes.main.saturating_mul(record::GRANULE as u32 / 4);
-        sizes.max_value = self.max_value.unwrap_or(most);
+        sizes.max_value = self.max_value.unwrap_or(if evict { most } else { most / 2 });
         check("maxValue", sizes.max_value.into(), 1..=most.into())?;
         Ok(sizes)
     }

@@ -65,7 +65,11 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     ) -> Result<bool, Refused> {
         // What is moved needs room too. A map that keeps what it has cannot do without.
         let reserve = self.load(LARGEST).max(granules).saturating_mul(2);
-        let reserve = if self.keeps() { reserve } else { reserve.min(ring.size / 16) };
+        let reserve = match self.keeps() {
+            true if self.live(ring) == 0 => 0,
+            true => reserve,
+            false => reserve.min(ring.size / 16),
+        };
         // The tail moves by a granule at least. It passes everything once, and what was moved meanwhile once more.
         for turn in 0..2 * ring.size {
             let extent = self.core.extent(ring)?;

@@ -179,7 +179,8 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         let main = self.ring(Which::Main);
         let freed =
             entry.filter(|entry| self.counts(&entry.record)).map_or(0, |entry| entry.record.granules());
-        self.live(&main).saturating_sub(freed) + granules <= self.most_live(&main, granules)
+        let others = self.live(&main).saturating_sub(freed);
+        others == 0 || others + granules <= self.most_live(&main, granules)
     }
 
     /// Removes the entry of a key; tells whether there was a valid one.

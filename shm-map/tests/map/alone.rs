@@ -274,3 +274,18 @@ fn a_view_says_when_its_bytes_are_gone() {
     }
     assert!(!view.is_whole());
 }
+
+#[test]
+fn the_longest_value_fits_and_a_longer_one_is_refused() {
+    both(|map| {
+        let most = map.options().max_value.unwrap() as usize;
+        for round in 0..5u8 {
+            map.insert(b"key", &vec![round; most], &PLAIN).unwrap();
+            map.insert(b"other", &[round; 10], &PLAIN).unwrap();
+            assert_eq!(value(map, "key").unwrap(), vec![round; most]);
+        }
+        let longer = map.insert(b"key", &vec![0; most + 1], &PLAIN).unwrap_err();
+        assert_eq!(longer, MapError::TooLong { length: most + 1, most });
+        assert_eq!(value(map, "other").unwrap(), [4; 10]);
+    });
+}
