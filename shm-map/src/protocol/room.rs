@@ -55,6 +55,18 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         (ring.size / 5 * 4).min(ring.size.saturating_sub(largest.saturating_mul(3)))
     }
 
+    /// How much has to be free in a ring for `granules` to be written: what is moved later needs room too, and a map that
+    /// keeps what it has cannot do without.
+    fn need(&self, ring: &Ring, extent: &Extent, granules: u64) -> u64 {
+        let reserve = self.load(LARGEST).max(granules).saturating_mul(2);
+        let reserve = match self.keeps() {
+            true if self.live(ring) == 0 => 0,
+            true => reserve,
+            false => reserve.min(ring.size / 16),
+        };
+        granules + filler(ring, extent, granules) + reserve
+    }
+
     /// Makes room for `granules` at the head of a ring. Tells whether entries may have moved.
     pub(crate) fn make_room(
         &self,
@@ -63,19 +75,10 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         budget: &mut Budget,
         clock: impl Clock,
     ) -> Result<bool, Refused> {
-        // What is moved needs room too. A map that keeps what it has cannot do without.
-        let reserve = self.load(LARGEST).max(granules).saturating_mul(2);
-        let reserve = match self.keeps() {
-            true if self.live(ring) == 0 => 0,
-            true => reserve,
-            false => reserve.min(ring.size / 16),
-        };
         // The tail moves by a granule at least. It passes everything once, and what was moved meanwhile once more.
         for turn in 0..2 * ring.size {
             let extent = self.core.extent(ring)?;
-            let rest = ring.rest(extent.head);
-            let filler = if rest < granules { rest } else { 0 };
-            let need = granules + filler + reserve;
+            let need = self.need(ring, &extent, granules);
             let has_garbage = self.is_roomy(ring, 0) && ring.which == Which::Main;
             let wanted = need + if has_garbage && !budget.is_spent() { ring.size / 16 } else { 0 };
             if extent.free >= wanted {
@@ -144,7 +147,9 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         let wanted = frequency.load(Ordering::Relaxed);
         let main = self.ring(Which::Main);
         if entry.ring.which == Which::Small {
-            if wanted == 0 && !self.is_roomy(&main, granules) {
+            let extent = self.core.extent(&main)?;
+            let has_room = || extent.free >= self.need(&main, &extent, granules);
+            if wanted == 0 && !self.is_roomy(&main, granules) && !has_room() {
                 return Ok(false);
             }
             match self.make_room(&main, granules, budget, clock) {
@@ -154,9 +159,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             frequency.store(0, Ordering::Relaxed);
         } else {
             let roomy = self.is_roomy(&main, 0);
-            let rest = main.rest(extent.head);
-            let filler = if rest < granules { rest } else { 0 };
-            let fits = extent.free >= granules + filler;
+            let fits = extent.free >= granules + filler(&main, extent, granules);
             if self.keeps() {
                 if !fits {
                     return Err(Refused::Full);
@@ -180,4 +183,10 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         self.drop(entry);
         self.add(EVICTIONS, u64::from(!entry.record.is_load()));
     }
+}
+
+/// How many granules are left over before the end of the lap, where a record does not fit before it.
+const fn filler(ring: &Ring, extent: &Extent, granules: u64) -> u64 {
+    let rest = ring.rest(extent.head);
+    if rest < granules { rest } else { 0 }
 }

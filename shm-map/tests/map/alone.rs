@@ -289,3 +289,15 @@ fn the_longest_value_fits_and_a_longer_one_is_refused() {
         assert_eq!(value(map, "other").unwrap(), [4; 10]);
     });
 }
+
+#[test]
+fn an_entry_of_a_cache_takes_48_bytes_at_most_beside_its_own() {
+    let size = 8 << 20;
+    let memory = Memory::new(size);
+    let map = memory.open(&MapOptions::new(size)).unwrap();
+    for number in 0..100_000u32 {
+        map.insert(format!("{number:016}").as_bytes(), &[1; 100], &PLAIN).unwrap();
+    }
+    let beside = size as f64 / map.len() as f64 - 116.0;
+    assert!(beside <= 48.0, "{beside} bytes beside each of {} entries", map.len());
+}
