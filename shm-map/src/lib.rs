@@ -48,39 +48,28 @@ mod protocol;
 pub use protocol::layout;
 
 // The model checker has integers of its own, so all that maps memory is not compiled for it.
-#[cfg(not(loom))]
-mod users {
-    pub use crate::{
-        error::MapError,
-        load::Load,
-        map::{Counted, Cursor, Found, LOCK_TIMEOUT, Map},
-        open::SegmentMap,
-        options::{EntryOptions, MapOptions, NUMBER},
-        stats::Stats,
-        view::View,
-    };
+cfg_if::cfg_if! {
+    if #[cfg(not(loom))] {
+        mod clock;
+        mod error;
+        mod load;
+        mod map;
+        mod open;
+        mod options;
+        mod place;
+        mod stamp;
+        mod stats;
+        mod stripe;
+        mod view;
+
+        pub use {
+            error::MapError,
+            load::Load,
+            map::{Counted, Cursor, Found, LOCK_TIMEOUT, Map},
+            open::SegmentMap,
+            options::{EntryOptions, MapOptions, NUMBER},
+            stats::Stats,
+            view::View,
+        };
+    }
 }
-#[cfg(not(loom))]
-mod clock;
-#[cfg(not(loom))]
-mod error;
-#[cfg(not(loom))]
-mod load;
-#[cfg(not(loom))]
-mod map;
-#[cfg(not(loom))]
-mod open;
-#[cfg(not(loom))]
-mod options;
-#[cfg(not(loom))]
-mod place;
-#[cfg(not(loom))]
-mod stamp;
-#[cfg(not(loom))]
-mod stats;
-#[cfg(not(loom))]
-mod stripe;
-#[cfg(not(loom))]
-mod view;
-#[cfg(not(loom))]
-pub use users::*;
