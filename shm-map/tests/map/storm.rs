@@ -274,12 +274,15 @@ fn swap(stage: &Stage, map: &Map<'_>, me: usize) {
     }
 }
 
-/// Whether a process is there and has not been killed.
+/// Whether a process is there and is not about to end: one that ends loses its locks first.
 fn is_running(process: u32) -> bool {
+    const EXITING: u32 = 4;
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    stat.rsplit(')')
-        .next()
-        .is_some_and(|rest| rest.starts_with(' ') && !rest.starts_with(" Z") && !rest.starts_with(" X"))
+    // Behind the name come the state and, as the seventh, the flags of the kernel.
+    let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let is_there = fields.next().is_some_and(|state| !["Z", "X"].contains(&state));
+    let flags = fields.nth(5).and_then(|flags| flags.parse().ok());
+    is_there && flags.is_some_and(|flags: u32| flags & EXITING == 0)
 }
 
 /// Loads what all want, or waits until it is there. It does not stay for long.
