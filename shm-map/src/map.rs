@@ -20,7 +20,7 @@ use crate::{
 use shm_api::Access;
 use shm_lifetime::shrink::Mark;
 use shm_sync::{Live, Mutex, Owner, Region, SyncError};
-use std::time::Duration;
+use std::{ptr::NonNull, time::Duration};
 
 /// How long a writer waits for another one of the same shard, where nothing else was said.
 pub const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
@@ -72,6 +72,18 @@ pub struct Counted {
 /// Where one is who goes through all entries: see [`Map::next`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cursor(iterate::Cursor);
+
+impl Cursor {
+    /// The cursor of a number that [`number`](Self::number) gave: for bindings.
+    pub const fn of_number(number: u64) -> Self {
+        Self(iterate::Cursor::of_number(number))
+    }
+
+    /// A number that says where it is. Less than 2^53.
+    pub const fn number(self) -> u64 {
+        self.0.number()
+    }
+}
 
 impl<'a> Map<'a> {
     /// The map in a region, whose first byte lies at a multiple of 64. All-zero bytes become one, if the options say how
@@ -223,6 +235,21 @@ impl<'a> Map<'a> {
         Ok(self.find(key)?.is_some())
     }
 
+    /// Finds an entry, and lets `copy` read its value: where it lies, and how long it is. What it reads may be written
+    /// over meanwhile; then it is called again, and what the last call has read is the value.
+    ///
+    /// # Errors
+    ///
+    /// Where the key is too long.
+    #[inline]
+    pub fn get_with(
+        &self,
+        key: &[u8],
+        mut copy: impl FnMut(NonNull<u8>, usize),
+    ) -> Result<Option<Found>, MapError> {
+        self.look_up(key, |place, length| copy(self.core.memory.at(place, length), length))
+    }
+
     #[inline]
     fn look_up(&self, key: &[u8], copy: impl FnMut(usize, usize)) -> Result<Option<Found>, MapError> {
         let found = self.core.get(&self.key(key)?, SystemClock, copy);
@@ -245,7 +272,7 @@ impl<'a> Map<'a> {
     /// # Errors
     ///
     /// Where the key is too long.
-    pub fn view(&self, key: &[u8]) -> Result<Option<crate::View<'_>>, MapError> {
+    pub fn view(&self, key: &[u8]) -> Result<Option<crate::View<'a>>, MapError> {
         let key = self.key(key)?;
         let found = self.core.get(&key, SystemClock, |place, length| self.core.memory.at(place, length));
         let view = found.map(|(found, start)| (found.slot, start));
@@ -425,6 +452,20 @@ impl<'a> Map<'a> {
     /// As [`next`](Self::next).
     pub fn next_key(&self, cursor: &mut Cursor, key: &mut Vec<u8>) -> Result<Option<Found>, MapError> {
         self.step(cursor, key, |_, _| {})
+    }
+
+    /// The same as [`next`](Self::next), but `copy` reads the value, as in [`get_with`](Self::get_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub fn next_with(
+        &self,
+        cursor: &mut Cursor,
+        key: &mut Vec<u8>,
+        mut copy: impl FnMut(NonNull<u8>, usize),
+    ) -> Result<Option<Found>, MapError> {
+        self.step(cursor, key, |place, length| copy(self.core.memory.at(place, length), length))
     }
 
     fn step(

@@ -21,6 +21,19 @@ pub(crate) struct Cursor {
     slot: usize,
 }
 
+impl Cursor {
+    /// Any number is some cursor: one behind the last bucket is at the end.
+    pub(crate) const fn of_number(number: u64) -> Self {
+        let bucket = number / (SLOTS as u64 + 1);
+        let bucket = if bucket > u32::MAX as u64 { u32::MAX } else { bucket as u32 };
+        Self { bucket, slot: (number % (SLOTS as u64 + 1)) as usize }
+    }
+
+    pub(crate) const fn number(self) -> u64 {
+        self.bucket as u64 * (SLOTS as u64 + 1) + self.slot as u64
+    }
+}
+
 impl<'a, M: Memory<'a>> Core<'a, M> {
     /// The next entry: its key goes into `key`, and `copy` reads its value, as in [`get`](Self::get).
     pub(crate) fn next<T>(
