@@ -155,4 +155,18 @@ function offset(value) {
   return integer('offset', value, 0, Number.MAX_SAFE_INTEGER);
 }
 
-module.exports = { SIZE_MAX, attachmentOf, createArguments, createOptions, flags, getArguments, offset, target };
+module.exports = {
+  SIZE_MAX,
+  attachmentOf,
+  backendOf,
+  createArguments,
+  createOptions,
+  flag,
+  flags,
+  getArguments,
+  integer,
+  keyOf,
+  modeOf,
+  offset,
+  target,
+};

@@ -6,6 +6,7 @@ use shm_api::{
     LeaveAtEnd, List, OsError, Segment, SegmentInfo, Sweep,
 };
 use shm_lifetime::{AddressRange, orphans_may_hold};
+use shm_map::{MapError, MapOptions, SegmentMap};
 use std::{
     ptr::NonNull,
     sync::{Once, atomic::AtomicU64},
@@ -202,6 +203,33 @@ pub(crate) fn create(
             create_once(id, key, options)
         }
         created => created,
+    }
+}
+
+/// Opens the map of a key, or creates it; without a key, creates one under a random key. `shape` is what a new segment is
+/// to be. Gives the segment, in which the map lies then.
+pub(crate) fn open_map(
+    id: BackendId,
+    key: Option<&Key>,
+    options: &MapOptions,
+    shape: impl Fn(CreateOptions) -> CreateOptions,
+) -> Result<AnySegment, MapError> {
+    mappings::check().map_err(|error| key.map_or(error.clone(), |key| error.on(key)))?;
+    sweep_others_once(id);
+    let open = || -> Result<AnySegment, MapError> {
+        Ok(with_backend!(id, backend => match key {
+            Some(key) => SegmentMap::open(&backend, key, options, &shape)?.into_segment().into(),
+            None => SegmentMap::create_anywhere(&backend, options, &shape)?.into_segment().into(),
+        }))
+    };
+    match open() {
+        // As in `create`.
+        Err(MapError::Create(CreateError::Os(error)))
+            if orphans_may_hold(error.errno()) && sweep_others(id) > 0 =>
+        {
+            open()
+        }
+        opened => opened,
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) enum Layout {
     Whole,
     /// 8 bytes that hold the data's size, then the data: so the npm package shm-typed-array makes its POSIX objects.
     Sized,
+    /// A map, which finds its own way.
+    Map,
 }
 
 /// Where the data of a segment is.
@@ -25,7 +27,7 @@ impl Layout {
     /// How many bytes stand before the data.
     pub(crate) const fn header(self) -> usize {
         match self {
-            Self::Whole => 0,
+            Self::Whole | Self::Map => 0,
             Self::Sized => size_of::<u64>(),
         }
     }

@@ -7,6 +7,7 @@
 //! | `backends` | the backends that are built in, as one type |
 //! | `attachments` | what this thread has attached, by key and by number |
 //! | `layout` | which bytes of a segment are its data |
+//! | `map` | one map for all processes, for `lib/map` |
 //! | `mappings` | how many mappings this process can still make |
 //! | `table` | what the whole process has attached, for the handlers that end it |
 //! | `sync` | coordination, for `lib/sync` |
@@ -34,6 +35,7 @@ cfg_if::cfg_if! {
         pub mod functions;
         mod layout;
         mod loops;
+        mod map;
         mod mappings;
         pub mod shrinks;
         mod signals;

@@ -41,6 +41,14 @@ function take(length) {
   return buffer;
 }
 
+/** The pool, with room for more than `length` bytes: for what the addon puts there at `place()`, and `take` gives out. */
+function room(length) {
+  if (!hasRoom(length)) renew();
+  return poolBytes;
+}
+
+const place = () => used;
+
 /** Some bytes of an array. Faster than `subarray`, which asks what class to make. */
 const part = (bytes, offset, length) => new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length);
 
@@ -136,4 +144,4 @@ function isDetached(buffer) {
   }
 }
 
-module.exports = { Into, checkTarget, copyOut, isMoved, part, readOut, toBytes, tooShort };
+module.exports = { Into, POOLED, checkTarget, copyOut, isMoved, part, place, readOut, room, take, toBytes, tooShort };

@@ -22,6 +22,7 @@ module.exports = {
       'this chain of calls holds it already, and would wait for itself: release it first, or wait with a timeout',
     ),
   detached: () => ours('ERR_SHM_DETACHED', 'the segment is detached: create or get it anew'),
+  ours,
   notHeld: () => ours('ERR_SHM_NOT_HELD', 'nobody holds it: release only what you hold'),
   timedOut: () => ours('ERR_SHM_TIMED_OUT', 'time is up: give it more, or see who holds it'),
 };

@@ -7,5 +7,7 @@ const native = require('../native.js').coordination();
 
 /** Further answers of the last call. */
 native.out = new Int32Array(native.out);
+/** Where the key of a map goes, as UTF-8. */
+native.key = Buffer.from(native.key);
 
 module.exports = native;

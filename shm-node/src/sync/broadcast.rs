@@ -13,7 +13,7 @@ use shm_sync::{Broadcast, BroadcastOptions, KeptFrame, Producer, Received, Step}
 
 /// The broadcast, and its producer's end if this object has it.
 #[derive(Debug)]
-pub(super) struct News {
+pub(crate) struct News {
     place: Place,
     broadcast: Broadcast<'static>,
     producer: Option<Producer<'static>>,
@@ -22,7 +22,7 @@ pub(super) struct News {
 
 /// A reader, and the frame that it shows.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     reader: shm_sync::Reader<'static>,
     frame: Option<KeptFrame>,
 }

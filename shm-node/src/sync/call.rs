@@ -10,26 +10,26 @@ use std::{
 };
 
 /// What N-API calls; the table is behind the function's data pointer.
-pub(super) type Entry = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
+pub(crate) type Entry = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// A call with up to `N` arguments. JavaScript's part of this library has checked what users gave it.
-pub(super) struct Call<const N: usize> {
+pub(crate) struct Call<const N: usize> {
     env: sys::napi_env,
     values: [sys::napi_value; N],
 }
 
 impl<const N: usize> Call<N> {
-    pub(super) fn env(&self) -> Env {
+    pub(crate) fn env(&self) -> Env {
         Env::from_raw(self.env)
     }
 
-    pub(super) const fn value(&self, index: usize) -> sys::napi_value {
+    pub(crate) const fn value(&self, index: usize) -> sys::napi_value {
         self.values[index]
     }
 
     /// An argument as a 32-bit integer, 0 where it is no number.
     #[inline]
-    pub(super) fn integer(&self, index: usize) -> i32 {
+    pub(crate) fn integer(&self, index: usize) -> i32 {
         let mut integer = 0;
         // SAFETY: a value of this call, and a place of ours.
         unsafe { sys::napi_get_value_int32(self.env, self.values[index], &raw mut integer) };
@@ -37,7 +37,7 @@ impl<const N: usize> Call<N> {
     }
 
     /// An argument as a boolean.
-    pub(super) fn flag(&self, index: usize) -> bool {
+    pub(crate) fn flag(&self, index: usize) -> bool {
         let mut flag = false;
         // SAFETY: a value of this call, and a place of ours.
         unsafe { sys::napi_get_value_bool(self.env, self.values[index], &raw mut flag) };
@@ -46,19 +46,19 @@ impl<const N: usize> Call<N> {
 
     /// What an object or an operation is known by.
     #[inline]
-    pub(super) fn handle(&self, index: usize) -> usize {
+    pub(crate) fn handle(&self, index: usize) -> usize {
         self.integer(index) as usize
     }
 
     /// An argument as a 32-bit number without a sign.
     #[inline]
-    pub(super) fn unsigned(&self, index: usize) -> u32 {
+    pub(crate) fn unsigned(&self, index: usize) -> u32 {
         self.integer(index).cast_unsigned()
     }
 
     /// An argument as a number, 0 where it is none.
     #[inline]
-    pub(super) fn number(&self, index: usize) -> f64 {
+    pub(crate) fn number(&self, index: usize) -> f64 {
         let mut number = 0.0;
         // SAFETY: a value of this call, and a place of ours.
         unsafe { sys::napi_get_value_double(self.env, self.values[index], &raw mut number) };
@@ -67,7 +67,7 @@ impl<const N: usize> Call<N> {
 
     /// The bytes of a `Uint8Array`; none where it was moved. They may be shared memory themselves.
     #[inline]
-    pub(super) fn bytes(&self, index: usize) -> (NonNull<u8>, usize) {
+    pub(crate) fn bytes(&self, index: usize) -> (NonNull<u8>, usize) {
         let (mut length, mut start) = (0, ptr::null_mut());
         // SAFETY: a value of this call, and places of ours; what we do not ask for is null.
         unsafe {
@@ -97,7 +97,7 @@ impl<const N: usize> Call<N> {
 }
 
 /// What a call gives.
-pub(super) trait Answer {
+pub(crate) trait Answer {
     fn into_value(self, env: sys::napi_env) -> sys::napi_value;
 }
 
@@ -113,6 +113,16 @@ impl Answer for i32 {
         let mut value = ptr::null_mut();
         // SAFETY: the environment that calls, and a place of ours.
         unsafe { sys::napi_create_int32(env, self, &raw mut value) };
+        value
+    }
+}
+
+impl Answer for u32 {
+    #[inline]
+    fn into_value(self, env: sys::napi_env) -> sys::napi_value {
+        let mut value = ptr::null_mut();
+        // SAFETY: the environment that calls, and a place of ours.
+        unsafe { sys::napi_create_uint32(env, self, &raw mut value) };
         value
     }
 }
@@ -162,7 +172,7 @@ impl<const N: usize> Answer for [f64; N] {
 ///
 /// N-API calls, with a data pointer that leads to a table of this thread.
 #[inline(always)]
-pub(super) unsafe fn enter<const N: usize, A: Answer>(
+pub(crate) unsafe fn enter<const N: usize, A: Answer>(
     env: sys::napi_env,
     info: sys::napi_callback_info,
     work: impl FnOnce(&mut Table, &Call<N>) -> Result<A, Failure>,
@@ -203,7 +213,7 @@ fn throw(env: sys::napi_env, failure: Failure) -> sys::napi_value {
 }
 
 /// Gives `exports` a function that has the table.
-pub(super) fn define(
+pub(crate) fn define(
     env: &Env,
     exports: sys::napi_value,
     table: NonNull<RefCell<Table>>,
@@ -230,14 +240,14 @@ pub(super) fn define(
 
 /// Memory of JavaScript's, for numbers that it and we look at.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     start: NonNull<i32>,
     reference: sys::napi_ref,
 }
 
 impl Shared {
     /// `count` words, all 0, and their `ArrayBuffer`.
-    pub(super) fn new(env: &Env, count: usize) -> Result<(Self, sys::napi_value), Failure> {
+    pub(crate) fn new(env: &Env, count: usize) -> Result<(Self, sys::napi_value), Failure> {
         let (mut start, mut buffer, mut reference) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         // SAFETY: an open scope, and places of ours.
         check(unsafe {
@@ -258,28 +268,49 @@ impl Shared {
 
     /// One of the words.
     #[inline]
-    pub(super) const fn get(&self, index: usize) -> i32 {
+    pub(crate) const fn get(&self, index: usize) -> i32 {
         // SAFETY: it is there, and JavaScript waits for us.
         unsafe { self.at(index).read() }
     }
 
     /// Changes one of the words.
     #[inline]
-    pub(super) const fn set(&self, index: usize, value: i32) {
+    pub(crate) const fn set(&self, index: usize, value: i32) {
         // SAFETY: as above.
         unsafe { self.at(index).write(value) };
     }
 
     /// Changes two of the words, from an even one on, to a double.
     #[inline]
-    pub(super) fn set_number(&self, index: usize, number: f64) {
+    pub(crate) fn set_number(&self, index: usize, number: f64) {
         debug_assert!(index.is_multiple_of(2), "doubles are aligned");
         // SAFETY: as above; such memory is aligned to 8 bytes.
         unsafe { self.at(index).cast::<f64>().write(number) };
     }
 
+    /// The first bytes.
+    ///
+    /// # Safety
+    ///
+    /// So many are there, and nobody writes them meanwhile.
+    #[inline]
+    pub(crate) const unsafe fn bytes(&self, count: usize) -> &[u8] {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), count) }
+    }
+
+    /// Changes the first bytes.
+    ///
+    /// # Safety
+    ///
+    /// So many are there.
+    pub(crate) const unsafe fn put(&self, bytes: &[u8]) {
+        // SAFETY: the caller's promise; JavaScript waits for us, and what it gave us lies elsewhere.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.as_ptr().cast(), bytes.len()) };
+    }
+
     /// JavaScript alone has it from now on.
-    pub(super) fn release(self, env: &Env) {
+    pub(crate) fn release(self, env: &Env) {
         // SAFETY: made in `new`, in this environment.
         unsafe { sys::napi_delete_reference(env.raw(), self.reference) };
     }

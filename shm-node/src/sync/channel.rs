@@ -30,7 +30,7 @@ fn sound<T>(number: Number, done: T) -> Result<T, Failure> {
 
 /// The channel, and the ends that this object has.
 #[derive(Debug)]
-pub(super) struct Ends {
+pub(crate) struct Ends {
     number: Number,
     channel: Channel<'static>,
     sender: Option<Box<Sender<'static>>>,

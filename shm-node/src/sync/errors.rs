@@ -3,15 +3,15 @@
 use crate::failure::Failure;
 use shm_sync::SyncError;
 
-pub(super) fn detached() -> Failure {
+pub(crate) fn detached() -> Failure {
     Failure::Ours("ERR_SHM_DETACHED", "the segment is detached: create or get it anew".into())
 }
 
-pub(super) fn read_only() -> Failure {
+pub(crate) fn read_only() -> Failure {
     Failure::Value(r#""view" is read-only: such a segment can neither wait nor lock"#.into())
 }
 
-pub(super) fn reserved() -> Failure {
+pub(crate) fn reserved() -> Failure {
     Failure::Ours("ERR_SHM_RESERVED", "a reservation is open: commit it or give it up first".into())
 }
 
@@ -61,6 +61,6 @@ impl From<SyncError> for Failure {
     }
 }
 
-pub(super) fn not_held() -> Failure {
+pub(crate) fn not_held() -> Failure {
     SyncError::NotHeld.into()
 }

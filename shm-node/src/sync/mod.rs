@@ -15,19 +15,19 @@
 
 mod barrier;
 mod broadcast;
-mod call;
+pub(crate) mod call;
 mod channel;
 mod condition;
-mod errors;
+pub(crate) mod errors;
 mod mutex;
 mod once;
 mod operations;
-mod place;
+pub(crate) mod place;
 mod rw_lock;
 mod semaphore;
 #[cfg(shm_storm)]
 mod storm;
-mod table;
+pub(crate) mod table;
 mod waits;
 
 use crate::failure::or_throw;
@@ -55,8 +55,7 @@ macro_rules! functions {
         }),)*]
     };
 }
-#[cfg(shm_storm)]
-use functions;
+pub(crate) use functions;
 
 const FUNCTIONS: &[(&CStr, Entry)] = functions! {
     c"wait": waits::wait,
@@ -157,14 +156,15 @@ const FUNCTIONS: &[(&CStr, Entry)] = functions! {
 const ANSWERS: usize = 6;
 
 /// The functions of coordination, for one copy of `lib/sync`: what it opens is its own. `out` is where they put further
-/// answers, and the rest is what it may know of layouts: where the words are (bytes), and bits.
+/// answers, `key` is where the key of a map goes, and the rest is what it may know of layouts: where the words are (bytes), and bits.
 #[napi]
 pub fn coordination(env: Env) -> Result<Object<'static>> {
     or_throw(env, || {
         let mut exports = Object::new(&env)?;
         let (out, buffer) = Shared::new(&env, ANSWERS)?;
-        let table = table::Table::new(&env, out)?;
-        for (name, entry) in FUNCTIONS {
+        let (key, key_buffer) = Shared::new(&env, crate::map::KEY_WORDS)?;
+        let table = table::Table::new(&env, out, key)?;
+        for (name, entry) in FUNCTIONS.iter().chain(crate::map::FUNCTIONS) {
             define(&env, exports.raw(), table, name, *entry)?;
         }
         let known = [
@@ -196,9 +196,14 @@ pub fn coordination(env: Env) -> Result<Object<'static>> {
         for (name, value) in known {
             exports.set(name, value)?;
         }
-        // SAFETY: a value of this scope.
-        let out = unsafe { napi::bindgen_prelude::Unknown::from_raw_unchecked(env.raw(), buffer) };
-        exports.set("out", out)?;
+        for (name, constant) in crate::map::CONSTANTS {
+            exports.set(*name, *constant)?;
+        }
+        for (name, buffer) in [("out", buffer), ("key", key_buffer)] {
+            // SAFETY: a value of this scope.
+            let buffer = unsafe { napi::bindgen_prelude::Unknown::from_raw_unchecked(env.raw(), buffer) };
+            exports.set(name, buffer)?;
+        }
         Ok(exports)
     })
 }

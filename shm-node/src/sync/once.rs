@@ -11,7 +11,7 @@ use shm_sync::{Beginning, Once, Step, Turn};
 
 /// The flag, and our turn.
 #[derive(Debug)]
-pub(super) struct Flag {
+pub(crate) struct Flag {
     once: Once<'static>,
     turn: Option<Turn<'static>>,
 }

@@ -24,14 +24,14 @@ thread_local! {
 
 /// A part of an attachment.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) number: Number,
-    pub(super) region: Region<'static>,
+pub(crate) struct Place {
+    pub(crate) number: Number,
+    pub(crate) region: Region<'static>,
 }
 
 impl Place {
     /// The first arguments of a call that opens something: the attachment's number, a byte offset, how many bytes.
-    pub(super) fn of<const N: usize>(call: &Call<N>) -> Result<Self, Failure> {
+    pub(crate) fn of<const N: usize>(call: &Call<N>) -> Result<Self, Failure> {
         let number = call.unsigned(0);
         let (start, size, access) = attachments::data(number).ok_or_else(errors::detached)?;
         let (offset, room) = (call.number(1) as usize, call.number(2) as usize);
@@ -46,7 +46,7 @@ impl Place {
     }
 
     /// The live file for what is here, and this environment's id.
-    pub(super) fn live(&self, env: &Env) -> Result<(&'static Live, Owner), Failure> {
+    pub(crate) fn live(&self, env: &Env) -> Result<(&'static Live, Owner), Failure> {
         let live = live_for(self.number, live_file_at(self.region, 0)?)?;
         let known =
             LIVES.with_borrow(|all| all.iter().find(|(known, _)| known.file_id() == live.file_id()).copied());
@@ -66,7 +66,7 @@ impl Place {
     }
 
     /// The same, for what only writable memory can bear.
-    pub(super) fn writable(&self, env: &Env) -> Result<(&'static Live, Owner), Failure> {
+    pub(crate) fn writable(&self, env: &Env) -> Result<(&'static Live, Owner), Failure> {
         if self.region.access() == Access::ReadOnly {
             return Err(errors::read_only());
         }
@@ -85,7 +85,7 @@ fn live_for(number: Number, carried: u32) -> Result<&'static Live, Failure> {
 
 /// Fails where an attachment was cut off: what was done there reaches nobody.
 #[inline]
-pub(super) fn check_sound(number: Number) -> Result<(), Failure> {
+pub(crate) fn check_sound(number: Number) -> Result<(), Failure> {
     if shrink::shrinks().load(Relaxed) == 0 {
         return Ok(());
     }
@@ -94,7 +94,7 @@ pub(super) fn check_sound(number: Number) -> Result<(), Failure> {
 
 /// A word that can be waited on, at a byte offset of an attachment's data.
 #[inline]
-pub(super) fn word(number: Number, offset: f64) -> Result<NonNull<AtomicU32>, Failure> {
+pub(crate) fn word(number: Number, offset: f64) -> Result<NonNull<AtomicU32>, Failure> {
     let (start, size, access) = attachments::data(number).ok_or_else(errors::detached)?;
     if access == Access::ReadOnly {
         let why = "a read-only segment can neither wait nor lock: get it without `readOnly`, or poll";

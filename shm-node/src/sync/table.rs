@@ -27,7 +27,7 @@ macro_rules! structures {
     ($($name:ident($type:ty),)*) => {
         /// A structure, or one end of it.
         #[derive(Debug)]
-        pub(super) enum Structure {
+        pub(crate) enum Structure {
             $($name($type),)*
             /// Its segment was detached; JavaScript has its windows still.
             Detached(Option<Shared>),
@@ -47,7 +47,7 @@ macro_rules! structures {
 }
 
 /// What an object can be.
-pub(super) trait Part: Sized {
+pub(crate) trait Part: Sized {
     fn found_in(structure: &mut Structure) -> Option<&mut Self>;
     fn into_structure(self) -> Structure;
 }
@@ -63,6 +63,7 @@ structures! {
     Channel(Box<Ends>),
     Broadcast(Box<News>),
     Reader(Reader),
+    Map(Box<crate::map::Opened>),
 }
 
 impl Structure {
@@ -85,7 +86,7 @@ struct Object {
 
 /// Numbered things, whose numbers are used again.
 #[derive(Debug)]
-pub(super) struct Numbered<T> {
+pub(crate) struct Numbered<T> {
     all: Vec<Option<T>>,
     free: Vec<usize>,
 }
@@ -97,7 +98,7 @@ impl<T> Default for Numbered<T> {
 }
 
 impl<T> Numbered<T> {
-    pub(super) fn add(&mut self, thing: T) -> usize {
+    pub(crate) fn add(&mut self, thing: T) -> usize {
         if let Some(number) = self.free.pop() {
             self.all[number] = Some(thing);
             return number;
@@ -107,11 +108,11 @@ impl<T> Numbered<T> {
     }
 
     #[inline]
-    pub(super) fn get(&mut self, number: usize) -> Option<&mut T> {
+    pub(crate) fn get(&mut self, number: usize) -> Option<&mut T> {
         self.all.get_mut(number)?.as_mut()
     }
 
-    pub(super) fn remove(&mut self, number: usize) -> Option<T> {
+    pub(crate) fn remove(&mut self, number: usize) -> Option<T> {
         let thing = self.all.get_mut(number)?.take()?;
         self.free.push(number);
         Some(thing)
@@ -126,7 +127,7 @@ impl<T> Numbered<T> {
         self.all.iter_mut().flatten()
     }
 
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
         self.free.clear();
         self.all.drain(..).flatten()
     }
@@ -134,18 +135,18 @@ impl<T> Numbered<T> {
 
 /// The objects.
 #[derive(Debug, Default)]
-pub(super) struct Objects(Numbered<Object>);
+pub(crate) struct Objects(Numbered<Object>);
 
 impl Objects {
     /// Adds one of an attachment; `owner` is who this environment is there.
-    pub(super) fn add(&mut self, number: Number, owner: Option<Owner>, part: impl Part) -> i32 {
+    pub(crate) fn add(&mut self, number: Number, owner: Option<Owner>, part: impl Part) -> i32 {
         let object = Object { number, owner, structure: part.into_structure() };
         i32::try_from(self.0.add(object)).unwrap_or(i32::MAX)
     }
 
     /// An object that JavaScript has; an error where its segment was detached.
     #[inline]
-    pub(super) fn get<P: Part>(&mut self, handle: usize) -> Result<&mut P, Failure> {
+    pub(crate) fn get<P: Part>(&mut self, handle: usize) -> Result<&mut P, Failure> {
         let object = self.0.get(handle).ok_or_else(|| Failure::internal("no such object"))?;
         let number = object.number;
         P::found_in(&mut object.structure)
@@ -153,19 +154,19 @@ impl Objects {
     }
 
     /// The attachment that an object belongs to.
-    pub(super) fn number(&mut self, handle: usize) -> Number {
+    pub(crate) fn number(&mut self, handle: usize) -> Number {
         self.0.get(handle).map_or(0, |object| object.number)
     }
 
     /// For whom an object acts.
     #[inline]
-    pub(super) fn owner(&mut self, handle: usize) -> Result<Owner, Failure> {
+    pub(crate) fn owner(&mut self, handle: usize) -> Result<Owner, Failure> {
         let object = self.0.get(handle).and_then(|object| object.owner);
         object.ok_or_else(|| Failure::internal("an object without an owner"))
     }
 
     /// Gives an object up that JavaScript has still.
-    pub(super) fn end(&mut self, handle: usize) {
+    pub(crate) fn end(&mut self, handle: usize) {
         if let Some(object) = self.0.get(handle) {
             let structure = std::mem::replace(&mut object.structure, Structure::Detached(None));
             object.structure = structure.detached();
@@ -173,7 +174,7 @@ impl Objects {
     }
 
     /// JavaScript has it no more.
-    pub(super) fn remove(&mut self, handle: usize, env: &Env) {
+    pub(crate) fn remove(&mut self, handle: usize, env: &Env) {
         let Some(Object { structure, .. }) = self.0.remove(handle) else { return };
         if let Structure::Detached(Some(windows)) = structure.detached() {
             windows.release(env);
@@ -191,21 +192,25 @@ impl Objects {
 
 /// All of it.
 #[derive(Debug)]
-pub(super) struct Table {
-    pub(super) objects: Objects,
+pub(crate) struct Table {
+    pub(crate) objects: Objects,
     /// Operations of calls that do not block.
     pub(super) running: Numbered<Running>,
     /// The one that a call which blocks was at when it came back for a moment.
     pub(super) blocking: Option<Running>,
     /// By the slot of a wait: the attachment and the word.
-    pub(super) sleeping: Vec<Option<(Number, NonNull<AtomicU32>)>>,
+    pub(crate) sleeping: Vec<Option<(Number, NonNull<AtomicU32>)>>,
     /// Further answers of a call.
-    pub(super) out: Shared,
+    pub(crate) out: Shared,
+    /// The key that a call on a map is about.
+    pub(crate) key: Shared,
+    /// Where values of maps go.
+    pub(crate) pool: crate::map::Room,
 }
 
 impl Table {
     /// A table that lives until the environment ends, then without objects.
-    pub(super) fn new(env: &Env, out: Shared) -> Result<NonNull<RefCell<Self>>, Failure> {
+    pub(crate) fn new(env: &Env, out: Shared, key: Shared) -> Result<NonNull<RefCell<Self>>, Failure> {
         attachments::end_coordination_by(leave);
         let table = Self {
             objects: Objects::default(),
@@ -213,6 +218,8 @@ impl Table {
             blocking: None,
             sleeping: Vec::new(),
             out,
+            key,
+            pool: crate::map::Room::NONE,
         };
         let table = NonNull::from(Box::leak(Box::new(RefCell::new(table))));
         TABLES.with_borrow_mut(|all| all.push(table));
@@ -253,6 +260,6 @@ fn leave(number: Number) {
 }
 
 /// Ends everything that this thread has open.
-pub(super) fn leave_all() {
+pub(crate) fn leave_all() {
     leave_where(|_| true);
 }

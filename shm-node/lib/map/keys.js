@@ -1,0 +1,42 @@
+'use strict';
+
+// Keys: well-formed strings, as UTF-8 in the memory that the addon reads them from.
+
+const errors = require('../errors.js');
+const { MAX_KEY, key: bytes } = require('../sync/native.js');
+
+// Up to here a loop is faster than a call.
+const SHORT = 48;
+
+/** Puts a key where the addon finds it, and gives how many bytes it has. */
+function putKey(key) {
+  if (typeof key !== 'string') throw errors.wrongType('key', 'a string', key);
+  const { length } = key;
+  if (length > SHORT) return putLong(key);
+  let all = 0;
+  for (let i = 0; i < length; i++) {
+    const code = key.charCodeAt(i);
+    bytes[i] = code;
+    all |= code;
+  }
+  return all < 128 ? length : putLong(key);
+}
+
+function putLong(key) {
+  // The addon says what is too long in bytes; here is room for as many characters.
+  if (key.length > MAX_KEY) {
+    throw errors.outOfRange('key', `at most ${MAX_KEY} bytes of UTF-8`, `${key.length} characters`);
+  }
+  if (!isWellFormed(key)) throw errors.wrongValue('key', key, 'is not well-formed Unicode');
+  return bytes.write(key, 0, 'utf8');
+}
+
+/** The key that the addon has put there. */
+const takeKey = (length) => bytes.toString('utf8', 0, length);
+
+const isWellFormed =
+  String.prototype.isWellFormed === undefined
+    ? (text) => !/\p{Surrogate}/u.test(text)
+    : (text) => text.isWellFormed();
+
+module.exports = { isWellFormed, putKey, takeKey };

@@ -1,0 +1,121 @@
+'use strict';
+
+// The options of a map and of what is written to it, checked.
+
+const native = require('../native.js');
+const parse = require('../arguments.js');
+const errors = require('../errors.js');
+const { MAX_TAGS } = require('../sync/native.js');
+const { checkSignal } = require('../sync/signals.js');
+const { isWellFormed } = require('./keys.js');
+
+const ENCODINGS = ['json', 'v8', 'bytes'];
+const MOST = Number.MAX_SAFE_INTEGER;
+const MOST_32 = 2 ** 32 - 1;
+const TAG_LENGTH = 256;
+const LOCK_TIMEOUT = 100;
+const LOAD_TIMEOUT = 30_000;
+
+const NO_OPTIONS = Object.freeze({});
+
+function objectOf(options) {
+  if (options === undefined) return NO_OPTIONS;
+  if (typeof options !== 'object' || options === null) throw errors.wrongType('options', 'an object', options);
+  return options;
+}
+
+/** An integer that may be left out: 0 then. */
+const optional = (name, value, max) => (value === undefined ? 0 : parse.integer(name, value, 1, max));
+
+/** Milliseconds that something is valid for; 0 for ever. */
+function ttlOf(name, ttl) {
+  if (typeof ttl !== 'number') throw errors.wrongType(name, 'a number', ttl);
+  if (!(ttl > 0)) throw errors.outOfRange(name, 'a number of milliseconds above 0, or Infinity', ttl);
+  return ttl === Infinity ? 0 : ttl;
+}
+
+function timeOf(name, value) {
+  if (typeof value !== 'number') throw errors.wrongType(name, 'a number', value);
+  if (!(value >= 0)) throw errors.outOfRange(name, 'a number of milliseconds, 0 or more', value);
+  return value;
+}
+
+/** What a map is opened with. */
+function mapOptions(given, options) {
+  const isKeyed = typeof given !== 'object' || given === null;
+  if (!isKeyed && options !== undefined) throw errors.wrongValue('options', options, 'come first, or after a key');
+  const all = objectOf(isKeyed ? options : given);
+  const { memory, entries, ttl = Infinity, evict, encoding = 'json', maxValue, shards, tagSlots, near = 0 } = all;
+  const { lockTimeout = LOCK_TIMEOUT, mode, backend, persist, hugePages, readOnly } = all;
+  if (!isKeyed && memory === undefined) throw errors.wrongType('memory', 'a number', memory);
+  if (evict !== undefined) parse.flag('evict', evict, 1);
+  if (typeof encoding !== 'string') throw errors.wrongType('encoding', "'json', 'v8' or 'bytes'", encoding);
+  if (!ENCODINGS.includes(encoding)) {
+    throw errors.wrongValue('encoding', encoding, "is none of 'json', 'v8' and 'bytes'");
+  }
+  const flags =
+    parse.flag('persist', persist, parse.flags.PERSIST) |
+    parse.flag('hugePages', hugePages, parse.flags.HUGE_PAGES) |
+    parse.flag('readOnly', readOnly, parse.flags.READ_ONLY);
+  if (!isKeyed && readOnly) throw errors.wrongValue('readOnly', readOnly, 'needs a key: what is new is to be written');
+  const key = isKeyed ? parse.keyOf(given) : undefined;
+  return {
+    backend: placeOf(backend, key),
+    key,
+    flags,
+    mode: parse.modeOf(mode),
+    lockTimeout: timeOf('lockTimeout', lockTimeout),
+    made: [
+      optional('memory', memory, MOST),
+      optional('entries', entries, MOST_32),
+      optional('shards', shards, MOST_32),
+      evict === undefined ? 0 : evict ? 1 : 2,
+      optional('maxValue', maxValue, MOST_32),
+      optional('tagSlots', tagSlots, MOST_32),
+    ],
+    ttl: ttlOf('ttl', ttl),
+    encoding,
+    near: parse.integer('near', near, 0, MOST_32),
+  };
+}
+
+/** The backend of a map: where an integer alone names it, that which has such a segment, or else the first. */
+function placeOf(backend, key) {
+  if (backend !== undefined || typeof key !== 'number') return parse.backendOf(backend, key);
+  const found = native.info(undefined, key);
+  return found === null ? 0 : parse.backendOf(found.backend);
+}
+
+function tagsOf(tags) {
+  if (!Array.isArray(tags)) throw errors.wrongType('tags', 'an array of strings', tags);
+  if (tags.length > MAX_TAGS) throw errors.outOfRange('tags', `at most ${MAX_TAGS} strings`, tags.length);
+  for (const tag of tags) {
+    if (typeof tag !== 'string') throw errors.wrongType('tags', 'an array of strings', tag);
+    if (tag.length > TAG_LENGTH) throw errors.outOfRange('tags', `strings of at most ${TAG_LENGTH} characters`, tag);
+    if (!isWellFormed(tag)) throw errors.wrongValue('tags', tag, 'is not well-formed Unicode');
+  }
+  return tags;
+}
+
+/** `{ ttl, tags }` of an entry, in milliseconds and strings. */
+function entryOptions(options, ttl) {
+  const given = objectOf(options);
+  return {
+    ttl: given.ttl === undefined ? ttl : ttlOf('ttl', given.ttl),
+    tags: given.tags === undefined ? undefined : tagsOf(given.tags),
+  };
+}
+
+/** `{ ttl, tags, stale, signal, loadTimeout }` of a load; 0 is no limit, and nothing stale. */
+function loadOptions(options, ttl) {
+  const { stale = 0, signal, loadTimeout = LOAD_TIMEOUT } = objectOf(options);
+  checkSignal(signal);
+  return {
+    ...entryOptions(options, ttl),
+    stale: timeOf('stale', stale),
+    signal,
+    loadTimeout: ttlOf('loadTimeout', loadTimeout),
+  };
+}
+
+module.exports = { entryOptions, loadOptions, mapOptions, objectOf, tagsOf, ttlOf };

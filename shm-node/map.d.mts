@@ -1,0 +1,4 @@
+import * as map from './map.js';
+
+export * from './map.js';
+export default map;

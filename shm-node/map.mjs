@@ -1,0 +1,4 @@
+import map from './map.js';
+
+export default map;
+export const { SharedMap } = map;

@@ -1,0 +1,39 @@
+//! What can go wrong with a map, as JavaScript sees it.
+
+use crate::failure::Failure;
+use shm_api::OsError;
+use shm_map::MapError;
+use shm_sync::SyncError;
+
+impl From<MapError> for Failure {
+    fn from(error: MapError) -> Self {
+        let code = match error {
+            MapError::Sync(SyncError::TooSmall { .. }) => {
+                return Self::Ours(
+                    "ERR_SHM_FOREIGN",
+                    "the segment is too small to be a map: another key?".into(),
+                );
+            }
+            MapError::Sync(error) => return error.into(),
+            MapError::Create(error) => return error.into(),
+            MapError::Attach(error) => return error.into(),
+            MapError::Os(error) => return error.into(),
+            MapError::OutOfRange { .. } | MapError::TooLong { .. } => return Self::Range(error.to_string()),
+            MapError::Busy => {
+                let why = "Another writer holds this part of the map: is it stopped? Nothing was changed: try again, or \
+                           raise `lockTimeout`.";
+                return OsError::new("futex", nix::errno::Errno::EBUSY as i32).advise(why).into();
+            }
+            MapError::Fresh => "ERR_SHM_FRESH",
+            MapError::Foreign { .. } => "ERR_SHM_FOREIGN",
+            MapError::Version { .. } => "ERR_SHM_VERSION",
+            MapError::Options { .. } => "ERR_SHM_OPTIONS",
+            MapError::Full => "ERR_SHM_FULL",
+            MapError::NotANumber => "ERR_SHM_NOT_A_NUMBER",
+            MapError::ReadOnly => "ERR_SHM_READ_ONLY",
+            MapError::Damaged(_) => "ERR_SHM_DAMAGED",
+            _ => "ERR_SHM_UNSTEADY",
+        };
+        Self::Ours(code, error.to_string())
+    }
+}
