@@ -12,10 +12,10 @@ const { platform } = require(path.join(packageFolder, 'lib', 'platform.js'));
 const PLATFORMS = ['darwin-arm64', 'darwin-x64', 'linux-arm64-gnu', 'linux-arm64-musl', 'linux-x64-gnu', 'linux-x64-musl'];
 
 const PROGRAM = {
-  'program.cjs': "const shm = require('shm-node'); const sync = require('shm-node/sync');",
-  'program.mjs': "import shm from 'shm-node'; import * as sync from 'shm-node/sync';",
+  'program.cjs': "const shm = require('shm-node'); const sync = require('shm-node/sync'); const { SharedMap } = require('shm-node/map');",
+  'program.mjs': "import shm from 'shm-node'; import * as sync from 'shm-node/sync'; import { SharedMap } from 'shm-node/map';",
 };
-const USE = "const view = shm.create({ length: 4, type: 'Int32Array' }); console.log(sync.notify(view, 0), shm.detach(view));";
+const USE = "const view = shm.create({ length: 4, type: 'Int32Array' }); new SharedMap({ memory: 1 << 16 }).set('a', 1).close(); console.log(sync.notify(view, 0), shm.detach(view));";
 
 describe('on the installed package', once, () => {
   let project;
@@ -97,7 +97,7 @@ describe('on the installed package', once, () => {
       const { errors, warnings } = await webpack({
         entry: at(file),
         output: { path: project, filename: 'bundle.cjs' },
-        externals: { 'shm-node': 'commonjs shm-node', 'shm-node/sync': 'commonjs shm-node/sync' },
+        externals: Object.fromEntries(['', '/sync', '/map'].map((part) => [`shm-node${part}`, `commonjs shm-node${part}`])),
       });
       assert.deepEqual([errors, warnings], [[], []]);
       works(at('bundle.cjs'));

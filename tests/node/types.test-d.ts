@@ -181,3 +181,30 @@ async function consume() {
   for await (const message of ring) is<Buffer>(message);
   for await (const { number, missed, message } of new sync.Broadcast(cells, 0).reader()) is<Buffer>(message);
 }
+
+// The map.
+import { SharedMap, type MapStats } from 'shm-node/map';
+import map from 'shm-node/map';
+is<typeof SharedMap>(map.SharedMap);
+interface User {
+  name: string;
+}
+const users = new SharedMap<User>('users', { memory: 1 << 20, evict: false, encoding: 'json', near: 100 });
+is<User | undefined>(users.get('a'));
+is<SharedMap<User>>(users.set('a', { name: 'b' }, { ttl: 1000, tags: ['staff'] as const }));
+// @ts-expect-error not such a value
+users.set('a', 1);
+// @ts-expect-error keys are strings
+users.get(1);
+// @ts-expect-error a map under a random key needs to know how much memory it is to have
+new SharedMap({ evict: true });
+is<number>(users.getInto('a', Buffer.alloc(3)) + users.increment('n') + users.size + users.memory);
+is<number | undefined>(users.view('a', (bytes) => bytes.length));
+is<Promise<User>>(users.getOrSet('a', async (key) => ({ name: key }), { stale: 5, signal: AbortSignal.abort() }));
+const entry = users.getEntry('a');
+// @ts-expect-error there may be none
+entry.version;
+is<boolean>(users.replace('a', entry!.version, entry!.value));
+for (const [key, value] of users) is<string>(key + value.name);
+is<MapStats['hits']>(users.stats().hits + SharedMap.memoryFor({ entries: 1, key: 1, value: 1 }));
+is<unknown>(new SharedMap(7).get('x'));
