@@ -256,16 +256,17 @@ fn a_reader_and_an_evicter() {
     let cache = Sizes { evict: true, small: 12, main: 9, ..sizes(1, 2) };
     run(2, cache, |core| {
         let first = key(b"resident", 0);
-        // The oldest one is moved to the main ring, which then is full.
-        set(core, key(b"anything", 0), 0);
+        let others = [b"0nything", b"1nything", b"3nything", b"4nything", b"5nything", b"6nything"];
+        let mut others = others.map(|name| key(name, 0)).into_iter();
+        // The oldest ones are moved to the main ring, which then is full.
+        others.by_ref().take(3).for_each(|other| set(core, other, 0));
         set(core, first, 1);
+        others.by_ref().take(3).for_each(|other| set(core, other, 0));
         let reader = thread::spawn(move || match get(core, first) {
             Some(number) => assert_eq!(number, 1),
             None => assert_eq!(get(core, first), None, "it does not come back"),
         });
-        for (number, name) in [b"0nything", b"3nything", b"4nything", b"6nything"].into_iter().enumerate() {
-            set(core, key(name, 0), number as u64);
-        }
+        [b"7nything", b"8nything"].into_iter().for_each(|name| set(core, key(name, 0), 2));
         reader.join().unwrap();
         assert!(core.shard(0).load(shard::EVICTIONS) > 0);
     });
