@@ -32,11 +32,15 @@ const env = { ...process.env, SHM_NODE_QUIET: '0', NODE_OPTIONS: '' };
 const python = process.env.PYTHON ?? 'python3';
 const has = (command) => spawnSync(command, ['--version']).error === undefined;
 
+const node = (extension) => (file, { code, output }) => {
+  const program = `${file}.${extension}`;
+  writeFileSync(program, code);
+  check(run(process.execPath, [program], { cwd: project, env }), output);
+};
+
 const runners = {
-  js(file, { code, output }) {
-    writeFileSync(`${file}.cjs`, code);
-    check(run(process.execPath, [`${file}.cjs`], { cwd: project, env }), output);
-  },
+  js: node('cjs'),
+  mjs: node('mjs'),
   python(file, { code, output }, t) {
     if (!has(python)) return t.skip('python3 is missing');
     if (code.includes('import numpy') && spawnSync(python, ['-c', 'import numpy']).status !== 0) {
