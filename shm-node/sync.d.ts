@@ -196,12 +196,15 @@ export class Barrier {
   join(): Party;
 }
 
-/** Something that is done once, by whichever process comes first. */
+/** Work that is done once across processes, by the first caller. */
 export class Once {
   static byteLength(): number;
   constructor(view: Int32Array, index: number);
   readonly done: boolean;
-  /** Does it, unless it has been done; waits while another does it. If `work` throws, it is the next one's turn. */
+  /**
+   * Runs `work` once across processes; blocks while another process runs it. If `work` throws, the next caller runs its
+   * own.
+   */
   call(work: (turn: { readonly ownerDied: boolean }) => void): void;
   /** @throws {Error} `ERR_SHM_DEADLOCK`: called without a limit by its own `work` */
   callAsync(work: (turn: { readonly ownerDied: boolean }) => unknown, options?: WaitOptions): Promise<void>;

@@ -29,7 +29,7 @@ struct Current {
 }
 
 impl Current {
-    /// That of this process: the child of a fork makes another, whatever its parent's other threads did with the lock.
+    /// The one of this process. Forked child: replace the lock, another thread may have held it.
     fn of(generation: u32) -> &'static Self {
         static CURRENT: AtomicPtr<Current> = AtomicPtr::new(ptr::null_mut());
         let mut seen = CURRENT.load(Acquire);

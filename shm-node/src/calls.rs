@@ -84,7 +84,7 @@ thread_local! {
 
 /// Runs a call that no signal cuts in two.
 pub(crate) fn whole<T>(call: impl FnOnce() -> T) -> T {
-    // A thread that is ending has no caller any more: what it does then is as good as before this call.
+    // An error means that this thread is ending. Thread-local storage is gone; run unguarded.
     let _inside = MINE.try_with(|mine| Inside::new(mine.0)).ok();
     call()
 }

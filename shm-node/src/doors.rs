@@ -1,4 +1,4 @@
-//! The ways into an environment from other threads and from its event loop: what ended there is told to JavaScript.
+//! Callback handles into Node environments: other threads and the event loop report through them which waits have ended.
 //!
 //! Each copy of the JavaScript has a door of its own, and there may be several in one thread: two bundles, a module
 //! registry that was reset, the package installed twice. A door is one threadsafe function; and where the event loop itself
@@ -23,7 +23,7 @@ thread_local! {
     static DOORS: RefCell<Vec<Arc<Door>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A way into an environment, shut before the environment ends.
+/// Callback handle into one Node environment. It is shut before the environment ends.
 #[derive(Debug, Default)]
 pub(crate) struct Door(Mutex<State>);
 

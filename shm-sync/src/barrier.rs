@@ -40,7 +40,7 @@ impl<'a> Barrier<'a> {
         live: &'static Live,
     ) -> Result<Self, SyncError> {
         place::check_count("the number of parties", parties, MOST, "1 to 65535")?;
-        let choices = [("a number of parties,", PARTIES, parties)];
+        let choices = [("parties", PARTIES, parties)];
         let place = place::open(STRUCTURE, region, offset, Self::byte_len(parties), live, &choices)?;
         Ok(Self { barrier: barrier::Barrier::new(place, parties), caller: Caller::thread(live) })
     }

@@ -58,7 +58,10 @@ pub enum SyncError {
         known: u8,
     },
     /// It was made with other options.
-    #[error("this {what} has {option} {found}, not {wanted}: open it with the options it was made with")]
+    #[error(
+        "this {what} was created with {option}={found}, opened with {option}={wanted}: open it with the options it was \
+         created with"
+    )]
     Options {
         /// The structure.
         what: &'static str,
@@ -112,8 +115,8 @@ pub enum SyncError {
     /// Another process holds what was to be released.
     #[error("{0}, of another process, holds it: release only what you hold")]
     NotOwner(Owner),
-    /// Someone else is the only producer, or the only consumer.
-    #[error("{1} is the {0} already: there can be only one, let it end first")]
+    /// Another owner is the only producer, or the only consumer. The fields are the role and that owner.
+    #[error("another {0} ({1}) is active; only one is allowed: close it first")]
     Taken(&'static str, Owner),
     /// A party of a barrier was killed.
     #[error("a party was killed, so the others would wait for ever: begin the phase again")]

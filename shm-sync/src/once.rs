@@ -45,8 +45,8 @@ impl<'a> Once<'a> {
         self.once.is_done()
     }
 
-    /// Does it, unless it has been done; waits while another does it. Afterwards it has been done. If `f`
-    /// panics, it has not, and is the next one's turn.
+    /// Runs `f` once across processes; blocks while another process runs it. If `f` panics, the next caller runs its
+    /// own.
     ///
     /// # Errors
     ///

@@ -43,7 +43,7 @@ impl<'a> RwLock<'a> {
         live: &'static Live,
     ) -> Result<Self, SyncError> {
         place::check_count("the number of readers", readers, MOST, "1 to 65536")?;
-        let choices = [("a number of readers,", READERS, readers)];
+        let choices = [("readers", READERS, readers)];
         let place = place::open(STRUCTURE, region, offset, Self::byte_len(readers), live, &choices)?;
         Ok(Self { lock: rw_lock::RwLock::new(place, readers), caller: Caller::thread(live) })
     }

@@ -40,7 +40,7 @@ impl<'a> Semaphore<'a> {
         live: &'static Live,
     ) -> Result<Self, SyncError> {
         place::check_count("the number of permits", permits, MOST, "1 to 65536")?;
-        let choices = [("a number of permits,", PERMITS, permits)];
+        let choices = [("permits", PERMITS, permits)];
         let place = place::open(STRUCTURE, region, offset, Self::byte_len(permits), live, &choices)?;
         Ok(Self { slots: Slots::new(place, QUEUE, SLOTS, permits), caller: Caller::thread(live) })
     }

@@ -153,7 +153,7 @@ impl Slots {
         said.min(backed)
     }
 
-    /// The file's.
+    /// Current size of the file, in bytes.
     fn size(&self) -> u64 {
         let stat = if self.file.is_open() { fstat(&self.file) } else { Err(Errno::EBADF) };
         stat.map_or(0, |stat| stat.st_size as u64)

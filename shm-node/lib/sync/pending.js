@@ -207,7 +207,7 @@ class Call {
 
   #woken(sleep, how) {
     const outcome = how & 7;
-    // Who has given up, or found by looking what it waited for, has no use for a wake-up: it is another's.
+    // A cancelled wait that was also woken passes the wake-up on.
     if (sleep !== this.#sleep) return outcome === WOKEN && native.passOn(sleep.slot);
     this.#try(() => {
       if (outcome >= CANCELLED) native.failWait(sleep.slot, how >> 3);

@@ -57,8 +57,8 @@ pub(super) fn open(table: &mut Table, call: &Call<5>) -> Result<[f64; 3], Failur
     } else if place.region.access() == Access::ReadOnly {
         let broadcast = Broadcast::attach(place.region, 0)?;
         let found = broadcast.options();
-        same("a number of slots,", found.slots, wanted.slots)?;
-        same("a longest message,", found.max_message, wanted.max_message)?;
+        same("slots", found.slots, wanted.slots)?;
+        same("max_message", found.max_message, wanted.max_message)?;
         broadcast
     } else {
         let (live, _) = place.live(&call.env())?;

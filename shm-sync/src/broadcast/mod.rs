@@ -57,10 +57,7 @@ impl<'a> Broadcast<'a> {
     ) -> Result<Self, SyncError> {
         region.writable()?;
         let broadcast = Self::over(region, offset, options)?;
-        let words = [
-            ("a number of slots,", SLOTS, options.slots),
-            ("a longest message,", MAX_MESSAGE, options.max_message),
-        ];
+        let words = [("slots", SLOTS, options.slots), ("max_message", MAX_MESSAGE, options.max_message)];
         region.sound_result(STRUCTURE.stamp(broadcast.region, live, &words))?;
         Ok(broadcast)
     }

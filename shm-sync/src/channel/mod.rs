@@ -69,10 +69,7 @@ impl<'a> Channel<'a> {
         live: &'static Live,
     ) -> Result<Self, SyncError> {
         let capacity = check_capacity(options.capacity)?;
-        let choices = [
-            ("the capacity", CAPACITY, capacity),
-            ("the number of producers (1 one, 2 many)", PRODUCERS, options.producers.word()),
-        ];
+        let choices = [("capacity", CAPACITY, capacity), ("producers", PRODUCERS, options.producers.word())];
         let region = place::open(STRUCTURE, region, offset, Self::byte_len(options), live, &choices)?;
         let (ring, producers) = (Ring::new(region, capacity), options.producers);
         Ok(Self { region, ring, producers, caller: Caller::thread(live) })

@@ -134,6 +134,8 @@ fn there_is_one_consumer_and_one_producer_unless_there_are_many() {
     let (sender, receiver) = (channel.sender().unwrap(), channel.receiver().unwrap());
     assert!(matches!(channel.sender(), Err(SyncError::Taken("producer", _))));
     assert!(matches!(channel.receiver(), Err(SyncError::Taken("consumer", _))));
+    let told = channel.receiver().unwrap_err().to_string();
+    assert!(told.starts_with("another consumer (owner ") && told.contains("is active; only one"), "{told}");
     drop((sender, receiver));
     assert!(channel.sender().is_ok() && channel.receiver().is_ok());
 }
@@ -167,6 +169,8 @@ fn options_are_checked_and_remembered() {
     assert_eq!(attached.options(), options(1024, Producers::Many));
     let other = Channel::open(memory.region(), 0, &options(512, Producers::Many), live());
     assert!(matches!(other, Err(SyncError::Options { found: 1024, wanted: 512, .. })));
+    let told = other.unwrap_err().to_string();
+    assert!(told.contains("this channel was created with capacity=1024, opened with capacity=512"), "{told}");
     let small = Channel::open(memory.region(), 64, &options(1024, Producers::Many), live());
     assert!(matches!(small, Err(SyncError::TooSmall { .. })));
 }

@@ -10,7 +10,7 @@ use crate::protocol::{
 };
 use shm_lifetime::fault;
 
-/// What the consumer knows of the ring. Its tail is the truth; the shared one follows.
+/// What the consumer knows of the ring. `tail` is authoritative; the shared word lags behind it.
 ///
 /// A binding for another language may receive on its own within it: while the header at `tail` is a message's whose
 /// record is at most `readable` long, read it, add the record's size to `tail` and take it from `readable`, copy the

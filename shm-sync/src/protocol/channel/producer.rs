@@ -11,7 +11,7 @@ use crate::protocol::{
 };
 use shm_lifetime::fault;
 
-/// What the only producer knows. Its head is the truth; the shared one follows.
+/// What the only producer knows. `head` is authoritative; the shared word lags behind it.
 ///
 /// A binding for another language may send on its own within it: write a record of `size` bytes (a multiple of 8, at
 /// most `room`) at `head`, add `size` to `head` and take it from `room`, store the head in shared memory, and wake the
