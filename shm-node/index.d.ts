@@ -94,21 +94,21 @@ export type ViewOf<T extends Type> = T extends TypeName
 export type Backend = 'sysv' | 'posix';
 
 /**
- * What a segment is called. An integer from 1 to 2^32 - 1 is a System V key, the same 32 bits that `shmget` takes.
- * A string of at most 255 bytes is a POSIX name, without NUL and without a slash but the leading one, which may be
- * left out.
+ * The key of a segment. An integer from 1 to 2^32 - 1 is a System V key, the same 32 bits that `shmget` takes.
+ * A string of at most 255 bytes is a POSIX name, without NUL and without a slash except a leading one, which you may
+ * leave out.
  */
 export type Key = number | string;
 
-/** The kind of key that a segment has: what it was asked for by, or a number if the library chose it. */
+/** The type of a segment's key: the type of the key that you passed, or number if the library chose it. */
 export type KeyOf<K> = K extends string ? string : number;
 
 /**
- * An array over a segment. Its memory is the segment's: what any process writes, all read. After a detach it is
- * empty (`length` 0), and reading it is harmless.
+ * An array over a segment. All processes see what one of them writes. After a detach it is empty (`length` 0), and
+ * reading it is safe.
  */
 export type Shared<A, K = number> = A & {
-  /** The key, to be sent to another process. A POSIX name has its leading slash. */
+  /** The key; send it to another process. A POSIX name has its leading slash. */
   readonly key: K;
   /** Detaches the segment, so that `using view = …` does at the end of its block. */
   [Symbol.dispose](): void;
@@ -151,17 +151,17 @@ export type CreateOptions<
   /** Default: `'posix'` for a string key, else `'sysv'` where it is built in. */
   backend?: Backend;
   /**
-   * Keep the segment when nobody holds it, until it is destroyed. Default: false. `ENOTSUP` on System V where
+   * Keep the segment when no process holds it, until it is destroyed. Default: false. `ENOTSUP` on System V if
    * `kernel.shm_rmid_forced` is 1.
    */
   persist?: boolean;
-  /** Have the kernel find room for all of it now, so that no later write can fail. Default: true. */
+  /** Reserve room for all of it now, so that no later write can fail. Default: true. */
   reserve?: boolean;
   /** Ask for huge pages where the system allows them. Default: false. */
   hugePages?: boolean;
   /**
-   * Map all pages now, so that no first touch of one waits for it. Default: false. `EFAULT` where there is no room for a
-   * page (which `reserve: false` left out), `ENOTSUP` before Linux 5.14 and on macOS.
+   * Map all pages now, so that the first touch of a page is fast. Default: false. `EFAULT` if there is no room for a
+   * page (only with `reserve: false`), `ENOTSUP` before Linux 5.14 and on macOS.
    */
   populate?: boolean;
   /** false: attach without a view, and copy with `read` and `write`. Default: true. */
@@ -172,20 +172,20 @@ export interface GetOptions<T extends Type = 'Buffer', K extends Key = Key, V ex
   key: K;
   /** What the view is. Default: `'Buffer'`. */
   type?: T;
-  /** Default: where there is a segment of that key, for an integer: attached in this thread, System V, POSIX. */
+  /** Default, for an integer: the first that has the key of: attached in this thread, System V, POSIX. */
   backend?: Backend;
   /** POSIX only: writes to the view stay private to it and never reach the segment. Default: false. */
   readOnly?: boolean;
-  /** Map all pages now, as for `create`; also those of a segment that is attached already. Default: false. */
+  /** Map all pages now, as for `create`, even if the segment is attached already. Default: false. */
   populate?: boolean;
   /** false: attach without a view, and copy with `read` and `write`. Default: true. */
   view?: V;
 }
 
 /**
- * What names a segment: its key, a view of it, an attachment without a view, or a key with its backend. An integer
- * without a backend is the segment of that key that this thread has attached, else the one on System V, else the one on
- * POSIX; a string of digits is refused. A view and an attachment mean their own segment, and none once detached.
+ * A segment: its key, a view of it, an attachment without a view, or a key with its backend. For an integer without a
+ * backend, the library looks first among the segments that this thread has attached, then on System V, then on POSIX. A
+ * string of digits is refused. A view and an attachment mean their own segment, and no segment after the detach.
  */
 export type Target = Key | ArrayBufferView | { readonly key: Key; readonly backend?: Backend };
 
@@ -244,10 +244,10 @@ export function get<K extends Key, T extends Type = 'Buffer', V extends boolean 
 
 /**
  * Detaches a segment from this thread: every view of it here is empty from then on. Given a view, it detaches the
- * attachment of that view. The last holder destroys a segment that this library created, unless it persists. What native
- * code has not read yet, in a write in flight say, is zeros from then on.
+ * attachment of that view. The last holder destroys a segment that this library created, unless it persists. Native
+ * code that still reads the memory, such as a write in flight, reads zeros from then on.
  *
- * @returns 0: the segment is gone. n > 0: it outlives us, with n holders (System V; on POSIX 1, a lower bound).
+ * @returns 0: the segment is gone. n > 0: it still exists, with n holders (System V; on POSIX always 1, a lower bound).
  * -1: this thread did not hold it.
  * @throws {TypeError | RangeError} a bad key, or a view that is not over a segment
  */
@@ -261,7 +261,7 @@ export function detach(target: Target): number;
 export function detachAll(): number;
 
 /**
- * Copies bytes of an attached segment into `target`, as many as fit in it and are there from `offset` on.
+ * Copies bytes of an attached segment, from `offset` on, into `target`: as many as fit and as there are.
  *
  * @param offset Bytes from the start of the segment: 0 to 2^53 - 1.
  * @returns How many bytes were copied; 0 at the end of the segment.
@@ -281,9 +281,10 @@ export function read(segment: Target, offset: number, target: ArrayBufferView | 
 export function write(segment: Target, offset: number, source: ArrayBufferView | ArrayBuffer | SharedArrayBuffer): number;
 
 /**
- * Removes a segment now, whoever holds it and whoever made it. Holders keep their memory; the key is free.
+ * Removes a segment now, even if processes hold it or another program made it. Holders keep their memory; the key is
+ * free.
  *
- * @returns Whether there was one. What has the name in `/dev/shm` and is no regular file is none, and stays.
+ * @returns Whether there was one. A name in `/dev/shm` that is no regular file is no segment, and stays.
  * @throws {Error} with `code` `EPERM` or `EACCES`: it belongs to another user
  */
 export function destroy(target: Target): boolean;
@@ -305,8 +306,8 @@ export interface SegmentInfo {
   creator: number | null;
   created: Date | null;
   /**
-   * `'held'`: made by this user through this library, and held. `'orphan'`: the same, held by nobody: the next sweep
-   * frees it. `'persistent'`: made with `persist`. `'foreign'`: made by another program or another user.
+   * `'held'`: created by this user with this library, and held. `'orphan'`: the same, but no process holds it: the next
+   * sweep frees it. `'persistent'`: created with `persist`. `'foreign'`: created by another program or another user.
    */
   state: 'held' | 'orphan' | 'persistent' | 'foreign';
 }
@@ -315,15 +316,15 @@ export interface SegmentInfo {
 export function list(): SegmentInfo[];
 
 /**
- * What is known of a segment, without attaching it; null if there is none.
+ * Describes a segment, without attaching it; null if there is none.
  *
- * @throws {Error} `ERR_SHM_SHRUNK`, of a view: as `read`. By its key, it tells the size that the segment has now
+ * @throws {Error} `ERR_SHM_SHRUNK`, given a view: as `read`. Given the key, `info` returns the size that it has now
  */
 export function info(target: Target): SegmentInfo | null;
 
 /**
- * Destroys what this user's processes created and nobody holds, as crashes leave it behind. Runs by itself on the
- * first `create` or `get` of a process and when it ends.
+ * Destroys the segments that this user's processes created and that no process holds, as crashes leave them behind.
+ * Runs by itself on the first `create` or `get` of a process, and when the process ends.
  *
  * @returns How many segments it destroyed.
  */

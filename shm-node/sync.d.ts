@@ -1,6 +1,6 @@
 /// <reference types="node" />
 
-/** Coordination between processes over any segment. On macOS it needs 14.4, and has never run. */
+/** Coordination between processes, in any segment. It needs macOS 14.4, and has never run there. */
 
 export type WaitOutcome = 'ok' | 'not-equal' | 'timed-out';
 
@@ -12,23 +12,23 @@ export interface WaitOptions {
   /** false: the wait does not keep the event loop alive. Default: true. */
   ref?: boolean;
   /**
-   * For how many microseconds, 0 to 1,000,000, a call of a lock or ring that has to wait looks from the event loop
-   * before it sleeps, so that two processes that talk need no wake-up. Timers and I/O go on meanwhile. It does so only where
-   * something came since the last time, and not where looking was in vain lately, nor with `ref: false`. Default: 50; 0
-   * sleeps at once.
+   * For how many microseconds, 0 to 1,000,000, a call of a lock, channel or broadcast that has to wait polls from the
+   * event loop before it sleeps. Two processes that exchange messages then need no wake-up. Timers and I/O go on
+   * meanwhile. The call polls only if something came since the last time. It does not poll if polling failed lately, or
+   * with `ref: false`. Default: 50; with 0 it sleeps at once.
    */
   spin?: number;
 }
 
 /**
- * Blocks this thread while `view[index]` is `value`, until somebody notifies or time is up. Change the word before you
- * notify: then no wake-up is ever lost.
+ * Blocks this thread while `view[index]` is `value`, until a `notify` or until time is up. Change the word before you
+ * notify. Then no wake-up is lost.
  *
- * @param view Over a segment of this library, not read-only; so too everywhere below.
+ * @param view Over a segment of this library, not read-only. The same holds for all views below.
  * @param timeout Milliseconds. Default: Infinity.
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
  * @throws {RangeError} `ERR_OUT_OF_RANGE`
- * @throws {Error} `ERR_SHM_DETACHED`; `ERR_SHM_SHRUNK`: a part of the segment was cut off; so too everywhere below
+ * @throws {Error} `ERR_SHM_DETACHED`; `ERR_SHM_SHRUNK`: a part of the segment was cut off. All calls below throw these
  */
 export function wait(view: Int32Array, index: number, value: number, timeout?: number): WaitOutcome;
 
@@ -36,29 +36,29 @@ export function wait(view: Int32Array, index: number, value: number, timeout?: n
 export function waitAsync(view: Int32Array, index: number, value: number, options?: WaitOptions): Promise<WaitOutcome>;
 
 /**
- * Wakes those who wait on `view[index]`, in every process.
+ * Wakes waiters on `view[index]`, in every process.
  *
  * @param count At most so many. Default: all.
  * @returns How many were woken.
  */
 export function notify(view: Int32Array, index: number, count?: number): number;
 
-/** What is held, until it is let go. */
+/** A held lock or permit, until `unlock`. */
 export interface Guard {
-  /** The owner before us died while holding it: what it protects may be half-changed. */
+  /** The previous owner died while holding it: the protected data may be half-changed. */
   readonly ownerDied: boolean;
-  /** What another thread of this process names it by: see `release` and `endRead`. */
+  /** By this, another thread of the process can release it: see `release` and `endRead`. */
   readonly slot: number;
   /** @throws {Error} `ERR_SHM_NOT_HELD` the second time */
   unlock(): void;
-  /** Lets go, unless that was done. */
+  /** Unlocks, unless that was done. */
   [Symbol.dispose](): void;
 }
 
 /**
  * A mutex in shared memory. All-zero bytes are a fresh one. The owner is a thread; any thread of its process may
- * unlock. If it is killed, one of those who wait gets the mutex within some 20 ms, and is told by `ownerDied`. Not
- * fair: who comes first does not always get it first.
+ * unlock. If the owner is killed, a waiter gets the mutex within some 20 ms, and its guard has `ownerDied`. Not fair:
+ * the first waiter does not always get it first.
  */
 export class Mutex {
   /** How many bytes it takes; they begin at any index. */
@@ -73,26 +73,26 @@ export class Mutex {
   lock(): Guard;
   /** Locks it; false when `timeout` milliseconds are over. */
   lock(timeout: number): Guard | false;
-  /** Locks it if it is free, or its owner is dead. */
+  /** Locks it if it is free or its owner is dead; false otherwise. */
   tryLock(): Guard | false;
   /**
    * Locks it without blocking; queues where this thread holds it already, in the order of the calls on this object.
    *
-   * @throws {Error} `ERR_SHM_DEADLOCK`: called without a limit by the `work` of a `withLockAsync`; so too for the other
-   * locks
+   * @throws {Error} `ERR_SHM_DEADLOCK`: called without a time limit by the `work` of a `withLockAsync`. The other locks
+   * throw it too
    */
   lockAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Guard>;
   /** Locks it without blocking; false when time is up. */
   lockAsync(options: WaitOptions): Promise<Guard | false>;
   /** @throws {Error} `ERR_SHM_NOT_HELD`: it is free. `ERR_SHM_NOT_OWNER`: another process holds it */
   unlock(): void;
-  /** Runs `work` while holding it: until `work` returns, or what it promises is settled. */
+  /** Runs `work` while holding it: until `work` returns, or until the promise that it returns is settled. */
   withLock<T>(work: (guard: Guard) => T): T;
   /** The same without blocking. @throws {Error} `ERR_SHM_TIMED_OUT` */
   withLockAsync<T>(work: (guard: Guard) => T, options?: WaitOptions): Promise<Awaited<T>>;
 }
 
-/** Permits, their number set when it is made. Those of a killed process come back. */
+/** A number of permits, fixed at creation. The permits of a killed process come back. */
 export class Semaphore {
   static byteLength(options: { permits: number }): number;
   /** @param options Left out: as it was made. `permits`: 1 to 65536. */
@@ -119,8 +119,8 @@ export class Semaphore {
 }
 
 /**
- * Many readers, or one writer. A writer that waits keeps new readers out. After a killed writer, all are told by
- * `ownerDied`, until the next writer has been there.
+ * Many readers, or one writer. A waiting writer keeps new readers out. After a writer was killed, all guards have
+ * `ownerDied`, until the next writer has unlocked.
  */
 export class RwLock {
   static byteLength(options: { readers: number }): number;
@@ -128,8 +128,8 @@ export class RwLock {
   constructor(view: Int32Array, index: number, options?: { readers: number });
   readonly readers: number;
   /**
-   * @throws {Error} `ERR_SHM_DEADLOCK`: this thread writes, or reads already while a writer waits for it, or is every
-   * reader that there can be
+   * @throws {Error} `ERR_SHM_DEADLOCK`: this thread writes, or reads already while a writer waits for it, or holds all
+   * slots of readers
    */
   read(): Guard;
   read(timeout: number): Guard | false;
@@ -153,32 +153,32 @@ export class RwLock {
 }
 
 /**
- * Waiting for what a mutex protects to change. A wait may end though nobody notified: look again in a loop. Notify while
- * you hold the mutex: if you are killed before you do, those who wait are woken. Whoever locks the mutex otherwise, and
- * is told by `ownerDied`, notifies all too.
+ * Waits until the data that a mutex protects has changed. A wait can end without a notification: check again in a loop.
+ * Notify while you hold the mutex: if you are killed before you notify, the waiters are woken. If you lock the mutex
+ * without a wait and get `ownerDied`, notify all too.
  */
 export class Condition {
   static byteLength(): number;
   constructor(view: Int32Array, index: number);
-  /** Unlocks the mutex of the guard, waits, and locks it again. Tells whether it ended before time was up. */
+  /** Unlocks the mutex of the guard, waits, and locks it again. False if time was up. */
   wait(guard: Guard, timeout?: number): boolean;
-  /** The same without blocking. Where it rejects by its signal, the mutex is locked again too. */
+  /** The same without blocking. If it rejects by its signal, the mutex is locked again too. */
   waitAsync(guard: Guard, options?: WaitOptions): Promise<boolean>;
-  /** Wakes one of those who wait; tells whether one slept. */
+  /** Wakes one waiter; returns whether one slept. */
   notifyOne(): boolean;
-  /** Wakes all who wait; returns how many slept. */
+  /** Wakes all waiters; returns how many slept. */
   notifyAll(): number;
 }
 
-/** One of those who wait for each other. */
+/** One party of a barrier. */
 export interface Party {
   /**
-   * Waits until all parties have arrived: true for the one who came last.
+   * Waits until all parties have arrived; true for the last one.
    *
    * @throws {Error} `ERR_SHM_BROKEN`: a party was killed
    */
   wait(): boolean;
-  /** null: time was up, and it has not arrived. */
+  /** null: time was up, and this party has not arrived. */
   wait(timeout: number): boolean | null;
   waitAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<boolean>;
   waitAsync(options: WaitOptions): Promise<boolean | null>;
@@ -186,7 +186,7 @@ export interface Party {
   [Symbol.dispose](): void;
 }
 
-/** Nobody goes on until all parties have arrived, again and again. */
+/** Parties that wait for each other in each phase: no party goes on until all have arrived. */
 export class Barrier {
   static byteLength(options: { parties: number }): number;
   /** @param options Left out: as it was made. `parties`: 1 to 65535. */
@@ -222,7 +222,7 @@ export interface ChannelOptions {
   producers?: 'one' | 'many';
 }
 
-/** Room for a message, ours until it is committed. */
+/** Room for a message. Write it to `view`, and commit it. */
 export interface Reservation {
   readonly view: Uint8Array;
   /** Sends the message. */
@@ -232,7 +232,7 @@ export interface Reservation {
   [Symbol.dispose](): void;
 }
 
-/** A message in place. Unless released, it is there again the next time. */
+/** A message in place. If you do not release it, you receive it again. */
 export interface PeekedMessage {
   readonly view: Uint8Array;
   release(): void;
@@ -240,9 +240,10 @@ export interface PeekedMessage {
 }
 
 /**
- * Messages from one or many producers to one consumer, in the order in which their room was reserved. Whoever sends
- * first is a producer, and whoever receives first the consumer, until it closes, its object is collected, or its thread
- * ends. A killed producer loses only what it had not committed, a killed consumer nothing that it had not released.
+ * Messages from one or many producers to one consumer, in the order in which their room was reserved. The first send
+ * makes an object a producer, and the first receive makes it the consumer, until it is closed or collected, or its
+ * thread ends. If a producer is killed, only its uncommitted message is lost. If the consumer is killed, no unreleased
+ * message is lost.
  */
 export class Channel {
   static byteLength(options: ChannelOptions): number;
@@ -252,25 +253,25 @@ export class Channel {
   readonly producers: 'one' | 'many';
   /** The longest message, in bytes. */
   readonly maxMessage: number;
-  /** How many messages this consumer found that their producers had been killed in the middle of. */
+  /** How many messages this consumer found incomplete, because their producers were killed. */
   readonly lost: number;
   /**
    * Sends a message, and waits for room for as long as that takes, or for `timeout` milliseconds.
    *
    * @returns Whether it was sent.
    * @throws {RangeError} it is longer than `maxMessage`
-   * @throws {Error} `ERR_SHM_TAKEN`: another is the only producer. `ERR_SHM_DAMAGED`. `ERR_SHM_CHANGED`: the message
-   * is detached
+   * @throws {Error} `ERR_SHM_TAKEN`: another producer is active, and only one is allowed. `ERR_SHM_DAMAGED`.
+   * `ERR_SHM_CHANGED`: the message is detached
    */
   send(message: Bytes, timeout?: number): boolean;
   trySend(message: Bytes): boolean;
   /**
-   * The same without blocking. The message is copied when there is room for it: leave it alone until then.
+   * The same without blocking. The message is copied when there is room for it: do not change it until then.
    *
    * @throws {Error} as `send`, and `ERR_SHM_CLOSED`
    */
   sendAsync(message: Bytes, options?: WaitOptions): Promise<boolean>;
-  /** Room for a message of `length` bytes, to be filled in place. */
+  /** Reserves room for a message of `length` bytes, which you fill in place. */
   reserve(length: number): Reservation;
   reserve(length: number, timeout: number): Reservation | null;
   tryReserve(length: number): Reservation | null;
@@ -291,31 +292,30 @@ export class Channel {
   peekAsync(options?: WaitOptions): Promise<PeekedMessage | null>;
   /**
    * Gives all messages that are there now to `callback`, in place and one by one, and returns how many: `max` at most.
-   * Each is a view of the ring until the callback returns, and then its room is free for others; one that is kept shows
-   * what comes there later. What the callback throws comes out, and what it was not given stays. Where it closes the
-   * channel or detaches the segment, that ends with it.
+   * Each is a view of the ring, valid until the callback returns; later it shows other messages. An exception of the
+   * callback is thrown here, and the remaining messages stay in the channel. If the callback closes the channel or
+   * detaches the segment, `drain` ends.
    *
-   * @throws {Error} `ERR_SHM_DRAINING`: called from within a callback, as everything that receives
+   * @throws {Error} `ERR_SHM_DRAINING`: called from within a callback. All receiving calls throw it there
    */
   drain(callback: (message: Uint8Array) => void, options?: { max?: number }): number;
   /**
-   * The messages to come; ends when none comes within `timeout`, and at a `close`. `return()` ends it also while it
-   * waits. With `batch`, all that are there each time.
+   * Iterates over the messages to come. Ends if none comes within `timeout`, and at a `close`. `return()` also ends a
+   * pending `next()`. With `batch`, each step gives all messages that are there.
    */
   messages(options?: WaitOptions & { batch?: false }): AsyncGenerator<Copy, void, undefined>;
   messages(options: WaitOptions & { batch: true }): AsyncGenerator<Copy[], void, undefined>;
   [Symbol.asyncIterator](): AsyncGenerator<Copy, void, undefined>;
   /**
-   * Is no producer and no consumer any more. What is reserved is given up, a message that was not released stays for
-   * the next consumer, and what is pending rejects with `ERR_SHM_CLOSED`. A detach does that too, with
-   * `ERR_SHM_DETACHED`.
+   * Gives up the roles of producer and consumer. A reservation is given up, an unreleased message stays for the next
+   * consumer, and pending calls reject with `ERR_SHM_CLOSED`. A detach does the same, with `ERR_SHM_DETACHED`.
    */
   close(): void;
   [Symbol.dispose](): void;
 }
 
 export interface BroadcastOptions {
-  /** How many messages there is room for: a power of two, at least 2. A reader that is further behind misses some. */
+  /** How many messages it keeps: a power of two, at least 2. A reader that is further behind misses messages. */
   slots: number;
   /** The longest message in bytes, at least 1. */
   maxMessage: number;
@@ -324,12 +324,12 @@ export interface BroadcastOptions {
 export interface Received {
   /** The message's number; the first of all had 0. */
   readonly number: number;
-  /** How many were missed since the last one that this reader got. */
+  /** How many messages were missed since the previous one of this reader. */
   readonly missed: number;
   readonly message: Copy;
 }
 
-/** A message being written. */
+/** A message that is being written. */
 export interface Draft {
   readonly view: Uint8Array;
   /** Sends it, and returns its number. */
@@ -338,32 +338,32 @@ export interface Draft {
   [Symbol.dispose](): void;
 }
 
-/** Reads at its own pace and leaves no trace. On a read-only view it polls, every millisecond at most. */
+/** Reads at its own pace, and writes nothing. On a read-only view it polls, at most every millisecond. */
 export interface BroadcastReader {
-  /** The number of the message that it wants next. */
+  /** The number of the message that it reads next. */
   readonly next: number;
   tryReceive(): Received | null;
   receive(): Received;
   receive(timeout: number): Received | null;
   receiveAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Received>;
   receiveAsync(options: WaitOptions): Promise<Received | null>;
-  /** As `tryReceive`, but copied to the start of `target`, of which `message` is a part. */
+  /** As `tryReceive`, but copies to the start of `target`; `message` is that part of it. */
   tryReceiveInto(target: Uint8Array): (Omit<Received, 'message'> & { readonly message: Uint8Array }) | null;
-  /** The next message in place. What was read of it counts only if `finish` gives something. */
+  /** The next message in place. What you read is valid only if `finish` does not return null. */
   tryPeek(): {
     readonly view: Uint8Array;
     finish(): (Omit<Received, 'message'> & { readonly message: Uint8Array }) | null;
   } | null;
   /**
-   * The messages to come; ends when none comes within `timeout`. `return()` ends it also while it waits. With `batch`, all
-   * that are there each time.
+   * Iterates over the messages to come. Ends if none comes within `timeout`. `return()` also ends a pending `next()`.
+   * With `batch`, each step gives all messages that are there.
    */
   messages(options?: WaitOptions & { batch?: false }): AsyncGenerator<Received, void, undefined>;
   messages(options: WaitOptions & { batch: true }): AsyncGenerator<Received[], void, undefined>;
   [Symbol.asyncIterator](): AsyncGenerator<Received, void, undefined>;
 }
 
-/** Messages from one producer to many readers. The producer never waits: the oldest message goes. */
+/** Messages from one producer to many readers. The producer never waits: it overwrites the oldest message. */
 export class Broadcast {
   static byteLength(options: BroadcastOptions): number;
   /** @param index A place at a multiple of 64 bytes. @param options Left out, or on a read-only view: as it was made. */
@@ -376,14 +376,14 @@ export class Broadcast {
    * Sends a message, and returns its number.
    *
    * @throws {RangeError} it is longer than `maxMessage`
-   * @throws {Error} `ERR_SHM_TAKEN`: another is the producer. `ERR_SHM_CHANGED`: the message is detached
+   * @throws {Error} `ERR_SHM_TAKEN`: another producer is active. `ERR_SHM_CHANGED`: the message is detached
    */
   send(message: Bytes): number;
-  /** Room for a message of `length` bytes, to be filled in place. */
+  /** Room for a message of `length` bytes, which you fill in place. */
   draft(length: number): Draft;
-  /** A reader of the messages to come; with `rewind`, of those that are still there too. */
+  /** A reader of the messages to come; with `rewind`, also of those that are still there. */
   reader(options?: { rewind?: boolean }): BroadcastReader;
-  /** Is not the producer any more, and gives up a draft. A detach does that too. */
+  /** Gives up the role of producer, and a draft. A detach does the same. */
   close(): void;
   [Symbol.dispose](): void;
 }
