@@ -20,11 +20,11 @@ use std::{
 ///
 /// - every segment it hands out fulfils the contract of [`Segment`];
 /// - a segment from [`create`](Self::create) is exactly as large as was asked, and all zero;
-/// - a segment that somebody holds is destroyed by nothing but [`destroy`](Self::destroy), and one that was
-///   not made through this library by nothing but that and [`DestroyUnheld`];
+/// - while a process holds a segment, only [`destroy`](Self::destroy) destroys it; a segment that was not made
+///   by this library is destroyed only by that and by [`DestroyUnheld`];
 /// - after [`destroy`](Self::destroy) the holders keep their memory, and the key is free.
 pub unsafe trait Backend: fmt::Debug + Send + Sync {
-    /// What it hands out.
+    /// The type of its segments.
     type Segment: Segment;
 
     /// The backend's name, in lower case, as messages and listings show it.
@@ -59,14 +59,14 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
     /// [`AttachError::NotFound`] where there is none.
     fn attach(&self, key: &Key) -> Result<Self::Segment, AttachError>;
 
-    /// Tells of the segment that `key` names, without attaching it.
+    /// Describes the segment that `key` names, without attaching it.
     ///
     /// # Errors
     ///
     /// [`AttachError::NotFound`] where there is none.
     fn info(&self, key: &Key) -> Result<SegmentInfo, AttachError>;
 
-    /// Destroys the segment that `key` names now, whoever holds it; holders keep their memory.
+    /// Destroys the segment that `key` names now, even if processes hold it; holders keep their memory.
     ///
     /// # Errors
     ///
@@ -82,52 +82,52 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
 ///
 /// - [`as_ptr`](Self::as_ptr) and [`size`](Self::size) never change, and the bytes they span can be read
 ///   and written (see [`Access::ReadOnly`] for where a write goes) until the segment is detached or dropped,
-///   unless another process that may write to the segment cuts it off under us, where the system has no means
-///   against that (POSIX objects); reading what is gone then ends this process, or gives zeros where the program asked
-///   for that, and does nothing worse;
+///   except where another process that may write to the segment makes it smaller, on systems that cannot prevent that
+///   (POSIX objects). Reading the missing part then ends this process, or gives zeros if the program asked for that, and
+///   does nothing worse;
 /// - `as_ptr` is aligned to a page, or at least to 64 bytes;
 /// - the range that [`let_go_in_place`](Self::let_go_in_place) returns keeps the same addresses readable and
 ///   writable until it is dropped.
 pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
-    /// The bare addresses that stay when the segment is let go in place; they are freed when it is dropped.
+    /// The addresses that stay mapped after [`let_go_in_place`](Self::let_go_in_place). Dropping it frees them.
     type Range: fmt::Debug + Send + Sync + 'static;
 
-    /// The key that it was created or attached by.
+    /// The key by which it was created or attached.
     fn key(&self) -> &Key;
 
-    /// Where it begins.
+    /// The address of its first byte.
     fn as_ptr(&self) -> NonNull<u8>;
 
     /// Its size in bytes, exactly as its creator asked.
     fn size(&self) -> NonZeroUsize;
 
-    /// Whether writes reach it.
+    /// Whether writes reach the segment.
     fn access(&self) -> Access;
 
     /// Whether the key still names this segment, and not none or another.
     fn is_current(&self) -> bool;
 
-    /// Maps all of its pages now, so that no first touch of one has to wait for it. Pages that had no room yet take it.
+    /// Maps all of its pages now, so that the first touch of a page is fast. Pages without room take it now.
     ///
     /// # Errors
     ///
-    /// As the kernel says: `EFAULT` where there is no room for a page, `ENOMEM`, `ENOTSUP` where it cannot.
+    /// The kernel's: `EFAULT` if there is no room for a page, `ENOMEM`, `ENOTSUP` if the kernel cannot do it.
     fn populate(&self) -> Result<(), OsError>;
 
-    /// Leaves the segment and frees its addresses. The last holder destroys it, unless it persists or was
-    /// not created through this library.
+    /// Leaves the segment and frees its addresses. The last holder destroys the segment, unless it persists or was
+    /// not created by this library.
     fn detach(self) -> Detached;
 
-    /// Leaves the segment, but keeps its addresses: code that is still at work on them (a system call in
-    /// flight) does no harm. On a kernel backend they are private memory from then on and read as zeros.
+    /// Leaves the segment, but keeps its addresses mapped, so that code that still uses them (a system call in
+    /// flight) does no harm. On a kernel backend they are private memory from then on, and read as zeros.
     ///
-    /// Where others hold a segment that this process created, waits for them to leave, so as to be the last, for as
-    /// long as `others_leave` says that one of them is about to. It is asked every fraction of a millisecond, and holds
-    /// no lock meanwhile.
+    /// If other processes hold a segment that this process created, waits for them to leave, so that this process is the
+    /// last holder. It waits as long as `others_leave` says that one of them is about to leave. It calls `others_leave`
+    /// every fraction of a millisecond, and holds no lock meanwhile.
     fn let_go_in_place(self, others_leave: &dyn Fn() -> bool) -> (Detached, Self::Range);
 
-    /// Copies bytes from `offset` on into `target` and returns how many: fewer than asked at the end of the
-    /// segment. Another process may write at the same time, so the copy may be torn.
+    /// Copies bytes from `offset` on into `target`, and returns how many: fewer than asked if the segment ends
+    /// before. Another process may write at the same time, so the copy may mix old and new bytes.
     fn read(&self, offset: usize, target: &mut [u8]) -> usize {
         let count = target.len().min(self.size().get().saturating_sub(offset));
         if count > 0 {
@@ -139,8 +139,8 @@ pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
         count
     }
 
-    /// Copies `source` into the segment from `offset` on and returns how many bytes went in: fewer than
-    /// asked at its end. Another process may see the copy half done.
+    /// Copies `source` into the segment from `offset` on, and returns how many bytes it copied: fewer than
+    /// asked if the segment ends before. Another process may see a part of the copy.
     fn write(&self, offset: usize, source: &[u8]) -> usize {
         let count = source.len().min(self.size().get().saturating_sub(offset));
         if count > 0 {
@@ -152,7 +152,7 @@ pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
         count
     }
 
-    /// The atomic integer at `offset`, or `None` where it does not fit or is not aligned.
+    /// The atomic integer at `offset`; `None` if it does not fit or is not aligned.
     fn atomic<T: Atomic>(&self, offset: usize) -> Option<&T> {
         if offset.checked_add(size_of::<T>())? > self.size().get() {
             return None;
@@ -168,7 +168,7 @@ pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
     ///
     /// # Safety
     ///
-    /// Nobody, in this process or any other, may write to them while the slice lives.
+    /// No code, in this process or any other, may write to the bytes while the slice lives.
     unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: valid by the contract of this trait, and unchanging by the caller's promise.
         unsafe { std::slice::from_raw_parts(self.as_ptr().as_ptr(), self.size().get()) }
@@ -178,7 +178,7 @@ pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
     ///
     /// # Safety
     ///
-    /// Nobody else, in this process or any other, may read or write them while the slice lives.
+    /// No other code, in this process or any other, may read or write the bytes while the slice lives.
     unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
         // SAFETY: valid by the contract of this trait, and ours alone by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.as_ptr().as_ptr(), self.size().get()) }
@@ -200,17 +200,17 @@ macro_rules! atomic {
 }
 atomic!(AtomicI8 AtomicI16 AtomicI32 AtomicI64 AtomicU8 AtomicU16 AtomicU32 AtomicU64);
 
-/// A backend that can tell which segments exist.
+/// A backend that can list the existing segments.
 pub trait List: Backend {
     /// Every segment that has a key, of all users, in the order of their keys.
     ///
     /// # Errors
     ///
-    /// Where the system does not let us look.
+    /// If the system does not allow it.
     fn list(&self) -> Result<Vec<SegmentInfo>, OsError>;
 }
 
-/// A backend that can attach a segment so that no write of ours reaches it.
+/// A backend that can attach a segment so that no write of this process reaches it.
 pub trait AttachReadOnly: Backend {
     /// Attaches the segment that `key` names with [`Access::ReadOnly`]; read permission is enough.
     ///
@@ -222,18 +222,18 @@ pub trait AttachReadOnly: Backend {
 
 /// A backend whose segments may be left behind by a crash, and freed later.
 pub trait Sweep: Backend {
-    /// Destroys the segments that this user created and nobody holds; returns how many.
+    /// Destroys the segments that this user created and no process holds; returns how many.
     ///
     /// # Errors
     ///
-    /// Where the library's own files cannot be used.
+    /// If the library's own files cannot be used.
     fn sweep(&self) -> Result<usize, OsError>;
 }
 
-/// A backend that can ask whether anybody holds a segment, and destroy it in the same breath.
+/// A backend that can check whether a process holds a segment, and destroy it in one atomic step.
 pub trait DestroyUnheld: Backend {
-    /// Destroys the segment that `key` names now if nobody holds it, whoever created it and though it persists;
-    /// tells what became of it.
+    /// Destroys the segment that `key` names, if no process holds it: even if it persists, and if another program
+    /// created it. Returns what became of it.
     ///
     /// # Errors
     ///
@@ -241,17 +241,17 @@ pub trait DestroyUnheld: Backend {
     fn destroy_unheld(&self, key: &Key) -> Result<Detached, DestroyError>;
 }
 
-/// A segment that can be left as the process ends, by reference: other threads may still look at it.
+/// A segment that can be left at the end of the process, by reference, while other threads may still use it.
 pub trait LeaveAtEnd: Segment {
-    /// Leaves as [`Segment::let_go_in_place`] does; the addresses stay to the end.
+    /// Leaves as [`Segment::let_go_in_place`] does. The addresses stay mapped until the process ends.
     ///
     /// # Safety
     ///
     /// The segment counts as detached afterwards: its owner must not use or drop it again.
     unsafe fn leave_at_exit(&self, others_leave: &dyn Fn() -> bool) -> Detached;
 
-    /// The same from inside a signal handler, with system calls only: no allocation, and locks are tried until
-    /// `deadline`, never waited for. What could not be settled is left to a sweep.
+    /// The same from inside a signal handler. It only makes system calls: it allocates nothing, and tries a lock until
+    /// `deadline` without waiting. A segment that it could not settle is left to a sweep.
     ///
     /// # Safety
     ///

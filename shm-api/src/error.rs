@@ -30,7 +30,7 @@ impl OsError {
         self
     }
 
-    /// Says what the caller can do, in a sentence.
+    /// Adds a sentence that says what the caller can do.
     #[must_use]
     pub fn advise(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
         self.advice = advice.into();
@@ -53,11 +53,11 @@ impl OsError {
     }
 }
 
-/// A key that a backend has no place for.
+/// A key that a backend cannot use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidKey {
-    /// A string key where only integers work.
+    /// A string key, for a backend that has only integer keys.
     #[error("{backend} has integer keys, so {key} cannot be one: give an integer, or use the POSIX backend")]
     NotAnInteger {
         /// The backend's name.
@@ -65,7 +65,7 @@ pub enum InvalidKey {
         /// The key.
         key: Key,
     },
-    /// A name that is longer than this system takes.
+    /// A name that is too long for this system.
     #[error("{key} is too long a name here: it has at most {most} bytes, its slash counted")]
     TooLong {
         /// The key.
@@ -73,16 +73,16 @@ pub enum InvalidKey {
         /// How many bytes it may have.
         most: usize,
     },
-    /// A name that the library keeps for itself.
+    /// A name that is reserved for the library.
     #[error("{key} is a name that this library keeps for itself: choose another")]
     Reserved {
         /// The key.
         key: Key,
     },
-    /// The integer that System V keeps for segments without a key.
+    /// The integer that System V reserves for segments without a key.
     #[error("0 is no key: choose an integer from 1 to 4294967295")]
     Zero,
-    /// Not a name at all.
+    /// The string is no valid name.
     #[error(transparent)]
     Name(#[from] InvalidName),
 }
@@ -100,7 +100,7 @@ pub enum CreateError {
     /// This backend has no such keys.
     #[error(transparent)]
     InvalidKey(#[from] InvalidKey),
-    /// The mode keeps the owner from reading, so nobody could ever ask the kernel about the segment.
+    /// The mode does not let the owner read, so the kernel could not be asked about the segment.
     #[error("mode 0{:03o} of segment {key} does not let its owner read: add 0400", mode.bits())]
     Unreadable {
         /// The key.

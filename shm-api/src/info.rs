@@ -1,9 +1,9 @@
-//! What can be told of a segment without attaching it.
+//! The description of a segment that is not attached.
 
 use crate::{Key, Mode};
 use std::{num::NonZeroUsize, time::SystemTime};
 
-/// One segment, as [`Backend::info`](crate::Backend::info) and [`List`](crate::List) tell of it.
+/// The description of a segment, from [`Backend::info`](crate::Backend::info) and [`List`](crate::List).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SegmentInfo {
@@ -23,25 +23,25 @@ pub struct SegmentInfo {
     pub creator: Option<u32>,
     /// When it was created, where that is known.
     pub created: Option<SystemTime>,
-    /// Whose it is, and whether anyone holds it.
+    /// Who created it, and whether a process holds it.
     pub state: State,
 }
 
 impl SegmentInfo {
-    /// What every backend knows; the rest starts unknown and [`State::Foreign`].
+    /// A description with what every backend knows. The rest is unknown, and the state is [`State::Foreign`].
     pub const fn new(key: Key, size: u64, mode: Mode, uid: u32, gid: u32) -> Self {
         let (holders, creator, created) = (None, None, None);
         Self { key, size, mode, uid, gid, holders, creator, created, state: State::Foreign }
     }
 }
 
-/// Whose a segment is, and whether anyone holds it.
+/// Who created a segment, and whether a process holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
-    /// Created by this user through this library, and held by someone.
+    /// Created by this user with this library, and held by a process.
     Held,
-    /// Created by this user through this library, and held by nobody: the next sweep frees it.
+    /// Created by this user with this library, but no process holds it: the next sweep frees it.
     Orphan,
     /// Created with [`persist`](crate::CreateOptions::persist): stays until it is destroyed.
     Persistent,
@@ -52,10 +52,10 @@ pub enum State {
 /// What became of a segment when a holder left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Detached {
-    /// We were the last: it is destroyed.
+    /// This was the last holder: the segment is destroyed.
     Destroyed,
-    /// Someone had destroyed it before; only our memory of it was left.
+    /// The segment had been destroyed before; only its memory was left.
     Gone,
-    /// It stays, for this many holders that we know of. A lower bound, at least 1.
+    /// The segment stays. The number is a lower bound of its holders, at least 1.
     Outlives(NonZeroUsize),
 }

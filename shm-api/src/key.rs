@@ -1,9 +1,9 @@
-//! What a segment is called.
+//! The key of a segment.
 
 use crate::{InvalidKey, OsError};
 use std::{cell::RefCell, fmt, num::NonZeroU32};
 
-/// What a failure is called that has no number of its own.
+/// The name of a failed call that has no errno of its own.
 const EIO: i32 = 5;
 
 /// The name of a segment: an integer, as System V has it, or a string, as POSIX has it.
@@ -20,7 +20,7 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// Where that source fails.
+    /// If that source fails.
     pub fn random() -> Result<Self, OsError> {
         thread_local! {
             /// One system call fetches many. A child of a fork has the same ones, and finds them taken.
@@ -44,7 +44,7 @@ impl Key {
         })
     }
 
-    /// An integer key; `None` for 0, which `shmget` calls `IPC_PRIVATE` and nobody can look up.
+    /// An integer key; `None` for 0, which is `IPC_PRIVATE` for `shmget`, so that no process can look it up.
     pub const fn id(id: u32) -> Option<Self> {
         match NonZeroU32::new(id) {
             Some(id) => Some(Self::Id(id)),
@@ -93,7 +93,7 @@ impl Name {
     /// The most bytes a name may have after its slash: `NAME_MAX` of Linux file systems.
     pub const MAX_LEN: usize = 255;
 
-    /// Checks a name; the leading slash may be left out.
+    /// Checks a name. You may leave the leading slash out.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// Why a string is not a segment's name.
+/// Why a string is no name of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidName {

@@ -1,7 +1,7 @@
-//! The contract between shared memory and those who use it.
+//! The contract between a shared-memory backend and its users.
 //!
-//! A [`Backend`] makes, finds and destroys segments by [`Key`]; a [`Segment`] is one attachment of one.
-//! What only some backends can do is a trait of its own: [`List`], [`AttachReadOnly`], [`Sweep`],
+//! A [`Backend`] creates, finds and destroys segments by [`Key`]; a [`Segment`] is one attachment of a segment.
+//! An ability that only some backends have is a trait of its own: [`List`], [`AttachReadOnly`], [`Sweep`],
 //! [`DestroyUnheld`], [`LeaveAtEnd`]. This crate calls no operating system; `shm-sysv` and `shm-posix` do.
 //!
 //! ```
@@ -18,21 +18,20 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Bytes that others write
+//! # Bytes that other processes write
 //!
-//! Another process may write to a segment at any time, so Rust's references cannot stand for its bytes. What
-//! is safe here copies ([`Segment::read`], [`Segment::write`], by [`racy_copy`]) or is atomic ([`Segment::atomic`]);
-//! a slice is `unsafe` to get, and the caller says why nobody writes meanwhile.
+//! Another process may write to a segment at any time, so Rust references to its bytes are not sound. The safe
+//! operations copy ([`Segment::read`], [`Segment::write`], by [`racy_copy`]) or are atomic ([`Segment::atomic`]). To get a
+//! slice is `unsafe`: the caller has to guarantee that no process writes meanwhile.
 //!
 //! # Implementing a backend
 //!
-//! Four steps, shown by the whole source of [`heap`], the smallest backend there is and the test double of
-//! the others:
+//! There are four steps. The source of [`heap`], the smallest backend, shows them all; tests use it in place of the others:
 //!
 //! 1. something that owns the memory, so that it outlives a destroy while somebody holds it;
-//! 2. a [`Segment`]: pointer, size and key, and one place through which every leaving goes;
+//! 2. a [`Segment`]: pointer, size and key, and one function through which every detach goes;
 //! 3. the [`Backend`]: *look up and attach*, and *leave and destroy*, must exclude each other for one key;
-//! 4. the abilities it has beyond that.
+//! 4. the traits of its further abilities.
 //!
 //! Then run the conformance suite of the workspace's `tests` crate over it: it is generic over the backend.
 //!

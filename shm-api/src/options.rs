@@ -1,8 +1,8 @@
-//! How a segment is to be made.
+//! The options with which a segment is created.
 
 use std::num::NonZeroUsize;
 
-/// What [`Backend::create`](crate::Backend::create) is asked for. Only the size has no default.
+/// The options of [`Backend::create`](crate::Backend::create). Only the size has no default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateOptions {
     size: NonZeroUsize,
@@ -14,7 +14,7 @@ pub struct CreateOptions {
 }
 
 impl CreateOptions {
-    /// A segment of `size` bytes, mode 0600, that goes with its last holder, its room reserved.
+    /// A segment of `size` bytes, mode 0600, with its room reserved, that its last holder destroys.
     pub const fn new(size: NonZeroUsize) -> Self {
         Self { size, mode: Mode::OWNER, persist: false, reserve: true, huge_pages: false, populate: false }
     }
@@ -26,21 +26,21 @@ impl CreateOptions {
         self
     }
 
-    /// Keep the segment when nobody holds it, until it is destroyed. Default: no.
+    /// Keep the segment when no process holds it, until it is destroyed. Default: no.
     #[must_use]
     pub const fn persist(mut self, persist: bool) -> Self {
         self.persist = persist;
         self
     }
 
-    /// Have the kernel find room now, so that a write later cannot fail. Default: yes.
+    /// Reserve room now, so that no later write can fail. Default: yes.
     #[must_use]
     pub const fn reserve(mut self, reserve: bool) -> Self {
         self.reserve = reserve;
         self
     }
 
-    /// Ask for huge pages where the system allows them; elsewhere this changes nothing. Default: no.
+    /// Ask for huge pages. No effect if the system does not allow them. Default: no.
     #[must_use]
     pub const fn huge_pages(mut self, huge_pages: bool) -> Self {
         self.huge_pages = huge_pages;
@@ -103,7 +103,7 @@ impl Mode {
         self.0 as u32
     }
 
-    /// Whether anyone but the owner is let in.
+    /// Whether other users than the owner may open it.
     pub const fn is_shared(self) -> bool {
         self.0 & 0o077 != 0
     }
@@ -114,6 +114,6 @@ impl Mode {
 pub enum Access {
     /// Reads and writes reach the segment.
     ReadWrite,
-    /// Reads are live; a write stays private to the writer and never reaches the segment.
+    /// Reads show what other processes write. A write stays private to this process and never reaches the segment.
     ReadOnly,
 }

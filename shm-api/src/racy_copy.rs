@@ -1,4 +1,4 @@
-//! Copies between memory of ours and memory that another thread or process may write at the same time.
+//! Copies from and to memory that another thread or process may write at the same time.
 
 use std::ptr::NonNull;
 
@@ -7,16 +7,16 @@ unsafe extern "C" {
     fn memmove(target: *mut u8, source: *const u8, count: usize) -> *mut u8;
 }
 
-/// Copies `count` bytes that may change meanwhile; they may overlap. What was copied may be torn: whoever calls
-/// checks afterwards, or can live with it.
+/// Copies `count` bytes that may change meanwhile. Source and target may overlap. The copy may mix old and new bytes: the
+/// caller checks it afterwards, or accepts that.
 ///
-/// Rust's own copies must not race with a write. This one may, as the compiler sees no access of Rust's in it: long
-/// ones are made by a function that it knows nothing of, and the words of short ones are volatile.
+/// A copy by Rust's own functions must not race with a write. This one may, because the compiler sees no Rust access in
+/// it: a long copy is made by a function that the compiler does not know, and a short one by volatile accesses.
 ///
 /// # Safety
 ///
-/// `source` can be read, and `target` written, for as many bytes, and no reference of Rust's to any of them is used
-/// meanwhile, but for the one that the side was made from.
+/// `source` can be read, and `target` written, for `count` bytes. No Rust reference to any of these bytes is used
+/// meanwhile, except the reference from which the pointer was made.
 #[inline]
 pub unsafe fn racy_copy(source: NonNull<u8>, target: NonNull<u8>, count: usize) {
     if count < LONG {
