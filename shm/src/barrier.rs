@@ -7,7 +7,7 @@ use crate::{
 use shm_sync::{Barrier as Raw, Party as RawParty};
 use std::time::Duration;
 
-/// A barrier in shared memory: nobody goes on until all parties have arrived, again and again.
+/// A barrier in shared memory: in each phase, no party goes on until all have arrived.
 ///
 /// ```
 /// # use shm_segments::{Barrier, Error, Segment};
@@ -20,22 +20,22 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Barrier(Owned<Raw<'static>>);
 
-/// One of those who wait for each other. Dropping it leaves the barrier.
+/// One party of a barrier. Dropping it leaves the barrier.
 #[derive(Debug)]
 pub struct Party(Owned<RawParty<'static>>);
 
 impl Barrier {
-    /// How many bytes it takes; they begin at a multiple of 4.
+    /// Its size in bytes. It begins at a multiple of 4.
     pub const fn byte_len(parties: u32) -> usize {
         Raw::byte_len(parties)
     }
 
-    /// The barrier at `offset` of a segment, for that many parties (1 to 65535; all who open it say the same). All-zero
-    /// bytes become one.
+    /// The barrier at `offset` of a segment, for that many parties (1 to 65535; all who open it say the same). Makes
+    /// it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where it does not fit there, or something else is there.
+    /// If it does not fit there, or the bytes there are something else.
     pub fn open(segment: &Segment, offset: usize, parties: u32) -> Result<Self, Error> {
         Owned::open(segment, offset, |region, live| Raw::open(region, offset, parties, live)).map(Self)
     }
@@ -56,7 +56,7 @@ impl Barrier {
 }
 
 impl Party {
-    /// Waits until all parties have arrived. `true` for the one that came last.
+    /// Waits until all parties have arrived. `true` for the last one.
     ///
     /// # Errors
     ///

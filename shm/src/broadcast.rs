@@ -9,7 +9,7 @@ use shm_sync::{
 };
 use std::time::Duration;
 
-/// A broadcast in shared memory: a reader that is slow misses messages, and holds nobody up.
+/// A broadcast in shared memory: a slow reader misses messages, and does not delay the producer.
 ///
 /// ```
 /// # use shm_segments::{Broadcast, BroadcastOptions, Error, Segment};
@@ -33,30 +33,30 @@ pub struct Producer(Owned<RawProducer<'static>>);
 pub struct Reader(Owned<RawReader<'static>>);
 
 impl Broadcast {
-    /// How many bytes it takes; they begin at a multiple of 64.
+    /// Its size in bytes. It begins at a multiple of 64.
     pub const fn byte_len(options: &BroadcastOptions) -> usize {
         Raw::byte_len(options)
     }
 
-    /// The broadcast at `offset` of a segment. All-zero bytes become one.
+    /// The broadcast at `offset` of a segment. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where it does not fit there, something else is there, or an option is no good.
+    /// If it does not fit there, the bytes there are something else, or an option is invalid.
     pub fn open(segment: &Segment, offset: usize, options: &BroadcastOptions) -> Result<Self, Error> {
         Owned::open(segment, offset, |region, live| Raw::open(region, offset, options, live)).map(Self)
     }
 
-    /// The broadcast that somebody has made at `offset`, with the options it was made with.
+    /// The broadcast that exists at `offset`, with the options it was created with.
     ///
     /// # Errors
     ///
-    /// [`Fresh`](shm_sync::SyncError::Fresh) where nobody has; otherwise as [`open`](Self::open).
+    /// [`Fresh`](shm_sync::SyncError::Fresh) if there is none; otherwise as [`open`](Self::open).
     pub fn attach(segment: &Segment, offset: usize) -> Result<Self, Error> {
         Owned::open(segment, offset, |region, _| Raw::attach(region, offset)).map(Self)
     }
 
-    /// What it was made with.
+    /// The options it was created with.
     pub const fn options(&self) -> BroadcastOptions {
         self.0.raw.options()
     }
@@ -65,7 +65,7 @@ impl Broadcast {
     ///
     /// # Errors
     ///
-    /// [`Taken`](shm_sync::SyncError::Taken) where there is one, and it lives.
+    /// [`Taken`](shm_sync::SyncError::Taken) if another one is active.
     pub fn producer(&self) -> Result<Producer, Error> {
         Ok(Producer(self.0.part(|broadcast| broadcast.producer(self.0.live))?))
     }
@@ -74,7 +74,7 @@ impl Broadcast {
     ///
     /// # Errors
     ///
-    /// [`Damaged`](shm_sync::SyncError::Damaged) where the bytes make no sense.
+    /// [`Damaged`](shm_sync::SyncError::Damaged) if the bytes contradict each other.
     pub fn reader(&self) -> Result<Reader, Error> {
         Ok(Reader(self.0.part(Raw::reader)?))
     }
@@ -96,12 +96,12 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`Damaged`](shm_sync::SyncError::Damaged) where the bytes make no sense.
+    /// [`Damaged`](shm_sync::SyncError::Damaged) if the bytes contradict each other.
     pub fn rewind(&mut self) -> Result<(), Error> {
         Ok(self.0.raw.rewind()?)
     }
 
-    /// The next message, its number, and how many were missed before it; waits for it as long as that takes.
+    /// The next message, its number, and how many were missed before it; waits until there is one.
     ///
     /// # Errors
     ///

@@ -36,30 +36,30 @@ pub struct Sender(Owned<RawSender<'static>>);
 pub struct Receiver(Owned<RawReceiver<'static>>);
 
 impl Channel {
-    /// How many bytes it takes; they begin at a multiple of 64.
+    /// Its size in bytes. It begins at a multiple of 64.
     pub const fn byte_len(options: &ChannelOptions) -> usize {
         Raw::byte_len(options)
     }
 
-    /// The channel at `offset` of a segment. All-zero bytes become one.
+    /// The channel at `offset` of a segment. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where it does not fit there, something else is there, or an option is no good.
+    /// If it does not fit there, the bytes there are something else, or an option is invalid.
     pub fn open(segment: &Segment, offset: usize, options: &ChannelOptions) -> Result<Self, Error> {
         Owned::open(segment, offset, |region, live| Raw::open(region, offset, options, live)).map(Self)
     }
 
-    /// The channel that somebody has made at `offset`, with the options it was made with.
+    /// The channel that exists at `offset`, with the options it was created with.
     ///
     /// # Errors
     ///
-    /// [`Fresh`](shm_sync::SyncError::Fresh) where nobody has; otherwise as [`open`](Self::open).
+    /// [`Fresh`](shm_sync::SyncError::Fresh) if there is none; otherwise as [`open`](Self::open).
     pub fn attach(segment: &Segment, offset: usize) -> Result<Self, Error> {
         Owned::open(segment, offset, |region, live| Raw::attach(region, offset, live)).map(Self)
     }
 
-    /// What it was made with.
+    /// The options it was created with.
     pub const fn options(&self) -> ChannelOptions {
         self.0.raw.options()
     }
@@ -73,7 +73,7 @@ impl Channel {
     ///
     /// # Errors
     ///
-    /// [`Taken`](shm_sync::SyncError::Taken) where the channel has one producer, and it lives.
+    /// [`Taken`](shm_sync::SyncError::Taken) if the channel allows one producer, and another one is active.
     pub fn sender(&self) -> Result<Sender, Error> {
         Ok(Sender(self.0.part(Raw::sender)?))
     }
@@ -82,14 +82,14 @@ impl Channel {
     ///
     /// # Errors
     ///
-    /// [`Taken`](shm_sync::SyncError::Taken) where there is one, and it lives.
+    /// [`Taken`](shm_sync::SyncError::Taken) if another one is active.
     pub fn receiver(&self) -> Result<Receiver, Error> {
         Ok(Receiver(self.0.part(Raw::receiver)?))
     }
 }
 
 impl Sender {
-    /// Sends a message, and waits for room as long as that takes.
+    /// Sends a message, and waits until there is room.
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl Sender {
         Ok(wait(segment, send).await?)
     }
 
-    /// Room for a message of `length` bytes, to be filled in place; waits for it as long as that takes.
+    /// Room for a message of `length` bytes, which you fill in place; waits until there is room.
     ///
     /// # Errors
     ///
@@ -148,11 +148,11 @@ impl Sender {
 }
 
 impl Receiver {
-    /// The next message; waits for it as long as that takes.
+    /// The next message; waits until there is one.
     ///
     /// # Errors
     ///
-    /// [`Damaged`](shm_sync::SyncError::Damaged) where the bytes make no sense.
+    /// [`Damaged`](shm_sync::SyncError::Damaged) if the bytes contradict each other.
     pub fn receive(&mut self) -> Result<Vec<u8>, Error> {
         let mut message = Vec::new();
         self.0.raw.receive(&mut message)?;
@@ -201,8 +201,8 @@ impl Receiver {
         Ok(wait(segment, receive).await?)
     }
 
-    /// The next message in place, for one who does not want to copy it; waits for it as long as that takes. Unless
-    /// released, it is there again the next time.
+    /// The next message in place, without a copy; waits until there is one. If it is not released, the next call gives
+    /// it again.
     ///
     /// # Errors
     ///
@@ -211,7 +211,7 @@ impl Receiver {
         Ok(self.0.raw.peek()?)
     }
 
-    /// How many messages it found that their producers had been killed in the middle of.
+    /// How many messages it found incomplete, because their producers were killed.
     pub const fn lost(&self) -> u64 {
         self.0.raw.lost()
     }

@@ -5,7 +5,7 @@ use bytemuck::Pod;
 use shm_sync::{Condition as Raw, MutexGuard as RawGuard, SyncError};
 use std::time::Duration;
 
-/// A condition variable in shared memory. A wait may end though nobody notified: look again in a loop.
+/// A condition variable in shared memory. A wait can end without a notification: check again in a loop.
 ///
 /// ```
 /// # use shm_segments::{Condition, Error, Mutex, Segment};
@@ -24,16 +24,16 @@ use std::time::Duration;
 pub struct Condition(Owned<Raw<'static>>);
 
 impl Condition {
-    /// How many bytes it takes; they begin at a multiple of 4.
+    /// Its size in bytes. It begins at a multiple of 4.
     pub const fn byte_len() -> usize {
         Raw::byte_len()
     }
 
-    /// The condition at `offset` of a segment. All-zero bytes become one.
+    /// The condition at `offset` of a segment. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where it does not fit there, or something else is there.
+    /// If it does not fit there, or the bytes there are something else.
     pub fn open(segment: &Segment, offset: usize) -> Result<Self, Error> {
         Owned::open(segment, offset, |region, live| Raw::open(region, offset, live)).map(Self)
     }
@@ -72,12 +72,12 @@ impl Condition {
         Ok((Guard::new(lock, home, "mutex")?, in_time))
     }
 
-    /// Wakes one of those who wait; tells whether one slept.
+    /// Wakes one waiter; tells whether one slept.
     pub fn notify_one(&self) -> bool {
         self.0.raw.notify_one()
     }
 
-    /// Wakes all who wait, and returns how many slept.
+    /// Wakes all waiters, and returns how many slept.
     pub fn notify_all(&self) -> usize {
         self.0.raw.notify_all()
     }

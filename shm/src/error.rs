@@ -1,4 +1,4 @@
-//! What can go wrong, as one type.
+//! All errors, as one type.
 
 use shm_api::{AttachError, CreateError, InvalidKey};
 use std::convert::Infallible;
@@ -7,7 +7,7 @@ use std::convert::Infallible;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The key is none, or none for the backends that are built in.
+    /// The key is invalid, or invalid for the backends that are built in.
     #[error(transparent)]
     Key(#[from] InvalidKey),
     /// The segment was not created.
@@ -19,7 +19,7 @@ pub enum Error {
     /// A segment without bytes was asked for.
     #[error("a segment has at least one byte: ask for more than 0")]
     Empty,
-    /// A part of a segment that it does not have.
+    /// A part that lies outside the segment.
     #[error("{size} bytes at offset {offset} are not inside the segment, which has {end}: make it larger")]
     Outside {
         /// Where the part begins.
@@ -33,7 +33,7 @@ pub enum Error {
     #[cfg(feature = "sync")]
     #[error(transparent)]
     Sync(#[from] shm_sync::SyncError),
-    /// The last owner of a lock died or panicked, and nobody has mended what the lock protects.
+    /// The last owner of a lock died or panicked, and no thread has repaired the protected value.
     #[cfg(feature = "sync")]
     #[error(
         "the last owner of this {what} was killed or panicked, and may have left its value half-changed: take it with \

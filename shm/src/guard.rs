@@ -90,8 +90,8 @@ exclusive!(MutexGuard WriteGuard);
 
 /// A lock that is held, and the value that it protects: a copy, which goes back when the guard is dropped.
 ///
-/// Where a panic drops the guard, nothing goes back: the value stays as it was when it was locked, and the next owner
-/// is told ([`Error::OwnerDied`]), since the panic may have come between changes of other things.
+/// If a panic drops the guard, nothing is copied back: the value stays as it was when it was locked. The next owner is
+/// told ([`Error::OwnerDied`]), because the panic may have left other data half-changed.
 #[derive(Debug)]
 #[must_use = "dropping it unlocks"]
 pub struct Guard<L: Exclusive, T: Pod> {
@@ -103,13 +103,13 @@ pub struct Guard<L: Exclusive, T: Pod> {
 }
 
 impl<L: Exclusive, T: Pod> Guard<L, T> {
-    /// Takes the lock over, whatever became of the last owner.
+    /// Takes the lock over, even if its last owner died.
     pub(crate) fn recover(lock: L, home: Home<T>) -> Self {
         let value = home.load();
         Self { lock: Some(lock), home, value, is_changed: false, was_panicking: panicking() }
     }
 
-    /// Takes the lock, unless its last owner died: then it stays for somebody to [recover](Self::recover).
+    /// Takes the lock, unless its last owner died: then it waits to be [recovered](Self::recover).
     pub(crate) fn new(lock: L, home: Home<T>, what: &'static str) -> Result<Self, Error> {
         if lock.owner_died() {
             lock.unlock_as_dead();
@@ -118,12 +118,12 @@ impl<L: Exclusive, T: Pod> Guard<L, T> {
         Ok(Self::recover(lock, home))
     }
 
-    /// Whether the last owner died, so that the value is to be mended: after `recover()` only.
+    /// Whether the last owner died, so that you have to repair the value. Only true after `recover()`.
     pub fn owner_died(&self) -> bool {
         self.lock.as_ref().is_some_and(L::owner_died)
     }
 
-    /// Where the value lies, for one who will lock it again.
+    /// The place of the value, for a caller that will lock it again.
     pub(crate) const fn home(&self) -> Home<T> {
         self.home
     }

@@ -1,4 +1,4 @@
-//! A value that one thread of all processes has at a time.
+//! A value that only one thread of all processes can use at a time.
 
 use crate::{
     Error, Segment,
@@ -17,7 +17,7 @@ const WHAT: &str = "mutex";
 /// more, protect a part of the segment with a `Mutex<()>`.
 ///
 /// If a process is killed, or a thread panics, while it has the mutex, then locking it is an error
-/// ([`Error::OwnerDied`]) until somebody has [recovered](Self::recover) it.
+/// ([`Error::OwnerDied`]) until a thread has [recovered](Self::recover) it.
 ///
 /// ```
 /// # use shm_segments::{Error, Mutex, Segment};
@@ -30,7 +30,7 @@ const WHAT: &str = "mutex";
 #[derive(Debug)]
 pub struct Mutex<T>(Owned<(Raw<'static>, Home<T>)>);
 
-/// The mutex is locked until this is dropped, in whichever thread.
+/// The mutex stays locked until this is dropped (any thread may drop it).
 pub type MutexGuard<'m, T> = Guard<RawGuard<'m>, T>;
 
 impl<T: Pod> Mutex<T> {
@@ -39,11 +39,11 @@ impl<T: Pod> Mutex<T> {
         Home::<T>::byte_len(Raw::byte_len())
     }
 
-    /// The mutex at `offset` of a segment. All-zero bytes become one.
+    /// The mutex at `offset` of a segment. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where it does not fit there, or something else is there.
+    /// If it does not fit there, or the bytes there are something else.
     pub fn open(segment: &Segment, offset: usize) -> Result<Self, Error> {
         let open = |region, live| {
             let home = Home::after(Raw::byte_len(), offset, region)?;
@@ -60,11 +60,11 @@ impl<T: Pod> Mutex<T> {
         self.0.raw.1
     }
 
-    /// Locks it, and waits for as long as that takes.
+    /// Locks it, and waits until that succeeds.
     ///
     /// # Errors
     ///
-    /// [`Error::OwnerDied`] until somebody has recovered it; [`Deadlock`](shm_sync::SyncError::Deadlock) where this
+    /// [`Error::OwnerDied`] until a thread has recovered it; [`Deadlock`](shm_sync::SyncError::Deadlock) where this
     /// thread has it.
     pub fn lock(&self) -> Result<MutexGuard<'_, T>, Error> {
         self.guard(self.raw().lock()?)
@@ -83,7 +83,7 @@ impl<T: Pod> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::OwnerDied`] until somebody has recovered it.
+    /// [`Error::OwnerDied`] until a thread has recovered it.
     pub fn try_lock(&self) -> Result<Option<MutexGuard<'_, T>>, Error> {
         self.raw().try_lock()?.map(|lock| self.guard(lock)).transpose()
     }
@@ -92,13 +92,14 @@ impl<T: Pod> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::OwnerDied`] until somebody has recovered it. Where this task has it already, it waits for itself.
+    /// [`Error::OwnerDied`] until a thread has recovered it. If this task has it already, it waits for itself, for
+    /// ever.
     pub async fn lock_async(&self) -> Result<MutexGuard<'_, T>, Error> {
         let mut locking = self.raw().locking(self.0.live.this_thread()?);
         self.guard(wait(&self.0.segment, || locking.step()).await?)
     }
 
-    /// Locks it though its last owner died, which the guard tells: mend the value.
+    /// Locks it even if its last owner died; the guard tells so. Repair the value then.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Something that is done once, by the first process that comes.
+//! Work that is done once across processes, by the first caller.
 
 use crate::{Error, Segment, owned::Owned};
 use shm_sync::{Once as Raw, Turn};
@@ -16,16 +16,16 @@ use shm_sync::{Once as Raw, Turn};
 pub struct Once(Owned<Raw<'static>>);
 
 impl Once {
-    /// How many bytes it takes; they begin at a multiple of 4.
+    /// Its size in bytes. It begins at a multiple of 4.
     pub const fn byte_len() -> usize {
         Raw::byte_len()
     }
 
-    /// The flag at `offset` of a segment. All-zero bytes become one.
+    /// The flag at `offset` of a segment. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where it does not fit there, or something else is there.
+    /// If it does not fit there, or the bytes there are something else.
     pub fn open(segment: &Segment, offset: usize) -> Result<Self, Error> {
         Owned::open(segment, offset, |region, live| Raw::open(region, offset, live)).map(Self)
     }

@@ -1,4 +1,4 @@
-//! A value that many read, or one changes.
+//! A value that many threads read, or one changes.
 
 use crate::{
     Error, Segment,
@@ -14,7 +14,7 @@ const WHAT: &str = "read-write lock";
 /// A read-write lock in shared memory, and the value that it protects. Fresh memory is a free lock, and a value of zeros.
 ///
 /// Its guards have a copy of the value, as those of a [`Mutex`](crate::Mutex). If a process is killed, or a thread
-/// panics, while it writes, then reading and writing are errors ([`Error::OwnerDied`]) until somebody has
+/// panics, while it writes, then reading and writing are errors ([`Error::OwnerDied`]) until a thread has
 /// [recovered](Self::recover) the lock.
 ///
 /// ```
@@ -28,10 +28,10 @@ const WHAT: &str = "read-write lock";
 #[derive(Debug)]
 pub struct RwLock<T>(Owned<(Raw<'static>, Home<T>)>);
 
-/// Nobody else reads or writes until this is dropped, in whichever thread.
+/// No other thread reads or writes until this is dropped (any thread may drop it).
 pub type WriteGuard<'l, T> = Guard<RawWrite<'l>, T>;
 
-/// Nobody writes until this is dropped, in whichever thread.
+/// No thread writes until this is dropped (any thread may drop it).
 #[derive(Debug)]
 #[must_use = "dropping it ends the reading"]
 pub struct ReadGuard<'l, T> {
@@ -55,11 +55,11 @@ impl<T: Pod> RwLock<T> {
     }
 
     /// The lock at `offset` of a segment, for that many readers at a time (1 to 65536; all who open it say the same).
-    /// All-zero bytes become one.
+    /// Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where it does not fit there, or something else is there.
+    /// If it does not fit there, or the bytes there are something else.
     pub fn open(segment: &Segment, offset: usize, readers: u32) -> Result<Self, Error> {
         let open = |region, live| {
             let lock = Raw::open(region, offset, readers, live)?;
@@ -80,7 +80,7 @@ impl<T: Pod> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::OwnerDied`] until somebody has recovered it; [`Deadlock`](shm_sync::SyncError::Deadlock) where this
+    /// [`Error::OwnerDied`] until a thread has recovered it; [`Deadlock`](shm_sync::SyncError::Deadlock) where this
     /// thread would wait for itself.
     pub fn read(&self) -> Result<ReadGuard<'_, T>, Error> {
         self.read_guard(self.raw().read()?)
@@ -99,7 +99,7 @@ impl<T: Pod> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::OwnerDied`] until somebody has recovered it.
+    /// [`Error::OwnerDied`] until a thread has recovered it.
     pub fn try_read(&self) -> Result<Option<ReadGuard<'_, T>>, Error> {
         self.raw().try_read()?.map(|lock| self.read_guard(lock)).transpose()
     }
@@ -108,7 +108,7 @@ impl<T: Pod> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::OwnerDied`] until somebody has recovered it.
+    /// [`Error::OwnerDied`] until a thread has recovered it.
     pub async fn read_async(&self) -> Result<ReadGuard<'_, T>, Error> {
         let mut reading = self.raw().reading(self.0.live.this_thread()?);
         self.read_guard(wait(&self.0.segment, || reading.step()).await?)
@@ -136,7 +136,7 @@ impl<T: Pod> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::OwnerDied`] until somebody has recovered it.
+    /// [`Error::OwnerDied`] until a thread has recovered it.
     pub fn try_write(&self) -> Result<Option<WriteGuard<'_, T>>, Error> {
         self.raw().try_write()?.map(|lock| self.write_guard(lock)).transpose()
     }
@@ -145,13 +145,13 @@ impl<T: Pod> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::OwnerDied`] until somebody has recovered it.
+    /// [`Error::OwnerDied`] until a thread has recovered it.
     pub async fn write_async(&self) -> Result<WriteGuard<'_, T>, Error> {
         let mut writing = self.raw().writing(self.0.live.this_thread()?);
         self.write_guard(wait(&self.0.segment, || writing.step()).await?)
     }
 
-    /// Locks it for writing though its last writer died, which the guard tells: mend the value.
+    /// Locks it for writing even if its last writer died; the guard tells so. Repair the value then.
     ///
     /// # Errors
     ///

@@ -24,12 +24,11 @@ struct Handle {
 }
 
 impl Segment {
-    /// Attaches the segment that `key` names, or creates it, `size` bytes, all zero: for processes of which any may come
-    /// first.
+    /// Attaches the segment that `key` names, or creates it, with `size` bytes, all zero. Any process may come first.
     ///
     /// # Errors
     ///
-    /// Where the key is no good, or the system refuses.
+    /// If the key is invalid, or the system refuses.
     pub fn open<K: TryInto<Key>>(key: K, size: usize) -> Result<Self, Error>
     where
         Error: From<K::Error>,
@@ -100,7 +99,7 @@ impl Segment {
         &self.0.attachment
     }
 
-    /// What other processes attach it by.
+    /// The key by which other processes attach it.
     pub fn key(&self) -> &Key {
         self.attachment().key()
     }
@@ -110,8 +109,8 @@ impl Segment {
         self.attachment().size()
     }
 
-    /// Copies bytes from `offset` on into `target`, and returns how many: fewer at the segment's end. Another process may
-    /// write at the same time, so the copy may be torn.
+    /// Copies bytes from `offset` on into `target`, and returns how many: fewer at the segment's end. Another process
+    /// may write at the same time, so the copy may mix old and new bytes.
     pub fn read(&self, offset: usize, target: &mut [u8]) -> usize {
         with_segment!(&**self.attachment(), segment => segment.read(offset, target))
     }
@@ -121,7 +120,7 @@ impl Segment {
         with_segment!(&**self.attachment(), segment => segment.write(offset, source))
     }
 
-    /// A copy of the value at `offset`. It may be torn, as in [`read`](Self::read).
+    /// A copy of the value at `offset`. It may mix old and new bytes, as in [`read`](Self::read).
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use crate::{
 use shm_sync::{Permit, Semaphore as Raw};
 use std::time::Duration;
 
-/// A semaphore in shared memory. The permits of a killed process come back, and who gets one is told
+/// A semaphore in shared memory. The permits of a killed process come back, and the next owner of one is told
 /// ([`Permit::owner_died`]).
 ///
 /// ```
@@ -23,27 +23,27 @@ use std::time::Duration;
 pub struct Semaphore(Owned<Raw<'static>>);
 
 impl Semaphore {
-    /// How many bytes it takes; they begin at a multiple of 4.
+    /// Its size in bytes. It begins at a multiple of 4.
     pub const fn byte_len(permits: u32) -> usize {
         Raw::byte_len(permits)
     }
 
     /// The semaphore at `offset` of a segment, with that many permits (1 to 65536; all who open it say the same).
-    /// All-zero bytes become one.
+    /// Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where it does not fit there, or something else is there.
+    /// If it does not fit there, or the bytes there are something else.
     pub fn open(segment: &Segment, offset: usize, permits: u32) -> Result<Self, Error> {
         Owned::open(segment, offset, |region, live| Raw::open(region, offset, permits, live)).map(Self)
     }
 
-    /// How many permits it was made with.
+    /// How many permits it was created with.
     pub const fn permits(&self) -> u32 {
         self.0.raw.permits()
     }
 
-    /// Takes a permit, and waits for one as long as that takes.
+    /// Takes a permit, and waits until there is one.
     ///
     /// # Errors
     ///
