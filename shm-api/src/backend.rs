@@ -80,11 +80,11 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
 ///
 /// An implementation promises that
 ///
-/// - [`as_ptr`](Self::as_ptr) and [`size`](Self::size) never change, and the bytes they span can be read
-///   and written (see [`Access::ReadOnly`] for where a write goes) until the segment is detached or dropped,
-///   except where another process that may write to the segment makes it smaller, on systems that cannot prevent that
-///   (POSIX objects). Reading the missing part then ends this process, or gives zeros if the program asked for that, and
-///   does nothing worse;
+/// - [`as_ptr`](Self::as_ptr) and [`size`](Self::size) never change, and the bytes they span can be read and written
+///   (see [`Access::ReadOnly`] for where a write goes) until the segment is detached or dropped, except where another
+///   process that may write to the segment makes it smaller, on systems that cannot prevent that (POSIX objects).
+///   Reading the missing part then ends this process, or gives zeros if the program asked for that, and does nothing
+///   worse;
 /// - `as_ptr` is aligned to a page, or at least to 64 bytes;
 /// - the range that [`let_go_in_place`](Self::let_go_in_place) returns keeps the same addresses readable and
 ///   writable until it is dropped.

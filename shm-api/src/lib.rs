@@ -21,12 +21,13 @@
 //! # Bytes that other processes write
 //!
 //! Another process may write to a segment at any time, so Rust references to its bytes are not sound. The safe
-//! operations copy ([`Segment::read`], [`Segment::write`], by [`racy_copy`]) or are atomic ([`Segment::atomic`]). To get a
-//! slice is `unsafe`: the caller has to guarantee that no process writes meanwhile.
+//! operations copy ([`Segment::read`], [`Segment::write`], by [`racy_copy`]) or are atomic ([`Segment::atomic`]). To
+//! get a slice is `unsafe`: the caller has to guarantee that no process writes meanwhile.
 //!
 //! # Implementing a backend
 //!
-//! There are four steps. The source of [`heap`], the smallest backend, shows them all; tests use it in place of the others:
+//! There are four steps. The source of [`heap`], the smallest backend, shows them all; tests use it in place of the
+//! others:
 //!
 //! 1. something that owns the memory, so that it outlives a destroy while somebody holds it;
 //! 2. a [`Segment`]: pointer, size and key, and one function through which every detach goes;

@@ -7,8 +7,8 @@ unsafe extern "C" {
     fn memmove(target: *mut u8, source: *const u8, count: usize) -> *mut u8;
 }
 
-/// Copies `count` bytes that may change meanwhile. Source and target may overlap. The copy may mix old and new bytes: the
-/// caller checks it afterwards, or accepts that.
+/// Copies `count` bytes that may change meanwhile. Source and target may overlap. The copy may mix old and new bytes:
+/// the caller checks it afterwards, or accepts that.
 ///
 /// A copy by Rust's own functions must not race with a write. This one may, because the compiler sees no Rust access in
 /// it: a long copy is made by a function that the compiler does not know, and a short one by volatile accesses.

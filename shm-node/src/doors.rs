@@ -1,9 +1,10 @@
-//! Callback handles into Node environments: other threads and the event loop report through them which waits have ended.
+//! Callback handles into Node environments: other threads and the event loop report through them which waits have
+//! ended.
 //!
 //! Each copy of the JavaScript has a door of its own, and there may be several in one thread: two bundles, a module
-//! registry that was reset, the package installed twice. A door is one threadsafe function; and where the event loop itself
-//! learns what has ended, it calls the same JavaScript without a detour. What it tells of is named by a slot that
-//! JavaScript chose, free until it has heard.
+//! registry that was reset, the package installed twice. A door is one threadsafe function; and where the event loop
+//! itself learns what has ended, it calls the same JavaScript without a detour. What it tells of is named by a slot
+//! that JavaScript chose, free until it has heard.
 
 use crate::{
     failure::{Failure, check},

@@ -12,7 +12,7 @@ use crate::{
 };
 use std::time::Duration;
 
-/// A barrier in shared memory: nobody goes on until all parties have arrived, again and again.
+/// A barrier in shared memory: in each phase, no party goes on until all have arrived.
 ///
 /// Each party joins, so that one that is killed is found: those who wait then get [`SyncError::Broken`]
 /// within 20 ms, once, and the phase begins again as soon as another party has joined in its place.
@@ -23,12 +23,12 @@ pub struct Barrier<'a> {
 }
 
 impl<'a> Barrier<'a> {
-    /// How many bytes it takes; they begin at a multiple of 4.
+    /// Its size in bytes. It begins at a multiple of 4.
     pub const fn byte_len(parties: u32) -> usize {
         SLOTS as usize + 4 * parties as usize
     }
 
-    /// The barrier at `offset`. All-zero bytes become one.
+    /// The barrier at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl<'a> Barrier<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Fresh`] where nobody has; otherwise as [`open`](Self::open).
+    /// [`SyncError::Fresh`] if there is none; otherwise as [`open`](Self::open).
     pub fn attach(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
         let parties = place::count(STRUCTURE, region, offset, PARTIES, MOST, live)?;
         Self::open(region, offset, parties, live)
@@ -60,8 +60,8 @@ impl<'a> Barrier<'a> {
         self.barrier.parties().count()
     }
 
-    /// The same barrier, whose operations are those of `owner` from now on, and not of the thread that calls: for what
-    /// acts like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    /// The same barrier, but `owner` is the owner of its operations, and not the calling thread. This is for something
+    /// that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
@@ -89,7 +89,7 @@ impl<'a> Barrier<'a> {
     }
 }
 
-/// One of those who wait for each other. Dropping it leaves the barrier.
+/// One party of a barrier. Dropping it leaves the barrier.
 #[derive(Debug)]
 pub struct Party<'a> {
     barrier: Barrier<'a>,
@@ -99,7 +99,7 @@ pub struct Party<'a> {
 }
 
 impl<'a> Party<'a> {
-    /// Waits until all parties have arrived. `true` for the one who came last.
+    /// Waits until all parties have arrived. `true` for the last one.
     ///
     /// # Errors
     ///

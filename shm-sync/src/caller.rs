@@ -4,7 +4,7 @@ use crate::protocol::step::{Patience, Peers};
 use crate::{Live, Owner, SyncError};
 use std::time::Instant;
 
-/// Who calls, and the live file through which others find out whether that one lives.
+/// The caller, and the live file through which others find out whether it lives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
     live: &'static Live,

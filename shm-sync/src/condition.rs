@@ -26,16 +26,16 @@ pub struct Condition<'a> {
 }
 
 impl<'a> Condition<'a> {
-    /// How many bytes it takes; they begin at a multiple of 4.
+    /// Its size in bytes. It begins at a multiple of 4.
     pub const fn byte_len() -> usize {
         SIZE as usize
     }
 
-    /// The condition at `offset`. All-zero bytes become one.
+    /// The condition at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where the place is no good, or something else is there.
+    /// If the place is outside the region or misaligned, or the bytes there are something else.
     pub fn open(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
         let place = place::open(STRUCTURE, region, offset, Self::byte_len(), live, &[])?;
         Ok(Self { condition: condition::Condition::new(place), caller: Caller::thread(live) })
@@ -83,12 +83,12 @@ impl<'a> Condition<'a> {
         Ok(Waiting { condition: *self, mutex, owner, state, generation: live::generation() })
     }
 
-    /// Wakes one of those who wait; tells whether one slept.
+    /// Wakes one waiter; tells whether one slept.
     pub fn notify_one(&self) -> bool {
         self.condition.notify(1) == 1
     }
 
-    /// Wakes all who wait, and returns how many slept.
+    /// Wakes all waiters, and returns how many slept.
     pub fn notify_all(&self) -> usize {
         self.condition.notify(u32::MAX)
     }

@@ -67,7 +67,7 @@ pub enum SyncError {
         what: &'static str,
         /// The option.
         option: &'static str,
-        /// What it was made with.
+        /// The options it was created with.
         found: u32,
         /// What was asked now.
         wanted: u32,

@@ -27,23 +27,23 @@
 //!
 //! # Waiting without blocking
 //!
-//! What may block has a twin in steps ([`Step`]): take one, and if it says [`Step::Wait`], wait on its cell,
-//! for example with an [`engine`], for at most [`PATIENCE`], and take the next. [`block_on`] does it for a thread,
-//! [`future::steps_to_future`] for a task.
+//! Each operation that may block can also be taken in steps ([`Step`]). Take a step. If it returns [`Step::Wait`],
+//! wait on its cell, for example with an [`engine`], for at most [`PATIENCE`], and take the next step. [`block_on`]
+//! does this for a thread, [`future::steps_to_future`] for a task.
 //!
-//! A thread acts for itself. What acts like a thread but is none (a JavaScript environment) has an owner of its own
-//! ([`Live::new_owner`]): each structure acts for it after `for_owner`. What such a one has can outlive the Rust object:
-//! `keep` gives its number, `resume` the object again.
+//! By default, the calling thread is the owner. Something else that acts like a thread (a JavaScript environment) gets
+//! an owner of its own from [`Live::new_owner`], and passes it to `for_owner` of each structure. What such an owner
+//! holds can outlive the Rust object: `keep` returns its number, and `resume` makes the object again.
 //!
 //! # What is shared
 //!
-//! Other processes may write anything at any time. Whatever they write, nothing here reaches outside its
-//! region or waits for ever on its own account; it gives an error, or a wrong answer that the bytes allow.
+//! Other processes may write anything at any time. Whatever they write, this crate never reaches outside its region,
+//! and never waits for ever because of it. It returns an error, or a wrong answer that the bytes allow.
 //!
 //! # Systems
 //!
-//! Linux is where it is tested. On macOS it compiles and has never run; to sleep and to wake it needs 14.4 there
-//! (`os_sync_wait_on_address`), and says so on an older one.
+//! It is tested on Linux. On macOS it compiles, but has never run. Sleeping and waking needs macOS 14.4
+//! (`os_sync_wait_on_address`); on an older version they return an error.
 #![cfg(any(target_os = "linux", target_os = "macos"))]
 #![cfg_attr(loom, allow(dead_code, unused_imports, reason = "the models are about some of it"))]
 
@@ -54,7 +54,7 @@ pub use protocol::{
     step::{PATIENCE, Pause, Step},
 };
 
-// For bindings of other languages, which need to know where the words of the hot paths are.
+// For bindings of other languages: the places of the words of the hot paths.
 #[doc(hidden)]
 pub use protocol::{
     channel::{consumer::ReceiveWindow, producer::SendWindow},

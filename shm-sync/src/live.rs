@@ -1,8 +1,8 @@
-//! Who is alive: the live file.
+//! The live file shows which owners are alive.
 //!
-//! Each thread that holds something has an [`Owner`] id, and its process holds an open-file-description lock
-//! on byte `id` of the live file. The kernel drops the lock when the process ends, however it ends; whoever
-//! wonders asks `F_OFD_GETLK`. Who cannot find out whether an owner lives takes it for alive.
+//! Each thread that holds something has an [`Owner`] id, and its process holds an open-file-description lock on byte
+//! `id` of the live file. The kernel drops the lock when the process ends, however it ends; any process can ask by
+//! `F_OFD_GETLK`. If a process cannot find out whether an owner lives, it treats the owner as alive.
 //!
 //! All users of a structure need the same live file, so a structure carries the file's id and refuses others. The id
 //! follows from the file's device, inode and time of creation: a copy is another file, and what somebody does to its

@@ -15,13 +15,13 @@ use std::time::Duration;
 
 /// A mutex in shared memory.
 ///
-/// The owner is a thread; any thread of its process may unlock. If the owner's process is killed, one of
-/// those who wait takes the mutex over within 20 ms, and its guard says so
-/// ([`owner_died`](MutexGuard::owner_died)), so that it can mend what the mutex protects. A guard that is dropped while
-/// its thread panics unlocks the mutex, and the next owner is told the same.
+/// The owner is a thread; any thread of its process may unlock. If the owner's process is killed, a waiter takes the
+/// mutex over within 20 ms. Its guard says so ([`owner_died`](MutexGuard::owner_died)), so that it can repair the
+/// protected data. If a guard is dropped while its thread panics, the mutex is unlocked, and the next owner is told
+/// the same.
 ///
-/// It is not fair: who comes first does not always get it first, and in exchange nobody waits for a sleeper
-/// to wake up while the mutex is free.
+/// It is not fair: the first waiter does not always get it first. In exchange, a running thread takes a free mutex at
+/// once, and need not wait until a sleeper has woken up.
 #[derive(Clone, Copy, Debug)]
 pub struct Mutex<'a> {
     region: Region<'a>,
@@ -30,29 +30,29 @@ pub struct Mutex<'a> {
 }
 
 impl<'a> Mutex<'a> {
-    /// How many bytes it takes; they begin at a multiple of 4.
+    /// Its size in bytes. It begins at a multiple of 4.
     pub const fn byte_len() -> usize {
         SIZE as usize
     }
 
-    /// The mutex at `offset`. All-zero bytes become one.
+    /// The mutex at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where the place is no good, or something else is there.
+    /// If the place is outside the region or misaligned, or the bytes there are something else.
     pub fn open(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
         let place = place::open(STRUCTURE, region, offset, Self::byte_len(), live, &[])?;
         Ok(Self { region: place, word: LockWord::at(place, WORD), caller: Caller::thread(live) })
     }
 
-    /// The same mutex, whose operations are those of `owner` from now on, and not of the thread that calls: for what
-    /// acts like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    /// The same mutex, but `owner` is the owner of its operations, and not the calling thread. This is for something
+    /// that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
     }
 
-    /// Locks it, and waits for as long as that takes.
+    /// Locks it, and waits until that succeeds.
     ///
     /// # Errors
     ///
@@ -109,19 +109,18 @@ impl<'a> Mutex<'a> {
     ///
     /// # Errors
     ///
-    /// Where nobody holds it, or another owner.
+    /// If nobody holds it, or another owner does.
     pub fn resume(&self) -> Result<MutexGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
         self.region.sound_result(self.word.check_held(owner))?;
         Ok(self.guard(owner, Acquired { owner_died: false }))
     }
 
-    /// Unlocks it on behalf of whoever of this process locked it, its guard having been
-    /// [kept](MutexGuard::keep).
+    /// Unlocks it on behalf of the owner in this process whose guard was [kept](MutexGuard::keep).
     ///
     /// # Errors
     ///
-    /// Where nobody holds it, or another process.
+    /// If nobody holds it, or another process does.
     pub fn unlock(&self) -> Result<(), SyncError> {
         self.region.sound_result(self.word.release_ours(|owner| self.caller.is_ours(owner), 1))
     }
@@ -132,7 +131,7 @@ impl<'a> Mutex<'a> {
     }
 }
 
-/// A lock in the making: see [`Mutex::locking`]. Dropping it leaves the queue.
+/// A lock operation in progress: see [`Mutex::locking`]. Dropping it leaves the queue.
 #[derive(Debug)]
 pub struct Locking<'a> {
     mutex: Mutex<'a>,
@@ -152,7 +151,7 @@ impl<'a> Locking<'a> {
         region.sound(step.map(|acquired| self.mutex.guard(self.owner, acquired)))
     }
 
-    // The same for one who has a thread to spend: it looks for a while before it sleeps for the first time.
+    // The same for a caller that may use its thread: it polls for a while before it sleeps for the first time.
     fn step_soon(&mut self) -> Result<Step<'a, MutexGuard<'a>>, SyncError> {
         let word = self.mutex.word;
         if !self.state.has_waited() && spin(|| word.try_acquire_if_free(self.owner)) {
@@ -162,7 +161,7 @@ impl<'a> Locking<'a> {
         self.step()
     }
 
-    /// An error where one who blocks here would wait for itself. (An event loop may let go of it meanwhile.)
+    /// An error if a caller that blocks here would wait for itself. (An event loop may unlock it meanwhile.)
     ///
     /// # Errors
     ///
@@ -173,7 +172,7 @@ impl<'a> Locking<'a> {
     }
 }
 
-/// The mutex is ours until this is dropped, in whichever thread.
+/// The mutex stays locked until this is dropped (any thread may drop it).
 #[derive(Debug)]
 #[must_use = "dropping it unlocks the mutex"]
 pub struct MutexGuard<'a> {
@@ -184,7 +183,7 @@ pub struct MutexGuard<'a> {
 }
 
 impl<'a> MutexGuard<'a> {
-    /// Whether the owner before us died or panicked while it held the mutex: what it protects may be half-changed.
+    /// Whether the previous owner died or panicked while it held the mutex: the protected data may be half-changed.
     pub const fn owner_died(&self) -> bool {
         self.owner_died
     }
@@ -194,16 +193,16 @@ impl<'a> MutexGuard<'a> {
         self.generation == live::generation()
     }
 
-    /// Unlocks the mutex. A panic that goes on is not told, unlike where the guard is dropped: what the mutex protects is
-    /// whole.
+    /// Unlocks the mutex. If the thread is panicking, the next owner is not told, unlike when the guard is dropped:
+    /// the protected data is whole.
     pub fn unlock(self) {
         if let Ok((word, owner)) = self.into_parts() {
             drop(word.release(owner, 1)); // an error as in `drop`
         }
     }
 
-    /// Unlocks the mutex, and the next owner is told that its owner died: for one who did not mend what a dead owner
-    /// left, or left something half-changed itself.
+    /// Unlocks the mutex, and tells the next owner that its owner died. Use it if you did not repair what a dead owner
+    /// left, or left something half-changed yourself.
     pub fn unlock_as_dead(self) {
         if let Ok((word, owner)) = self.into_parts() {
             drop(word.release_as_dead(owner, 1)); // an error as in `drop`

@@ -17,23 +17,23 @@ pub struct Once<'a> {
 }
 
 impl<'a> Once<'a> {
-    /// How many bytes it takes; they begin at a multiple of 4.
+    /// Its size in bytes. It begins at a multiple of 4.
     pub const fn byte_len() -> usize {
         SIZE as usize
     }
 
-    /// The flag at `offset`. All-zero bytes become one.
+    /// The flag at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where the place is no good, or something else is there.
+    /// If the place is outside the region or misaligned, or the bytes there are something else.
     pub fn open(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
         let place = place::open(STRUCTURE, region, offset, Self::byte_len(), live, &[])?;
         Ok(Self { once: once::Once::new(place), caller: Caller::thread(live) })
     }
 
-    /// The same flag, whose operations are those of `owner` from now on, and not of the thread that calls: for what
-    /// acts like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    /// The same flag, but `owner` is the owner of its operations, and not the calling thread. This is for something
+    /// that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
@@ -101,7 +101,7 @@ impl<'a> Beginning<'a> {
         once.memory.sound(step.map(|acquired| acquired.map(turn)))
     }
 
-    /// An error where one who blocks here would wait for itself.
+    /// An error if a caller that blocks here would wait for itself.
     ///
     /// # Errors
     ///

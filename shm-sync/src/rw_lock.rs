@@ -15,10 +15,10 @@ use std::time::Duration;
 
 /// A read-write lock in shared memory. How many can read at a time is set when it is made.
 ///
-/// A writer that waits keeps new readers out, so readers do not starve it; a stream of writers can starve
-/// readers. A killed reader or writer is noticed within 20 ms by those who wait. After a killed writer, all
-/// readers are told ([`ReadGuard::owner_died`]) until the next writer, who is told too, has been there. A write guard
-/// that is dropped while its thread panics unlocks, and the same is told.
+/// A waiting writer keeps new readers out, so readers do not starve it; a stream of writers can starve readers.
+/// Waiters notice a killed reader or writer within 20 ms. After a writer was killed, all readers are told
+/// ([`ReadGuard::owner_died`]), and the next writer too, until it has finished. If a write guard is dropped while its
+/// thread panics, it unlocks, and the same is told.
 #[derive(Clone, Copy, Debug)]
 pub struct RwLock<'a> {
     lock: rw_lock::RwLock<Region<'a>>,
@@ -26,12 +26,12 @@ pub struct RwLock<'a> {
 }
 
 impl<'a> RwLock<'a> {
-    /// How many bytes it takes; they begin at a multiple of 4.
+    /// Its size in bytes. It begins at a multiple of 4.
     pub const fn byte_len(readers: u32) -> usize {
         SLOTS as usize + 4 * readers as usize
     }
 
-    /// The lock at `offset`. All-zero bytes become one.
+    /// The lock at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -48,11 +48,11 @@ impl<'a> RwLock<'a> {
         Ok(Self { lock: rw_lock::RwLock::new(place, readers), caller: Caller::thread(live) })
     }
 
-    /// The lock that someone has made at `offset`, with however many readers.
+    /// The lock that exists at `offset`, with any number of readers.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Fresh`] where nobody has; otherwise as [`open`](Self::open).
+    /// [`SyncError::Fresh`] if there is none; otherwise as [`open`](Self::open).
     pub fn attach(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
         let readers = place::count(STRUCTURE, region, offset, READERS, MOST, live)?;
         Self::open(region, offset, readers, live)
@@ -63,8 +63,8 @@ impl<'a> RwLock<'a> {
         self.lock.readers().count()
     }
 
-    /// The same lock, whose operations are those of `owner` from now on, and not of the thread that calls: for what
-    /// acts like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    /// The same lock, but `owner` is the owner of its operations, and not the calling thread. This is for something
+    /// that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
@@ -79,8 +79,8 @@ impl<'a> RwLock<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] where this thread is the writer, or reads already while a writer waits for it, or is
-    /// every reader that there can be.
+    /// [`SyncError::Deadlock`] where this thread is the writer, or reads already while a writer waits for it, or holds
+    /// all slots of readers.
     #[inline]
     pub fn read(&self) -> Result<ReadGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
@@ -175,7 +175,7 @@ impl<'a> RwLock<'a> {
     ///
     /// # Errors
     ///
-    /// Where nobody reads there, or another owner.
+    /// If nobody reads there, or another owner does.
     pub fn resume_read(&self, slot: u32) -> Result<ReadGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
         self.lock.memory.sound_result(self.lock.readers().check_held(slot, owner))?;
@@ -186,7 +186,7 @@ impl<'a> RwLock<'a> {
     ///
     /// # Errors
     ///
-    /// Where nobody writes, or another owner.
+    /// If nobody writes, or another owner does.
     pub fn resume_write(&self) -> Result<WriteGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
         self.lock.memory.sound_result(self.lock.writer().check_held(owner))?;
@@ -197,7 +197,7 @@ impl<'a> RwLock<'a> {
     ///
     /// # Errors
     ///
-    /// Where nobody reads there, or another process.
+    /// If nobody reads there, or another process does.
     pub fn end_read(&self, slot: u32) -> Result<(), SyncError> {
         let released = self.lock.readers().release_ours(slot, |owner| self.caller.is_ours(owner));
         self.lock.memory.sound_result(released)
@@ -207,7 +207,7 @@ impl<'a> RwLock<'a> {
     ///
     /// # Errors
     ///
-    /// Where nobody writes, or another process.
+    /// If nobody writes, or another process does.
     pub fn end_write(&self) -> Result<(), SyncError> {
         self.lock.memory.sound_result(self.lock.end_our_write(|owner| self.caller.is_ours(owner)))
     }
@@ -224,7 +224,7 @@ impl<'a> RwLock<'a> {
     }
 }
 
-/// A read lock in the making: see [`RwLock::reading`]. Dropping it leaves the queue.
+/// A read lock operation in progress: see [`RwLock::reading`]. Dropping it leaves the queue.
 #[derive(Debug)]
 pub struct Reading<'a> {
     lock: RwLock<'a>,
@@ -244,19 +244,19 @@ impl<'a> Reading<'a> {
         lock.memory.sound(step.map(|read| self.lock.read_guard(self.owner, read)))
     }
 
-    /// An error where one who blocks here, `for_ever` or for some time, would wait for itself.
+    /// An error if a caller that blocks here, `for_ever` or for some time, would wait for itself.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] where the owner is the writer, or reads already while a writer waits for it, or is
-    /// every reader that there can be.
+    /// [`SyncError::Deadlock`] where the owner is the writer, or reads already while a writer waits for it, or holds
+    /// all slots of readers.
     pub fn check_deadlock(&self, for_ever: bool) -> Result<(), SyncError> {
         let waits = self.lock.lock.read_waits_for_itself(self.owner, for_ever);
         self.lock.lock.memory.sound_result(if waits { Err(SyncError::Deadlock) } else { Ok(()) })
     }
 }
 
-/// A write lock in the making: see [`RwLock::writing`]. Dropping it leaves the queue.
+/// A write lock operation in progress: see [`RwLock::writing`]. Dropping it leaves the queue.
 #[derive(Debug)]
 pub struct Writing<'a> {
     lock: RwLock<'a>,
@@ -277,7 +277,7 @@ impl<'a> Writing<'a> {
         lock.memory.sound(step.map(|acquired| self.lock.write_guard(self.owner, acquired)))
     }
 
-    /// An error where one who blocks here would wait for itself.
+    /// An error if a caller that blocks here would wait for itself.
     ///
     /// # Errors
     ///
@@ -296,7 +296,7 @@ impl Drop for Writing<'_> {
     }
 }
 
-/// Nobody writes until this is dropped, in whichever thread.
+/// No thread writes until this is dropped (any thread may drop it).
 #[derive(Debug)]
 #[must_use = "dropping it ends the reading"]
 pub struct ReadGuard<'a> {
@@ -307,7 +307,7 @@ pub struct ReadGuard<'a> {
 }
 
 impl ReadGuard<'_> {
-    /// Whether the last writer died or panicked while writing, and no other has been there since.
+    /// Whether the last writer died or panicked while writing, and no other has written since.
     pub const fn owner_died(&self) -> bool {
         self.read.owner_died
     }
@@ -334,7 +334,7 @@ impl Drop for ReadGuard<'_> {
     }
 }
 
-/// Nobody else reads or writes until this is dropped, in whichever thread.
+/// No other thread reads or writes until this is dropped (any thread may drop it).
 #[derive(Debug)]
 #[must_use = "dropping it ends the writing"]
 pub struct WriteGuard<'a> {
@@ -355,7 +355,7 @@ impl WriteGuard<'_> {
         self.generation == live::generation()
     }
 
-    /// Ends the writing. A panic that goes on is not told, unlike where the guard is dropped.
+    /// Ends the writing. If the thread is panicking, the next owners are not told, unlike when the guard is dropped.
     pub fn unlock(self) {
         if self.generation == live::generation() {
             self.lock.end_write(self.owner);
@@ -363,8 +363,8 @@ impl WriteGuard<'_> {
         std::mem::forget(self);
     }
 
-    /// Ends the writing, and the next ones are told that the writer died: for one who did not mend what a dead writer
-    /// left, or left something half-changed itself.
+    /// Ends the writing, and tells the next owners that the writer died. Use it if you did not repair what a dead
+    /// writer left, or left something half-changed yourself.
     pub fn unlock_as_dead(self) {
         if self.generation == live::generation() {
             self.lock.end_write_as_dead(self.owner);

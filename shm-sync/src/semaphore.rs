@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// A semaphore in shared memory: a number of permits, set when it is made.
 ///
-/// Each permit that is out tells who has it, so those of a killed process come back within 20 ms once
-/// somebody waits, and whoever gets one of them is told ([`Permit::owner_died`]). Not fair, as the mutex.
+/// Each permit records its owner. If a process is killed, its permits come back within 20 ms once another thread
+/// waits, and the next owner of such a permit is told ([`Permit::owner_died`]). It is not fair, as the mutex is not.
 #[derive(Clone, Copy, Debug)]
 pub struct Semaphore<'a> {
     slots: Slots<Region<'a>>,
@@ -23,12 +23,12 @@ pub struct Semaphore<'a> {
 }
 
 impl<'a> Semaphore<'a> {
-    /// How many bytes it takes; they begin at a multiple of 4.
+    /// Its size in bytes. It begins at a multiple of 4.
     pub const fn byte_len(permits: u32) -> usize {
         SLOTS as usize + 4 * permits as usize
     }
 
-    /// The semaphore at `offset`. All-zero bytes become one.
+    /// The semaphore at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -45,29 +45,29 @@ impl<'a> Semaphore<'a> {
         Ok(Self { slots: Slots::new(place, QUEUE, SLOTS, permits), caller: Caller::thread(live) })
     }
 
-    /// The semaphore that someone has made at `offset`, with however many permits.
+    /// The semaphore that exists at `offset`, with any number of permits.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Fresh`] where nobody has; otherwise as [`open`](Self::open).
+    /// [`SyncError::Fresh`] if there is none; otherwise as [`open`](Self::open).
     pub fn attach(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
         let permits = place::count(STRUCTURE, region, offset, PERMITS, MOST, live)?;
         Self::open(region, offset, permits, live)
     }
 
-    /// How many permits it was made with.
+    /// How many permits it was created with.
     pub const fn permits(&self) -> u32 {
         self.slots.count()
     }
 
-    /// The same semaphore, whose operations are those of `owner` from now on, and not of the thread that calls: for
-    /// what acts like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    /// The same semaphore, but `owner` is the owner of its operations, and not the calling thread. This is for
+    /// something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
     }
 
-    /// Takes a permit, and waits for one as long as that takes. A thread may take several.
+    /// Takes a permit, and waits until there is one. A thread may take several.
     ///
     /// # Errors
     ///
@@ -97,7 +97,7 @@ impl<'a> Semaphore<'a> {
         block_until(Deadline::after(timeout), || acquiring.step())
     }
 
-    /// Takes a permit if there is one, one that a dead owner had included.
+    /// Takes a permit if there is one; the permit of a dead owner counts as free.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl<'a> Semaphore<'a> {
     ///
     /// # Errors
     ///
-    /// Where nobody has it, or another owner.
+    /// If nobody has it, or another owner does.
     pub fn resume(&self, slot: u32) -> Result<Permit<'a>, SyncError> {
         let owner = self.caller.owner()?;
         self.slots.memory.sound_result(self.slots.check_held(slot, owner))?;
@@ -128,7 +128,7 @@ impl<'a> Semaphore<'a> {
     ///
     /// # Errors
     ///
-    /// Where nobody has it, or another process.
+    /// If nobody has it, or another process does.
     pub fn release(&self, slot: u32) -> Result<(), SyncError> {
         let released = self.slots.release_ours(slot, |owner| self.caller.is_ours(owner));
         self.slots.memory.sound_result(released)
@@ -140,7 +140,7 @@ impl<'a> Semaphore<'a> {
     }
 }
 
-/// A permit in the making: see [`Semaphore::acquiring`]. Dropping it leaves the queue.
+/// An acquire operation in progress: see [`Semaphore::acquiring`]. Dropping it leaves the queue.
 #[derive(Debug)]
 pub struct Acquiring<'a> {
     semaphore: Semaphore<'a>,
@@ -160,7 +160,7 @@ impl<'a> Acquiring<'a> {
         slots.memory.sound(step.map(|claimed| self.semaphore.permit(self.owner, claimed)))
     }
 
-    /// An error where one who blocks here for as long as it takes would wait for itself.
+    /// An error if a caller that blocks here without a time limit would wait for itself.
     ///
     /// # Errors
     ///
@@ -172,7 +172,7 @@ impl<'a> Acquiring<'a> {
     }
 }
 
-/// A permit, ours until this is dropped, in whichever thread.
+/// A permit, held until this is dropped (any thread may drop it).
 #[derive(Debug)]
 #[must_use = "dropping it gives the permit back"]
 pub struct Permit<'a> {
@@ -183,7 +183,7 @@ pub struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Whether the one who had it before died with it.
+    /// Whether its previous owner died while holding it.
     pub const fn owner_died(&self) -> bool {
         self.claimed.owner_died
     }

@@ -13,11 +13,10 @@ use crate::{Live, Owner, Region, SyncError};
 pub use producer::{Draft, Producer};
 pub use reader::{Frame, KeptFrame, Reader, Received};
 
-/// What a broadcast is made with. All who open it give the same.
+/// The options of a broadcast. Every process that opens it passes the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BroadcastOptions {
-    /// How many messages there is room for: a power of two, at least 2. A reader that is further behind
-    /// misses some.
+    /// How many messages it keeps: a power of two, at least 2. A reader that is further behind misses messages.
     pub slots: u32,
     /// The longest message, at least 1.
     pub max_message: u32,
@@ -25,9 +24,9 @@ pub struct BroadcastOptions {
 
 /// A broadcast in shared memory: one producer, any number of readers.
 ///
-/// Readers leave no trace in it, so a slow or killed one never holds the producer up; it is told how many
-/// messages it missed. A producer that is killed leaves nothing half written for readers to see, and the next
-/// one goes on with the next number.
+/// Readers write nothing, so a slow or killed reader never delays the producer. A reader is told how many messages it
+/// missed. If the producer is killed, readers never see a half-written message, and the next producer goes on with the
+/// next number.
 #[derive(Clone, Copy, Debug)]
 pub struct Broadcast<'a> {
     region: Region<'a>,
@@ -36,7 +35,7 @@ pub struct Broadcast<'a> {
 }
 
 impl<'a> Broadcast<'a> {
-    /// How many bytes it takes; they begin at a multiple of 64.
+    /// Its size in bytes. It begins at a multiple of 64.
     pub const fn byte_len(options: &BroadcastOptions) -> usize {
         let size = (options.slots as u64).saturating_mul(stride(options.max_message));
         // More than there can be, where it does not fit into a usize.
@@ -44,11 +43,11 @@ impl<'a> Broadcast<'a> {
         if size > usize::MAX as u64 { usize::MAX } else { size as usize }
     }
 
-    /// The broadcast at `offset`. All-zero bytes become one.
+    /// The broadcast at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where an option or the place is no good, or something else is there.
+    /// If an option or the place is invalid, or the bytes there are something else.
     pub fn open(
         region: Region<'a>,
         offset: usize,
@@ -81,12 +80,11 @@ impl<'a> Broadcast<'a> {
         Ok(Self { region, slots: Latest::new(region, slots, stride, max_message), owner: None })
     }
 
-    /// The broadcast that someone has made at `offset`, with whatever options. A read-only region will do:
-    /// its readers poll.
+    /// The broadcast that exists at `offset`, with any options. A read-only region is enough: its readers poll then.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Fresh`] where nobody has; otherwise as [`open`](Self::open).
+    /// [`SyncError::Fresh`] if there is none; otherwise as [`open`](Self::open).
     pub fn attach(region: Region<'a>, offset: usize) -> Result<Self, SyncError> {
         let header = region.from(offset, DATA as usize)?;
         header.aligned(STRUCTURE.name, STRUCTURE.align)?;
@@ -101,13 +99,13 @@ impl<'a> Broadcast<'a> {
         })
     }
 
-    /// What it was made with.
+    /// The options it was created with.
     pub const fn options(&self) -> BroadcastOptions {
         BroadcastOptions { slots: self.slots.slots(), max_message: self.slots.max_message() }
     }
 
-    /// The same broadcast, whose producer is `owner` and not the thread that makes it: for what acts like a thread, as a
-    /// JavaScript environment does. The owner comes from [`Live::new_owner`].
+    /// The same broadcast, but `owner` is its producer, and not the calling thread. This is for something that acts
+    /// like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { owner: Some(owner), ..self }
@@ -117,7 +115,7 @@ impl<'a> Broadcast<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Taken`] where there is one, and it lives.
+    /// [`SyncError::Taken`] if another one is active.
     pub fn producer(&self, live: &'static Live) -> Result<Producer<'a>, SyncError> {
         self.region.sound_result(Producer::new(*self, live))
     }
@@ -126,7 +124,7 @@ impl<'a> Broadcast<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Damaged`] where the bytes make no sense.
+    /// [`SyncError::Damaged`] if the bytes contradict each other.
     pub fn reader(&self) -> Result<Reader<'a>, SyncError> {
         self.region.sound_result(Reader::new(*self))
     }

@@ -5,7 +5,7 @@ use crate::protocol::layout::broadcast::STRUCTURE;
 use crate::{Live, Owner, SyncError, bytes::Bytes, caller::Caller, live};
 use std::ptr::NonNull;
 
-/// Sends messages to whoever reads.
+/// Sends messages to all readers.
 #[derive(Debug)]
 pub struct Producer<'a> {
     broadcast: Broadcast<'a>,
@@ -38,8 +38,8 @@ impl<'a> Producer<'a> {
         self.broadcast.region.sound(number)
     }
 
-    /// Room for a message of `length` bytes, to be filled in place. The oldest message goes. A draft that was not
-    /// committed is there again in the next one of the same length.
+    /// Room for a message of `length` bytes, which you fill in place. It overwrites the oldest message. A draft that
+    /// was not committed is there again in the next one of the same length.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Draft<'_, '_> {
         self.length as usize
     }
 
-    /// Where the message goes, aligned to 8 bytes. Readers may look on: they find out afterwards.
+    /// Where the message goes, aligned to 8 bytes. Readers may read it meanwhile: they find out afterwards.
     #[inline]
     pub fn as_ptr(&self) -> NonNull<u8> {
         self.producer.broadcast.region.byte(self.at())

@@ -13,19 +13,19 @@ use std::{ptr::NonNull, time::Duration};
 // How long a reader that cannot sleep on a word sleeps at most between two looks.
 const POLL: Duration = Duration::from_millis(1);
 
-/// Reads messages at its own pace, without a trace.
+/// Reads messages at its own pace, and writes nothing.
 #[derive(Debug)]
 pub struct Reader<'a> {
     broadcast: Broadcast<'a>,
     cursor: Cursor,
 }
 
-/// What came with a message.
+/// The position of a received message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
     /// The message's number; the first of all had 0.
     pub number: u64,
-    /// How many were missed since the last one that this reader got.
+    /// How many messages were missed since the previous one of this reader.
     pub missed: u64,
 }
 
@@ -45,13 +45,13 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Damaged`] where the bytes make no sense.
+    /// [`SyncError::Damaged`] if the bytes contradict each other.
     pub fn rewind(&mut self) -> Result<(), SyncError> {
         self.broadcast.slots.rewind(&mut self.cursor);
         self.broadcast.region.sound(())
     }
 
-    /// The number of the message that it wants next.
+    /// The number of the message that it reads next.
     pub const fn next(&self) -> u64 {
         self.cursor.next
     }
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Damaged`] where the bytes make no sense.
+    /// [`SyncError::Damaged`] if the bytes contradict each other.
     pub fn try_receive(&mut self, into: &mut Vec<u8>) -> Result<Option<Received>, SyncError> {
         for _ in 0..ATTEMPTS {
             let Some(frame) = self.try_peek()? else { return Ok(None) };
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
-    /// The next message; waits for it for as long as that takes.
+    /// The next message; waits until there is one.
     ///
     /// # Errors
     ///
@@ -103,8 +103,8 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
-    /// The next message in place, if there is one now. What is read of it counts only if
-    /// [`finish`](Frame::finish) says so.
+    /// The next message in place, if there is one now. What you read is valid only if [`finish`](Frame::finish)
+    /// returns it.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         Ok(Some(Frame { reader: self, length }))
     }
 
-    /// The next message in place; waits for it for as long as that takes.
+    /// The next message in place; waits until there is one.
     ///
     /// # Errors
     ///
@@ -213,7 +213,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Sleeps that become longer, for one who cannot sleep on a word.
+/// Sleeps of increasing length, for a reader that cannot sleep on a word.
 #[derive(Default)]
 struct Poll {
     pause: Duration,
@@ -292,8 +292,8 @@ impl Frame<'_, '_> {
         KeptFrame { number: self.reader.cursor.next, length: self.length }
     }
 
-    /// Done with it. `None` where it was overwritten meanwhile, and so what was read may be torn; the reader
-    /// goes on to the next one that is there.
+    /// Ends the reading. `None` if the message was overwritten meanwhile: what was read may mix old and new bytes. The
+    /// reader goes on to the next message.
     #[inline]
     pub fn finish(self) -> Option<Received> {
         let Reader { broadcast, cursor } = self.reader;

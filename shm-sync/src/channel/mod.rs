@@ -30,7 +30,7 @@ impl Producers {
     }
 }
 
-/// What a channel is made with. All who open it give the same.
+/// The options of a channel. Every process that opens it passes the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelOptions {
     /// The ring's size in bytes: a power of two, 64 to 2^30. A message may take up to half of it.
@@ -52,16 +52,16 @@ pub struct Channel<'a> {
 }
 
 impl<'a> Channel<'a> {
-    /// How many bytes it takes; they begin at a multiple of 64.
+    /// Its size in bytes. It begins at a multiple of 64.
     pub const fn byte_len(options: &ChannelOptions) -> usize {
         DATA as usize + options.capacity as usize
     }
 
-    /// The channel at `offset`. All-zero bytes become one.
+    /// The channel at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where an option or the place is no good, or something else is there.
+    /// If an option or the place is invalid, or the bytes there are something else.
     pub fn open(
         region: Region<'a>,
         offset: usize,
@@ -75,11 +75,11 @@ impl<'a> Channel<'a> {
         Ok(Self { region, ring, producers, caller: Caller::thread(live) })
     }
 
-    /// The channel that someone has made at `offset`, with whatever options.
+    /// The channel that exists at `offset`, with any options.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Fresh`] where nobody has; otherwise as [`open`](Self::open).
+    /// [`SyncError::Fresh`] if there is none; otherwise as [`open`](Self::open).
     pub fn attach(region: Region<'a>, offset: usize, live: &'static Live) -> Result<Self, SyncError> {
         region.writable()?;
         let header = region.from(offset, DATA as usize)?;
@@ -95,7 +95,7 @@ impl<'a> Channel<'a> {
         Self::open(region, offset, &ChannelOptions { capacity, producers }, live)
     }
 
-    /// What it was made with.
+    /// The options it was created with.
     pub const fn options(&self) -> ChannelOptions {
         ChannelOptions { capacity: self.ring.capacity(), producers: self.producers }
     }
@@ -116,7 +116,7 @@ impl<'a> Channel<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Taken`] where the channel has one producer, and it lives.
+    /// [`SyncError::Taken`] if the channel allows one producer, and another one is active.
     pub fn sender(&self) -> Result<Sender<'a>, SyncError> {
         self.region.sound_result(Sender::new(*self))
     }
@@ -125,7 +125,7 @@ impl<'a> Channel<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Taken`] where there is one, and it lives.
+    /// [`SyncError::Taken`] if another one is active.
     pub fn receiver(&self) -> Result<Receiver<'a>, SyncError> {
         self.region.sound_result(Receiver::new(*self))
     }

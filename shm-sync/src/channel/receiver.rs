@@ -30,16 +30,16 @@ impl<'a> Receiver<'a> {
         Ok(Self { channel, generation: live::generation(), consumer })
     }
 
-    /// How many messages this receiver found that their producers had been killed in the middle of.
+    /// How many messages this receiver found incomplete, because their producers were killed.
     pub const fn lost(&self) -> u64 {
         self.consumer.lost
     }
 
-    /// The next message, copied to the end of `into`; waits for it for as long as that takes.
+    /// The next message, copied to the end of `into`; waits until there is one.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Damaged`] where the bytes make no sense.
+    /// [`SyncError::Damaged`] if the bytes contradict each other.
     #[inline]
     pub fn receive(&mut self, into: &mut Vec<u8>) -> Result<(), SyncError> {
         let message = self.peek()?;
@@ -73,7 +73,7 @@ impl<'a> Receiver<'a> {
         self.channel.region.sound(true)
     }
 
-    /// The next message, in place. Unless released, it is there again the next time.
+    /// The next message, in place. If it is not released, the next call gives it again.
     ///
     /// # Errors
     ///
@@ -270,7 +270,7 @@ impl Message<'_, '_> {
         self.record.into()
     }
 
-    /// Done with it: its room is free for others.
+    /// Releases it: its room is free for other messages.
     #[inline]
     pub fn release(self) {
         self.receiver.channel.ring.release(&mut self.receiver.consumer, self.record);

@@ -77,7 +77,7 @@ impl<'a> Sender<'a> {
         self.channel.region.sound(true)
     }
 
-    /// Room for a message of `length` bytes, to be filled in place.
+    /// Room for a message of `length` bytes, which you fill in place.
     ///
     /// # Errors
     ///
@@ -223,7 +223,7 @@ impl Drop for Sender<'_> {
     }
 }
 
-/// Room for a message, ours until it is committed. Dropping it gives it up.
+/// Room for a message. Fill and commit it; dropping it gives the room up.
 #[derive(Debug)]
 #[must_use = "a message is sent by commit()"]
 pub struct Reservation<'s, 'a> {

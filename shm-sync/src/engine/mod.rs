@@ -1,4 +1,4 @@
-//! Many waits at once, without a blocked thread of the caller's: what an event loop needs.
+//! Many waits at once, without blocking a thread of the caller, as an event loop needs.
 //!
 //! Three ways, best first: `Uring` (Linux 6.7, where `io_uring` is not forbidden: one thread for all
 //! waits), `ThreadsWaitv` (Linux 5.16: a thread for each wait), [`ThreadsSliced`] (everywhere: a thread for
@@ -34,7 +34,7 @@ pub use sliced::Sliced;
 use std::{fmt, ops::Range, sync::atomic::AtomicU32, time::Duration};
 pub use threads::{Threads, Way};
 
-/// A thread for each wait, which looks every 10 ms whether it was cancelled.
+/// A thread for each wait, which checks every 10 ms whether the wait was cancelled.
 pub type ThreadsSliced = Threads<Sliced>;
 
 /// The most waits that one engine has pending.
@@ -43,7 +43,7 @@ pub const MOST_PENDING: usize = 1 << 16;
 /// How a submitted wait ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Someone notified. Also where it was cancelled in the same moment: a wake-up is never lost.
+    /// It was notified, or notified and cancelled at the same moment: a wake-up is never lost.
     Woken,
     /// The cell did not hold the expected value.
     NotEqual,
@@ -58,7 +58,7 @@ pub enum Ended {
 /// Called once, from a thread of the engine's, or from one that waits for the end of waits; it must not block.
 pub type Completion = Box<dyn FnOnce(Ended) + Send>;
 
-/// A wait to be.
+/// A wait to submit.
 pub struct Request {
     /// The word to wait on.
     pub cell: *const AtomicU32,
@@ -66,9 +66,9 @@ pub struct Request {
     pub expected: u32,
     /// How long, if not for ever.
     pub timeout: Option<Duration>,
-    /// The caller's name for it, below 2^63 and unlike those of all pending waits.
+    /// The caller's name for it: below 2^63, and different from the names of all pending waits.
     pub token: u64,
-    /// What to do when it has ended.
+    /// The function to call when it has ended.
     pub completion: Completion,
 }
 
@@ -91,13 +91,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Its name, for messages.
     fn name(&self) -> &'static str;
 
-    /// Begins a wait. If the cell is changed before those who wait are notified, no wake-up is ever lost.
-    /// (A notification without a change can come before a thread of the engine sleeps; with `io_uring` the
-    /// wait is in place when this returns.)
+    /// Begins a wait. Change the cell before you notify; then no wake-up is lost. (A notification without a change can
+    /// come before a thread of the engine sleeps; with `io_uring` the wait is in place when this returns.)
     ///
     /// # Errors
     ///
-    /// Where the token is in use, or there is no room, or no thread for it. The completion is not called then.
+    /// If the token is in use, or there is no room or no thread for the wait. The completion is not called then.
     ///
     /// # Safety
     ///

@@ -108,7 +108,7 @@ impl<'a, M: Memory<'a>> Barrier<M> {
         }
     }
 
-    /// Whether the phase has ended; `true` for the one who came last.
+    /// Whether the phase has ended; `true` for the last one.
     pub(crate) fn step(&self, arrival: &mut Arrived, peers: impl Peers) -> Result<Step<'a, bool>, Broken> {
         if arrival.is_last {
             return Ok(Step::Ready(true));

@@ -183,7 +183,7 @@ impl<'a, M: Memory<'a>> LockWord<'a, M> {
         self.release_to(owner, DIED, count)
     }
 
-    /// Sets it free on behalf of whoever of this process holds it.
+    /// Sets it free on behalf of the owner in this process that holds it.
     pub(crate) fn release_ours(self, is_ours: impl Fn(Owner) -> bool, count: u32) -> Result<(), NotOurs> {
         let owner = self.owner();
         if owner.is_nobody() || !is_ours(owner) {

@@ -1,4 +1,4 @@
-//! Who holds something: a number that stands for one thread, and through the live file for its process.
+//! Owners: a number that stands for one thread, and through the live file for its process.
 
 use super::layout::owner_word;
 use std::fmt;

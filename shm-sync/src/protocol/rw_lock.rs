@@ -216,7 +216,7 @@ impl<'a, M: Memory<'a>> RwLock<M> {
         drop(self.writer().release_as_dead(owner, u32::MAX));
     }
 
-    /// Ends the writing of whoever of this process writes.
+    /// Ends the writing of the owner in this process that writes.
     pub(crate) fn end_our_write(&self, is_ours: impl Fn(Owner) -> bool) -> Result<(), NotOurs> {
         self.writer().release_ours(is_ours, u32::MAX)
     }

@@ -173,7 +173,7 @@ impl<'a, M: Memory<'a>> Slots<M> {
         Ok(())
     }
 
-    /// Gives back a slot on behalf of whoever of this process has it.
+    /// Gives back a slot on behalf of the owner in this process that has it.
     pub(crate) fn release_ours(&self, slot: u32, is_ours: impl Fn(Owner) -> bool) -> Result<(), NotOurs> {
         let owner = if slot < self.count { self.holder(slot).owner() } else { Owner::from_word(0) };
         if owner.is_nobody() || !is_ours(owner) {

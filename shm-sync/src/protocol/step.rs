@@ -4,15 +4,15 @@
 use super::{memory::AtomicU32, owner::Owner};
 use std::time::{Duration, Instant};
 
-/// The longest sleep before a waiter asks whether the one it waits for is still alive.
+/// The longest sleep before a waiter checks whether the owner that it waits for still lives.
 pub const PATIENCE: Duration = Duration::from_millis(10);
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Debug)]
 pub enum Step<'a, T> {
     /// Done.
     Ready(T),
-    /// Wait as it says, however the wait ends, and take the next step.
+    /// Wait as the pause says. However the wait ends, take the next step.
     Wait(Pause<'a>),
 }
 
@@ -34,16 +34,16 @@ pub struct Pause<'a> {
     pub expected: u32,
 }
 
-/// The other owners, for one who waits for them.
+/// The other owners, as a waiter sees them.
 pub(crate) trait Peers: Copy {
-    /// Whether an owner may still be at work. Who cannot tell says yes.
+    /// Whether an owner may still be alive; true if that cannot be found out.
     fn is_alive(self, owner: Owner) -> bool;
 
     /// Whether a wait has lasted for so long that it is time to ask who lives.
     fn is_over(self, patience: &mut Patience) -> bool;
 }
 
-/// Since when somebody has waited without asking who lives.
+/// When a waiter last checked which owners live.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Patience(Option<Instant>);
 

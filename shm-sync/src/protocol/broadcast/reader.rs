@@ -14,7 +14,7 @@ pub(crate) const ATTEMPTS: u32 = 8;
 /// Where a reader is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor {
-    /// The number of the message that it wants next.
+    /// The number of the message that it reads next.
     pub(crate) next: u64,
     missed: u64,
     // How often in a row.

@@ -153,7 +153,7 @@ impl<'a, M: Memory<'a>> Ring<M> {
         })
     }
 
-    /// The same for one who has a thread to spend: it looks for a while before it sleeps.
+    /// The same for a caller that may use its thread: it polls for a while before it sleeps.
     pub(crate) fn find_step_soon(
         &self,
         consumer: &mut Consumer,

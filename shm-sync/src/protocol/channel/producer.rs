@@ -117,7 +117,7 @@ impl<'a, M: Memory<'a>> Ring<M> {
         Ok(self.or_wait_for_room(reserved, state))
     }
 
-    /// The same for one who has a thread to spend: it looks for a while before it sleeps.
+    /// The same for a caller that may use its thread: it polls for a while before it sleeps.
     pub(crate) fn reserve_step_soon(
         &self,
         producer: &mut Producer,

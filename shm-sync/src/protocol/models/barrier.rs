@@ -10,7 +10,7 @@ fn words(parties: u32) -> Vec<u32> {
     [STATE, QUEUE].into_iter().chain((0..parties).map(|slot| SLOTS + slot * 4)).collect()
 }
 
-/// Arrives, and waits for the others; `true` for the one who came last.
+/// Arrives, and waits for the others; `true` for the last one.
 fn meet(barrier: Barrier<Words>, peers: Those) -> Result<bool, Broken> {
     let mut arrival = barrier.arrive();
     drive(|| barrier.step(&mut arrival, peers))
