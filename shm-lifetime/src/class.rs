@@ -1,4 +1,4 @@
-//! Who uses a segment, and so who may touch the files that its users meet in.
+//! The class of users who may open a segment, and so who may use the lock and live files for it.
 
 /// The access class of a segment. Each has a lock file and a live file of its own in the owner's folder, so that
 /// nobody who may not open a segment can disturb its users.
@@ -13,7 +13,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// Who may open a segment of this mode and group, for whatever.
+    /// The users who may open a segment of this mode and group, for reading or for writing.
     pub const fn of(mode: u32, gid: u32) -> Self {
         match (mode & 0o007, mode & 0o070) {
             (0, 0) => Self::Owner,

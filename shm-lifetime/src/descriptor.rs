@@ -21,7 +21,7 @@ use std::{
 /// One process seldom works for many users; what finds no place here is shared with a child.
 const MOST: usize = 64;
 
-/// What a fork's child closes, as its locks would outlast the parent.
+/// The descriptors that a forked child closes, because their locks would outlast the parent.
 static OPEN: [AtomicPtr<Locked>; MOST] = [const { AtomicPtr::new(ptr::null_mut()) }; MOST];
 
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl Drop for Descriptor {
     }
 }
 
-/// In the child of a fork: the parent's locks are not ours to keep.
+/// In a forked child: closes the parent's descriptors, because their locks belong to the parent.
 extern "C" fn close_in_child() {
     for place in &OPEN {
         let locked = place.swap(ptr::null_mut(), SeqCst);

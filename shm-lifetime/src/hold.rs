@@ -1,4 +1,4 @@
-//! How one who holds a segment leaves it.
+//! How a holder leaves a segment.
 
 use crate::{
     Check, Entry, EntryId, EntryName, Kernel, Lifetime, LockFile, LockWait, OUTLIVES, ObjectId, skips, step,

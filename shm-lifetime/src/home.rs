@@ -24,8 +24,8 @@ cfg_if::cfg_if! {
     }
 }
 
-/// The folder `.shm-node-<uid>`, opened and verified: a real directory, owned by that user, and writable by
-/// nobody else. Its places are sticky, so once it is ours no other user can replace it.
+/// The folder `.shm-node-<uid>`, opened and verified: a real directory, owned by that user, and writable by nobody
+/// else. Its parent folders are sticky, so no other user can replace it.
 ///
 /// Where something of another user stands there (planted, or of the root of another user namespace), the folder
 /// is `.shm-node-<uid>.1`, or the next number that is free.
@@ -95,7 +95,7 @@ impl Home {
         if let Standing::Ours(home) = Self::look(&path(place, uid, 0), uid)? {
             return Ok(Some(home));
         }
-        // Another user stands, or stood, in its place. Who may not list the place has to do without.
+        // Another user has, or had, that place. If this user may not list the place, it does without.
         let (prefix, mut numbers) = (format!("{}{uid}.", Self::PREFIX), Vec::new());
         if let Ok(entries) = fs::read_dir(place) {
             let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());

@@ -4,7 +4,7 @@
 //! entry says and in which words. Here an entry gets its slot, is found, and gives the slot back to be used again.
 //! `attached` counts what this process alone has to know.
 //!
-//! A slot changes hands by compare-and-swap of its first word, which also holds the hash: whoever gets that
+//! A slot changes hands by compare-and-swap of its first word, which also holds the hash: the process that gets that
 //! name's lock and finds the slot claimed but not written knows that its writer is dead. An entry is checked before it
 //! is believed.
 

@@ -2,9 +2,9 @@
 //!
 //! Per user one folder, [`Home`], with three files of ours:
 //!
-//! - the [`Ledger`]: an entry of each segment that this user created through the library. It is written
-//!   before the segment is created and erased when the segment is gone, so that whoever dies, and however,
-//!   the next sweep knows what to ask the kernel about. What is in it is ours; what is not is foreign.
+//! - the [`Ledger`]: an entry of each segment that this user created through the library. It is written before the
+//!   segment is created and erased when the segment is gone, so that the next sweep knows what to ask the kernel
+//!   about, even if the process dies. Segments in the ledger are ours; all others are foreign.
 //! - lock files, one for this user alone and one for each [`Class`] of others who may open segments of this user's. A
 //!   [`NameLock`] is one byte of them. It excludes *look up and attach* from *detach and destroy* for one name.
 //!

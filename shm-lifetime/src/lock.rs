@@ -38,7 +38,7 @@ const SHARDS: usize = 64;
 /// The lock file of a segment: of its class, in its owner's folder.
 ///
 /// Our own processes lock a name in the file `lock`, which no other user can open, and then in the file of the
-/// segment's class as well, where that is not we alone. So nobody else decides when the ledger is written.
+/// segment's class as well, where that is not we alone. So no other user decides when the ledger is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LockFile {
     /// The owner of the segment.
@@ -58,7 +58,7 @@ pub enum LockWait {
     Until(Instant),
 }
 
-/// Whoever holds a lock longer is stopped, or stuck, or means harm.
+/// A process that holds a lock longer is stopped, stuck or hostile.
 const BOUND: Duration = Duration::from_secs(1);
 
 thread_local! {
@@ -137,7 +137,7 @@ impl Locks {
         !self.own.is_open() || nix::sys::stat::fstat(&self.own).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
-    /// The file that our own segments are locked through, whoever else may open them.
+    /// The file that locks the segments of this user, even if other users may open them.
     pub(crate) fn own(&self) -> BorrowedFd<'_> {
         self.own.as_fd()
     }

@@ -1,9 +1,9 @@
-//! Who holds a segment, where the kernel does not tell.
+//! Finds out who holds a segment, if the kernel does not tell.
 //!
 //! Each attachment opens the name's lock file anew and shares a lock on one byte of it, far from those of the names.
-//! The kernel drops it with the process, however that ends; a child of a fork holds it on, as it does the memory.
-//! Whoever would destroy the segment asks whether anybody has that byte. Two segments that share a byte keep each
-//! other a while longer, and no more.
+//! The kernel drops it with the process, however that ends; a child of a fork holds it on, as it does the memory. A
+//! process that wants to destroy the segment first asks whether that byte is locked. Two segments that share a byte
+//! keep each other a while longer, and no more.
 //!
 //! Processes of the owner know from the ledger which segment it is that they hold, and share a byte for that one.
 //! Those who know its name only, as other users do, share a byte for whatever has it.
@@ -72,7 +72,7 @@ impl Presence {
     pub fn end(&self) {
         match self.file.swap(NO_FILE, Relaxed) {
             NO_FILE => {}
-            // SAFETY: it came from an `OwnedFd`, and whoever swapped it out is the only one who has it.
+            // SAFETY: it came from an `OwnedFd`, and only the thread that swapped it out has it.
             file => drop(unsafe { OwnedFd::from_raw_fd(file) }),
         }
     }

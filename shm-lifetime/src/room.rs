@@ -60,7 +60,7 @@ fn free_of_machine() -> Option<u64> {
 }
 
 fn free_of_groups() -> Option<u64> {
-    /// Who raises a limit for a process that runs does not create a segment in the same second.
+    /// A user who raises a limit for a running process does not create a segment in the same second.
     const FRESH: Duration = Duration::from_secs(1);
     static GROUPS: Mutex<Option<(Instant, Vec<Group>)>> = Mutex::new(None);
     // Where another thread is at it (or was, in the parent of this process), we look for ourselves.

@@ -1,9 +1,9 @@
 //! Surviving a peer that shrinks what we have mapped.
 //!
-//! Whoever may write to a POSIX object may make it smaller (ftruncate(2)), and a touch of what was cut off is SIGBUS.
-//! So is the first touch of a page for which there is no room. A handler lays a private zero page there, marks the
-//! mapping, and lets the touch go on. What the mapping says is worth nothing from then on: a lock on a private page
-//! excludes nobody. Whoever relies on it asks for the mark after each look.
+//! A process that may write to a POSIX object may make it smaller (ftruncate(2)). Touching the missing part then
+//! raises SIGBUS. So is the first touch of a page for which there is no room. A handler lays a private zero page
+//! there, marks the mapping, and lets the touch go on. What the mapping says is worth nothing from then on: a lock on
+//! a private page excludes nobody. A caller that relies on it checks the mark after each look.
 //!
 //! [`enter`] puts a mapping into the table that the handler walks; [`survive`] installs the handler.
 

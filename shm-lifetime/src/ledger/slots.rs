@@ -79,7 +79,7 @@ impl Slots {
         let slots = Self { file, levels, backed: AtomicU32::new(1) };
         slots.reserve(0)?;
         if slots.header(HEADER_MAGIC).load(Acquire) == 0 {
-            // Whoever else finds it empty at the same time writes the same.
+            // Another process that finds it empty at the same time writes the same.
             slots.header(HEADER_FORMAT).store(VERSION | (SLOT_BYTES as u64) << 32, Relaxed);
             let _ = slots.header(HEADER_LEVELS).compare_exchange(0, 1, Relaxed, Relaxed);
             slots.header(HEADER_MAGIC).store(MAGIC, Release);
@@ -114,7 +114,7 @@ impl Slots {
     /// Takes one off the count that was not written, or is erased.
     pub(super) fn count_out(&self, id: EntryId) {
         if let Some(count) = self.count(id) {
-            // Whoever damages the count must not have it wrap round to nothing.
+            // A damaged count must not wrap round to 0.
             let _ = count.fetch_update(SeqCst, Relaxed, |count| (count & HALF != 0).then(|| count - 1));
         }
     }

@@ -34,7 +34,7 @@ const OURS: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = on_bus_error;
 pub fn survive() -> Result<(), OsError> {
     let current = action(None)?;
     let is_first = PREVIOUS.load(SeqCst).is_null();
-    // Whoever came after us may call us, so that to come before it would make a circle.
+    // A handler that was installed after ours may call ours. To install ours before it again would make a circle.
     if is_ours(&current) || (!is_first && current.sa_sigaction != libc::SIG_DFL) {
         return Ok(());
     }

@@ -25,7 +25,8 @@ impl Mark {
     /// Whether the mapping was cut off.
     #[inline]
     pub fn is_set(&self) -> bool {
-        // Relaxed: whoever read the zeros of a page has the mark that was set before it was laid.
+        // Relaxed: a thread that read the zeros of a page also sees the mark, which was set before the page was
+        // mapped.
         self.0.load(Relaxed) != 0
     }
 

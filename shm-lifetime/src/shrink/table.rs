@@ -5,10 +5,11 @@
 //! Threads enter and leave by compare-and-swap, so that a walk needs no lock and a fork finds none held.
 //!
 //! A handler must lay no page where the mapping has gone and another lies by now. So it pins the row, and only then
-//! looks whether the row still has a mapping that holds the address; whoever is about to unmap first makes the row
-//! `LEAVING`, and then waits until nobody pins it. As both sides write first and look afterwards, sequentially
-//! consistent, one of them sees the other: the handler finds `LEAVING` and lays nothing, or the unmapping waits for the
-//! one system call of the handler. That call is all that a pin spans, so the wait is short, and a handler never waits.
+//! looks whether the row still has a mapping that holds the address; a thread that is about to unmap first makes the
+//! row `LEAVING`, and then waits until nobody pins it. As both sides write first and look afterwards, sequentially
+//! consistent, one of them sees the other: the handler finds `LEAVING` and lays nothing, or the unmapping waits for
+//! the one system call of the handler. That call is all that a pin spans, so the wait is short, and a handler never
+//! waits.
 //!
 //! The overlay of a detach needs no such care: it and the handler lay the same private zeros, in whichever order.
 //! When two threads touch one page at once, the second page that is laid may take away what was written to the first:
