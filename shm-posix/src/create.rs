@@ -1,6 +1,6 @@
 //! Creating: make the object without a name, put it in the ledger, and only then give it the name.
 //!
-//! So no reader ever sees it half done, and whoever dies on the way leaves an entry that a sweep goes by. Where the
+//! So no reader ever sees it half done, and a process that dies on the way leaves an entry for a sweep. Where the
 //! system has no unnamed objects it is made under its name, and noted in the ledger before it has its size.
 
 use crate::{
@@ -42,7 +42,7 @@ pub(crate) fn create(key: &Key, options: &CreateOptions) -> Result<PosixSegment,
     }
 }
 
-/// What is to be created, and by whom.
+/// The object to create, and its creator.
 struct Creation<'a> {
     lifetime: &'a Arc<Lifetime>,
     key: &'a Key,
@@ -129,7 +129,7 @@ impl<'a> Creation<'a> {
         })
     }
 
-    /// Notes which object an entry stands for as soon as it has its name: whoever dies then leaves it to a sweep.
+    /// Notes which object an entry stands for as soon as it has its name. If the process dies then, a sweep finds it.
     fn note(&self, id: Option<EntryId>, object: Option<ObjectId>) {
         if let (Some(id), Some(ledger)) = (id, self.lifetime.existing_ledger()) {
             ledger.set_object(id, object);

@@ -15,7 +15,7 @@ pub struct PosixSegment {
     access: Access,
     hold: Hold,
     sign: Sign,
-    /// Until it was left, and dropping it has nothing more to do.
+    /// True until it was left. After that, dropping it does nothing.
     attached: bool,
 }
 
@@ -25,7 +25,7 @@ unsafe impl Send for PosixSegment {}
 unsafe impl Sync for PosixSegment {}
 
 impl PosixSegment {
-    /// What was mapped just now.
+    /// The object that was just mapped.
     pub(crate) fn new(
         key: &Key,
         name: &EntryName,
@@ -37,10 +37,10 @@ impl PosixSegment {
         Self { key: key.clone(), name: *name, start, size, access, hold, sign, attached: true }
     }
 
-    /// Whether a part of it was found to be cut off: another process has made it smaller, or there was no room for a page
-    /// of a segment that was created without reserving it. Only a program that
-    /// [`survive_shrinking`](crate::survive_shrinking) lives to see it. What was cut off reads as zeros; what is written
-    /// there reaches nobody. Detach it, and attach it anew.
+    /// Whether a part of it is missing: another process has made it smaller, or there was no room for a page of a
+    /// segment that was created without reserving it. A program gets here only after it called
+    /// [`survive_shrinking`](crate::survive_shrinking); otherwise SIGBUS has ended it. The missing part reads as
+    /// zeros, and writes to it reach no other process. Detach the segment, and attach it anew.
     pub fn is_shrunk(&self) -> bool {
         shrink::Mark::of(self.start).is_set()
     }

@@ -1,16 +1,17 @@
 //! A lease.
 //!
-//! POSIX counts nobody, but Linux grants a write lease only while nobody else has the file open or mapped:
-//! fcntl(2), F_SETLEASE: "A write lease may be placed on a file only if there are no other open file
-//! descriptors for the file." A mapping counts as one, and foreign holders count like ours.
+//! POSIX counts no holders, but Linux grants a write lease only while no other process has the file open or mapped:
+//! fcntl(2), F_SETLEASE: "A write lease may be placed on a file only if there are no other open file descriptors for
+//! the file." A mapping counts as one, and foreign holders count like ours.
 //!
-//! Not everywhere. A mapping of a file on overlayfs belongs to the file of the layer below, so that once its descriptor
-//! is closed the lease is granted although the file is mapped. A refusal is true there, too; a grant says nothing. So
-//! each process asks once on a mount whether it grants what it must not: it maps a file that has no name, closes what
-//! it mapped it by, and asks. (By its type one could know a file system as well, but only those that one has thought
-//! of.) Only a mount that refuses this, and grants it when nothing is mapped any more, is trusted. Everywhere else
-//! holders leave marks, and a grant counts only where there are none. So it is no harm if two processes think otherwise
-//! of a mount that tells the truth: whoever does not trust it goes by the lease all the same.
+//! Not everywhere. A mapping of a file on overlayfs belongs to the file of the layer below, so that once its
+//! descriptor is closed the lease is granted although the file is mapped. A refusal is true there, too; a grant says
+//! nothing. So each process asks once on a mount whether it grants what it must not: it maps a file that has no name,
+//! closes what it mapped it by, and asks. (By its type one could know a file system as well, but only those that one
+//! has thought of.) Only a mount that refuses this, and grants it when nothing is mapped any more, is trusted.
+//! Everywhere else holders leave marks, and a grant counts only where there are none. So it is no harm if two
+//! processes think otherwise of a mount that tells the truth: a process that does not trust it uses the lease all the
+//! same.
 
 use crate::object;
 use memmap2::MmapOptions;
@@ -37,9 +38,8 @@ const NONE: u64 = u64::MAX;
 pub(super) fn is_granted(file: &OwnedFd) -> Result<bool, Errno> {
     /// fcntl.h; the libc crate has it for few targets.
     const F_SETSIG: libc::c_int = 10;
-    // Who opens the file meanwhile waits for us, and the kernel tells us so: by SIGIO, which would end the
-    // process, so SIGURG, which is ignored.
-    // SAFETY: F_SETSIG takes an integer.
+    // A process that opens the file meanwhile waits for us, and the kernel tells us so by SIGIO, which would end the
+    // process, so SIGURG, which is ignored. SAFETY: F_SETSIG takes an integer.
     Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) })?;
     // SAFETY: F_SETLEASE takes an integer.
     match Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) }) {

@@ -93,7 +93,7 @@ fn is_unheld(lifetime: &Lifetime, file: &OwnedFd, stat: &Stat, entry: Option<&En
     Ok(lease::is_granted(file)? && (lease::is_trusted_on(stat.device()) || is_unmarked()))
 }
 
-/// Removes the name of an object if nobody holds it, whoever made it, under the name's lock.
+/// Removes the name of an object if no process holds it, even if another program made it; under the name's lock.
 pub(crate) fn destroy_unheld(lifetime: &Lifetime, name: &EntryName) -> Result<Detached, Errno> {
     let (file, stat) = open_anyhow(name.as_c_str())?;
     lease::try_on(stat.device());

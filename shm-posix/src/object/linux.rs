@@ -99,7 +99,7 @@ pub(crate) fn publish(file: &OwnedFd, name: &CStr) -> Result<(), Failed> {
 }
 
 /// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it. `note`
-/// is told of it before that: whoever dies before the note leaves an empty object.
+/// is told of it before that. A process that dies before the note leaves an empty object.
 pub(crate) fn make_named(
     name: &CStr,
     size: u64,

@@ -39,7 +39,7 @@ impl Stat {
         known().filter(|entry| self.is_of(owner, entry)).map_or(FOREIGN, |entry| entry.created).into()
     }
 
-    /// The same, for the one who makes it.
+    /// The same, for the creator.
     pub(crate) fn identity_when_made(&self, entry: &Entry) -> ObjectId {
         entry.created.into()
     }
@@ -138,8 +138,8 @@ pub(crate) const fn publish(_file: &OwnedFd, _name: &CStr) -> Result<(), Failed>
 }
 
 /// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it. `note`
-/// is called when the name is taken, and before the size is set: whoever dies before the note leaves an empty object,
-/// and only such a one is taken for that of an entry without a note.
+/// is called when the name is taken, and before the size is set. A process that dies before the note leaves an empty
+/// object, and only such a one is taken for that of an entry without a note.
 pub(crate) fn make_named(
     name: &CStr,
     size: u64,

@@ -80,7 +80,7 @@ impl Stat {
         self.id()
     }
 
-    /// The same, for the one who makes it.
+    /// The same, for the creator.
     pub(crate) const fn identity_when_made(&self, _entry: &Entry) -> ObjectId {
         self.id()
     }
