@@ -94,7 +94,7 @@ fn stands_for(
     let (ledger, here) = (lifetime.ledger()?, lifetime.namespaces().pid);
     let is_gone = || !matches!(lifetime.settle::<SysVKernel>(ledger, id, entry), Detached::Outlives(_));
     if entry.object == Some(found.into()) {
-        // That mode under the name's lock: whoever set it to ask the kernel has died of something.
+        // The segment has that mode while we hold the name's lock: the process that set it to ask the kernel has died.
         let is_guarded = stat.mode() == sys::GUARD && entry.mode != sys::GUARD;
         return Ok(if is_guarded && is_gone() { StandsFor::Unknown } else { StandsFor::It });
     }
@@ -107,8 +107,8 @@ fn stands_for(
         }
         return Ok(StandsFor::Unknown);
     }
-    // It is about another one, which as a rule is gone: whoever made this one had found no entry yet, and has one of its
-    // own, which may be locked in the other file.
+    // The entry is about another segment, which is usually gone: the process that made this one had found no entry
+    // yet, and has one of its own, which may be locked in the other file.
     Ok(if is_gone() { StandsFor::Unknown } else { StandsFor::Another })
 }
 
@@ -126,8 +126,8 @@ mod tests {
     use super::*;
     use shm_api::{CreateOptions, Mode};
 
-    /// Two create a key at once, with modes that are locked in different files. The segment of the first is destroyed,
-    /// and whoever did that dies before it erases the entry; then the second makes its own.
+    /// Two create a key at once, with modes that are locked in different files. A process destroys the segment of the
+    /// first, and dies before it erases the entry. Then the second makes its own.
     #[test]
     fn an_entry_of_a_segment_that_is_gone_does_not_hide_the_one_that_has_its_key() {
         let lifetime = Lifetime::current().unwrap();

@@ -1,4 +1,4 @@
-//! What the crate does, behind the contract of `shm_api`.
+//! The backend, as the contract of `shm_api` describes it.
 
 use crate::{
     NAME, SysVSegment,
@@ -23,7 +23,7 @@ impl SysV {
     /// The backend's name.
     pub const NAME: &'static str = NAME;
 
-    /// The backend; it opens nothing until it is used.
+    /// A backend. It opens nothing until it is used.
     pub const fn new() -> Self {
         Self(())
     }

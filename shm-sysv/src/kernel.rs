@@ -44,8 +44,8 @@ pub(crate) fn destroy_unheld(id: Id, stat: &Stat, mode: u32) -> Result<Detached,
         return Ok(stays(id, stat, mode, stat.mode() != mode));
     }
     if !skips(Check::ModeGuard) {
-        // A program that knows nothing of our locks may attach between the question and the removal. With
-        // that mode it is refused (shmat(2): EACCES), and whoever came before is counted when we ask again.
+        // A program that knows nothing of our locks may attach between the question and the removal. With that mode it
+        // is refused (shmat(2): EACCES), and a process that attached before is counted when we ask again.
         sys::set_mode(id, stat, GUARD)?;
         step();
         match sys::stat(id) {

@@ -15,12 +15,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What to know of it: a read-only attachment (`SHM_RDONLY`) ends the process on a write, so there is none
-//! here; keys are integers only; the kernel has no call that reserves room, so that a segment which asks for it is
-//! compared with the memory that there is, and its pages are taken as they are touched.
+//! There are no read-only attachments, because a write to one (`SHM_RDONLY`) ends the process. Keys are integers only.
+//! The kernel has no call that reserves room: if a segment asks for it, its size is compared with the free memory, and
+//! its pages are allocated when they are touched.
 //!
-//! On macOS this compiles and has never run. There a listing shows what the ledger has, and the system's own limits
-//! are small.
+//! On macOS this compiles, but has never run. There a listing shows the segments of the ledger, and the system's
+//! limits are small.
 
 mod attach;
 mod attachment;

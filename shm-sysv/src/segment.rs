@@ -26,7 +26,7 @@ pub struct SysVSegment {
     hold: Hold,
     /// The kernel itself destroys it with its last attachment (`kernel.shm_rmid_forced`).
     kernel_destroys: bool,
-    /// Until it was left, and dropping it has nothing more to do.
+    /// True until it was left. After that, dropping it does nothing.
     attached: bool,
 }
 
@@ -36,7 +36,7 @@ unsafe impl Send for SysVSegment {}
 unsafe impl Sync for SysVSegment {}
 
 impl SysVSegment {
-    /// What was attached just now.
+    /// The segment that was just attached.
     pub(crate) fn new(
         key: &Key,
         number: NonZeroU32,
@@ -65,7 +65,7 @@ impl SysVSegment {
         }
     }
 
-    /// Whether nobody has destroyed it.
+    /// Whether it has not been destroyed.
     fn is_there(&self) -> bool {
         sys::stat(self.object()).is_ok_and(|stat| !stat.destroyed())
     }
