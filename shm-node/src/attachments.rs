@@ -72,7 +72,7 @@ impl Attachment {
         Self { key, backend, held, data, buffer: None, told_shrunk: false }
     }
 
-    /// Nobody waits here any more, and nobody else waits for us: before the segment is let go.
+    /// Ends all waits in the segment, before it is detached.
     fn end_coordination(&self, number: Number) {
         if let Some(end) = END_COORDINATION.get() {
             end(number);

@@ -42,7 +42,7 @@ struct State {
 #[derive(Debug)]
 struct Function(sys::napi_threadsafe_function);
 
-// SAFETY: being called from any thread is what it is for.
+// SAFETY: a threadsafe function may be called from any thread.
 unsafe impl Send for Function {}
 
 /// How what is told is laid out: 17 bits of slot above 15 bits of how it ended. A pointer of any system has room.

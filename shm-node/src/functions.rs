@@ -311,7 +311,7 @@ pub fn leave_to_process_exit(tell: bool, children: Children) {
     endings::leave_to_process_exit(tell, children);
 }
 
-/// Destroys a segment, whoever holds it; false: there is none.
+/// Destroys a segment, even if processes hold it; false: there is none.
 #[napi]
 pub fn destroy(env: Env, backend: Option<u32>, key: JsKey) -> Result<bool> {
     plain(env, || {
@@ -324,7 +324,8 @@ pub fn destroy(env: Env, backend: Option<u32>, key: JsKey) -> Result<bool> {
     })
 }
 
-/// Destroys a segment if nobody holds it, whoever created it: 0 it is gone, n it has holders, -1 there is none.
+/// Destroys a segment if no process holds it, even if another program created it: 0 it is gone, n it has holders, -1
+/// there is none.
 #[napi]
 pub fn destroy_unheld(env: Env, backend: Option<u32>, key: JsKey) -> Result<f64> {
     plain(env, || {

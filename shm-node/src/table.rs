@@ -1,8 +1,8 @@
 //! What the whole process has attached, in a form that a signal handler can walk.
 //!
-//! A segment sits in a row. Whoever turns the row from `HELD` to `TAKEN` by compare-and-swap owns it from
-//! then on: the thread that detaches it, or the handler that ends the process. Rows live in blocks that are
-//! never freed, so a walk needs no lock; their number is bounded by the most that was ever held at once.
+//! A segment sits in a row. The thread that changes the row from `HELD` to `TAKEN` by compare-and-swap owns it from
+//! then on: the thread that detaches it, or the handler that ends the process. Rows live in blocks that are never
+//! freed, so a walk needs no lock; their number is bounded by the most that was ever held at once.
 
 use crate::backends::{AnySegment, BackendId};
 use shm_api::{Detached, Key};
