@@ -1,4 +1,4 @@
-//! Waiting for what a mutex protects to change.
+//! Waits until the data that a mutex protects has changed.
 
 use crate::protocol::{
     condition::{self, WaitState},
@@ -15,10 +15,10 @@ use std::time::Duration;
 
 /// A condition variable in shared memory.
 ///
-/// A wait may end though nobody notified, as with every condition variable, so look again in a loop. Here
-/// that is also what saves the others when the one that was notified is killed. Notify while you hold the mutex: if you
-/// are killed or panic before you do, those who wait are woken. Whoever locks the mutex otherwise and is told of a death
-/// ([`MutexGuard::owner_died`]) notifies all too.
+/// A wait can end without a notification, as with every condition variable, so check again in a loop. Such a wake-up
+/// also helps the other waiters if the notified one is killed. Notify while you hold the mutex: if you are killed or
+/// panic before you notify, the waiters are woken. If you lock the mutex without a wait and are told of a death
+/// ([`MutexGuard::owner_died`]), notify all too.
 #[derive(Clone, Copy, Debug)]
 pub struct Condition<'a> {
     condition: condition::Condition<Region<'a>>,
@@ -94,7 +94,7 @@ impl<'a> Condition<'a> {
     }
 }
 
-/// A wait under way: see [`Condition::waiting`]. Dropping it leaves the mutex unlocked.
+/// A wait in progress: see [`Condition::waiting`]. Dropping it leaves the mutex unlocked.
 #[derive(Debug)]
 pub struct Waiting<'a> {
     condition: Condition<'a>,

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-/// One with many waits pending looks less often who lives.
+/// With many waits pending, it checks less often which owners live.
 const PATIENCE_PER_WAIT: Duration = Duration::from_micros(100);
 /// How long [`end_waits`] waits. They take microseconds.
 const AT_MOST: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const AT_MOST: Duration = Duration::from_secs(5);
 static ENGINE: AtomicPtr<OfGeneration> = AtomicPtr::new(ptr::null_mut());
 static TOKENS: AtomicU64 = AtomicU64::new(1);
 
-/// The engine of this process. A fork's child has none of its parent's threads, so it makes its own.
+/// The engine of this process. A forked child has no threads of its parent, so it makes its own engine.
 #[derive(Debug)]
 struct OfGeneration {
     generation: u32,
@@ -54,8 +54,9 @@ fn engine() -> Result<&'static dyn Engine, SyncError> {
     Ok(&*unsafe { &*seen }.engine)
 }
 
-/// Ends all waits of futures on words in a range of addresses, and waits until they have ended. For one who is about to
-/// detach a segment: what keeps it for a wait, see [`steps_to_future`], has been dropped then. Not from within a waker.
+/// Ends all waits of futures on words in a range of addresses, and waits until they have ended. Call it before you
+/// detach a segment: afterwards everything that a wait keeps, see [`steps_to_future`], has been dropped. Do not call
+/// it from within a waker.
 pub fn end_waits(addresses: Range<usize>) {
     // SAFETY: it is null, or was leaked by `engine`.
     let Some(known) = (unsafe { ENGINE.load(Ordering::Acquire).as_ref() }) else { return };
@@ -67,11 +68,11 @@ pub fn end_waits(addresses: Range<usize>) {
     }
 }
 
-/// Takes steps until one is ready, and waits between them without blocking a thread of the caller's: the twin of
-/// [`block_on`](crate::block_on).
+/// Takes steps until one is ready, and waits between them without blocking a thread of the caller.
+/// [`block_on`](crate::block_on) is the same for a thread.
 ///
-/// Dropping the future cancels its wait. A wake-up that has come for it already wakes another one who waits on the same
-/// word: nobody sleeps on because of one who gave up.
+/// Dropping the future cancels its wait. If the wait was woken already, the wake-up is passed on to another waiter on
+/// the same word, so that none sleeps on because of a dropped future.
 ///
 /// # Safety
 ///
@@ -85,7 +86,7 @@ where
     StepFuture { keep, step, wait: None, refused: false, steps: PhantomData }
 }
 
-/// An operation under way: see [`steps_to_future`].
+/// An operation in progress: see [`steps_to_future`].
 #[must_use = "a future does nothing unless it is polled"]
 pub struct StepFuture<'a, K, F> {
     keep: K,
@@ -156,7 +157,7 @@ enum State {
     Dropped,
 }
 
-/// Wakes another one who waits on the word.
+/// Wakes another waiter on the word.
 struct PassOn(Box<dyn FnOnce() + Send>);
 
 impl fmt::Debug for PassOn {
@@ -227,7 +228,7 @@ impl Wait {
 }
 
 impl State {
-    /// It is over, or will be, without anybody to hear of it.
+    /// It is over, or will be, and nothing has to be told of it.
     fn drop_over(state: &Mutex<Self>) {
         if let Self::Woken(PassOn(pass_on)) = std::mem::replace(&mut *state.lock(), Self::Dropped) {
             pass_on();

@@ -5,14 +5,14 @@
 //! `F_OFD_GETLK`. If a process cannot find out whether an owner lives, it treats the owner as alive.
 //!
 //! All users of a structure need the same live file, so a structure carries the file's id and refuses others. The id
-//! follows from the file's device, inode and time of creation: a copy is another file, and what somebody does to its
-//! bytes is mended.
+//! follows from the file's device, inode and time of creation: a copy is another file, and damage to its bytes is
+//! repaired.
 //!
-//! A live file lies in the folder of the user who owns the segment, one for each [`Class`] of those who may write to
+//! A live file lies in the folder of the user who owns the segment, one for each [`Class`] of users who may write to
 //! its segments: `live` (mode 0600) for its owner, `live.group-<gid>` (0660, of that group), `live.all` (0666). Only
 //! the owner makes them. Asking for a lock needs no more than read permission, but holding one and drawing ids needs
-//! write permission. A user who may write there can pretend that a dead owner lives, and stall those who wait; that
-//! user could as well scribble over the segment itself.
+//! write permission. A user who may write there can pretend that a dead owner lives, and stall waiters. That user
+//! could also overwrite the segment itself.
 //!
 //! In a fork's child, this process's ids are gone: the child draws new ones, through a description of its own.
 
@@ -62,10 +62,11 @@ pub struct Live {
     next: AtomicPtr<Live>,
 }
 
-/// Where earlier versions met for all segments that others may open. It is used on where a structure says so.
+/// The live file of earlier versions, for all segments that other users may open. It is still used if a structure has
+/// its id.
 const EARLIER: &str = "live.shared";
 
-/// How often ids are drawn that somebody has locked who did not draw them.
+/// How often to draw ids again if another process has locked the drawn ones without drawing them.
 const ATTEMPTS: u32 = 100;
 
 static NEWEST: AtomicPtr<Live> = AtomicPtr::new(ptr::null_mut());
@@ -106,7 +107,7 @@ impl Live {
     /// [`SyncError::NoLiveFile`] where it is another user's, and is not there or lets nobody in.
     pub fn of_segment(segment: &SegmentInfo, carried: u32) -> Result<&'static Self, SyncError> {
         let is_wanted = |live: &&Self| live.file_id() == carried;
-        // Those who use one whose folder was removed go on with it.
+        // Processes that use a live file whose folder was removed go on using it.
         if let Some(known) = Self::all().find(|live| carried != 0 && is_wanted(live)) {
             return Ok(known);
         }
@@ -181,7 +182,7 @@ impl Live {
         let (file, identity) = identify(file)?;
         forks::watch()?;
         let known = || Self::all().find(|live| live.file.identity == identity);
-        // Before the look, so that whoever comes meanwhile is noticed.
+        // Before the look, so that a process that comes meanwhile is noticed.
         let mut newest = NEWEST.load(Ordering::Acquire);
         if let Some(known) = known() {
             return Ok(known);
@@ -262,8 +263,8 @@ impl Live {
         })
     }
 
-    /// An id that is no thread's, for what acts like one (a JavaScript environment). It lives until
-    /// [`retire`](Self::retire) or the end of the process.
+    /// An id that belongs to no thread, for something that acts like a thread (a JavaScript environment). It lives
+    /// until [`retire`](Self::retire) or the end of the process.
     ///
     /// # Errors
     ///
@@ -289,10 +290,10 @@ impl Live {
         })
     }
 
-    /// Declares an id of [`new_owner`](Self::new_owner) dead: what it holds is up for others, who are told.
+    /// Declares an id of [`new_owner`](Self::new_owner) dead: others can take over what it holds, and are told.
     pub fn retire(&self, owner: Owner) {
         if self.ids.retire(owner.get()) {
-            // If it fails, others take the owner for alive until this process ends.
+            // If it fails, others treat the owner as alive until this process ends.
             if let Ok(file) = self.file.get() {
                 let _ = ofd_lock::set(file, owner.get().into(), 1, LockKind::Unlock);
             }
@@ -313,12 +314,12 @@ impl Live {
         if self.is_ours(owner) {
             return true;
         }
-        // Nobody loses a lock because we could not ask, or asked about another file.
+        // No owner loses a lock because we could not ask, or asked about another file.
         let is_locked = |file| ofd_lock::is_locked(file, owner.get().into()).unwrap_or(true);
         self.file.get().map_or(true, |file| is_locked(file) || !self.file.is_at(file.as_raw_fd()))
     }
 
-    /// In the child of a fork: nothing of the parent's is ours.
+    /// In a forked child: forgets everything of the parent.
     fn forget(&self) {
         self.ids.forget();
         self.file.renew_in_child();
@@ -337,7 +338,7 @@ const fn belief_in(class: Class) -> Belief {
     }
 }
 
-/// What tells one file from another; an error where it is no regular file.
+/// The identity of a file; an error if it is no regular file.
 fn identify(file: OwnedFd) -> Result<(OwnedFd, Identity), SyncError> {
     let failed = |errno| OsError::new("fstat", errno).advise("It was about the live file.");
     let file = File::from(file);

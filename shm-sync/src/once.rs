@@ -1,4 +1,4 @@
-//! Something that is done once, by whichever process comes first.
+//! Work that is done once across processes, by the first caller.
 
 use crate::protocol::{
     layout::once::{SIZE, STRUCTURE},
@@ -8,7 +8,7 @@ use crate::protocol::{
 };
 use crate::{Live, Owner, Region, Step, SyncError, block::block, caller::Caller, live, place};
 
-/// A once-flag in shared memory. If whoever is at it is killed, the next one does it, and is told
+/// A once-flag in shared memory. If the process that does the work is killed, the next caller does it, and is told
 /// ([`Turn::owner_died`]).
 #[derive(Clone, Copy, Debug)]
 pub struct Once<'a> {
@@ -59,11 +59,11 @@ impl<'a> Once<'a> {
         Ok(())
     }
 
-    /// Our turn to do it, or `None` if it has been done.
+    /// The turn to do the work; `None` if it has been done.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] where this thread is at it.
+    /// [`SyncError::Deadlock`] if this thread is doing it.
     pub fn begin(&self) -> Result<Option<Turn<'a>>, SyncError> {
         if self.is_done() {
             return self.once.memory.sound(None);
@@ -79,7 +79,7 @@ impl<'a> Once<'a> {
     }
 }
 
-/// A turn in the making: see [`Once::beginning`].
+/// A begin operation in progress: see [`Once::beginning`].
 #[derive(Debug)]
 pub struct Beginning<'a> {
     once: Once<'a>,
@@ -105,14 +105,14 @@ impl<'a> Beginning<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] where the owner is at it.
+    /// [`SyncError::Deadlock`] if the owner is doing it.
     pub fn check_deadlock(&self) -> Result<(), SyncError> {
         let once = self.once.once;
         once.memory.sound_result(if once.owner() == self.owner { Err(SyncError::Deadlock) } else { Ok(()) })
     }
 }
 
-/// It is ours to do. Dropped before it is [`done`](Self::done), it is the next one's turn.
+/// The right to do the work. If it is dropped before [`done`](Self::done), the next caller gets it.
 #[derive(Debug)]
 #[must_use = "say done() when it is"]
 pub struct Turn<'a> {
@@ -123,12 +123,12 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Whether another died while doing it: it may be half done.
+    /// Whether a previous owner died while doing it: the work may be half done.
     pub const fn owner_died(&self) -> bool {
         self.owner_died
     }
 
-    /// It is done, for ever.
+    /// Marks it as done, for ever.
     pub fn done(self) {
         if self.is_ours() {
             self.once.done(self.owner);

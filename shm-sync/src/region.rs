@@ -82,8 +82,8 @@ impl<'a> Region<'a> {
         self.start
     }
 
-    /// What an operation found or got, if nothing of the segment was cut off until it was done: a lock word on a private
-    /// page excludes nobody, and what is read there was said by nobody.
+    /// What an operation found or got, if nothing of the segment was cut off until it was done: a lock word on a
+    /// private page excludes nobody, and no process wrote what is read there.
     #[inline]
     pub(crate) fn sound<T>(&self, value: T) -> Result<T, SyncError> {
         if self.is_shrunk() { Err(SyncError::Shrunk) } else { Ok(value) }
@@ -124,7 +124,7 @@ impl<'a> Region<'a> {
         self.writable()?;
         let word = self.from(offset, size_of::<AtomicU32>())?;
         word.aligned("32-bit word", align_of::<AtomicU32>())?;
-        // SAFETY: it fits, is aligned, and lives for 'a; every value is valid, whoever wrote it.
+        // SAFETY: it fits, is aligned, and lives for 'a; every value is valid, even if another process wrote it.
         Ok(unsafe { word.start.cast().as_ref() })
     }
 
@@ -148,7 +148,8 @@ impl<'a> Memory<'a> for Region<'a> {
         }
         // SAFETY: inside, as there are so many words.
         let word = unsafe { self.start.add(offset as usize) }.cast();
-        // SAFETY: it is aligned, as there are any words, and lives for 'a; every value is valid, whoever wrote it.
+        // SAFETY: it is aligned, as there are any words, and lives for 'a; every value is valid, even if another
+        // process wrote it.
         unsafe { word.as_ref() }
     }
 
@@ -157,7 +158,7 @@ impl<'a> Memory<'a> for Region<'a> {
     }
 }
 
-/// Whoever opens a structure checks first that all of it is inside, so this is never reached.
+/// Opening a structure checks first that all of it is inside, so this is never reached.
 #[cold]
 #[inline(never)]
 fn no_place(offset: u32) -> ! {

@@ -1,4 +1,4 @@
-//! Wait and notify, after the shape of JavaScript's `Atomics`, but across processes.
+//! Wait and notify, as JavaScript's `Atomics` have them, but across processes.
 
 use crate::futex::{self, Outcome};
 use shm_api::OsError;
@@ -44,8 +44,8 @@ impl Cell for AtomicI32 {
     }
 }
 
-/// Blocks this thread while `cell` holds `expected`, until someone [`notify`]s, or time is up. `None` is no
-/// time limit. Change the cell before you notify: then no wake-up is ever lost.
+/// Blocks this thread while `cell` holds `expected`, until a [`notify`], or until time is up. `None` is no time limit.
+/// Change the cell before you notify; then no wake-up is lost.
 ///
 /// The cell must lie in memory that writes reach ([`Region::cell`](crate::Region::cell) gives no other).
 ///
@@ -63,7 +63,7 @@ pub fn wait<C: Cell>(cell: &C, expected: C::Value, timeout: Option<Duration>) ->
     }
 }
 
-/// Wakes at most `count` of those who wait on `cell`, in every process; returns how many it were.
+/// Wakes at most `count` waiters on `cell`, in every process; returns how many were woken.
 pub fn notify<C: Cell>(cell: &C, count: u32) -> usize {
     futex::wake(cell.word(), count)
 }

@@ -123,7 +123,7 @@ impl Polled {
     fn take(&self) -> Option<(u64, i32)> {
         let _alone = self.taking.lock();
         let next = || {
-            // SAFETY: whoever looks at the completion queue holds `taking`.
+            // SAFETY: a thread that looks at the completion queue holds `taking`.
             let completion = unsafe { self.ring.completion_shared() }.next()?;
             Some((completion.user_data(), completion.result()))
         };
@@ -140,12 +140,12 @@ impl Polled {
     /// Whether the kernel keeps completions that did not fit into the queue.
     fn has_more(&self) -> bool {
         let _alone = self.submitting.lock();
-        // SAFETY: whoever looks at the submission queue holds `submitting`.
+        // SAFETY: a thread that looks at the submission queue holds `submitting`.
         unsafe { self.ring.submission_shared() }.cq_overflow()
     }
 
-    /// Blocks until so many completions are there. It submits nothing: whoever pushes does, and a thread that came in the
-    /// middle of a push could take a wait without the timeout that is linked to it.
+    /// Blocks until so many completions are there. It submits nothing: the thread that pushes does, and a thread that
+    /// came in the middle of a push could take a wait without the timeout that is linked to it.
     fn get_events(&self, least: u32) -> io::Result<usize> {
         // SAFETY: it submits nothing, so that nothing has to stay valid.
         unsafe { self.ring.submitter().enter::<libc::sigset_t>(0, least, GETEVENTS, None) }
@@ -174,7 +174,7 @@ impl Polled {
     }
 
     fn push(&self, entries: &[squeue::Entry]) -> Result<(), ()> {
-        // SAFETY: whoever pushes holds `submitting`.
+        // SAFETY: a thread that pushes holds `submitting`.
         let mut queue = unsafe { self.ring.submission_shared() };
         // SAFETY: the cells and times that entries point to stay until their completion came.
         unsafe { queue.push_multiple(entries) }.map_err(drop)

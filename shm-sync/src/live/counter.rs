@@ -20,9 +20,9 @@ const WAIT: Duration = Duration::from_secs(1);
 pub(super) enum Belief {
     /// The caller opened the file: what is no live file is none.
     Given,
-    /// Only this user writes to it, or a version of the library did that knew no identity. What is damaged is mended.
+    /// Only this user writes to it, or a version of the library did that knew no identity. Damage is repaired.
     Ours,
-    /// Others write to it: the id is what the file's identity says. What is damaged is mended.
+    /// Others write to it: the id is what the file's identity says. Damage is repaired.
     Anybodys,
 }
 
@@ -53,7 +53,7 @@ impl Counter<'_> {
         })
     }
 
-    /// Takes `count` owner ids, and returns the first. What somebody did to the header meanwhile is mended.
+    /// Takes `count` owner ids, and returns the first. Damage to the header is repaired.
     pub(super) fn advance(&self, count: u32, file: FileId) -> Result<u32, SyncError> {
         self.with_header(|found| {
             let next = match found {

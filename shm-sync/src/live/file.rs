@@ -58,7 +58,7 @@ impl LiveFile {
     pub(super) fn get(&self) -> Result<BorrowedFd<'_>, SyncError> {
         let known = self.fd.load(Ordering::Acquire);
         let fd = if self.is_at(known) { known } else { self.renew(known)? };
-        // SAFETY: it is never closed here. Whoever closes it under us has our calls fail, or is seen by `is_at`.
+        // SAFETY: it is never closed here. If other code closes it, our calls fail, or `is_at` sees it.
         Ok(unsafe { BorrowedFd::borrow_raw(fd) })
     }
 
@@ -117,7 +117,7 @@ impl LiveFile {
 }
 
 impl Drop for LiveFile {
-    /// For the one that came second with a file; others are never dropped.
+    /// For the thread that came second with a file; other ones are never dropped.
     fn drop(&mut self) {
         let fd = *self.fd.get_mut();
         if self.is_at(fd) {

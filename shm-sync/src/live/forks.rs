@@ -1,4 +1,4 @@
-//! What a fork's child must not take over: the parent's ids, and the description that holds their locks.
+//! A forked child must not take over the parent's ids, or the description that holds their locks.
 
 use crate::SyncError;
 use shm_api::OsError;

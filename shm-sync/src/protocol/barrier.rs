@@ -15,7 +15,7 @@ pub(crate) struct Barrier<M> {
     parties: Slots<M>,
 }
 
-/// What one who has arrived remembers between steps.
+/// The state of an arrival, between steps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrived {
     phase: u32,
@@ -57,7 +57,7 @@ impl<'a, M: Memory<'a>> Barrier<M> {
     pub(crate) fn join(&self, owner: Owner, peers: impl Peers) -> Option<u32> {
         self.parties.claim(owner).or_else(|| {
             let slot = self.parties.claim_from_the_dead(owner, peers)?;
-            // Those who wait with the dead one would not find it any more.
+            // The parties that wait with the dead one would no longer find it.
             fault::step();
             self.break_phase(phase(self.state().load(Ordering::SeqCst)));
             Some(slot)
@@ -131,7 +131,7 @@ impl<'a, M: Memory<'a>> Barrier<M> {
             if seen == 0 || peers.is_alive(Owner::from_word(seen)) {
                 continue;
             }
-            // Where the phase ended meanwhile, whoever waits in a later one is to find the dead one there.
+            // If the phase has ended meanwhile, the parties of a later phase must find the dead party there.
             is_broken = is_broken || self.break_phase(waited_for);
             if !is_broken {
                 return;

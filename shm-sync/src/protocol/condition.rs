@@ -1,4 +1,4 @@
-//! A condition: a sequence that each notification raises and on which those who wait sleep, and how many they are.
+//! A condition: a sequence, which each notification raises and on which waiters sleep, and the number of waiters.
 
 use super::{
     layout::condition::{SEQUENCE, WAITERS},
@@ -14,7 +14,7 @@ pub(crate) struct Condition<M> {
     pub(crate) memory: M,
 }
 
-/// What one who waits remembers between steps.
+/// The state of a wait, between steps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitState {
     seen: u32,
@@ -44,8 +44,8 @@ impl<'a, M: Memory<'a>> Condition<M> {
         self.memory.word(WAITERS)
     }
 
-    /// Begins to wait, and lets go of the mutex. Whoever changes what it protects locks it after this, and so sees that
-    /// somebody waits; whoever notified before is not waited for.
+    /// Begins to wait, and unlocks the mutex. A process that changes the protected data locks the mutex after this,
+    /// and so sees that there is a waiter. Earlier notifications do not count.
     pub(crate) fn begin(&self, mutex: LockWord<'a, M>, owner: Owner) -> Result<WaitState, NotOurs> {
         self.waiters().fetch_add(1, Ordering::SeqCst);
         fault::step();
@@ -77,7 +77,7 @@ impl<'a, M: Memory<'a>> Condition<M> {
         }
         mutex.step(owner, &mut state.lock, peers).map(|acquired| {
             if acquired.owner_died {
-                // The others do not see a dead owner any more, and what it was about to tell may be for them.
+                // The other waiters no longer see a dead owner, and its notification may have been for them.
                 self.notify(u32::MAX);
             }
             acquired
@@ -91,7 +91,7 @@ impl<'a, M: Memory<'a>> Condition<M> {
         }
     }
 
-    /// Wakes at most `count` of those who wait; tells how many slept.
+    /// Wakes at most `count` waiters; tells how many slept.
     pub(crate) fn notify(&self, count: u32) -> usize {
         fault::step();
         self.sequence().fetch_add(1, Ordering::SeqCst);

@@ -1,8 +1,8 @@
-//! An event count: a word on which those sleep who wait for something to happen elsewhere.
+//! An event count: a word on which waiters sleep until an event happens elsewhere.
 //!
-//! A sleeper sets the bit `SLEEPERS` and looks once more whether it happened; whoever makes it happen then looks at
-//! the bit. The count is what makes it sound: without it, one who wakes late could take down the bit of one who is
-//! about to sleep.
+//! A sleeper sets the bit `SLEEPERS`, and checks once more whether the event has happened. The thread that causes the
+//! event looks at the bit afterwards. The count is necessary: without it, a thread that wakes late could clear the bit
+//! of another one that is about to sleep.
 
 use super::{
     layout::event_count::{SLEEPERS, WAKE_UP},
@@ -25,31 +25,31 @@ impl<'a, M: Memory<'a>> EventCount<'a, M> {
         Self { word: memory.word(offset), memory: PhantomData }
     }
 
-    /// From now on, whoever makes it happen wakes who sleeps while the word is what this gives.
+    /// From now on, an event wakes sleepers. Sleep while the word has the value that this returns.
     pub(crate) fn announce(self) -> u32 {
         self.word.fetch_or(SLEEPERS, Ordering::SeqCst) | SLEEPERS
     }
 
-    /// The pause of one who has announced it.
+    /// The pause of a waiter that has announced it.
     pub(crate) const fn pause(self, expected: u32) -> Pause<'a> {
         Pause { cell: self.word, expected }
     }
 
-    /// The pause of one who has not seen it happen. If it has happened by now, the pause ends at once.
+    /// The pause of a waiter that has not seen the event. If it has happened by now, the pause ends at once.
     pub(crate) fn prepare(self, happened: impl FnOnce() -> bool) -> Pause<'a> {
         let expected = self.announce();
-        // Without the bit, it is a value that the word does not come back to.
+        // Without the bit, this is a value that the word never has again.
         self.pause(if happened() { expected & !SLEEPERS } else { expected })
     }
 
-    /// It has happened: wakes all who sleep.
+    /// The event has happened: wakes all sleepers.
     #[inline]
     pub(crate) fn notify(self) {
         self.notify_some(u32::MAX);
     }
 
-    /// It has happened, for as many: wakes no more of those who sleep. Whoever wakes up [announces](Self::announce) for
-    /// the others.
+    /// The event has happened, for so many waiters: wakes at most as many. A thread that wakes up
+    /// [announces](Self::announce) on behalf of the others.
     #[inline]
     pub(crate) fn notify_some(self, count: u32) {
         let seen = self.word.load(Ordering::SeqCst);

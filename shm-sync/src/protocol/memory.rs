@@ -9,15 +9,15 @@ pub(crate) use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 /// The memory of a structure, which several processes share.
 pub(crate) trait Memory<'a>: Copy {
-    /// The word at a byte offset: a multiple of four and in bounds, as whoever makes an algorithm checks once for all
-    /// the offsets that it can come to.
+    /// The word at a byte offset: a multiple of four and in bounds, which the creator of an algorithm checks once, for
+    /// all offsets that it can reach.
     fn word(self, offset: u32) -> &'a AtomicU32;
 
-    /// Wakes at most `count` of those who sleep on one of its words, in any process; tells how many.
+    /// Wakes at most `count` sleepers on one of its words, in any process; tells how many.
     fn wake(word: &AtomicU32, count: u32) -> usize;
 }
 
-/// Looks at `done` a few times, as a peer on another core is often about to do what we wait for.
+/// Polls `done` a few times, because a peer on another core is often about to finish.
 #[inline]
 pub(crate) fn spin(mut done: impl FnMut() -> bool) -> bool {
     #[cfg(not(loom))]

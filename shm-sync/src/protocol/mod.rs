@@ -1,7 +1,7 @@
-//! The algorithms, each in the file of its structure, and nothing else: what they need is given to them.
+//! The algorithms, each in the file of its structure. They get everything that they need as arguments.
 //!
-//! The words and the way to wake come through [`memory::Memory`], who lives and how long one has waited through
-//! [`step::Peers`], and instead of sleeping an algorithm says on which word to sleep ([`step::Step::Wait`]). So they
+//! [`memory::Memory`] gives the words, and wakes. [`step::Peers`] tells which owners live, and how long a wait has
+//! lasted. An algorithm does not sleep: it returns on which word to sleep ([`step::Step::Wait`]). So the algorithms
 //! import nothing of the crate above them, and a model checker can run them: see `models`.
 
 pub(crate) mod barrier;

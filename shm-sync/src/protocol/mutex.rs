@@ -1,5 +1,5 @@
 //! A word that one owner holds at a time: the mutex, the writer's side of a read-write lock, a channel's lock among
-//! producers, and the words of those who are the only producer or consumer. [`owner_word`] has its bits.
+//! producers, and the words of the roles: the only producer, the consumer. [`owner_word`] has its bits.
 
 use super::{
     layout::owner_word::{DIED, WAITERS},
@@ -17,14 +17,14 @@ pub(crate) struct LockWord<'a, M> {
     memory: PhantomData<M>,
 }
 
-/// Got it.
+/// It was acquired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Acquired {
-    /// The owner before died while holding it.
+    /// The previous owner died while holding it.
     pub(crate) owner_died: bool,
 }
 
-/// What one who wants the word remembers between steps.
+/// The state of an attempt to lock, between steps.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LockState {
     waited: bool,
@@ -55,13 +55,13 @@ impl<'a, M: Memory<'a>> LockWord<'a, M> {
         self.word.compare_exchange(0, owner.get(), Ordering::SeqCst, Ordering::Relaxed).is_ok()
     }
 
-    /// The same for one who looks again and again, without disturbing who holds it.
+    /// The same for a caller that polls, without disturbing the holder.
     #[inline]
     pub(crate) fn try_acquire_if_free(self, owner: Owner) -> bool {
         self.word.load(Ordering::Relaxed) == 0 && self.try_acquire(owner)
     }
 
-    /// Who holds it; id 0 is nobody.
+    /// Its owner; id 0 is nobody.
     pub(crate) fn owner(self) -> Owner {
         Owner::from_word(self.word.load(Ordering::Relaxed))
     }
@@ -84,7 +84,7 @@ impl<'a, M: Memory<'a>> LockWord<'a, M> {
     /// One attempt, and if it fails, how to wait for the next.
     pub(crate) fn step(self, owner: Owner, state: &mut LockState, peers: impl Peers) -> Step<'a, Acquired> {
         let over = peers.is_over(&mut state.patience);
-        // Whoever has waited cannot know whether others still do.
+        // After a wait, it is not known whether others still wait.
         let waiters = if state.waited { WAITERS } else { 0 };
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
@@ -118,7 +118,7 @@ impl<'a, M: Memory<'a>> LockWord<'a, M> {
         is_set.then_some(Pause { cell: self.word, expected })
     }
 
-    /// One attempt that never waits. Asks at once whether the holder lives: who only ever tries would
+    /// One attempt that never waits. It checks at once whether the holder lives: a caller that only tries would
     /// otherwise never find out.
     pub(crate) fn attempt(self, owner: Owner, peers: impl Peers) -> Option<Acquired> {
         let mut seen = self.word.load(Ordering::Relaxed);
@@ -136,7 +136,7 @@ impl<'a, M: Memory<'a>> LockWord<'a, M> {
         }
     }
 
-    /// Sets it free, if `owner` holds it, and wakes `count` of those who wait.
+    /// Sets it free, if `owner` holds it, and wakes `count` waiters.
     #[inline]
     pub(crate) fn release(self, owner: Owner, count: u32) -> Result<(), NotOurs> {
         fault::step();
@@ -176,8 +176,7 @@ impl<'a, M: Memory<'a>> LockWord<'a, M> {
         Err(NotOurs(Owner::from_word(seen)))
     }
 
-    /// Sets it free, if `owner` holds it, and wakes `count` of those who wait; the next owner is told what a death would
-    /// tell.
+    /// Sets it free, if `owner` holds it, and wakes `count` waiters; the next owner is told as after a death.
     #[cold]
     pub(crate) fn release_as_dead(self, owner: Owner, count: u32) -> Result<(), NotOurs> {
         self.release_to(owner, DIED, count)
@@ -192,7 +191,7 @@ impl<'a, M: Memory<'a>> LockWord<'a, M> {
         self.release(owner, count)
     }
 
-    /// Puts `value` in place of a dead owner, as it was seen, and wakes who waits for it to go. `false` if it changed.
+    /// Replaces a dead owner, as it was seen, by `value`, and wakes its waiters. `false` if it changed.
     pub(crate) fn replace(self, seen: u32, value: u32) -> bool {
         let replaced = self.word.compare_exchange(seen, value, Ordering::SeqCst, Ordering::Relaxed).is_ok();
         if replaced && seen & WAITERS != 0 {
@@ -201,11 +200,11 @@ impl<'a, M: Memory<'a>> LockWord<'a, M> {
         replaced
     }
 
-    /// Sets it free on behalf of a dead owner; whoever takes it next is told. `false` if it changed meanwhile.
+    /// Sets it free on behalf of a dead owner; the next owner is told. `false` if it changed meanwhile.
     pub(crate) fn bury(self, seen: u32) -> bool {
         let buried = self.word.compare_exchange(seen, DIED, Ordering::SeqCst, Ordering::Relaxed).is_ok();
         if buried {
-            // The dead one may have died before it woke those of the one before it, and so without the flag.
+            // The dead owner may have died before it woke the waiters of its predecessor, and so without the flag.
             M::wake(self.word, u32::MAX);
         }
         buried

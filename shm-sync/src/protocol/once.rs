@@ -1,4 +1,4 @@
-//! Something that is done once: a word that tells whether it has been done, or who is at it.
+//! Work that is done once: a word that tells whether it has been done, or which owner does it.
 
 use super::{
     layout::{
@@ -32,12 +32,12 @@ impl<'a, M: Memory<'a>> Once<M> {
         self.state().load(Ordering::Acquire) == DONE
     }
 
-    /// Who is at it; id 0 is nobody.
+    /// The owner that does it; id 0 is nobody.
     pub(crate) fn owner(&self) -> Owner {
         Owner::from_word(self.state().load(Ordering::Relaxed))
     }
 
-    /// One attempt to be the one who does it; `None` if it has been done.
+    /// One attempt to become the owner that does it; `None` if it has been done.
     pub(crate) fn step(
         &self,
         owner: Owner,
@@ -68,12 +68,12 @@ impl<'a, M: Memory<'a>> Once<M> {
         }
     }
 
-    /// It is done, for ever.
+    /// Marks it as done, for ever.
     pub(crate) fn done(&self, owner: Owner) {
         self.end(owner, DONE);
     }
 
-    /// It is not done, and the next one's turn.
+    /// It was not done; the next owner does it.
     pub(crate) fn abandon(&self, owner: Owner) {
         self.end(owner, 0);
     }

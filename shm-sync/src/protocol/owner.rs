@@ -26,7 +26,7 @@ impl Owner {
     }
 }
 
-/// What was to be let go belongs to another owner, or to nobody.
+/// The lock or slot to release belongs to another owner, or to nobody.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotOurs(pub(crate) Owner);
 

@@ -23,7 +23,7 @@ pub(crate) struct RwLock<M> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) slot: u32,
-    /// The last writer died, and no other has been there since.
+    /// The last writer died, and no other has written since.
     pub(crate) owner_died: bool,
 }
 
@@ -55,8 +55,8 @@ impl<'a, M: Memory<'a>> RwLock<M> {
         LockWord::at(self.memory, WRITER)
     }
 
-    /// A slot, if no writer is there: the slot is taken first and then the writer looked for; a writer does
-    /// it the other way round, so that one of the two sees the other.
+    /// A slot, if there is no writer. A reader takes its slot first, and then looks for a writer. A writer does it the
+    /// other way round. So one of the two sees the other.
     #[inline]
     pub(crate) fn try_read(&self, owner: Owner) -> Option<Read> {
         if !self.writer().owner().is_nobody() {
@@ -77,7 +77,7 @@ impl<'a, M: Memory<'a>> RwLock<M> {
         None
     }
 
-    /// The same, and asks at once who lives.
+    /// The same, and checks at once which owners live.
     pub(crate) fn attempt_read(&self, owner: Owner, peers: impl Peers) -> Option<Read> {
         self.try_read(owner).or_else(|| {
             self.bury_the_dead(peers);
@@ -110,7 +110,7 @@ impl<'a, M: Memory<'a>> RwLock<M> {
         }
     }
 
-    /// Whether one who blocks until it reads, for ever or for some time, would wait for itself.
+    /// Whether a caller that blocks until it reads, for ever or for some time, would wait for itself.
     pub(crate) fn read_waits_for_itself(&self, owner: Owner, for_ever: bool) -> bool {
         let writer = self.writer().owner();
         let waits_for_us = !writer.is_nobody() && self.readers.has(owner);
@@ -134,7 +134,7 @@ impl<'a, M: Memory<'a>> RwLock<M> {
         }
     }
 
-    /// The same, and asks at once who lives.
+    /// The same, and checks at once which owners live.
     pub(crate) fn attempt_write(&self, owner: Owner, peers: impl Peers) -> Option<Acquired> {
         self.bury_the_dead(peers);
         let acquired = self.writer().attempt(owner, peers)?;
@@ -186,20 +186,20 @@ impl<'a, M: Memory<'a>> RwLock<M> {
         }
     }
 
-    /// Whether one who blocks until it writes would wait for itself.
+    /// Whether a caller that blocks until it writes would wait for itself.
     pub(crate) fn write_waits_for_itself(&self, owner: Owner, state: &WriteState) -> bool {
         // Once it has the word, it waits for other readers.
         state.acquired.is_none() && (self.writer().owner() == owner || self.readers.has(owner))
     }
 
-    /// One who wants to write no longer waits. It may have the word already.
+    /// A waiting writer gives up. It may have the word already.
     pub(crate) fn stop_writing(&self, owner: Owner, state: &mut WriteState) {
         if let Some(acquired) = state.acquired.take() {
             self.give_word_back(owner, acquired);
         }
     }
 
-    // Nothing was written, so whoever died before us is still to be told of.
+    // Nothing was written, so the next owner still has to be told of the earlier death.
     fn give_word_back(&self, owner: Owner, acquired: Acquired) {
         if acquired.owner_died { self.end_write_as_dead(owner) } else { self.end_write(owner) }
     }
@@ -210,7 +210,7 @@ impl<'a, M: Memory<'a>> RwLock<M> {
         drop(self.writer().release(owner, u32::MAX));
     }
 
-    /// The same; the next ones are told what a death would tell.
+    /// The same; the next owners are told as after a death.
     pub(crate) fn end_write_as_dead(&self, owner: Owner) {
         // As above.
         drop(self.writer().release_as_dead(owner, u32::MAX));
@@ -221,7 +221,7 @@ impl<'a, M: Memory<'a>> RwLock<M> {
         self.writer().release_ours(is_ours, u32::MAX)
     }
 
-    // Who only ever tries would otherwise never find out about them.
+    // A caller that only tries would otherwise never notice them.
     fn bury_the_dead(&self, peers: impl Peers) {
         let is_dead = |word: u32| {
             let owner = Owner::from_word(word);

@@ -1,7 +1,8 @@
 //! One word per holder, so that a killed one is found: a semaphore's permits, the readers of a read-write lock, the
 //! parties of a barrier.
 //!
-//! Those who find no slot sleep on a queue word, which counts releases as an event count does; one release wakes one.
+//! If there is no free slot, a waiter sleeps on a queue word, which counts releases as an event count does. One
+//! release wakes one waiter.
 
 use super::{
     event_count::EventCount,
@@ -20,15 +21,15 @@ pub(crate) struct Slots<M> {
     count: u32,
 }
 
-/// A slot that is ours.
+/// A slot that the owner holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Claimed {
     pub(crate) slot: u32,
-    /// A dead owner had it before.
+    /// Its previous owner died.
     pub(crate) owner_died: bool,
 }
 
-/// What one who wants a slot remembers between steps.
+/// The state of an attempt to get a slot, between steps.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ClaimState {
     waited: bool,
@@ -92,7 +93,7 @@ impl<'a, M: Memory<'a>> Slots<M> {
         }
     }
 
-    /// A free slot, if there is one. Each owner looks at another place first.
+    /// A free slot, if there is one. Each owner begins its search at another slot.
     #[inline]
     pub(crate) fn claim(&self, owner: Owner) -> Option<u32> {
         let start = owner.get() % self.count;
@@ -111,7 +112,7 @@ impl<'a, M: Memory<'a>> Slots<M> {
         })
     }
 
-    /// One attempt that never waits, and asks at once who lives.
+    /// One attempt that never waits, and checks at once which owners live.
     pub(crate) fn attempt(&self, owner: Owner, peers: impl Peers) -> Option<Claimed> {
         let free = self.claim(owner).map(|slot| Claimed { slot, owner_died: false });
         free.or_else(|| {
@@ -120,7 +121,7 @@ impl<'a, M: Memory<'a>> Slots<M> {
         })
     }
 
-    /// Puts `value` in place of what was seen in a dead owner's slot, and wakes who waited for it to go.
+    /// Replaces what was seen in a dead owner's slot by `value`, and wakes its waiters.
     pub(crate) fn replace(&self, slot: u32, seen: u32, value: u32) -> bool {
         self.holder(slot).replace(seen, value)
     }
@@ -142,8 +143,8 @@ impl<'a, M: Memory<'a>> Slots<M> {
         }
     }
 
-    // One release wakes one sleeper and takes the flag down: whoever has slept puts it up again for the
-    // others, and passes on what came free before that.
+    // One release wakes one sleeper and clears the flag. So a sleeper that got a slot sets the flag again for the
+    // others, and passes on a slot that became free before.
     fn claimed(&self, slot: u32, state: &ClaimState, owner_died: bool) -> Claimed {
         if state.waited {
             self.queue().announce();

@@ -1,5 +1,5 @@
 //! The first words of a structure: what it is, and with which options. The first user writes them, each by
-//! compare-and-swap and always in the same order, so whoever is killed half-way is completed by the next.
+//! compare-and-swap and always in the same order. If it is killed half-way, the next user completes them.
 
 use super::{
     layout::{LIVE, MAGIC, Structure},
@@ -7,19 +7,19 @@ use super::{
 };
 use shm_lifetime::fault;
 
-/// The live file that a user of a structure brings along, and in which its users meet.
+/// The live file that a user of a structure brings along, and by which its users find each other.
 pub(crate) trait MeetingPlace: Copy {
     /// Its id.
     fn id(self) -> u32;
 
-    /// Whether nobody can be left who met others in the live file `other` at the structure whose word this is.
+    /// Whether no user of the structure with this word can be left that uses the live file `other`.
     fn is_abandoned(self, word: &AtomicU32, other: u32) -> bool;
 }
 
 /// An option: its name, its word, its value.
 pub(crate) type Choice = (&'static str, u32, u32);
 
-/// Why what is there is not what was wanted.
+/// Why a structure cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mismatch {
     pub(crate) what: &'static str,
@@ -52,7 +52,7 @@ impl Structure {
         Mismatch { what: self.name, why }
     }
 
-    /// Whether the structure is there; an error where something else is.
+    /// Whether the structure exists; an error if the bytes are something else.
     pub(crate) fn is_stamped<'a>(self, memory: impl Memory<'a>) -> Result<bool, Mismatch> {
         let found = memory.word(MAGIC).load(Ordering::Acquire);
         match found.to_le_bytes() {
@@ -104,9 +104,9 @@ impl Structure {
     }
 }
 
-/// Whether a structure is used with this live file, from now on or already. Where its users met in another one, it
-/// changes over once nobody of them can be left: the word is 0 in between, and who comes meanwhile with the old file
-/// is either seen or refused.
+/// Whether a structure is used with this live file, from now on or already. If its users had another one, it changes
+/// to this file as soon as none of them can be left. The word is 0 in between. A process that comes meanwhile with the
+/// old file is either seen or refused.
 pub(crate) fn meet(word: &AtomicU32, live: impl MeetingPlace, is_made: bool) -> bool {
     let found = if is_made { word.load(Ordering::Acquire) } else { set_once(word, live.id()) };
     if found == live.id() {
@@ -127,7 +127,7 @@ pub(crate) fn meet(word: &AtomicU32, live: impl MeetingPlace, is_made: bool) -> 
     set_once(word, live.id()) == live.id()
 }
 
-/// What stands there, `wanted` from now on if it was nothing.
+/// The value of the word; sets it to `wanted` if it was 0.
 fn set_once(word: &AtomicU32, wanted: u32) -> u32 {
     fault::step();
     match word.compare_exchange(0, wanted, Ordering::AcqRel, Ordering::Acquire) {

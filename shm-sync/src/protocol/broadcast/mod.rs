@@ -1,4 +1,4 @@
-//! Slots and a head: who may read what, and how a reader finds out that it was overtaken.
+//! Slots and a head: what a reader may read, and how it finds out that the message was overwritten.
 //!
 //! Messages are numbered from 0, with 64 bits. Message `n` lies in slot `n % slots`. The producer stamps the
 //! slot with the low half of `n + 1` before it writes, and moves the head to `n + 1` when it has written. So
@@ -43,7 +43,7 @@ impl<'a, M: Memory<'a>> Latest<M> {
         self.max_message
     }
 
-    /// Who is the producer.
+    /// The owner word of the producer.
     pub(crate) fn only_producer(&self) -> LockWord<'a, M> {
         LockWord::at(self.memory, PRODUCER)
     }

@@ -1,4 +1,4 @@
-//! How a message gets in: its slot is stamped, written, and then the head moves.
+//! How a message is sent: its slot is stamped and written, and then the head moves.
 
 use super::{Latest, halves};
 use crate::protocol::{
@@ -10,7 +10,7 @@ use crate::protocol::{
 use shm_lifetime::fault;
 
 impl<'a, M: Memory<'a>> Latest<M> {
-    /// Becomes the producer, and gives the number of the next message; or tells who is.
+    /// Becomes the producer, and returns the number of the next message; or returns the current producer.
     pub(crate) fn begin_sending(&self, owner: Owner, peers: impl Peers) -> Result<u64, Owner> {
         let word = self.only_producer();
         word.attempt(owner, peers).ok_or_else(|| word.owner())?;
@@ -22,7 +22,7 @@ impl<'a, M: Memory<'a>> Latest<M> {
         drop(self.only_producer().release(owner, 1));
     }
 
-    // The one before may have died while moving the head.
+    // The previous producer may have died while moving the head.
     fn repair_head(&self) -> u64 {
         let low = self.memory.word(HEAD_LOW).load(Ordering::Acquire);
         // The upper half goes up when the lower one goes from its largest value to 0.

@@ -1,4 +1,4 @@
-//! How a message gets out: a reader copies it, and then sees whether it was overwritten meanwhile.
+//! How a message is received: a reader copies it, and then checks whether it was overwritten meanwhile.
 
 use super::{Latest, halves};
 use crate::protocol::{
@@ -58,7 +58,7 @@ impl<'a, M: Memory<'a>> Latest<M> {
     /// Goes to the next message that is there, and gives its length.
     #[inline]
     pub(crate) fn find(&self, cursor: &mut Cursor) -> Result<Option<u32>, Damaged> {
-        // Almost always there is nothing new, or what there is is there.
+        // Almost always there is nothing new, or the next message is still there.
         let head = self.head_for(cursor);
         if head == cursor.next {
             return Ok(None);
@@ -125,7 +125,7 @@ impl<'a, M: Memory<'a>> Latest<M> {
         cursor.next = next;
     }
 
-    /// Done with the message: how many were missed before it, or `None` where it was overwritten meanwhile.
+    /// Ends the reading of the message: how many were missed before it, or `None` if it was overwritten meanwhile.
     #[inline]
     pub(crate) fn finish(&self, cursor: &mut Cursor) -> Option<u64> {
         if !self.is_still_there(cursor.next) {

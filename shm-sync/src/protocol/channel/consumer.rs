@@ -1,4 +1,5 @@
-//! How a message gets out: it is found at the tail, read, and released. What dead producers left is skipped.
+//! How a message is received: it is found at the tail, read, and released. Records that dead producers left are
+//! skipped.
 
 use super::{Ring, damaged};
 use crate::protocol::{
@@ -26,7 +27,7 @@ pub struct ReceiveWindow {
     pub readable: u32,
 }
 
-/// The one who receives.
+/// The consumer.
 #[derive(Debug)]
 pub(crate) struct Consumer {
     owner: Owner,
@@ -71,7 +72,7 @@ impl Found {
 }
 
 impl<'a, M: Memory<'a>> Ring<M> {
-    /// Becomes the consumer, or tells who is.
+    /// Becomes the consumer, or returns the current one.
     pub(crate) fn begin_receiving(&self, owner: Owner, peers: impl Peers) -> Result<Consumer, Owner> {
         let word = self.only_consumer();
         word.attempt(owner, peers).ok_or_else(|| word.owner())?;
@@ -95,9 +96,9 @@ impl<'a, M: Memory<'a>> Ring<M> {
         there.then_some(Record { position, length })
     }
 
-    /// The next message, known or not. Skips what is none, at most one round of the ring.
+    /// The next message, known or not. Skips records that are no message, at most one round of the ring.
     pub(crate) fn find(&self, consumer: &mut Consumer, peers: impl Peers) -> Result<Found, Damaged> {
-        // Where one has died, those behind it may have died with it: they are asked about at once.
+        // If one producer has died, the producers of the records behind it may have died with it: check them at once.
         let mut is_over = false;
         loop {
             // Also behind a record that was skipped: a message may have come since.
@@ -172,11 +173,11 @@ impl<'a, M: Memory<'a>> Ring<M> {
         self.consumer_event().prepare(|| self.is_changed(found, consumer))
     }
 
-    /// Looks for a while whether a message came.
+    /// Polls for a message for a while.
     ///
-    /// Each look takes the head's cache line away from its producer. Where messages stream in, one who looks away
-    /// for longer finds many at once instead of slowing each of them down; where they come one by one, looking
-    /// away only makes them late. Now and then a longer glance finds out which it is.
+    /// Each look takes the head's cache line away from its producer. If messages come in a stream, longer pauses
+    /// between the looks find many at once, and do not slow each of them down. If they come one by one, a pause only
+    /// delays them. Now and then a longer glance finds out which it is.
     fn spin_for_message(&self, consumer: &mut Consumer, found: Found) -> bool {
         consumer.spins = consumer.spins.wrapping_add(1);
         let glance = if consumer.spins.is_multiple_of(PROBE_EVERY) {
@@ -210,7 +211,7 @@ impl<'a, M: Memory<'a>> Ring<M> {
         }
     }
 
-    /// The message is done with: its room is free.
+    /// Releases the message: its room is free.
     #[inline]
     pub(crate) fn release(&self, consumer: &mut Consumer, record: Record) {
         let size = record_size(record.length);

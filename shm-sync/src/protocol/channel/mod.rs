@@ -51,12 +51,12 @@ impl<'a, M: Memory<'a>> Ring<M> {
         self.memory.word(TAIL)
     }
 
-    /// Who is the only producer.
+    /// The owner word of the only producer.
     pub(crate) fn only_producer(&self) -> LockWord<'a, M> {
         LockWord::at(self.memory, PRODUCER)
     }
 
-    /// Who is the consumer.
+    /// The owner word of the consumer.
     pub(crate) fn only_consumer(&self) -> LockWord<'a, M> {
         LockWord::at(self.memory, CONSUMER)
     }
@@ -105,7 +105,7 @@ impl<'a, M: Memory<'a>> Ring<M> {
         self.capacity - (position & (self.capacity - 1))
     }
 
-    /// How far `head` is before `tail`, if that can be.
+    /// How far `head` is ahead of `tail`; `None` if that is impossible.
     #[inline]
     fn used(&self, head: u32, tail: u32) -> Result<u32, Damaged> {
         let used = head.wrapping_sub(tail);

@@ -1,4 +1,5 @@
-//! How a message gets in: room is reserved, filled, and committed. One producer needs no lock; many take one to reserve.
+//! How a message is sent: room is reserved, filled, and committed. One producer needs no lock; many take one to
+//! reserve.
 
 use super::Ring;
 use crate::protocol::{
@@ -25,7 +26,7 @@ pub struct SendWindow {
     pub room: u32,
 }
 
-/// One who sends.
+/// A producer.
 #[derive(Debug)]
 pub(crate) struct Producer {
     owner: Owner,
@@ -57,7 +58,7 @@ impl Producer {
 }
 
 impl<'a, M: Memory<'a>> Ring<M> {
-    /// Becomes the only producer, or tells who is.
+    /// Becomes the only producer, or returns the current one.
     pub(crate) fn begin_sending(&self, owner: Owner, peers: impl Peers) -> Result<Producer, Owner> {
         let word = self.only_producer();
         word.attempt(owner, peers).ok_or_else(|| word.owner())?;
@@ -217,7 +218,7 @@ impl<'a, M: Memory<'a>> Ring<M> {
         {
             return Ok(Step::Wait(pause));
         }
-        // Whoever died here before us had not moved the head, or had finished.
+        // A producer that died here before us had not moved the head, or had finished.
         fault::step();
         let reserved = self.reserve_locked(owner, length);
         fault::step();
@@ -251,7 +252,7 @@ impl<'a, M: Memory<'a>> Ring<M> {
         Ok(Ok(position))
     }
 
-    /// The message at `position` is there.
+    /// Commits the message at `position`.
     #[inline]
     pub(crate) fn commit(&self, producer: &mut Producer, position: u32, length: u32) {
         fault::step();
@@ -262,7 +263,7 @@ impl<'a, M: Memory<'a>> Ring<M> {
         }
     }
 
-    /// The message at `position` will never be there.
+    /// Gives the message at `position` up.
     pub(crate) fn give_up(&self, producer: &Producer, position: u32, length: u32) {
         // One producer alone has published nothing yet.
         if !producer.is_only {
