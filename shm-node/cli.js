@@ -59,7 +59,7 @@ const KEYS = { ls: [0, 0], inspect: [1, 1], watch: [1, 1], create: [0, 1], rm: [
 
 class UsageError extends Error {}
 
-/** The command could not do what it was asked: exit code 1. */
+/** The command failed: exit code 1. */
 class Refusal extends Error {}
 
 const commands = { ls, inspect, watch, create, rm, sweep };
@@ -140,7 +140,7 @@ function rm({ force }, targets) {
   }
 }
 
-/** Removes what nobody holds, as the kernel says; gives why not. */
+/** Removes a segment if the kernel says that nobody holds it; else returns why not. */
 function removeUnheld(target) {
   const { backend, key } = parse.target(target);
   const holders = native.destroyUnheld(backend, key);

@@ -111,7 +111,7 @@ function detach(key, forceDestroy = false) {
 }
 
 // A System V segment after its detach, which says how many hold it still: 0 it is destroyed, -1 it was gone already.
-// One that nobody holds is destroyed, whoever made it, as in the original.
+// A segment that nobody holds is destroyed, even if another program made it, as in the original.
 function finishDetach(key, known, left, forceDestroy) {
   known.buffer = null;
   const info = left > 0 ? native.info(INTEGERS, key) : null;

@@ -98,7 +98,7 @@ function getArguments(first, second) {
   };
 }
 
-// What a segment is named by: a view of it or the handle of an attachment (which have a number), a key, or
+// A segment, as an argument: a view of it or the handle of an attachment (which have a number), a key, or
 // { key, backend }. Without a backend, the addon knows which one a bare integer means.
 function target(value) {
   if (ArrayBuffer.isView(value)) return attachmentOf(value);

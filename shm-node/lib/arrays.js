@@ -1,6 +1,6 @@
 'use strict';
 
-// Arrays and buffers as the language itself knows them: those of another realm (vm, jest, vitest) count as ours do,
+// Arrays and buffers as the language itself knows them: those of another realm (vm, jest, vitest) count as well,
 // and what a program has put on one, or made look like one, does not.
 
 const { isAnyArrayBuffer, isSharedArrayBuffer } = require('util').types;

@@ -10,7 +10,7 @@ const native = require('./native.js');
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'];
 
 // Listeners of ours say which addon they are for. Copies of this file over one addon (jest, two bundles) need one of
-// each only: what they end is the addon's, whoever asked for it.
+// each only: they end everything in the addon, for all copies.
 const ADDON = Symbol.for('shm-node.addon');
 const addon = native.address();
 

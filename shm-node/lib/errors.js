@@ -1,6 +1,6 @@
 'use strict';
 
-// Errors of wrong arguments, with the classes and codes that Node gives them.
+// Errors for wrong arguments, with Node's classes and codes.
 
 const { inspect } = require('util');
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// What the command line prints. Colours and redrawing only on a terminal.
+// The output of the command line. Colours and redrawing only on a terminal.
 
 const fs = require('fs');
 
@@ -10,7 +10,7 @@ const coloured = terminal && !process.env.NO_COLOR && process.env.TERM !== 'dumb
 const paint = (code, text) => (coloured ? `\x1b[${code}m${text}\x1b[0m` : text);
 const STATES = { held: 32, orphan: 31, persistent: 33, foreign: 36 };
 
-// A name may hold what a terminal would obey.
+// A name may contain control characters for a terminal.
 const key = (value) => String(value).replace(/[\p{Cc}\p{Cf}]/gu, (character) => JSON.stringify(character).slice(1, -1));
 
 /**

@@ -1,6 +1,6 @@
 'use strict';
 
-// What was cut off from a segment under this process, by a peer that made it smaller: noticed, and told once.
+// Segments that a peer made smaller while this process has them: noticed, and reported once.
 // The handler of the touch that finds it is Rust's (shm-lifetime/src/shrink.rs).
 
 const { setInterval } = require('timers');
@@ -9,7 +9,7 @@ const native = require('./native.js');
 /** How many mappings of the process were cut off so far: one number, which the handler counts up. */
 const counter = new Int32Array(native.shrinkCounter() ?? 4);
 
-// A program that only looks at its views calls nothing of ours.
+// A program that only reads its views calls no function of the package.
 const PERIOD = 1000;
 
 const POSIX = native.backendNames().indexOf('posix');
@@ -18,7 +18,7 @@ let noticed = 0;
 let watching = false;
 let timer;
 
-/** Warns of what was cut off from this thread's segments since the last time. */
+/** Warns of this thread's segments that were cut off since the last time. */
 function notice() {
   if (counter[0] === noticed) return;
   noticed = counter[0];

@@ -1,6 +1,6 @@
 'use strict';
 
-// Arguments, checked. What they mean is the addon's.
+// Checks arguments. The addon knows what they mean.
 
 const { bufferOf, classOf } = require('../arrays.js');
 const { attachments } = require('../views.js');
@@ -32,7 +32,7 @@ function placeOf(view, index) {
   return [number, view.byteOffset + index * 4, view.byteLength - index * 4, bufferOf(view)];
 }
 
-/** What a place is known by in this thread. */
+/** The name of a place in this thread. */
 const keyOf = ([number, offset]) => `${number} ${offset}`;
 
 function checkTimeout(timeout) {
@@ -42,7 +42,7 @@ function checkTimeout(timeout) {
   return timeout;
 }
 
-/** How long one that has to wait looks from the event loop before it sleeps, in microseconds, if that is worth while. */
+/** How long a waiting call polls from the event loop before it sleeps, in microseconds, if that is worth while. */
 const SPIN = 50;
 
 const DEFAULTS = Object.freeze({ timeout: Infinity, signal: undefined, ref: true, spin: SPIN });
@@ -59,7 +59,7 @@ function checkOptions(options) {
   return { timeout: checkTimeout(timeout), signal, ref, spin };
 }
 
-/** The same for the messages to come, and whether they come in batches. */
+/** The same for an iterator over messages, and whether they come in batches. */
 function checkMessages(options) {
   const checked = checkOptions(options);
   const { batch = false } = options ?? {};

@@ -32,10 +32,10 @@ class Barrier {
   }
 }
 
-/** Whether one came last; null where its time was up. */
+/** Whether the party was the last; null if its time was up. */
 const metBy = (got) => (got < 0 ? null : got !== 0);
 
-/** One of those who wait for each other. */
+/** One party of a barrier. */
 class Party {
   #handle;
   #joined = true;

@@ -12,7 +12,7 @@ const { within } = require('./operations.js');
 const { Line, ask } = require('./pending.js');
 
 const { NO, out } = native;
-// Of a message that the addon tells of.
+// The answers of the addon about a message.
 const numbers = new Float64Array(out.buffer);
 const [NUMBER, MISSED] = [1, 2];
 
@@ -87,7 +87,7 @@ class Broadcast {
 }
 disposable(Broadcast, Broadcast.prototype.close);
 
-/** Reads messages at its own pace, without a trace. */
+/** Reads messages at its own pace, and writes nothing. */
 class Reader {
   #bytes;
   #handle;
@@ -104,7 +104,7 @@ class Reader {
     this.#receiving = this.#taking(() => this.tryReceive());
   }
 
-  /** The number of the message that it wants next. */
+  /** The number of the message that it reads next. */
   get next() {
     return native.readerNext(this.#handle);
   }
@@ -129,7 +129,7 @@ class Reader {
     return { number: numbers[NUMBER], missed: numbers[MISSED], message };
   }
 
-  /** The next message in place. What was read of it counts only if `finish()` gives it. */
+  /** The next message in place. What you read is valid only if `finish()` returns it. */
   tryPeek() {
     const length = native.peekNews(this.#handle);
     if (length === NO) return null;
@@ -152,15 +152,15 @@ class Reader {
     return ask(this.#receiving, options);
   }
 
-  // How something is received, once it is there.
+  // How a message is received, once it is there.
   #taking(look) {
     const line = this.#line;
-    // Who is overtaken meanwhile goes on.
+    // A reader whose message was overwritten goes on with the next one.
     const use = () => look() ?? undefined;
     return { none: null, look, begin: this.#begin, use, line, spin: line.spin, isPatient: true };
   }
 
-  // All that is there: no more than there are slots, however fast more comes. Null where there is nothing.
+  // All messages that are there: at most as many as there are slots, however fast they come. Null if there is none.
   #takeAll() {
     const all = [];
     try {

@@ -1,6 +1,6 @@
 'use strict';
 
-// Chains of asynchronous calls that hold something: who asks for it again from within would wait for itself.
+// Chains of asynchronous calls that hold a lock: a call for the same lock from within would wait for itself.
 
 const { AsyncLocalStorage } = require('async_hooks');
 const addon = require('../native.js');
@@ -18,7 +18,7 @@ function lasting(one) {
   return one;
 }
 
-/** How often the chain that calls holds what `key` names. */
+/** How often the calling chain holds the lock `key`. */
 function held(key) {
   let count = 0;
   if (chains.count === 0) return count;
@@ -39,7 +39,7 @@ function restLater() {
   });
 }
 
-/** Runs `work`, whose chain holds what `key` names until its promise is settled. */
+/** Runs `work`, whose chain holds the lock `key` until its promise is settled. */
 async function holding(key, work) {
   const { storage } = chains;
   const one = { key, lasts: true, outer: chains.count === 0 ? undefined : lasting(storage.getStore()) };
@@ -52,7 +52,7 @@ async function holding(key, work) {
   }
 }
 
-/** Throws where a call without a limit would wait for what its own chain holds. */
+/** Throws if a call without a limit would wait for a lock that its own chain holds. */
 function checkChain({ timeout, signal }, isHeld) {
   if (timeout === Infinity && signal === undefined && isHeld()) throw errors.deadlockOfChain();
 }

@@ -131,7 +131,7 @@ class Channel {
     return true;
   }
 
-  // A message has to have its bytes still.
+  // Throws if the message has lost its bytes.
   #trySend(message, length) {
     if (length === 0 && isMoved(message)) throw errors.changed();
     return native.trySend(this.#handle, message) >= 0;
@@ -176,13 +176,13 @@ class Channel {
     }
   }
 
-  // How room for a message is waited for, of which `use` makes something.
+  // How to wait for room for a message; `use` makes the result of it.
   #reserving(none, look, length, use) {
     const begin = () => native.reserving(this.#handle, length);
     return { none, look, begin, use, line: this.#sending, spin: this.#sending.spin };
   }
 
-  // Sends what was to wait for room. Its buffer may have been moved or made shorter meanwhile.
+  // Sends a message that waited for room. Its buffer may have been moved or made shorter meanwhile.
   #fill(reservation, bytes, length) {
     const isWhole = bytes.length >= length;
     if (isWhole) {
@@ -254,7 +254,7 @@ class Channel {
     return copy;
   }
 
-  // How a message is waited for, of which `take` makes something.
+  // How to wait for a message; `take` makes the result of it.
   #taking(take) {
     const line = this.#receivers;
     const begin = () => native.peeking(this.#handle);
@@ -349,7 +349,7 @@ class Channel {
     this.#receiving.spin.isDue = true;
     const end = this.#end;
     let count = 0;
-    // Nobody else knows the window, so that others have to ask the addon, which refuses them until we are done.
+    // Only this call knows the window. Other calls have to ask the addon, which refuses them until this one is done.
     let isOurs = true;
     let readable = windows[READABLE];
     windows[READABLE] = 0;
@@ -444,7 +444,7 @@ class Message {
     this.#closes = closes;
   }
 
-  /** Done with it: its room is free for others. */
+  /** Releases it: its room is free for other messages. */
   release() {
     const channel = this.#channel;
     if (channel === undefined) throw errors.notHeld();

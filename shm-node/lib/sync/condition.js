@@ -44,7 +44,7 @@ class Condition {
 
   async waitAsync(guard, options) {
     const checked = checkOptions(options);
-    // Whoever gives up holds the mutex too, so that what follows may always unlock it.
+    // After a wait that was given up the mutex is held, too, so that the caller can always unlock it.
     const begin = () => native.waiting(this.#handle, mutexOf(guard));
     return pending({ none: false, begin, use: (how) => ended(guard, how) }, checked);
   }

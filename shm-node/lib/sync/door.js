@@ -1,6 +1,6 @@
 'use strict';
 
-// What the addon tells later: that a wait has ended, that some time is over. Several copies of this file may share the
+// What the addon reports later: the end of a wait, the end of some time. Several copies of this file may share the
 // addon and a thread (bundles, a module registry that was reset), and each opens a door of its own.
 
 const native = require('./native.js');

@@ -1,6 +1,6 @@
 'use strict';
 
-// What is held until one lets go.
+// Guards of locks and permits.
 
 const { checkOptions } = require('./arguments.js');
 const { checkChain, holding } = require('./chains.js');
@@ -19,21 +19,21 @@ const END = Symbol('end');
 const FOR_WRITING = -1;
 
 /**
- * What is held, until it is let go. It is made before it is held: where the stack is full, what was locked without a
- * guard would stay so.
+ * A held lock or permit, until `unlock`. It is made before the lock is acquired: if the stack is full, a lock without a
+ * guard would stay locked.
  */
 class Guard {
   #lock;
 
   constructor(lock, slot = 0) {
     this.#lock = lock;
-    /** What another thread of this process names it by, to let go of it. */
+    /** By this, another thread of this process can release it. */
     this.slot = slot;
-    /** Whether the owner before us died while holding it: what it protects may be half-changed. */
+    /** Whether the previous owner died while holding it: the protected data may be half-changed. */
     this.ownerDied = false;
   }
 
-  /** Lets go of it. */
+  /** Releases it. */
   unlock() {
     const lock = this.#lock;
     if (lock === undefined) throw errors.notHeld();
@@ -41,7 +41,7 @@ class Guard {
     lock[END](this.slot);
   }
 
-  /** What it holds, for a condition; undefined when it was let go. */
+  /** What it holds, for a condition; undefined after it was released. */
   static lockOf(guard) {
     return guard.#lock;
   }
@@ -52,14 +52,14 @@ class Guard {
 }
 disposable(Guard, Guard.dispose);
 
-/** Has a guard have what an answer of the addon says: its slot, doubled, and 1 more where an owner died. */
+/** Fills a guard from an answer of the addon: its slot, doubled, and 1 more if an owner died. */
 function has(guard, got) {
   if (guard.slot !== FOR_WRITING) guard.slot = got >> 1;
   guard.ownerDied = (got & 1) !== 0;
   return guard;
 }
 
-/** What `take(handle, timeout)` of the addon takes is the guard's; false where that is nothing. */
+/** A guard for what `take(handle, timeout)` of the addon acquires; false if it acquires nothing. */
 function taken(guard, take, handle, timeout) {
   let got = take(handle, timeout);
   while (got === AGAIN) got = native.goOn();
@@ -93,7 +93,7 @@ function takenAsync(guard, take, begin, handle, way, options) {
   }
 }
 
-/** Runs `work` with a guard, and lets go of it when that is done, or when what it promises is. */
+/** Runs `work` with a guard, and releases it when `work` returns, or when its promise is settled. */
 function during(guard, work) {
   let result;
   try {

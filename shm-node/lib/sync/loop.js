@@ -1,6 +1,6 @@
 'use strict';
 
-// The event loop, which goes on while answers are there at once, and while somebody looks for one.
+// The event loop, which has to go on while answers come at once, and while a call polls for one.
 
 const { setImmediate } = require('timers');
 const { after, now } = require('./clock.js');
@@ -31,7 +31,7 @@ let read = 2;
 let since = 0;
 let isCounting = false;
 
-/** To be called where the loop has taken a turn. */
+/** Call it when the loop has taken a turn. */
 function turned() {
   isCounting = false;
   given = 0;
@@ -72,15 +72,15 @@ const TRIES_AGAIN = 4;
 const REST = 16;
 const LONGEST_REST = 4096;
 
-/** Whether to look from the loop before one sleeps: what was learnt of one kind of call on one object. */
+/** Whether to poll from the loop before a sleep: what was learnt of one kind of call on one object. */
 class Spin {
-  /** Something came since somebody last had to wait. */
+  /** Something came since a call last had to wait. */
   isDue = false;
   #tries = TRIES;
   #left = 0;
   #rest = REST;
 
-  /** Until when one who has to wait looks; 0 is not at all. */
+  /** Until when a waiting call polls; 0 is not at all. */
   until(spin) {
     if (!this.isDue || spin === 0) return 0;
     this.isDue = false;
@@ -89,10 +89,10 @@ class Spin {
     return 0;
   }
 
-  /** After a look: tells whether there is to be another one. */
+  /** After a poll: whether to poll again. */
   goesOn(until, isFound) {
     const isOver = now() >= until;
-    // What came too late came by itself, while another had our core.
+    // What came too late came without polling, while another process had our core.
     if (isOver) this.#wasInVain();
     else if (isFound && this.#tries < TRIES) this.#tries++;
     else if (isFound) this.#rest = REST;

@@ -7,7 +7,7 @@ const { pending, there } = require('./pending.js');
 
 const AsyncIterator = Object.getPrototypeOf(Object.getPrototypeOf(async function* () {}.prototype));
 
-/** One message after the other, until there is none in time, a call fails, or somebody returns. */
+/** One message after the other, until none comes in time, a call fails, or `return()` is called. */
 class Messages {
   #way;
   #check;
@@ -16,7 +16,7 @@ class Messages {
 
   /**
    * @param way How each is received.
-   * @param check Throws where there are to be no more.
+   * @param check Throws if the iterator must end.
    * @param options Checked.
    */
   constructor(way, check, options) {
@@ -46,10 +46,10 @@ class Messages {
     return done;
   }
 
-  /** Ends what is pending, and tells that it is over. */
+  /** Ends the pending call, and the iterator. */
   #end() {
     this.#isOver = true;
-    this.#way = this.#check = undefined; // whoever keeps an iterator that is over does not keep its channel
+    this.#way = this.#check = undefined; // an iterator that is over does not keep its channel
     for (const call of this.#options.calls) call.giveUp();
     return { value: undefined, done: true };
   }

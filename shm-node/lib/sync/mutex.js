@@ -14,12 +14,12 @@ let handleOf;
 class Mutex {
   #handle;
   #key;
-  // The word that the owner has, and our id: where nobody else wants it, it is taken and given back here. Once the
+  // The word that the owner has, and our id: without contention, it is taken and given back here. Once the
   // segment is detached there is no such word, and the addon says so.
   #word;
   #me;
   #sound;
-  // Those who ask here get it in the order in which they asked.
+  // Calls on this object get it in the order in which they were made.
   #locking = new Line();
 
   static {
@@ -51,7 +51,7 @@ class Mutex {
     return taken(guard, native.lock, this.#handle, timeout);
   }
 
-  // A lock in what was cut off excludes nobody. The word itself may be shared still.
+  // A lock in a segment that was cut off excludes nobody, even if the word itself is still shared.
   #lookAtLocked(word) {
     try {
       this.#sound.check();

@@ -10,7 +10,7 @@ const { free } = require('./native.js');
 // and then would not hear of them.
 const collected = (addon.collected ??= new FinalizationRegistry(({ free, handle }) => free(handle)));
 
-/** Has the addon let go of its object, and all that this has or is there, when ours is collected; gives the handle. */
+/** Has the addon release its object, and all that this holds there, when ours is collected; returns the handle. */
 function own(object, handle) {
   collected.register(object, { free, handle });
   return handle;
@@ -22,7 +22,7 @@ function disposable(Class, dispose) {
   Object.defineProperty(Class.prototype, Symbol.dispose, { value: dispose, configurable: true, writable: true });
 }
 
-/** Ends something; what a close or a detach has given up needs no ending. */
+/** Ends a reservation or the like; after a close or a detach nothing is left to end. */
 function unlessGivenUp(end) {
   try {
     end();
@@ -31,7 +31,7 @@ function unlessGivenUp(end) {
   }
 }
 
-/** A message being written, ours until it is committed. */
+/** A message that is being written, until it is committed. */
 class Draft {
   #end;
 

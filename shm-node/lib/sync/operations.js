@@ -7,13 +7,13 @@ const native = require('./native.js');
 
 const { AGAIN } = native;
 
-/** What a blocking call came to. */
+/** The result of a blocking call. */
 function block(got) {
   while (got === AGAIN) got = native.goOn();
   return got;
 }
 
-/** The same for a call that is to be made again, with what is left of the time. */
+/** The same for a call that has to be made again, with the remaining time. */
 function within(timeout, call) {
   const deadline = timeout === Infinity ? Infinity : now() + timeout;
   let got = call(timeout);

@@ -34,7 +34,7 @@ let pause = LOOK;
 let looking;
 
 function lookLater() {
-  // Thousands who wait do not keep the loop busy.
+  // Thousands of waits do not keep the loop busy.
   looking = { stop: after(Math.max(pause, sleepers.size / 10), false, look), pause };
 }
 
@@ -60,7 +60,7 @@ function lookFor(call) {
   if (looking === undefined) lookLater();
 }
 
-/** What is to have the whole stack: whoever calls us, or ends a call, may have none left. */
+/** Runs with the whole stack: the caller of this code, or of the end of a call, may have none left. */
 const fresh = Promise.resolve();
 
 /** Calls of one kind on one object, one after the other in the order in which they came. */
@@ -121,7 +121,7 @@ class Call {
     return this.#way.isPatient === true;
   }
 
-  /** Begins to wait. What goes wrong rejects. */
+  /** Begins to wait. An error rejects the promise. */
   begin() {
     const { timeout, signal, ref, calls } = this.#options;
     try {
@@ -216,7 +216,7 @@ class Call {
     });
   }
 
-  /** Takes a step, though nobody woke it. */
+  /** Takes a step without a wake-up. */
   look() {
     this.#try(() => {
       this.#way.check?.(this.#options);
@@ -287,24 +287,24 @@ class Call {
   }
 }
 
-/** What is there without waiting, if nobody is before us; else what is none. */
+/** What is there without waiting, if no call waits before this one; else the value that means none. */
 function there({ line, look, none, spin }) {
   const found = line === undefined || line.isFree ? look() : none;
   if (found !== none) spin.isDue = true;
   return found;
 }
 
-/** A promise of what a call comes to that has to wait. Its options are checked; it is in their `calls` meanwhile. */
+/** A promise of the result of a call that has to wait. Its options are checked; it is in their `calls` meanwhile. */
 const pending = (way, options) => new Promise((resolve, reject) => new Call(way, options, resolve, reject).begin());
 
 /**
- * A promise of what a call comes to. How it is done is its `way`:
+ * A promise of the result of a call. Its `way` says how it is done:
  *
  * - `look()`: what is there without waiting, or `none`, which is what it gives when time is up, too.
  * - `begin()`: an operation, whose answer `use` makes a value of: undefined where it has to go on. Else it polls.
  * - `line`: those before it; `spin`: what was learnt of looking from the loop.
- * - `isPatient`: that it comes late is no sign of a death.
- * - `check(options)`: throws where it must not wait; `woken(outcome)`: the value that the end of its sleep is.
+ * - `isPatient`: a late answer is no sign of a death.
+ * - `check(options)`: throws if it must not wait; `woken(outcome)`: the result of the end of its sleep.
  */
 function ask(way, options) {
   try {

@@ -1,6 +1,6 @@
 'use strict';
 
-// AbortSignals as Node takes them: whatever has `aborted` and can be listened to, of any realm.
+// AbortSignals as Node takes them: any object that has `aborted` and can be listened to, of any realm.
 
 const errors = require('./errors.js');
 

@@ -4,7 +4,7 @@ const shrinks = require('../shrinks.js');
 
 const { counter } = shrinks;
 
-/** Tells where a segment was cut off under what JavaScript does there by itself: it reaches nobody. */
+/** Tells whether a segment was cut off while JavaScript works in it by itself: its writes would reach nobody. */
 class Soundness {
   #number;
   // How many mappings of the process had been cut off when this one was last found to be none of them.
@@ -19,7 +19,7 @@ class Soundness {
     return counter[0] === this.#seen;
   }
 
-  /** Throws where it was. */
+  /** Throws if it was cut off. */
   check() {
     if (counter[0] !== this.#seen) this.#look();
   }

@@ -1,6 +1,6 @@
 'use strict';
 
-// Wait and notify, after the shape of `Atomics`, but across processes.
+// Wait and notify, as in `Atomics`, but across processes.
 
 const { attachmentOf, checkIndex, checkOptions, checkTimeout } = require('./arguments.js');
 const { now } = require('./clock.js');
