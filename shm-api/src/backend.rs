@@ -159,8 +159,8 @@ pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
         }
         // SAFETY: offset is inside the segment.
         let cell = unsafe { self.as_ptr().add(offset) }.cast::<T>();
-        // SAFETY: it fits, is aligned, lives as long as `self`, and every value is valid for an atomic integer,
-        // whoever wrote it.
+        // SAFETY: it fits, is aligned, lives as long as `self`, and every value is valid for an atomic integer, even
+        // if another process wrote it.
         if cell.is_aligned() { Some(unsafe { cell.as_ref() }) } else { None }
     }
 

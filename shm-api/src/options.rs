@@ -19,7 +19,7 @@ impl CreateOptions {
         Self { size, mode: Mode::OWNER, persist: false, reserve: true, huge_pages: false, populate: false }
     }
 
-    /// Who may attach. Default: the owner alone, whatever the umask.
+    /// The permission bits. Default: only the owner may attach, whatever the umask.
     #[must_use]
     pub const fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;

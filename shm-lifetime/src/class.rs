@@ -22,7 +22,7 @@ impl Class {
         }
     }
 
-    /// Who may write to it.
+    /// The users who may write to it.
     pub const fn of_writers(mode: u32, gid: u32) -> Self {
         Self::of(mode & 0o222, gid)
     }

@@ -135,7 +135,7 @@ impl Ledger {
             })
     }
 
-    /// Corrects the counts of levels that are empty: of those who died in the middle of one.
+    /// Corrects the counts of empty levels, which processes left wrong that died half-way.
     pub(crate) fn recount(&self) {
         for level in self.slots.occupied().filter(|level| *level != 0) {
             let is_free = |slot: &Slot| slot[STATE].load(SeqCst) == FREE;

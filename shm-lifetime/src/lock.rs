@@ -43,7 +43,7 @@ const SHARDS: usize = 64;
 pub struct LockFile {
     /// The owner of the segment.
     pub uid: u32,
-    /// Who may open it.
+    /// The users who may open it.
     pub class: Class,
 }
 

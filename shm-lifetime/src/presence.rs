@@ -48,7 +48,7 @@ pub struct Presence {
     /// [`NO_FILE`] where the lock file is not ours to open (the owner then does not see us), and when the mark has
     /// ended.
     file: AtomicI32,
-    /// Our mark's, and the one of those who know the name only.
+    /// The byte of our mark, and the byte of users who know only the name.
     bytes: [i64; 2],
 }
 

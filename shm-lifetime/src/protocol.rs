@@ -24,7 +24,7 @@ pub trait Kernel {
 pub const OUTLIVES: Detached = Detached::Outlives(NonZeroUsize::MIN);
 
 impl Lifetime {
-    /// Who may open a segment that this process creates.
+    /// The users who may open a segment that this process creates.
     pub fn class_to_create(&self, options: &CreateOptions) -> Class {
         Class::of(options.permissions().bits(), nix::unistd::getegid().as_raw())
     }

@@ -1,6 +1,6 @@
-//! Time, as the kernel has it: a program may have replaced JavaScript's clocks and timers by its own.
+//! Timers by the kernel's clock: a program may have replaced JavaScript's clocks and timers.
 //!
-//! One thread for the process calls those whose time has come, through their doors.
+//! One thread of the process reports expired timers through their doors.
 
 use crate::{doors::Door, failure::Failure};
 use shm_api::OsError;

@@ -1,4 +1,4 @@
-//! What this thread has attached: one attachment, and one `ArrayBuffer`, per segment and access.
+//! The attachments of this thread: one attachment, and one `ArrayBuffer`, per segment and access.
 
 use crate::{
     array_buffer::SharedBuffer,

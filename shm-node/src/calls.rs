@@ -1,4 +1,4 @@
-//! Calls that create, attach or leave segments: a signal that ends the process must not cut one in two.
+//! Calls that create, attach or leave segments: a signal that ends the process must not interrupt them half-way.
 //!
 //! A handler that interrupts such a call, on its thread, puts the signal off until the call is done. One that runs on
 //! another thread waits for the calls in progress, and keeps others from beginning.
@@ -82,7 +82,7 @@ thread_local! {
     static MINE: Mine = Mine::new();
 }
 
-/// Runs a call that no signal cuts in two.
+/// Runs a call that no signal interrupts half-way.
 pub(crate) fn whole<T>(call: impl FnOnce() -> T) -> T {
     // An error means that this thread is ending. Thread-local storage is gone; run unguarded.
     let _inside = MINE.try_with(|mine| Inside::new(mine.0)).ok();

@@ -1,4 +1,4 @@
-//! Leaving everything when a thread or the process ends.
+//! Leaves all segments when a thread or the process ends.
 //!
 //! | ending | who cleans up |
 //! |---|---|
@@ -152,7 +152,8 @@ pub(crate) fn with_patience<T>(children: &Children, work: impl FnOnce(&dyn Fn() 
     work(&|| children.one_leaves() && Instant::now() < until)
 }
 
-/// Leaves what this process holds, after those who are about to leave, and what they leave behind by dying.
+/// Leaves what this process holds, after the processes that are about to leave, and frees what they leave behind when
+/// they die.
 fn leave_last<T>(leave: impl FnOnce(&dyn Fn() -> bool) -> T) -> T {
     let until = Instant::now() + EXIT_WAIT;
     let held = table::names();

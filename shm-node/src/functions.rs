@@ -1,4 +1,5 @@
-//! What JavaScript calls. `index.js` has checked types and ranges; what the values mean is decided here.
+//! The functions that JavaScript calls. `index.js` has checked types and ranges; this module decides what the values
+//! mean.
 
 use crate::{
     attachments::{self, Number},

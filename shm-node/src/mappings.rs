@@ -1,7 +1,7 @@
-//! How many mappings this process can still make.
+//! The number of mappings that this process can still make.
 //!
-//! The system allows a process only so many. It refuses a segment beyond that, but by then V8, whose heap grows by
-//! mappings too, gets none either, and ends the process. So segments stop before.
+//! The system limits the mappings of a process. At the limit it refuses a segment. But V8, whose heap grows by
+//! mappings too, then gets none either, and ends the process. So creating segments stops before the limit.
 
 use nix::errno::Errno;
 use shm_api::OsError;

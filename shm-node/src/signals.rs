@@ -1,8 +1,8 @@
-//! Leaving everything when a signal ends the process. It still dies of that signal.
+//! Leaves all segments when a signal ends the process. The process still ends by that signal.
 //!
-//! Our handler stands only where nobody listens in JavaScript: where the action is the default, or Node's own,
-//! which restores the terminal and lets the process die. It leaves the segments, puts the old action back and
-//! raises the signal again. A `process.on('SIGTERM')` replaces it, and rightly.
+//! Our handler is installed only if JavaScript has no listener: if the action is the default, or Node's own, which
+//! restores the terminal and lets the process end. The handler leaves the segments, restores the old action and raises
+//! the signal again. A `process.on('SIGTERM')` replaces it, as it should.
 //!
 //! A process may have loaded this library twice, as two packages brought it. Then each copy's handler leaves its own
 //! segments and raises the signal for the other.

@@ -1,4 +1,4 @@
-//! What the whole process has attached, in a form that a signal handler can walk.
+//! All attachments of the process, in a form that a signal handler can walk.
 //!
 //! A segment sits in a row. The thread that changes the row from `HELD` to `TAKEN` by compare-and-swap owns it from
 //! then on: the thread that detaches it, or the handler that ends the process. Rows live in blocks that are never

@@ -57,8 +57,8 @@ fn attach_once(
     let is_ours = entry.is_some_and(|entry| stat.is_of(lifetime.uid(), entry));
     let object = stat.identity(lifetime.uid(), || entry.copied());
     let size = usize::try_from(stat.exact_size(lifetime.uid(), entry)).ok().and_then(NonZeroUsize::new);
-    // As we have the lock, what is in the ledger was left by one who died in its create, where it has no size or is not
-    // what has the name.
+    // We have the lock. So if the object has no size, or the entry is not about this object, a process that died in
+    // its create left the entry.
     if let (Some((id, entry)), Some(ledger)) = (&known, lifetime.existing_ledger())
         && (size.is_none() || !is_ours)
         && !matches!(lifetime.settle::<PosixKernel>(ledger, *id, entry), Detached::Outlives(_))

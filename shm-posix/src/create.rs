@@ -48,7 +48,7 @@ struct Creation<'a> {
     key: &'a Key,
     name: &'a EntryName,
     options: &'a CreateOptions,
-    /// Who may open it.
+    /// The users who may open it.
     class: Class,
 }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// A barrier in shared memory: in each phase, no party goes on until all have arrived.
 ///
-/// Each party joins, so that one that is killed is found: those who wait then get [`SyncError::Broken`]
-/// within 20 ms, once, and the phase begins again as soon as another party has joined in its place.
+/// Each party joins, so that a killed party is found: the waiting parties then get [`SyncError::Broken`] within 20 ms,
+/// once, and the phase begins again as soon as another party has joined in its place.
 #[derive(Clone, Copy, Debug)]
 pub struct Barrier<'a> {
     barrier: barrier::Barrier<Region<'a>>,

@@ -50,7 +50,7 @@ pub(crate) fn block_until<'a, T>(
     }
 }
 
-/// One who sleeps between steps.
+/// A thread that sleeps between steps.
 #[derive(Default)]
 struct Sleeper {
     /// The system refused the last time.

@@ -18,7 +18,7 @@
 //! let mutex = Mutex::open(Region::of(&segment), 0, live)?;
 //! let guard = mutex.lock()?;
 //! if guard.owner_died() {
-//!     // mend what the mutex protects
+//!     // repair what the mutex protects
 //! }
 //! # drop(guard);
 //! # std::fs::remove_dir_all(folder)?;

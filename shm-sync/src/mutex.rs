@@ -219,7 +219,7 @@ impl<'a> MutexGuard<'a> {
         Self { word, owner, generation: live::generation(), owner_died: acquired.owner_died }
     }
 
-    /// The word that is locked, and for whom, for one who lets go of it; an error in a fork's child.
+    /// The word that is locked, and its owner, in order to release it; an error in a forked child.
     pub(crate) fn into_parts(self) -> Result<(LockWord<'a, Region<'a>>, Owner), SyncError> {
         let (parts, generation) = ((self.word, self.owner), self.generation);
         std::mem::forget(self);

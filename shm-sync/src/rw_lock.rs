@@ -402,7 +402,7 @@ mod tests {
         RwLock::open(memory.region(), 0, 4, live()).unwrap()
     }
 
-    /// As if it had been locked for writing by one who is no more.
+    /// As if a dead owner had locked it for writing.
     fn kill_writer(memory: &Memory) {
         memory.region().cell(WRITER as usize).unwrap().store(Owner::MAX, Ordering::Relaxed);
     }

@@ -129,7 +129,7 @@ impl Entry {
         self.object.is_some_and(|ours| ours.matches(object))
     }
 
-    /// Who may open the segment.
+    /// The users who may open the segment.
     pub fn class(&self) -> Class {
         match self.gid {
             Some(gid) => Class::of(self.mode, gid),

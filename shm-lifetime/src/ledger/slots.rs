@@ -220,7 +220,7 @@ impl Slots {
         let mapped = self.level(level as usize)?;
         let start = mapped.as_mut_ptr().cast::<Slot>();
         // SAFETY: `reserve` gave this level so many slots; the mapping lives as long as `self`, is aligned to a page,
-        // and atomic words hold any value, whoever writes them.
+        // and atomic words hold any value, even if another process writes them.
         Some(unsafe { slice::from_raw_parts(start, (FIRST_LEVEL << level) as usize) })
     }
 

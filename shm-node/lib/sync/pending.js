@@ -22,7 +22,7 @@ const PATIENCE = 10;
 /** How long one that cannot sleep waits before it looks again. */
 const POLL = 1;
 
-// Nobody tells those who sleep that another was killed: all look for themselves, now and then.
+// No wake-up tells a sleeper that an owner was killed: each sleeper checks by itself, now and then.
 const sleepers = new Set();
 
 // Twice as often as somebody may ask, so that it is not twice as late.

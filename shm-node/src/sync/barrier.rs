@@ -1,4 +1,4 @@
-//! The barrier. An answer is 1 for the one who came last, else 0.
+//! The barrier. An answer is 1 for the last party, else 0.
 
 use super::{
     call::Call,
@@ -11,7 +11,7 @@ use super::{
 use crate::failure::Failure;
 use shm_sync::{Arrival, Barrier, Step};
 
-/// One of those who wait for each other.
+/// One party of a barrier.
 pub(super) type Party = shm_sync::Party<'static>;
 
 /// `barrierLength(parties)`: how many bytes it takes.

@@ -259,7 +259,7 @@ impl Shared {
         Ok((Self { start, reference }, buffer))
     }
 
-    /// Where one of the words is. Whoever made it knows how many there are.
+    /// The place of one of the words. The creator of the array knows how many there are.
     #[inline]
     const fn at(&self, index: usize) -> NonNull<i32> {
         // SAFETY: inside the memory, by the above.

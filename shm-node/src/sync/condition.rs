@@ -30,7 +30,7 @@ impl Operation for Waiting<'static> {
 
     fn give_up(&mut self) -> Result<GivenUp, Failure> {
         Waiting::give_up(self);
-        // Whoever has waited holds the mutex, however that ended.
+        // After a wait the mutex is held, however the wait ended.
         Ok(GivenUp::GoesOn)
     }
 }

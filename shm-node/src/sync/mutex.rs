@@ -58,7 +58,7 @@ pub(super) fn locking(table: &mut Table, call: &Call<1>) -> Result<i32, Failure>
     Ok(table.begin(handle, locking))
 }
 
-/// `unlock(mutex)`: on behalf of whoever of this process holds it.
+/// `unlock(mutex)`: on behalf of the owner in this process that holds it.
 pub(super) fn unlock(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
     Ok(table.objects.get::<Mutex<'_>>(call.handle(0))?.unlock()?)
 }

@@ -45,7 +45,7 @@ pub(super) trait Operation: fmt::Debug {
     /// One attempt, or what to wait for.
     fn attempt(&mut self, objects: &mut Objects) -> Result<Step<'static, i32>, Failure>;
 
-    /// An error where one who blocks would wait for itself.
+    /// An error if a caller that blocks would wait for itself.
     fn check_deadlock(&self, _for_ever: bool) -> Result<(), Failure> {
         Ok(())
     }

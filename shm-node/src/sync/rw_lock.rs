@@ -109,12 +109,12 @@ pub(super) fn writing(table: &mut Table, call: &Call<1>) -> Result<i32, Failure>
     Ok(table.begin(handle, writing))
 }
 
-/// `releaseRead(lock, reader)`: on behalf of whoever of this process reads there.
+/// `releaseRead(lock, reader)`: on behalf of the owner in this process that reads there.
 pub(super) fn release_read(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
     Ok(table.objects.get::<RwLock<'_>>(call.handle(0))?.end_read(call.unsigned(1))?)
 }
 
-/// `releaseWrite(lock)`: on behalf of whoever of this process writes.
+/// `releaseWrite(lock)`: on behalf of the owner in this process that writes.
 pub(super) fn release_write(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
     Ok(table.objects.get::<RwLock<'_>>(call.handle(0))?.end_write()?)
 }

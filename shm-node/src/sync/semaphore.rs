@@ -68,7 +68,7 @@ pub(super) fn acquiring(table: &mut Table, call: &Call<1>) -> Result<i32, Failur
     Ok(table.begin(handle, acquiring))
 }
 
-/// `release(semaphore, permit)`: on behalf of whoever of this process has it.
+/// `release(semaphore, permit)`: on behalf of the owner in this process that has it.
 pub(super) fn release(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
     Ok(table.objects.get::<Semaphore<'_>>(call.handle(0))?.release(call.unsigned(1))?)
 }

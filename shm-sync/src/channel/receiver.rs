@@ -92,7 +92,7 @@ impl<'a> Receiver<'a> {
     fn known_message(&self) -> Option<Record> {
         // A child of a fork knows none.
         let is_ours = self.generation == live::generation();
-        // Nor does one who has been cut off.
+        // Nor does a receiver whose segment was cut off.
         if is_ours && !self.channel.region.is_shrunk() {
             self.channel.ring.known_message(&self.consumer)
         } else {

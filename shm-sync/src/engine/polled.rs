@@ -23,7 +23,7 @@ const GETEVENTS: u32 = 1; // IORING_ENTER_GETEVENTS, io_uring_enter(2)
 const ASIDE: u64 = 1 << 63;
 const AT_LEAST: Duration = Duration::from_secs(60);
 const AGES: Duration = Duration::from_secs(1 << 30);
-// How long one who waits for the end of waits leaves them to another who harvests.
+// How long a thread that waits for the end of waits leaves the harvest to another thread.
 const SLICE: Duration = Duration::from_millis(1);
 const TRIES: u32 = 20;
 

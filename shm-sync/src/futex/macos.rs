@@ -106,7 +106,7 @@ pub(crate) fn wait(
     }
 }
 
-/// Wakes at most `count` of those who sleep on `cell`; tells how many. Past a thousand it is a guess.
+/// Wakes at most `count` sleepers on `cell`; tells how many. Past a thousand it is a guess.
 pub(crate) fn wake(cell: &AtomicU32, count: u32) -> usize {
     // Without the calls nobody sleeps.
     let Ok(calls) = calls() else { return 0 };

@@ -51,8 +51,8 @@ pub mod owner_word {
     pub const WAITERS: u32 = 1 << 31;
 }
 
-/// A word on which those sleep who wait for something to happen elsewhere: an event count, or the queue of those who
-/// find no slot.
+/// A word on which waiters sleep until an event happens elsewhere: an event count, or the queue of waiters that find
+/// no slot.
 ///
 /// | `SLEEPERS` | rest | |
 /// |---|---|---|
@@ -119,7 +119,7 @@ pub mod semaphore {
     pub const STRUCTURE: Structure = Structure::new("semaphore", b'S', 4);
     /// How many permits there are.
     pub const PERMITS: u32 = 8;
-    /// The [queue](super::event_count) of those who find no permit. It counts releases.
+    /// The [queue](super::event_count) of waiters that find no permit. It counts releases.
     pub const QUEUE: u32 = 16;
     /// The [owner words](super::owner_word) of the permits.
     pub const SLOTS: u32 = 32;
@@ -213,7 +213,7 @@ pub mod channel {
     /// The consumer's [owner word](super::owner_word).
     pub const CONSUMER: u32 = 260;
 
-    // Written by those who go to sleep.
+    // Written by waiters that go to sleep.
     /// The [event count](super::event_count) on which the consumer sleeps.
     pub const CONSUMER_EVENT: u32 = 384;
     /// The [event count](super::event_count) on which producers sleep.

@@ -32,7 +32,7 @@ pub(crate) struct LockState {
 }
 
 impl LockState {
-    /// Whether it has a place among those who sleep.
+    /// Whether it counts as a sleeper.
     pub(crate) const fn has_waited(&self) -> bool {
         self.waited
     }

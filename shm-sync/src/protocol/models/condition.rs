@@ -15,7 +15,7 @@ fn words() -> Vec<u32> {
     vec![MUTEX, SEQUENCE, WAITERS]
 }
 
-/// Waits once; tells whether the mutex was left by one who died.
+/// Waits once; tells whether a dead owner left the mutex.
 fn wait(words: Words, id: u32, peers: Those) -> bool {
     let (condition, mutex) = (Condition::new(words), LockWord::at(words, MUTEX));
     let mut state = condition.begin(mutex, owner(id)).unwrap();
@@ -24,7 +24,7 @@ fn wait(words: Words, id: u32, peers: Those) -> bool {
     acquired.owner_died
 }
 
-/// One who waits until there is something, takes it, and lets go.
+/// A consumer: waits until there is something, takes it, and unlocks.
 fn take(words: Words, id: u32, things: &UnsafeCell<u32>) {
     let mutex = LockWord::at(words, MUTEX);
     lock(mutex, id, Those::Live);
@@ -37,7 +37,7 @@ fn take(words: Words, id: u32, things: &UnsafeCell<u32>) {
     mutex.release(owner(id), 1).unwrap();
 }
 
-/// One who brings as many things.
+/// A producer of as many things.
 fn bring(words: Words, id: u32, things: &UnsafeCell<u32>, count: u32) {
     let mutex = LockWord::at(words, MUTEX);
     lock(mutex, id, Those::Live);
