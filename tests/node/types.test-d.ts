@@ -208,3 +208,10 @@ is<boolean>(users.replace('a', entry!.version, entry!.value));
 for (const [key, value] of users) is<string>(key + value.name);
 is<MapStats['hits']>(users.stats().hits + SharedMap.memoryFor({ entries: 1, key: 1, value: 1 }));
 is<unknown>(new SharedMap(7).get('x'));
+
+// What other packages have behind the map.
+import { memoize } from 'shm-node/memoize';
+const user = memoize(async (id: number) => ({ id }), { map: users, key: (id) => `${id + 1}`, ttl: 1000, stale: 5 });
+is<Promise<{ id: number }>>(user(7));
+// @ts-expect-error as the function that it calls
+user('7');
