@@ -28,7 +28,8 @@ function blocksOf(text) {
   return blocks;
 }
 
-const env = { ...process.env, SHM_NODE_QUIET: '0', NODE_OPTIONS: '' };
+// Other packages that the documents use are there as they are for the tests.
+const env = { ...process.env, SHM_NODE_QUIET: '0', NODE_OPTIONS: '', NODE_PATH: path.join(root, 'node_modules') };
 const python = process.env.PYTHON ?? 'python3';
 const has = (command) => spawnSync(command, ['--version']).error === undefined;
 

@@ -215,3 +215,8 @@ const user = memoize(async (id: number) => ({ id }), { map: users, key: (id) => 
 is<Promise<{ id: number }>>(user(7));
 // @ts-expect-error as the function that it calls
 user('7');
+import { KeyvSharedMap } from 'shm-node/keyv';
+is<SharedMap>(new KeyvSharedMap({ map: users, prefix: 'cache:' }).map);
+is<Promise<boolean>>(new KeyvSharedMap({ key: 'cache', memory: 1 << 20 }).set('a', 1, 1000));
+// @ts-expect-error a map of its own has a key
+new KeyvSharedMap({ memory: 1 << 20 });

@@ -1,0 +1,40 @@
+'use strict';
+
+// Where a store of another package's keeps what it has: in a map, under keys that begin with its prefix.
+
+const { SharedMap } = require('../../map.js');
+const errors = require('../errors.js');
+const { isWellFormed } = require('../map/keys.js');
+
+/**
+ * `{ map, prefix, isOwn }` of a store's options: of `{ map, prefix }`, or of `{ key, prefix }` and what else a new map is
+ * made with.
+ */
+function placeOf(options, defaultPrefix, defaults) {
+  if (typeof options !== 'object' || options === null) throw errors.wrongType('options', 'an object', options);
+  const { map: given, prefix = defaultPrefix, key, ...made } = options;
+  if (typeof prefix !== 'string') throw errors.wrongType('prefix', 'a string', prefix);
+  if (!isWellFormed(prefix)) throw errors.wrongValue('prefix', prefix, 'is not well-formed Unicode');
+  if (given === undefined) {
+    // A map without a key would be this process's alone.
+    if (key === undefined) throw errors.wrongType('map', 'a SharedMap, or "key" that of one', given);
+    return { map: new SharedMap(key, { ...defaults, ...made }), prefix, isOwn: true };
+  }
+  if (!(given instanceof SharedMap)) throw errors.wrongType('map', 'a SharedMap', given);
+  const [other] = Object.keys({ ...(key !== undefined && { key }), ...made });
+  if (other !== undefined) throw errors.wrongValue(other, options[other], 'is for a new map, and "map" is one that is there');
+  return { map: given, prefix, isOwn: false };
+}
+
+/** The keys of a place, without its prefix. */
+function* keysOf({ map, prefix }) {
+  for (const key of map.keys()) if (key.startsWith(prefix)) yield key.slice(prefix.length);
+}
+
+/** Removes what is in a place, and nothing else. */
+function clear({ map, prefix }) {
+  if (prefix === '') map.clear();
+  else for (const key of keysOf({ map, prefix })) map.delete(prefix + key);
+}
+
+module.exports = { clear, keysOf, placeOf };
