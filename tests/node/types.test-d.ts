@@ -220,3 +220,5 @@ is<SharedMap>(new KeyvSharedMap({ map: users, prefix: 'cache:' }).map);
 is<Promise<boolean>>(new KeyvSharedMap({ key: 'cache', memory: 1 << 20 }).set('a', 1, 1000));
 // @ts-expect-error a map of its own has a key
 new KeyvSharedMap({ memory: 1 << 20 });
+import { RateLimitStore } from 'shm-node/express-rate-limit';
+is<number>(new RateLimitStore({ map: users, prefix: 'api:' }).increment('ada').totalHits);

@@ -1,0 +1,65 @@
+'use strict';
+
+// A store of express-rate-limit's: counts that all processes share, each of which goes with its window.
+
+const { clear, placeOf } = require('../lib/stores/place.js');
+
+class RateLimitStore {
+  #place;
+  #windowMs;
+  /** What one object counts is counted for the others too. */
+  localKeys = false;
+
+  constructor(options) {
+    // A count that is evicted would begin anew.
+    this.#place = placeOf(options, 'rl:', { evict: false });
+  }
+
+  get map() {
+    return this.#place.map;
+  }
+
+  get prefix() {
+    return this.#place.prefix;
+  }
+
+  init({ windowMs }) {
+    this.#windowMs = windowMs;
+  }
+
+  get(key) {
+    const entry = this.map.getEntry(this.prefix + key);
+    return entry && infoOf(entry);
+  }
+
+  increment(key) {
+    return infoOf(this.map.incrementEntry(this.prefix + key, 1, { ttl: this.#windowMs }));
+  }
+
+  /** Takes one away, unless the window is over: `increment` by -1 would begin a new one. */
+  decrement(key) {
+    for (;;) {
+      const entry = this.map.getEntry(this.prefix + key);
+      if (entry === undefined || entry.value === 0) return;
+      const ttl = entry.expires - Date.now();
+      if (ttl <= 0 || this.map.replace(this.prefix + key, entry.version, entry.value - 1, { ttl })) return;
+    }
+  }
+
+  resetKey(key) {
+    this.map.delete(this.prefix + key);
+  }
+
+  resetAll() {
+    clear(this.#place);
+  }
+
+  /** Closes a map of its own. */
+  shutdown() {
+    if (this.#place.isOwn) this.map.close();
+  }
+}
+
+const infoOf = ({ value, expires }) => ({ totalHits: value, resetTime: new Date(expires) });
+
+module.exports = { RateLimitStore };
