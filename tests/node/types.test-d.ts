@@ -222,3 +222,5 @@ is<Promise<boolean>>(new KeyvSharedMap({ key: 'cache', memory: 1 << 20 }).set('a
 new KeyvSharedMap({ memory: 1 << 20 });
 import { RateLimitStore } from 'shm-node/express-rate-limit';
 is<number>(new RateLimitStore({ map: users, prefix: 'api:' }).increment('ada').totalHits);
+import { rateLimitStore } from 'shm-node/fastify-rate-limit';
+is<SharedMap>(rateLimitStore({ map: users }).map);
