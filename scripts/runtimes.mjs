@@ -23,8 +23,12 @@ const RUNTIMES = {
   deno: { spec: 'deno', ...deno },
 };
 
-// These try the compiler, the documents and programs in other languages, not the runtime.
-const NOT_OF_THE_RUNTIME = ['types', 'docs', 'languages', 'examples', 'package', 'bundlers', 'no-external-buffers'];
+// These try the compiler, the documents, other packages and programs in other languages, not the runtime.
+const OF_OTHER_PACKAGES = ['express-rate-limit', 'express-session', 'fastify-rate-limit', 'keyv'];
+const NOT_OF_THE_RUNTIME = [
+  ...['types', 'docs', 'languages', 'examples', 'package', 'bundlers', 'no-external-buffers'],
+  ...OF_OTHER_PACKAGES,
+];
 
 if (!existsSync(join(root, 'node_modules'))) run('npm', ['ci', '--no-audit', '--no-fund']);
 

@@ -224,3 +224,5 @@ import { RateLimitStore } from 'shm-node/express-rate-limit';
 is<number>(new RateLimitStore({ map: users, prefix: 'api:' }).increment('ada').totalHits);
 import { rateLimitStore } from 'shm-node/fastify-rate-limit';
 is<SharedMap>(rateLimitStore({ map: users }).map);
+import { SessionStore } from 'shm-node/express-session';
+new SessionStore({ key: 7, memory: 1 << 20, ttl: 1000 }).length((error, length) => is<number | undefined>(length));
