@@ -73,17 +73,23 @@ function absent(error, file) {
 }
 
 function missing(why) {
+  const lines = [`shm-node needs a binary, and ${why}.`, ...searched.map((file) => `Not there: ${file}`), advice()];
+  return Object.assign(new Error(lines.join('\n')), { code: 'ERR_SHM_NO_BINARY' });
+}
+
+function advice() {
+  // It installs anywhere, so that a project that can do without it does, too.
+  if (!['linux', 'darwin'].includes(process.platform)) {
+    return `There is none for ${process.platform}: shm-node works on Linux and macOS, and on Windows in WSL or a container.
+In a program that can do without it, catch this error, or load shm-node on Linux and macOS only.`;
+  }
   const { repository } = require('../package.json');
   const clone = path.join(root, '..');
   const how = fs.existsSync(path.join(clone, 'Cargo.toml'))
     ? `npm --prefix '${clone}' run build`
     : `git clone ${repository.url.replace('git+', '')} shm-node-source && npm --prefix shm-node-source run build -- --into '${root}'`;
-  const error = new Error(
-    `shm-node needs a binary, and ${why}.${searched.map((file) => `\nNot there: ${file}`).join('')}
-In a bundle or a single executable, leave shm-node outside it, or put its binary in one of these places.
-To build one, with Rust (https://rustup.rs): ${how}`,
-  );
-  return Object.assign(error, { code: 'ERR_SHM_NO_BINARY' });
+  return `In a bundle or a single executable, leave shm-node outside it, or put its binary in one of these places.
+To build one, with Rust (https://rustup.rs): ${how}`;
 }
 
 module.exports = load();

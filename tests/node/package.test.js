@@ -57,6 +57,32 @@ describe('installed offline, without scripts', once, () => {
   }
 });
 
+describe('on a system that it has no binary for', once, () => {
+  const folder = temporary();
+  const pretend = path.join(folder, 'pretend.cjs');
+  const env = { ...process.env, NODE_OPTIONS: `--require=${pretend}` };
+  let project;
+  let remove = () => {};
+  before(() => {
+    writeFileSync(pretend, "Object.defineProperty(process, 'platform', { value: 'freebsd' })");
+    ({ project, remove } = installed(env));
+  });
+  after(() => {
+    remove();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  for (const part of ['shm-node', 'shm-node/sync']) {
+    test(`npm installs it, and require('${part}') says what to do`, () => {
+      const code = `try { require('${part}') } catch ({ code, message }) { console.log(code, message) }`;
+      const { stdout } = run(process.execPath, ['-e', code], { cwd: project, env });
+      assert.match(stdout, /^ERR_SHM_NO_BINARY shm-node needs a binary, and it has none for freebsd-/);
+      assert.match(stdout, /works on Linux and macOS, and on Windows in WSL/);
+      assert.doesNotMatch(stdout, /To build one/);
+    });
+  }
+});
+
 describe('the loader', () => {
   const folder = temporary();
   after(() => rmSync(folder, { recursive: true, force: true }));

@@ -40,8 +40,11 @@ function exampleFolder(folder) {
   return path.join(folder, 'examples');
 }
 
-/** Packs the package under test and installs it, offline, into an empty project; gives its folder and how to remove it. */
-function installed() {
+/**
+ * Packs the package under test and installs it, offline and in an environment, into an empty project; gives the
+ * project's folder and how to remove it.
+ */
+function installed(env = process.env) {
   const folder = temporary();
   try {
     const [prebuilds, project] = [path.join(folder, 'prebuilds'), path.join(folder, 'project')];
@@ -51,7 +54,7 @@ function installed() {
     mkdirSync(project);
     writeFileSync(path.join(project, 'package.json'), '{ "name": "empty", "private": true }');
     const flags = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--cache', path.join(folder, 'cache')];
-    run('npm', ['install', ...flags, path.join(folder, 'shm-node-0.1.0.tgz')], { cwd: project });
+    run('npm', ['install', ...flags, path.join(folder, 'shm-node-0.1.0.tgz')], { cwd: project, env });
     return { project, remove: () => rmSync(folder, { recursive: true, force: true }) };
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
