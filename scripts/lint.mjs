@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { attempt, fail, root, run } from './run.mjs';
 
 const OLDEST = /rust-version = "(.+)"/.exec(readFileSync(join(root, 'Cargo.toml'), 'utf8'))[1];
-const MACOS = 'aarch64-apple-darwin';
+// macOS, the other C library, and 32 bits.
+const TARGETS = ['aarch64-apple-darwin', 'x86_64-unknown-linux-musl', 'i686-unknown-linux-gnu'];
 
 /** Whether a command that only prints runs here, and what it prints has `what` in it. */
 function has(what, command, ...args) {
@@ -46,8 +47,10 @@ for (const backends of ['sysv,posix', 'sysv', 'posix']) {
 run('cargo', ['doc', '--workspace', '--no-deps', '--locked'], { RUSTDOCFLAGS: '-D warnings' });
 
 const check = ['check', '--quiet', '--workspace', '--exclude', 'shm-benches', '--exclude', 'shm-tests', '--locked'];
-const targets = ['target', 'list', '--installed'];
-runWhere(has(MACOS, 'rustup', ...targets), `rustup target add ${MACOS}`, 'cargo', [...check, '--target', MACOS]);
+for (const target of TARGETS) {
+  const isHere = has(target, 'rustup', 'target', 'list', '--installed');
+  runWhere(isHere, `rustup target add ${target}`, 'cargo', [...check, '--target', target]);
+}
 // Clippy knows since when the standard library has what; this finds the rest, where somebody has that compiler.
 if (has(`${OLDEST}-`, 'rustup', 'toolchain', 'list')) {
   run('cargo', [`+${OLDEST}`, ...check, '--target-dir', join('target', `rust-${OLDEST}`)]);

@@ -39,9 +39,12 @@ mod protocol;
 mod range;
 mod reserve_file;
 mod room;
+#[cfg(target_os = "linux")]
+pub mod shmid;
 pub mod shrink;
 #[cfg(target_os = "linux")]
 pub mod statx;
+mod wide;
 
 pub use class::Class;
 pub(crate) use fault::{Check, skips, step};
@@ -60,3 +63,4 @@ pub use presence::Presence;
 pub use protocol::{Kernel, OUTLIVES};
 pub use range::AddressRange;
 pub use room::{check_room, orphans_may_hold};
+pub use wide::wide;

@@ -56,8 +56,8 @@ impl LockKind {
     }
 }
 
-fn span(first: i64, count: u32, kind: LockKind) -> libc::flock {
-    libc::flock {
+fn span(first: i64, count: u32, kind: LockKind) -> system::Lock {
+    system::Lock {
         l_type: kind.number(),
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: first,

@@ -16,5 +16,5 @@ cfg_if::cfg_if! {
 /// Has the file hold `len` bytes from `start` on, its end included; what it holds already stays. An error names
 /// the call that failed.
 pub(crate) fn reserve(file: BorrowedFd<'_>, start: u64, len: u64) -> Result<(), (&'static str, Errno)> {
-    system::reserve(file, start as i64, len as i64)
+    system::reserve(file, start, len)
 }

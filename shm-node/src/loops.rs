@@ -6,13 +6,13 @@ use shm_sync::engine::Engine;
 use std::sync::Arc;
 
 cfg_if::cfg_if! {
-    if #[cfg(target_os = "linux")] {
+    if #[cfg(all(target_os = "linux", target_pointer_width = "64"))] {
         mod libuv;
         mod linux;
         use linux as system;
     } else {
-        mod macos;
-        use macos as system;
+        mod elsewhere;
+        use elsewhere as system;
     }
 }
 

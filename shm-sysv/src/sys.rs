@@ -2,6 +2,7 @@
 
 use libc::{c_int, key_t};
 use nix::errno::Errno;
+use shm_lifetime::wide;
 use std::{mem::MaybeUninit, num::NonZeroU32, ptr::NonNull};
 
 cfg_if::cfg_if! {
@@ -53,7 +54,7 @@ impl Stat {
         self.0.shm_segsz
     }
 
-    pub(crate) const fn holders(&self) -> u64 {
+    pub(crate) fn holders(&self) -> u64 {
         system::holders_of(&self.0)
     }
 
@@ -62,8 +63,8 @@ impl Stat {
     }
 
     /// When it was created or its mode last changed, in seconds since 1970.
-    pub(crate) const fn changed(&self) -> i64 {
-        self.0.shm_ctime
+    pub(crate) fn changed(&self) -> i64 {
+        wide(self.0.shm_ctime)
     }
 
     /// `IPC_RMID` was called: it goes with its last attachment, and its key is free already.

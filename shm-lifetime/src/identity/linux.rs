@@ -1,6 +1,9 @@
 //! statx(2), or where a sandbox forbids it, fstat(2), which does not know when a file was created.
 
-use crate::statx::{born, device, statx};
+use crate::{
+    statx::{born, device, statx},
+    wide,
+};
 use nix::errno::Errno;
 use std::mem::MaybeUninit;
 
@@ -14,7 +17,7 @@ pub(super) fn of(fd: i32) -> Result<(u64, u64, u64), Errno> {
             Errno::result(unsafe { libc::fstat(fd, found.as_mut_ptr()) })?;
             // SAFETY: it succeeded.
             let found = unsafe { found.assume_init() };
-            Ok((found.st_dev, found.st_ino, 0))
+            Ok((found.st_dev, wide(found.st_ino), 0))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The same commands as on Linux; nix has them for Linux only.
+//! fcntl(2).
 
 use nix::errno::Errno;
 use std::{
@@ -6,12 +6,14 @@ use std::{
     ptr,
 };
 
-pub(super) fn set(file: BorrowedFd<'_>, lock: &libc::flock) -> nix::Result<()> {
+pub(super) type Lock = libc::flock;
+
+pub(super) fn set(file: BorrowedFd<'_>, lock: &Lock) -> nix::Result<()> {
     // SAFETY: F_OFD_SETLK reads one flock.
     Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, ptr::from_ref(lock)) }).map(drop)
 }
 
-pub(super) fn get(file: BorrowedFd<'_>, lock: &mut libc::flock) -> nix::Result<()> {
+pub(super) fn get(file: BorrowedFd<'_>, lock: &mut Lock) -> nix::Result<()> {
     // SAFETY: F_OFD_GETLK reads one flock and writes it.
     Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, ptr::from_mut(lock)) }).map(drop)
 }

@@ -7,8 +7,8 @@ use nix::{
 };
 use std::os::fd::BorrowedFd;
 
-pub(super) fn reserve(file: BorrowedFd<'_>, start: i64, len: i64) -> Result<(), (&'static str, Errno)> {
-    let end = start + len;
+pub(super) fn reserve(file: BorrowedFd<'_>, start: u64, len: u64) -> Result<(), (&'static str, Errno)> {
+    let end = (start + len) as i64;
     let size = fstat(file).map_err(|errno| ("fstat", errno))?.st_size;
     if size >= end {
         return Ok(());

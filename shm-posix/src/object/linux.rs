@@ -3,6 +3,7 @@
 mod stat;
 
 use super::Failed;
+use libc::off_t;
 use nix::{
     errno::Errno,
     fcntl::{AT_FDCWD, AtFlags, FallocateFlags, OFlag, fallocate},
@@ -15,7 +16,7 @@ use nix::{
 };
 use shm_lifetime::{
     fault::{cannot_name_objects, lacks_unnamed_objects, step},
-    is_beyond_file_limit,
+    is_beyond_file_limit, wide,
 };
 use std::{
     ffi::CStr,
@@ -138,7 +139,7 @@ fn fill(file: &OwnedFd, stat: &Stat, size: u64, mode: u32, reserve: bool) -> Res
     if reserve {
         self::reserve(file, size)
     } else {
-        let size = i64::try_from(size).map_err(|_| Errno::EFBIG);
+        let size = off_t::try_from(size).map_err(|_| Errno::EFBIG);
         size.and_then(|size| ftruncate(file, size)).map_err(Failed::of("ftruncate"))
     }
 }
@@ -161,11 +162,11 @@ pub(crate) fn check_free(file: &OwnedFd, size: u64) -> Result<(), Failed> {
 /// fallocate(2) says ENOSPC, and "subsequent writes […] are guaranteed not to fail because of lack of disk space".
 pub(crate) fn reserve(file: &OwnedFd, size: u64) -> Result<(), Failed> {
     /// A signal undoes what one call did, so that one call must not take long.
-    const CHUNK: i64 = 64 << 20;
+    const CHUNK: off_t = 64 << 20;
     if size > CHUNK as u64 {
         check_free(file, size)?;
     }
-    let size = i64::try_from(size).map_err(|_| Failed { call: RESERVE, errno: Errno::EFBIG })?;
+    let size = off_t::try_from(size).map_err(|_| Failed { call: RESERVE, errno: Errno::EFBIG })?;
     let mut done = 0;
     while done < size {
         let len = CHUNK.min(size - done);
@@ -183,7 +184,8 @@ pub(crate) fn reserve(file: &OwnedFd, size: u64) -> Result<(), Failed> {
 }
 
 fn free(room: &Statvfs) -> u64 {
-    room.blocks_available() * room.fragment_size()
+    let (blocks, size): (u64, u64) = (wide(room.blocks_available()), wide(room.fragment_size()));
+    blocks * size
 }
 
 /// What to do where an object cannot be made.

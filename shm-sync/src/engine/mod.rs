@@ -3,7 +3,7 @@
 //! Three ways, best first: `Uring` (Linux 6.7, where `io_uring` is not forbidden: one thread for all
 //! waits), `ThreadsWaitv` (Linux 5.16: a thread for each wait), [`ThreadsSliced`] (everywhere: a thread for
 //! each wait that wakes up every 10 ms to see whether it was cancelled). [`choose`] takes the first that
-//! works here. On macOS there is the last one only.
+//! works here. On macOS there is the last one only, and where pointers have 32 bits there is no `Uring`.
 //!
 //! A program with an event loop of its own has `Polled` where `Uring` works: the loop watches its descriptor, and
 //! no other thread stands between the kernel and the loop.
@@ -15,15 +15,20 @@ mod threads;
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
-        mod polled;
-        mod uring;
         mod waitv;
-        pub use polled::Polled;
-        pub use uring::Uring;
         pub use waitv::Waitv;
 
         /// A thread for each wait, in a two-entry `futex_waitv`.
         pub type ThreadsWaitv = Threads<Waitv>;
+    }
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(all(target_os = "linux", target_pointer_width = "64"))] {
+        mod polled;
+        mod uring;
+        pub use polled::Polled;
+        pub use uring::Uring;
     }
 }
 

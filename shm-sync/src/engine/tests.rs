@@ -292,7 +292,7 @@ fn no_wait_loses_its_time_limit_beside_others_that_come_and_go() {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod polled {
     use super::*;
     use std::{

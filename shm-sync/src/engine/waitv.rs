@@ -21,6 +21,20 @@ struct Entry {
     reserved: u32,
 }
 
+/// `struct __kernel_timespec`, which has 64 bits on every processor.
+#[repr(C)]
+struct Time {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+impl Time {
+    /// `None` for a time that the kernel has no number for.
+    fn new(time: Duration) -> Option<Self> {
+        Some(Self { seconds: time.as_secs().try_into().ok()?, nanoseconds: time.subsec_nanos().into() })
+    }
+}
+
 const SIZE_U32: u32 = 2;
 const PRIVATE: u32 = 128;
 
@@ -35,13 +49,13 @@ fn now() -> Duration {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: it writes to our stack.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    Duration::new(now.tv_sec.cast_unsigned(), u32::try_from(now.tv_nsec).unwrap_or(0))
+    Duration::new(now.tv_sec as u64, u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// The index of an entry that was woken, or the error.
 fn wait(entries: &[Entry; 2], deadline: Option<Instant>) -> Result<usize, i32> {
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let until = left.and_then(|left| futex::timespec(now().checked_add(left)?));
+    let until = left.and_then(|left| Time::new(now().checked_add(left)?));
     let until = until.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: the entries and the time stand on our stack, and their words stay for the call.
     let woken = unsafe {

@@ -45,7 +45,9 @@ pub(crate) fn wake(cell: &AtomicU32, count: u32) -> usize {
 }
 
 /// `None` for a time that the kernel has no number for.
-pub(crate) fn timespec(time: Duration) -> Option<libc::timespec> {
-    let tv_sec = libc::time_t::try_from(time.as_secs()).ok()?;
-    Some(libc::timespec { tv_sec, tv_nsec: time.subsec_nanos().into() })
+fn timespec(time: Duration) -> Option<libc::timespec> {
+    Some(libc::timespec {
+        tv_sec: time.as_secs().try_into().ok()?,
+        tv_nsec: time.subsec_nanos() as libc::c_long,
+    })
 }

@@ -3,7 +3,7 @@
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod linux;
-        pub(crate) use linux::{check, timespec, wait, wake};
+        pub(crate) use linux::{check, wait, wake};
     } else {
         mod macos;
         pub(crate) use macos::{check, wait, wake};

@@ -1,8 +1,10 @@
 //! What is Linux's own of it.
 
 use super::{Id, Stat, control};
-use libc::{c_int, key_t};
+use libc::c_int;
 use nix::errno::Errno;
+pub(super) use shm_lifetime::shmid::key_of;
+use shm_lifetime::wide;
 use std::mem::MaybeUninit;
 
 // sys/shm.h; the libc crate does not have them.
@@ -48,19 +50,6 @@ fn highest_index() -> Result<c_int, Errno> {
     Errno::result(unsafe { libc::shmctl(0, SHM_INFO, info.as_mut_ptr().cast()) })
 }
 
-pub(super) const fn holders_of(raw: &libc::shmid_ds) -> u64 {
-    raw.shm_nattch
-}
-
-cfg_if::cfg_if! {
-    if #[cfg(target_env = "musl")] {
-        #[expect(deprecated, reason = "its next name is behind a feature of the libc crate")]
-        pub(super) const fn key_of(raw: &libc::shmid_ds) -> key_t {
-            raw.shm_perm.__ipc_perm_key
-        }
-    } else {
-        pub(super) const fn key_of(raw: &libc::shmid_ds) -> key_t {
-            raw.shm_perm.__key
-        }
-    }
+pub(super) fn holders_of(raw: &libc::shmid_ds) -> u64 {
+    wide(raw.shm_nattch)
 }

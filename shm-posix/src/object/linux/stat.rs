@@ -4,7 +4,7 @@ use nix::{
     errno::Errno,
     sys::stat::{FileStat, fstat, lstat},
 };
-use shm_lifetime::{Entry, ObjectId, statx};
+use shm_lifetime::{Entry, ObjectId, statx, wide};
 use std::{
     ffi::CStr,
     os::fd::{AsRawFd, OwnedFd},
@@ -45,18 +45,18 @@ impl Stat {
         }
     }
 
-    const fn from_older(stat: &FileStat) -> Self {
+    fn from_older(stat: &FileStat) -> Self {
         Self {
-            inode: stat.st_ino,
+            inode: wide(stat.st_ino),
             device: stat.st_dev,
             born: 0,
             uid: stat.st_uid,
             gid: stat.st_gid,
             mode: stat.st_mode,
-            size: stat.st_size,
+            size: wide(stat.st_size),
             is_unlinked: stat.st_nlink == 0,
             blocks: stat.st_blocks as u64,
-            changed: stat.st_ctime,
+            changed: wide(stat.st_ctime),
         }
     }
 

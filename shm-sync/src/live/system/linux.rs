@@ -1,6 +1,7 @@
 //! `/proc/self/fd`, mappings, and `shm_nattch`.
 
 use nix::errno::Errno;
+use shm_lifetime::shmid;
 use std::{fs, mem::MaybeUninit, os::fd::RawFd, ptr};
 
 /// Another description of the same file, also where it has lost its name.
@@ -74,7 +75,7 @@ pub(super) fn is_ours_alone(address: usize) -> bool {
     // SAFETY: it succeeded.
     let found = unsafe { found.assume_init() };
     // Another key is one of another IPC namespace. shm_nattch counts mappings, as /proc/self/maps lists them.
-    found.shm_perm.__key == ours.key && found.shm_nattch as usize == count
+    shmid::key_of(&found) == ours.key && found.shm_nattch as usize == count
 }
 
 /// A line of `/proc/self/maps` about a System V segment: its inode is the segment's id.
