@@ -3,11 +3,11 @@
 // The package as it is published: what is in it, how it is loaded, and what it says where it cannot be.
 
 const assert = require('node:assert/strict');
-const { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
+const { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 const { pathToFileURL } = require('node:url');
-const { installed, once, packageFolder, run, temporary } = require('./support/packaging.js');
+const { installed, once, packageFolder, root, run, temporary } = require('./support/packaging.js');
 
 const shm = require(packageFolder);
 
@@ -80,6 +80,17 @@ describe('on a system that it has no binary for', once, () => {
       assert.match(stdout, /works on Linux and macOS, and on Windows in WSL/);
       assert.doesNotMatch(stdout, /To build one/);
     });
+  }
+});
+
+test('the prebuilt binaries ask for no newer C library than they promise', once, async (t) => {
+  const prebuilds = path.join(root, 'target', 'prebuilds');
+  if (!existsSync(prebuilds)) return t.skip('npm run package -- --all did not run here');
+  const { glibcOf, isTooNew } = await import('../../scripts/prebuilds.mjs');
+  for (const platform of readdirSync(prebuilds)) {
+    const asked = glibcOf(path.join(prebuilds, platform, 'shm-node.node'));
+    assert.equal(asked !== undefined, platform.endsWith('-gnu'), `${platform}: glibc ${asked}`);
+    assert.ok(!isTooNew(platform, asked), `${platform}: glibc ${asked}`);
   }
 });
 
