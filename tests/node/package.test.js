@@ -111,6 +111,24 @@ describe('the loader', () => {
       status,
     });
 
+  for (const [libc, loader] of [['musl', '/lib/ld-musl-x86_64.so.1'], ['gnu', '/lib64/ld-linux-x86-64.so.2']]) {
+    test(`knows an executable for ${libc}, wherever in it the interpreter is named`, () => {
+      const [header, part] = [Buffer.alloc(64), Buffer.alloc(56)];
+      header.writeBigUInt64LE(64n, 32); // where its parts are listed
+      header.writeUInt16LE(part.length, 54);
+      header.writeUInt16LE(1, 56);
+      part.writeUInt32LE(3); // PT_INTERP
+      part.writeBigUInt64LE(100_000n, 8);
+      const executable = path.join(folder, libc);
+      const fill = Buffer.alloc(100_000 - header.length - part.length);
+      writeFileSync(executable, Buffer.concat([header, part, fill, Buffer.from(`${loader}\0`)]));
+      const code = `Object.defineProperty(process, 'platform', { value: 'linux' });
+        process.execPath = ${JSON.stringify(executable)};
+        console.log(require(${JSON.stringify(path.join(packageFolder, 'lib', 'platform.js'))}).platform)`;
+      assert.match(run(process.execPath, ['-e', code]).stdout, new RegExp(`-${libc}\n$`));
+    });
+  }
+
   test('takes the prebuilt binary of this platform', () => {
     const place = copy('prebuilt');
     cpSync(binary, path.join(place, 'prebuilds', platform, 'shm-node.node'));
