@@ -14,6 +14,8 @@ export const WORDS = {
   [ASYNC]: `Two processes on a machine of two cores, bound to neither, each with nothing but its event loop; everything is awaited.
 All ways of a row are up at once and take turns, each going first in turn; the first round warms them up and is not
 counted. A figure is the median of the rounds, a ratio the median of the rounds' ratios.
+Both processes need a core when they look for messages: these figures were measured at a real-time priority, by
+\`chrt -r 1 npm run bench:report\`, as others share the machine.
 
 - *There and back*: a message and an answer of the same size: \`await sendAsync()\` and \`await receiveAsync()\` here,
   \`for await\` and \`await sendAsync()\` there, over two Channels; the others by their events, with a promise here.

@@ -4,7 +4,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { attempt, root, run } from './run.mjs';
 
-export const PROGRAMS = ['access', 'lifecycle', 'growth', 'handover', 'load', 'sync', 'fairness'];
+export const PROGRAMS = ['access', 'lifecycle', 'first-touch', 'growth', 'handover', 'load', 'sync', 'fairness'];
 
 /** Builds the addon, and installs what the benches need. */
 export function prepare() {

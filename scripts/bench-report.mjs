@@ -15,6 +15,7 @@ import { attempt, root, run } from './run.mjs';
 const TITLES = {
   access: 'Node: reading and writing elements',
   lifecycle: 'Node: create, get and detach',
+  'first-touch': 'Node: the first touch of each page',
   growth: 'Node: cost as work grows',
   handover: 'Node: handing bytes to another process',
   load: 'Node: loading the package',
