@@ -32,7 +32,13 @@ const look = async (shm, folder, count) => {
   const how = await waitAsync(view, 0, 0, { timeout: 1 });
   const way = wayToWait();
   for (const file of open) fs.closeSync(file);
-  const name = (thread) => fs.readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').trim();
+  const name = (thread) => {
+    try {
+      return fs.readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').trim();
+    } catch {
+      return ''; // it has ended meanwhile
+    }
+  };
   ready({ how, way, ours: fs.readdirSync('/proc/self/task').map(name).filter((name) => name === 'shm-sync uring').length });
 };
 
