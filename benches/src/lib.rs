@@ -4,3 +4,4 @@ pub mod alternate;
 pub mod pair;
 pub mod posix;
 pub mod sysv;
+pub mod zipf;

@@ -4,7 +4,10 @@
 //! unpacked: `cloudphysics-sample.bin`, `web07.trace`, `orm-busy.trace`, `multi3.trace`, `sprite.trace`. Without a folder
 //! there are the generated traces alone.
 
-use shm_benches::pair::{live, memory};
+use shm_benches::{
+    pair::{live, memory},
+    zipf::Zipf,
+};
 use shm_map::{EntryOptions, Map, MapOptions, layout::header};
 use shm_sync::Region;
 use std::{
@@ -165,29 +168,14 @@ fn ratio(cache: &mut impl Cache, trace: &[Key]) -> f64 {
 }
 
 fn zipf(keys: usize, calls: usize, exponent: f64, once: f64) -> Vec<Key> {
-    let mut sum = 0.0;
-    let sums: Vec<f64> = (1..=keys)
-        .map(|rank| (rank as f64).powf(-exponent))
-        .map(|share| {
-            sum += share;
-            sum
-        })
-        .collect();
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let mut random = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) as f64 / (1u64 << 53) as f64
-    };
+    let mut zipf = Zipf::new(keys, exponent);
     let mut next = 1_000_000_000;
     let call = |_| {
-        if random() < once {
+        if zipf.random() < once {
             next += 1;
             return next;
         }
-        let at = random() * sum;
-        sums.partition_point(|sum| *sum < at) as Key
+        zipf.rank() as Key
     };
     (0..calls).map(call).collect()
 }

@@ -2,7 +2,10 @@
 //!
 //! `cargo run --release -p shm-benches --bin map_speed`
 
-use shm_benches::pair::{live, memory};
+use shm_benches::{
+    pair::{live, memory},
+    zipf::Zipf,
+};
 use shm_map::{EntryOptions, Map, MapOptions};
 use std::{
     hint::black_box,
@@ -25,22 +28,10 @@ fn processor_time() -> Duration {
 
 /// Which key each call is about.
 fn zipf() -> Vec<usize> {
-    let mut sums = Vec::with_capacity(KEYS);
-    let mut sum = 0.0;
-    for rank in 1..=KEYS {
-        sum += (rank as f64).powf(-0.99);
-        sums.push(sum);
-    }
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let mut random = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) as f64 / (1u64 << 53) as f64
-    };
+    let mut zipf = Zipf::new(KEYS, 0.99);
     // The most wanted are not neighbours.
     let scatter = |rank: usize| (rank * 7919) % KEYS;
-    (0..CALLS).map(|_| scatter(sums.partition_point(|at| *at < random() * sum).min(KEYS - 1))).collect()
+    (0..CALLS).map(|_| scatter(zipf.rank())).collect()
 }
 
 fn time(what: &str, calls: usize, mut run: impl FnMut()) {
