@@ -234,14 +234,19 @@ mod tests {
         assert!(matches!(arrival.step().unwrap(), Step::Ready(false)));
     }
 
+    /// A party that died takes the free place.
+    fn join_as_dead(barrier: &Barrier) {
+        let parties = barrier.barrier.parties();
+        let free = (0..2).find(|&slot| parties.slot(slot).load(Ordering::Relaxed) == 0).unwrap();
+        parties.slot(free).store(Owner::MAX, Ordering::Relaxed);
+    }
+
     #[test]
     fn a_dead_party_breaks_the_phase_once() {
         let memory = Memory::new(64);
         let barrier = open(&memory, 2);
         let mut one = barrier.join().unwrap();
-        let free =
-            (0..2).find(|&slot| barrier.barrier.parties().slot(slot).load(Ordering::Relaxed) == 0).unwrap();
-        barrier.barrier.parties().slot(free).store(Owner::MAX, Ordering::Relaxed);
+        join_as_dead(&barrier);
         assert_eq!(one.wait(), Err(SyncError::Broken));
         let mut two = barrier.join().unwrap();
         let mut arrival = one.arrive().unwrap();
@@ -257,9 +262,7 @@ mod tests {
         let mut arrival = one.arrive().unwrap();
         assert!(matches!(arrival.step().unwrap(), Step::Wait(_)));
         // The other arrives, arrives once more, and dies, before the first one looks.
-        let free =
-            (0..2).find(|&slot| barrier.barrier.parties().slot(slot).load(Ordering::Relaxed) == 0).unwrap();
-        barrier.barrier.parties().slot(free).store(Owner::MAX, Ordering::Relaxed);
+        join_as_dead(&barrier);
         barrier.barrier.state().store(barrier::next_phase(1, 0) + 1, Ordering::Relaxed);
         std::thread::sleep(crate::PATIENCE * 2);
         assert!(matches!(arrival.step().unwrap(), Step::Ready(false)));
@@ -272,9 +275,7 @@ mod tests {
         let memory = Memory::new(64);
         let barrier = open(&memory, 2);
         let mut one = barrier.join().unwrap();
-        let free =
-            (0..2).find(|&slot| barrier.barrier.parties().slot(slot).load(Ordering::Relaxed) == 0).unwrap();
-        barrier.barrier.parties().slot(free).store(Owner::MAX, Ordering::Relaxed);
+        join_as_dead(&barrier);
         let mut arrival = one.arrive().unwrap();
         let mut two = barrier.join().unwrap();
         assert_eq!(arrival.step().unwrap_err(), SyncError::Broken);
