@@ -1,6 +1,7 @@
 // npm test: every test of the workspace, Rust and Node; the Node tests on each of the three builds. With
 // SHM_TESTS_NO_SKIP=1 a test that is skipped for a reason that is not in tests/skips.txt is a failure.
 
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, buildStorm, copyPackage, install } from './build.mjs';
@@ -19,6 +20,9 @@ for (const [crate, test, storms] of [['shm-sync', 'processes', 'storms::'], ['sh
 buildStorm();
 
 const tests = join(root, 'tests', 'node');
+// A file that never ends is named. Node 18 has no such option.
+const limit = '--test-timeout=600000';
+const limits = spawnSync('node', [limit, '--eval', '0']).status === 0 ? [limit] : [];
 const files = readdirSync(tests).filter((file) => file.endsWith('.test.js'));
 
 for (const backend of [undefined, 'sysv', 'posix']) {
@@ -30,7 +34,7 @@ for (const backend of [undefined, 'sysv', 'posix']) {
   install(build(backend), folder);
   console.log(`\n# Node tests, ${name}`);
   const skipped = join(folder, '..', `${name}.skipped`);
-  run('node', ['--test', ...telling(skipped), ...files.map((file) => join(tests, file))], { SHM_NODE_PACKAGE: folder });
+  run('node', ['--test', ...limits, ...telling(skipped), ...files.map((file) => join(tests, file))], { SHM_NODE_PACKAGE: folder });
   const refused = process.env.SHM_TESTS_NO_SKIP === '1' ? unlisted(skipped) : [];
   if (refused.length > 0) fail(`Skipped, and not on the list tests/skips.txt:\n${refused.join('\n')}`);
 }

@@ -27,11 +27,13 @@ function forget(slot, ref) {
 /** Keeps the event loop alive until `letGo` is called as often. */
 function keepAlive() {
   door ??= native.openDoor(tell);
-  if (kept++ === 0) native.keepAlive(door, true);
+  if (kept === 0) native.keepAlive(door, true); // it may throw
+  kept++;
 }
 
 function letGo() {
-  if (--kept === 0) native.keepAlive(door, false);
+  if (kept === 1) native.keepAlive(door, false);
+  kept--;
 }
 
 /**

@@ -102,6 +102,8 @@ class Call {
   #isOver = false;
   #isGoing = false;
   #keepsAlive = false;
+  #isBegun = false;
+  #due;
   #failure;
   #until = 0;
   #operation;
@@ -123,6 +125,8 @@ class Call {
 
   /** Begins to wait. An error rejects the promise. */
   begin() {
+    // Comes first: below, the stack may be full. What ends the call there is left to this.
+    fresh.then(this.#doDue);
     const { timeout, signal, ref, calls } = this.#options;
     try {
       calls?.add(this);
@@ -137,9 +141,16 @@ class Call {
       if (timeout === 0) this.giveUp();
       else if (timeout !== Infinity && !this.#isOver) this.#stop = after(timeout, false, () => this.giveUp());
     } catch (error) {
-      fresh.then(() => this.#fail(error));
+      this.#due ??= () => this.#fail(error);
     }
+    this.#isBegun = true;
   }
+
+  #doDue = () => {
+    const due = this.#due;
+    this.#due = undefined;
+    due?.();
+  };
 
   #abort = () => this.giveUp({ error: reasonOf(this.#options.signal) });
 
@@ -227,6 +238,7 @@ class Call {
   }
 
   #answer(got) {
+    if (!this.#isBegun) return void (this.#due ??= () => this.#answer(got));
     let value;
     try {
       value = this.#way.use(got);
@@ -248,7 +260,8 @@ class Call {
 
   /** Ends it, by a failure or as time is up. What its operation has to do even then, it does. */
   giveUp(failure) {
-    if (this.#isOver) return;
+    if (this.#isBegun) this.#doDue();
+    if (this.#isOver || this.#due !== undefined) return;
     this.#stopListening();
     this.#failure = failure;
     if (this.#operation !== undefined) {
@@ -273,6 +286,7 @@ class Call {
 
   #end(settle, value) {
     if (this.#isOver) return;
+    if (!this.#isBegun) return void (this.#due ??= () => this.#end(settle, value));
     this.#isOver = true;
     this.#sleep = undefined;
     this.#stopListening();
