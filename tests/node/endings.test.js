@@ -435,17 +435,19 @@ describe('a primary that tells its child to go, and exits at once,', { concurren
 
   it('is not the last where nobody was told to go, nor where one does not go for five seconds', async () => {
     const told = "process.on('SIGTERM', () => {}); process.on('disconnect', () => process.exit())";
-    const took = [];
-    for (const tell of [() => {}, (child) => child.kill()]) {
+    const milliseconds = async (tell) => {
       const keys = newKeys();
       const began = performance.now();
       const { code, stdout, stderr } = await run(family({ begin: 'fork', tell, told }), [keys]);
       assert.deepEqual([code, stdout, stderr], [5, '', '']);
       assert.deepEqual(existing(keys), [], 'the child freed it, silently');
-      took.push(performance.now() - began);
-    }
-    assert.ok(took[1] >= 5000, `${took} ms`);
-    assert.ok(took[1] - took[0] >= 2500, `${took} ms: it waited where nobody was told to go`);
+      return performance.now() - began;
+    };
+    assert.ok((await milliseconds((child) => child.kill())) >= 5000);
+    // A busy machine makes one late, but not all of them.
+    const took = [];
+    while (took.length < 10 && !(took.at(-1) < 4500)) took.push(await milliseconds(() => {}));
+    assert.ok(took.at(-1) < 4500, `${took} ms: it waited where nobody was told to go`);
   });
 
   it('knows which of its children were told to go', { skip }, async () => {
