@@ -77,7 +77,7 @@ let started = 0;
  * Runs `body(shm, ...args)` in a process of its own. The body may use `ready(value)`, which `started.ready` here waits
  * for, and `hold(keys)`, which creates a segment of 4 KiB per key, and one more by the form that is counted at the end.
  */
-function start(body, args = [], { env = {}, flags = [], under = [], stdin = 'ignore', patience = 60_000 } = {}) {
+function start(body, args = [], { env = {}, flags = [], under = [], stdin = 'ignore', patience = 300_000 } = {}) {
   const program = `
     const shm = require(${JSON.stringify(folder)});
     const ready = (value = true) => void require('fs').writeSync(3, JSON.stringify(value) + '\\n');
@@ -139,7 +139,7 @@ const asNobody = as(65534);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Waits until `condition()` holds; false if it does not within `ms`. */
-async function until(condition, ms = 5000) {
+async function until(condition, ms = 60_000) {
   const end = Date.now() + ms;
   while (!condition()) {
     if (Date.now() > end) return false;

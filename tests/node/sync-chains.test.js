@@ -10,7 +10,7 @@ const { Mutex, Once, RwLock, Semaphore } = require(`${folder}/sync.js`);
 
 leaveNothing();
 
-const claim = (name, body) => it(name, { timeout: 20_000 }, body);
+const claim = (name, body) => it(name, { timeout: 120_000 }, body);
 const DEADLOCK = { name: 'Error', code: 'ERR_SHM_DEADLOCK' };
 const turn = () => new Promise(setImmediate);
 

@@ -13,7 +13,7 @@ const { Broadcast, Channel, Mutex, RwLock, Semaphore, waitAsync } = sync;
 leaveNothing();
 
 // A promise of an end, not of speed: a machine that is busy with other things may take a part of it.
-const GENEROUS = 20_000;
+const GENEROUS = 60_000;
 
 /** A test that fails where something never ends. */
 const claim = (name, body, options) => it(name, { timeout: 2 * GENEROUS, ...options }, body);

@@ -29,7 +29,7 @@ async function collected(work) {
 }
 
 const bytes = (number) => Buffer.alloc(8, number);
-const claim = (name, body) => it(name, { timeout: 60_000 }, body);
+const claim = (name, body) => it(name, { timeout: 120_000 }, body);
 
 describe('a Channel that was forgotten', () => {
   for (const producers of ['one', 'many']) {

@@ -56,7 +56,7 @@ if (!built.includes('posix')) delete sources['Broadcast, polling'];
 const turn = () => new Promise(setImmediate);
 
 for (const [name, make] of Object.entries(sources)) {
-  const claim = (what, body) => it(what, { timeout: 20_000 }, () => body(make()));
+  const claim = (what, body) => it(what, { timeout: 120_000 }, () => body(make()));
 
   describe(name, () => {
     claim('return() while next() is pending settles, and ends it and those behind it', async ({ iterable, send, receive }) => {
@@ -163,7 +163,7 @@ for (const [name, make] of Object.entries(sources)) {
 }
 
 describe('a Channel that is closed or detached', () => {
-  it('ends its iterators, or rejects them', { timeout: 20_000 }, async () => {
+  it('ends its iterators, or rejects them', { timeout: 120_000 }, async () => {
     const options = { capacity: 256 };
     const view = words(Channel.byteLength(options));
     const channel = new Channel(view, 0, options);

@@ -23,7 +23,7 @@ const skip = !fs.existsSync(addon) && `there is no ${addon}: run npm run build:s
 const EVERY = Number(process.env.SHM_NODE_KILL_EVERY ?? 0);
 const TRIES = 14;
 const LANES = 3;
-const GENEROUS = 10_000;
+const GENEROUS = 60_000;
 const limit = { timeout: GENEROUS };
 
 // What the child is made of, as text: functions that know nothing of this file.

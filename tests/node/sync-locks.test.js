@@ -11,7 +11,7 @@ const { Barrier, Condition, Mutex, Once, RwLock, Semaphore } = sync;
 
 leaveNothing();
 
-const GENEROUS = 20_000;
+const GENEROUS = 60_000;
 const backend = built[0];
 const words = (length = 64, on = backend) => shm.create({ length, type: 'Int32Array', key: newKey(), backend: on });
 

@@ -23,7 +23,7 @@ leaveNothing();
 
 /** A test that fails where something never ends. What does not keep the event loop alive gets an answer, too. */
 const claim = (name, body, skip = false) =>
-  it(name, { timeout: 60_000, skip }, async () => {
+  it(name, { timeout: 120_000, skip }, async () => {
     const alive = setInterval(() => {}, 1000);
     await body().finally(() => clearInterval(alive));
   });

@@ -14,7 +14,7 @@ leaveNothing();
 const view = words(1 << 14);
 const context = vm.createContext({ sync, buffer: view.buffer });
 const there = (code) => vm.runInContext(code, context);
-const claim = (name, body) => it(name, { timeout: 20_000 }, body);
+const claim = (name, body) => it(name, { timeout: 120_000 }, body);
 
 describe('of another realm', () => {
   claim('an Int32Array can be waited on and notified', async () => {

@@ -16,7 +16,7 @@ const { Barrier, Broadcast, Channel, Condition, Mutex, Once, RwLock, Semaphore, 
 const program = path.join(__dirname, '..', '..', 'target', 'debug', 'examples', 'peer');
 const skip = !built.includes('posix') ? 'this build has no posix' : !fs.existsSync(program) && `there is no ${program}: run cargo test`;
 
-const GENEROUS = 60_000;
+const GENEROUS = 120_000;
 const ROUNDS = 300;
 const COUNTS = 1024; // the word at 4096 bytes
 

@@ -81,7 +81,7 @@ function pending() {
 
 /** A test for each of them. */
 function each(body) {
-  for (const [name, begin] of Object.entries(pending())) it(name, { timeout: 20_000 }, () => body(begin));
+  for (const [name, begin] of Object.entries(pending())) it(name, { timeout: 120_000 }, () => body(begin));
 }
 
 const turn = () => new Promise(setImmediate);
@@ -97,7 +97,7 @@ describe('a signal of any make ends a wait', () => {
     await assert.rejects(begin({ signal }), { name: 'AbortError' });
   });
 
-  it('one of another realm, with its reason', { timeout: 20_000 }, async () => {
+  it('one of another realm, with its reason', { timeout: 120_000 }, async () => {
     const view = words();
     const controller = new AbortController();
     const theirs = vm.runInNewContext('(signal) => Object.setPrototypeOf(signal, Object.create({ ...signal }))');
@@ -168,7 +168,7 @@ describe('however many wait for a signal, one listens', () => {
     for (const { reason } of await ended) assert.equal(reason.name, 'AbortError');
   });
 
-  it('Node warns of nothing', { timeout: 20_000 }, async () => {
+  it('Node warns of nothing', { timeout: 120_000 }, async () => {
     const warnings = [];
     const warned = (warning) => warnings.push(warning);
     process.on('warning', warned);
@@ -187,7 +187,7 @@ describe('however many wait for a signal, one listens', () => {
 });
 
 describe('a signal that never aborts is listened to only while somebody waits', () => {
-  it('by a wait, a lock and a ring, whose waits end by themselves', { timeout: 20_000 }, async () => {
+  it('by a wait, a lock and a ring, whose waits end by themselves', { timeout: 120_000 }, async () => {
     const { signal, listeners } = polyfill();
     const view = words();
     for (let round = 0; round < 3; round++) {
@@ -212,7 +212,7 @@ describe('a signal that never aborts is listened to only while somebody waits', 
     }
   });
 
-  it('by a reader that polls', { timeout: 20_000, skip: !built.includes('posix') && 'this build has no posix' }, async () => {
+  it('by a reader that polls', { timeout: 120_000, skip: !built.includes('posix') && 'this build has no posix' }, async () => {
     const { signal, listeners } = polyfill();
     const view = words(4096, 'posix');
     new Broadcast(view, 0, { slots: 2, maxMessage: 8 });

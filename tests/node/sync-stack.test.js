@@ -10,7 +10,7 @@ const { Mutex, Once, RwLock, Semaphore } = require(`${folder}/sync.js`);
 
 leaveNothing();
 
-const claim = (name, body, skip = false) => it(name, { timeout: 20_000, skip }, body);
+const claim = (name, body, skip = false) => it(name, { timeout: 120_000, skip }, body);
 
 // Its test runner has such hooks, and so has whoever uses an AsyncLocalStorage there.
 const fatal = Number.parseInt(process.versions.node) < 20 && 'Node 18 ends where the stack runs out in a promise hook';

@@ -49,7 +49,7 @@ const { Barrier, Broadcast, Channel, Condition, Mutex, Once, RwLock, Semaphore, 
 beforeEach(() => void (called.length = 0));
 leaveNothing();
 
-const GENEROUS = 20_000;
+const GENEROUS = 60_000;
 
 const way = require(`${folder}/lib/native.js`).wayToWait();
 const skip = way.includes('slices') && 'waits in slices find a change without being woken';
