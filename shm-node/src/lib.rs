@@ -13,6 +13,7 @@
 //! | `sync` | coordination, for `lib/sync` |
 //! | `waits` | waiting without blocking JavaScript |
 //! | `alarms` | time, and being called when some of it is over |
+//! | `deaths` | the deaths of owners, told through doors |
 //! | `doors` | the ways from other threads, and from the event loop, into JavaScript |
 //! | `loops` | the event loop, where it can wait for the ends of waits itself |
 //! | `array_buffer` | memory as an `ArrayBuffer`, and when its addresses may go |
@@ -29,6 +30,7 @@ cfg_if::cfg_if! {
         mod attachments;
         mod backends;
         mod calls;
+        mod deaths;
         mod doors;
         mod endings;
         mod failure;

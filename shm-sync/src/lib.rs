@@ -98,7 +98,7 @@ cfg_if::cfg_if! {
             condition::{Condition, Waiting},
             error::SyncError,
             futex::Outcome,
-            live::Live,
+            live::{Deaths, Live},
             mutex::{Locking, Mutex, MutexGuard},
             once::{Beginning, Once, Turn},
             region::Region,

@@ -17,6 +17,7 @@
 //! In a fork's child, this process's ids are gone: the child draws new ones, through a description of its own.
 
 mod counter;
+mod deaths;
 mod file;
 mod forks;
 mod ids;
@@ -35,6 +36,7 @@ cfg_if::cfg_if! {
 use crate::protocol::stamp::{MeetingPlace, meet};
 use crate::{Owner, SyncError};
 use counter::{Belief, Counter, FileId};
+pub use deaths::Deaths;
 use file::{LiveFile, Origin};
 use ids::Ids;
 use nix::{errno::Errno, unistd::geteuid};
@@ -296,6 +298,7 @@ impl Live {
             // If it fails, others treat the owner as alive until this process ends.
             if let Ok(file) = self.file.get() {
                 let _ = ofd_lock::set(file, owner.get().into(), 1, LockKind::Unlock);
+                deaths::announce(file);
             }
         }
     }

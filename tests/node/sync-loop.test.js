@@ -361,7 +361,7 @@ describe('who has to wait', () => {
 const inSlices = require(`${folder}/lib/native.js`).wayToWait().includes('slices');
 
 describe('an idle process', () => {
-  claim('with pending receives wakes up hardly ever', async () => {
+  claim('with pending receives wakes up for nothing but what the runtime does', async () => {
     const { code, stdout, stderr } = await run(
       async (shm, folder) => {
         const { Channel } = require(folder + '/sync.js');
@@ -375,7 +375,7 @@ describe('an idle process', () => {
         }
         const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
         const switches = () => process.resourceUsage().voluntaryContextSwitches;
-        await sleep(3000); // by then they look once a second
+        await sleep(3000); // by then nobody looks any more
         const before = switches();
         await sleep(1000);
         console.log(switches() - before);

@@ -16,7 +16,7 @@ export async function idle(isPending) {
   const channels = Array.from({ length: CHANNELS }, (_, which) => new sync.Channel(view, which * STRIDE, options));
   const child = await start(PEER, [isPending ? 'pending' : 'none', view.key]);
   for (const channel of channels) await channel.sendAsync(Buffer.alloc(64, 7));
-  await sleep(500);
+  await sleep(3000); // by then nobody looks for deaths any more
   return {
     /** `cpu` in nanoseconds a second, and `switches` a second: how often it went to sleep. */
     usage(seconds) {

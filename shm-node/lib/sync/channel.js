@@ -31,10 +31,10 @@ const PRODUCERS = ['one', 'many'];
 
 const sizeOf = (length) => (length + RECORD + 7) & ~7;
 
-// A read that is not to be done before an atomic write that stands before it. On x86 such a write is a barrier, and
-// no runtime moves an ordinary read across it; `Atomics.load` would be a call.
+// Whether a read is not done before an atomic write that stands before it. On x86 such a write is a barrier, and no
+// runtime moves an ordinary read across it; `Atomics.load` would be a call. No function of ours is called between a
+// message and its wake-up: V8 may end one as it begins.
 const isOrdered = ['x64', 'ia32'].includes(process.arch);
-const readAfterWrite = isOrdered ? (words, word) => words[word] : (words, word) => Atomics.load(words, word);
 
 /** Capacity, and whether there are many producers. */
 function checkMade({ capacity, producers = 'one' }) {
@@ -126,7 +126,8 @@ class Channel {
     windows[HEAD] = head;
     windows[ROOM] -= size;
     Atomics.store(words, PRODUCER_AT, head);
-    if ((readAfterWrite(words, CONSUMER_EVENT) & SLEEPERS) !== 0) native.wakeConsumer(this.#handle);
+    const event = isOrdered ? words[CONSUMER_EVENT] : Atomics.load(words, CONSUMER_EVENT);
+    if ((event & SLEEPERS) !== 0) native.wakeConsumer(this.#handle);
     this.#sound.check();
     return true;
   }
@@ -244,7 +245,8 @@ class Channel {
     windows[TAIL] = tail;
     windows[READABLE] -= size;
     Atomics.store(words, CONSUMER_AT, tail);
-    if ((readAfterWrite(words, PRODUCERS_EVENT) & SLEEPERS) !== 0) native.wakeProducer(this.#handle);
+    const event = isOrdered ? words[PRODUCERS_EVENT] : Atomics.load(words, PRODUCERS_EVENT);
+    if ((event & SLEEPERS) !== 0) native.wakeProducer(this.#handle);
     this.#sound.check();
   }
 

@@ -4,7 +4,7 @@
 // if that was worth while lately, then asleep. The addon takes the steps of their operations; here is when.
 
 const { checkOptions } = require('./arguments.js');
-const { after } = require('./clock.js');
+const { after, now } = require('./clock.js');
 const { expect, keepAlive, letGo } = require('./door.js');
 const { Spin, give, soon, turned } = require('./loop.js');
 const native = require('./native.js');
@@ -22,16 +22,21 @@ const PATIENCE = 10;
 /** How long one that cannot sleep waits before it looks again. */
 const POLL = 1;
 
-// No wake-up tells a sleeper that an owner was killed: each sleeper checks by itself, now and then.
+// No wake-up tells a sleeper that an owner was killed: each sleeper checks by itself, now and then, until the addon
+// tells of deaths.
 const sleepers = new Set();
 
 // Twice as often as somebody may ask, so that it is not twice as late.
 const LOOK = PATIENCE / 2;
-// Where all wait for messages, silence is no sign of a death: then ever less often, so that an idle process stays so.
+// Where all wait for messages, silence is no sign of a death: then ever less often.
 const LOOK_AT_LEAST = 1000;
+// How long they look at first, and after each death, which is told a moment before it is to be seen.
+const LOOKS = 2000;
 
 let pause = LOOK;
+let since = 0;
 let looking;
+let isToldOfDeaths = false;
 
 function lookLater() {
   // Thousands of waits do not keep the loop busy.
@@ -40,24 +45,39 @@ function lookLater() {
 
 function look() {
   looking = undefined;
+  // Before they look, so that no death is missed.
+  const isQuiet = now() - since >= LOOKS && hearOfDeaths();
   let arePatient = true;
   for (const call of sleepers) {
     arePatient &&= call.isPatient;
     call.look();
   }
   pause = arePatient ? Math.min(2 * pause, LOOK_AT_LEAST) : LOOK;
+  if (!isQuiet && looking === undefined && sleepers.size > 0) lookLater();
+}
+
+/** Has all look when an owner may have died; false where nobody would tell. */
+function hearOfDeaths() {
+  if (!native.watchDeaths()) return false;
+  if (!isToldOfDeaths) expect(native.awaitDeath, false, () => ((isToldOfDeaths = false), lookAgain()));
+  return (isToldOfDeaths = true);
+}
+
+/** From now on they look often. */
+function lookAgain() {
+  since = now();
+  if (looking?.pause > LOOK) {
+    looking.stop();
+    looking = undefined;
+  }
+  pause = LOOK;
   if (looking === undefined && sleepers.size > 0) lookLater();
 }
 
 /** One more sleeps. */
 function lookFor(call) {
   sleepers.add(call);
-  if (looking?.pause > LOOK) {
-    looking.stop();
-    looking = undefined;
-  }
-  pause = LOOK;
-  if (looking === undefined) lookLater();
+  lookAgain();
 }
 
 /** Runs with the whole stack: the caller of this code, or of the end of a call, may have none left. */

@@ -65,6 +65,8 @@ const FUNCTIONS: &[(&CStr, Entry)] = functions! {
     c"setAlarm": waits::set_alarm,
     c"cancelAlarm": waits::cancel_alarm,
     c"keepAlive": waits::keep_alive,
+    c"watchDeaths": waits::watch_deaths,
+    c"awaitDeath": waits::await_death,
     c"holds": waits::holds,
     c"watch": waits::watch,
     c"passOn": waits::pass_on,

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     alarms,
     attachments::{self, Number},
-    doors,
+    deaths, doors,
     failure::Failure,
     waits,
 };
@@ -83,6 +83,17 @@ pub(super) fn set_alarm(_: &mut Table, call: &Call<3>) -> Result<f64, Failure> {
 /// `cancelAlarm(alarm)`: false where it is told already.
 pub(super) fn cancel_alarm(_: &mut Table, call: &Call<1>) -> Result<bool, Failure> {
     Ok(alarms::cancel(call.number(0) as u64))
+}
+
+/// `watchDeaths()`: whether a door is told of each death from now on, of owners whose live files are in use by now.
+pub(super) fn watch_deaths(_: &mut Table, _: &Call<0>) -> Result<bool, Failure> {
+    Ok(deaths::watch())
+}
+
+/// `awaitDeath(door, slot)`: the slot is told when an owner may have died.
+pub(super) fn await_death(_: &mut Table, call: &Call<2>) -> Result<(), Failure> {
+    deaths::tell(doors::find(call.unsigned(0))?, call.unsigned(1));
+    Ok(())
 }
 
 impl Table {
