@@ -109,15 +109,13 @@ class Reader {
     return native.readerNext(this.#handle);
   }
 
-  #receiveBy(timeout) {
-    const message = readOut((target, at, room) =>
-      within(timeout, (left) => native.readInto(this.#handle, target, at, room, left)),
-    );
+  #receivedBy(read) {
+    const message = readOut(read);
     return message === null ? null : { number: numbers[NUMBER], missed: numbers[MISSED], message };
   }
 
   tryReceive() {
-    return this.#receiveBy(0);
+    return this.#receivedBy((target, at, room) => native.readInto(this.#handle, target, at, room, 0));
   }
 
   /** As `tryReceive`; `message` is the part of `target` that was written. */
@@ -145,7 +143,9 @@ class Reader {
 
   receive(timeout = Infinity) {
     if (timeout !== Infinity) checkTimeout(timeout);
-    return this.#receiveBy(timeout);
+    return this.#receivedBy((target, at, room) =>
+      within(timeout, (left) => native.readInto(this.#handle, target, at, room, left)),
+    );
   }
 
   receiveAsync(options) {
