@@ -25,15 +25,12 @@ function checkIndex(view, index) {
   }
 }
 
-/** A place for the addon: attachment, byte offset, how many bytes there are; and the buffer that it lies in. */
+/** A place for the addon: attachment, byte offset, how many bytes there are. */
 function placeOf(view, index) {
   const number = attachmentOf(view);
   checkIndex(view, index);
-  return [number, view.byteOffset + index * 4, view.byteLength - index * 4, bufferOf(view)];
+  return [number, view.byteOffset + index * 4, view.byteLength - index * 4];
 }
-
-/** The name of a place in this thread. */
-const keyOf = ([number, offset]) => `${number} ${offset}`;
 
 function checkTimeout(timeout) {
   if (timeout === undefined) return Infinity;
@@ -81,4 +78,4 @@ function holders(name, options, most) {
   return options === undefined ? 0 : whole(name, options?.[name], 1, most);
 }
 
-module.exports = { attachmentOf, checkIndex, checkMessages, checkOptions, checkTimeout, holders, keyOf, placeOf, whole };
+module.exports = { attachmentOf, checkIndex, checkMessages, checkOptions, checkTimeout, holders, placeOf, whole };

@@ -2,6 +2,7 @@
 
 // Messages from one producer to many readers, each at its own pace.
 
+const { bufferOf } = require('../arrays.js');
 const { checkMessages, checkTimeout, placeOf, whole } = require('./arguments.js');
 const { checkTarget, isMoved, readOut, toBytes, tooShort } = require('./bytes.js');
 const errors = require('./errors.js');
@@ -37,7 +38,8 @@ class Broadcast {
   }
 
   constructor(view, index, options) {
-    const [number, offset, room, buffer] = placeOf(view, index);
+    const [number, offset, room] = placeOf(view, index);
+    const buffer = bufferOf(view);
     const made = options === undefined ? [0, 0] : checkMade(options);
     [this.#handle, this.#slots, this.#maxMessage] = native.openBroadcast(number, offset, room, ...made);
     own(this, this.#handle);

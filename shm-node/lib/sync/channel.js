@@ -4,6 +4,7 @@
 // received here within two windows: what the addon found to be free, and what it found to be readable. Where nothing is
 // known, a window is empty, and the addon looks.
 
+const { bufferOf } = require('../arrays.js');
 const { checkMessages, checkOptions, checkTimeout, placeOf, whole } = require('./arguments.js');
 const { Into, checkTarget, copyOut, isMoved, part, readOut, toBytes, tooShort } = require('./bytes.js');
 const errors = require('./errors.js');
@@ -83,7 +84,8 @@ class Channel {
   }
 
   constructor(view, index, options) {
-    const [number, offset, room, buffer] = placeOf(view, index);
+    const [number, offset, room] = placeOf(view, index);
+    const buffer = bufferOf(view);
     const windows = native.openChannel(number, offset, room, ...(options === undefined ? [0, 0] : checkMade(options)));
     const [handle, capacity, producers, maxMessage] = out;
     this.#handle = own(this, handle);

@@ -2,8 +2,8 @@
 
 const { checkOptions, checkTimeout, placeOf } = require('./arguments.js');
 const errors = require('./errors.js');
-const { Guard } = require('./guard.js');
-const { Mutex, handleOf } = require('./mutex.js');
+const { Guard, handleOf } = require('./lock.js');
+const { Mutex } = require('./mutex.js');
 const native = require('./native.js');
 const { own } = require('./objects.js');
 const { block } = require('./operations.js');

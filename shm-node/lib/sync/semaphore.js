@@ -1,64 +1,40 @@
 'use strict';
 
-const { checkTimeout, holders, keyOf, placeOf, whole } = require('./arguments.js');
+const { holders, placeOf, whole } = require('./arguments.js');
 const { held } = require('./chains.js');
-const { END, Guard, during, duringAsync, taken, takenAsync } = require('./guard.js');
-const { Spin } = require('./loop.js');
+const { END, Lock, acquirable, handleOf, mostOf } = require('./lock.js');
 const native = require('./native.js');
-const { own } = require('./objects.js');
 
-class Semaphore {
-  #handle;
-  #key;
-  #permits;
-  #spin = new Spin();
+const acquiring = {
+  verb: 'acquire',
+  noun: 'Permit',
+  take: native.acquire,
+  attempt: native.tryAcquire,
+  begin: native.acquiring,
+  isHeld: (key, semaphore) => held(key) >= mostOf(semaphore),
+};
 
-  static byteLength(options) {
-    return native.semaphoreLength(holders('permits', { permits: options.permits }, native.MOST_PERMITS));
+class Semaphore extends acquirable(Lock, acquiring) {
+  static byteLength({ permits }) {
+    return native.semaphoreLength(holders('permits', { permits }, native.MOST_PERMITS));
   }
 
   constructor(view, index, options) {
-    const [number, offset, room] = placeOf(view, index);
-    const wanted = holders('permits', options, native.MOST_PERMITS);
-    const [handle, permits] = native.openSemaphore(number, offset, room, wanted);
-    this.#key = keyOf([number, offset]);
-    this.#handle = own(this, handle);
-    this.#permits = permits;
+    const place = placeOf(view, index);
+    super(place, ...native.openSemaphore(...place, holders('permits', options, native.MOST_PERMITS)));
   }
 
   get permits() {
-    return this.#permits;
-  }
-
-  acquire(timeout = Infinity) {
-    if (timeout !== Infinity) checkTimeout(timeout);
-    return taken(new Guard(this), native.acquire, this.#handle, timeout);
-  }
-
-  tryAcquire() {
-    return taken(new Guard(this), native.tryAcquire, this.#handle);
-  }
-
-  acquireAsync(options) {
-    const way = { spin: this.#spin, isHeld: () => held(this.#key) >= this.#permits };
-    return takenAsync(new Guard(this), native.tryAcquire, native.acquiring, this.#handle, way, options);
+    return mostOf(this);
   }
 
   /** Gives back the permit of a guard of any thread of this process, by its `slot`. */
   release(slot) {
-    native.release(this.#handle, whole('slot', slot, 0, this.#permits - 1));
-  }
-
-  withPermit(work) {
-    return during(this.acquire(), work);
-  }
-
-  withPermitAsync(work, options) {
-    return duringAsync(this.#key, this.acquireAsync(options), work);
+    native.release(handleOf(this), whole('slot', slot, 0, mostOf(this) - 1));
   }
 
   [END](slot) {
-    native.endPermit(this.#handle, slot);
+    native.endPermit(handleOf(this), slot);
   }
 }
 
