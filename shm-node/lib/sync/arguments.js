@@ -56,14 +56,6 @@ function checkOptions(options) {
   return { timeout: checkTimeout(timeout), signal, ref, spin };
 }
 
-/** The same for an iterator over messages, and whether they come in batches. */
-function checkMessages(options) {
-  const checked = checkOptions(options);
-  const { batch = false } = options ?? {};
-  if (typeof batch !== 'boolean') throw errors.wrongType('batch', 'a boolean', batch);
-  return [checked, batch];
-}
-
 /** A whole number, as an option is. */
 function whole(name, value, min, max) {
   if (typeof value !== 'number') throw errors.wrongType(name, 'a number', value);
@@ -78,4 +70,4 @@ function holders(name, options, most) {
   return options === undefined ? 0 : whole(name, options?.[name], 1, most);
 }
 
-module.exports = { attachmentOf, checkIndex, checkMessages, checkOptions, checkTimeout, holders, placeOf, whole };
+module.exports = { attachmentOf, checkIndex, checkOptions, checkTimeout, holders, placeOf, whole };

@@ -3,14 +3,13 @@
 // Messages from one producer to many readers, each at its own pace.
 
 const { bufferOf } = require('../arrays.js');
-const { checkMessages, checkTimeout, placeOf, whole } = require('./arguments.js');
+const { checkTimeout, placeOf, whole } = require('./arguments.js');
 const { checkTarget, isMoved, readOut, toBytes, tooShort } = require('./bytes.js');
 const errors = require('./errors.js');
-const { Messages } = require('./messages.js');
+const { Source } = require('./messages.js');
 const native = require('./native.js');
 const { Draft, disposable, own, unlessGivenUp } = require('./objects.js');
 const { within } = require('./operations.js');
-const { Line, ask } = require('./pending.js');
 
 const { NO, out } = native;
 // The answers of the addon about a message.
@@ -93,17 +92,14 @@ disposable(Broadcast, Broadcast.prototype.close);
 class Reader {
   #bytes;
   #handle;
-  #slots;
-  #begin;
-  #receiving;
-  #line = new Line();
+  #source;
 
   constructor(bytes, slots, handle, canSleep) {
     this.#bytes = bytes;
-    this.#slots = slots;
     this.#handle = own(this, handle);
-    this.#begin = canSleep === 0 ? undefined : () => native.watching(this.#handle);
-    this.#receiving = this.#taking(() => this.tryReceive());
+    const begin = canSleep === 0 ? undefined : () => native.watching(this.#handle);
+    // At most as many as there are slots, however fast they come.
+    this.#source = new Source(begin, () => this.tryReceive(), () => (count) => count < slots);
   }
 
   /** The number of the message that it reads next. */
@@ -151,33 +147,11 @@ class Reader {
   }
 
   receiveAsync(options) {
-    return ask(this.#receiving, options);
-  }
-
-  // How a message is received, once it is there.
-  #taking(look) {
-    const line = this.#line;
-    // A reader whose message was overwritten goes on with the next one.
-    const use = () => look() ?? undefined;
-    return { none: null, look, begin: this.#begin, use, line, spin: line.spin, isPatient: true };
-  }
-
-  // All messages that are there: at most as many as there are slots, however fast they come. Null if there is none.
-  #takeAll() {
-    const all = [];
-    try {
-      for (let next = this.tryReceive(); next !== null; next = this.tryReceive()) {
-        if (all.push(next) === this.#slots) break;
-      }
-    } catch (error) {
-      if (all.length === 0) throw error; // else the next call says it again
-    }
-    return all.length > 0 ? all : null;
+    return this.#source.receive(options);
   }
 
   messages(options) {
-    const [checked, inBatches] = checkMessages(options);
-    return new Messages(inBatches ? this.#taking(() => this.#takeAll()) : this.#receiving, () => {}, checked);
+    return this.#source.messages(options);
   }
 
   [Symbol.asyncIterator]() {

@@ -5,11 +5,11 @@
 // known, a window is empty, and the addon looks.
 
 const { bufferOf } = require('../arrays.js');
-const { checkMessages, checkOptions, checkTimeout, placeOf, whole } = require('./arguments.js');
+const { checkOptions, checkTimeout, placeOf, whole } = require('./arguments.js');
 const { Into, checkTarget, copyOut, isMoved, part, readOut, toBytes, tooShort } = require('./bytes.js');
 const errors = require('./errors.js');
 const { give } = require('./loop.js');
-const { Messages } = require('./messages.js');
+const { Source } = require('./messages.js');
 const native = require('./native.js');
 const { Draft, disposable, own, unlessGivenUp } = require('./objects.js');
 const { within } = require('./operations.js');
@@ -70,9 +70,16 @@ class Channel {
   // Goes up at each close: what was begun before it is given up.
   #closes = 0;
   #sending = new Line();
-  #receivers = new Line();
-  #receiving = this.#taking(() => this.tryReceive());
-  #peeking = this.#taking(() => this.tryPeek());
+  #source = new Source(
+    () => native.peeking(this.#handle),
+    () => this.tryReceive(),
+    // At most those that are there now, however fast they come.
+    () => {
+      const end = this.#end;
+      return () => this.#isBefore(end);
+    },
+  );
+  #peeking = this.#source.taking(() => this.tryPeek());
   #into = new Into();
 
   static {
@@ -173,7 +180,11 @@ class Channel {
         if (bytes.length < length) throw errors.changed();
         return this.trySend(bytes.length === length ? bytes : bytes.subarray(0, length));
       };
-      return pending(this.#reserving(false, look, length, (room) => this.#fill(room, bytes, length)), checked);
+      const use = (reservation) => {
+        if (!native.fill(this.#handle, reservation, bytes, length)) throw errors.changed();
+        return true;
+      };
+      return pending(this.#reserving(false, look, length, use), checked);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -183,18 +194,6 @@ class Channel {
   #reserving(none, look, length, use) {
     const begin = () => native.reserving(this.#handle, length);
     return { none, look, begin, use, line: this.#sending, spin: this.#sending.spin };
-  }
-
-  // Sends a message that waited for room. Its buffer may have been moved or made shorter meanwhile.
-  #fill(reservation, bytes, length) {
-    const isWhole = bytes.length >= length;
-    if (isWhole) {
-      const at = native.place(this.#handle, reservation);
-      this.#bytes.set(bytes.length === length ? bytes : bytes.subarray(0, length), at);
-    }
-    (isWhole ? native.commit : native.abandon)(this.#handle, reservation);
-    if (!isWhole) throw errors.changed();
-    return true;
   }
 
   #open(reservation, length, at) {
@@ -258,13 +257,6 @@ class Channel {
     return copy;
   }
 
-  // How to wait for a message; `take` makes the result of it.
-  #taking(take) {
-    const line = this.#receivers;
-    const begin = () => native.peeking(this.#handle);
-    return { none: null, look: take, begin, use: () => take() ?? undefined, line, spin: line.spin, isPatient: true };
-  }
-
   tryReceive() {
     const length = this.#known();
     if (length >= 0) return this.#copy(length);
@@ -281,7 +273,7 @@ class Channel {
   }
 
   receiveAsync(options) {
-    return ask(this.#receiving, options);
+    return this.#source.receive(options);
   }
 
   #copyInto(target, length) {
@@ -350,7 +342,7 @@ class Channel {
     const isOne = this.#producers === 'one';
     let length = native.drain(this.#handle, true, false);
     if (length < 0) return 0;
-    this.#receiving.spin.isDue = true;
+    this.#source.line.spin.isDue = true;
     const end = this.#end;
     let count = 0;
     // Only this call knows the window. Other calls have to ask the addon, which refuses them until this one is done.
@@ -397,28 +389,11 @@ class Channel {
     return ((end - this.#windows[TAIL]) | 0) > 0;
   }
 
-  // Copies of all messages that are there; null where there is none.
-  #takeAll() {
-    const all = [];
-    try {
-      const first = this.tryReceive();
-      if (first === null) return null;
-      all.push(first);
-      const end = this.#end;
-      for (let next; this.#isBefore(end) && (next = this.tryReceive()) !== null; ) all.push(next);
-    } catch (error) {
-      if (all.length === 0) throw error; // else the next call says it again
-    }
-    return all;
-  }
-
   messages(options) {
-    const [checked, inBatches] = checkMessages(options);
     const closes = this.#closes;
-    const check = () => {
+    return this.#source.messages(options, () => {
       if (this.#closes !== closes) throw errors.closed();
-    };
-    return new Messages(inBatches ? this.#taking(() => this.#takeAll()) : this.#receiving, check, checked);
+    });
   }
 
   [Symbol.asyncIterator]() {
@@ -428,7 +403,7 @@ class Channel {
   close() {
     this.#closes++;
     unlessGivenUp(() => native.closeChannel(this.#handle));
-    for (const line of [this.#sending, this.#receivers]) line.fail(errors.closed());
+    for (const line of [this.#sending, this.#source.line]) line.fail(errors.closed());
   }
 }
 disposable(Channel, Channel.prototype.close);

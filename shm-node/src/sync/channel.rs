@@ -275,6 +275,23 @@ pub(super) fn reserving(table: &mut Table, call: &Call<2>) -> Result<i32, Failur
     Ok(table.begin(handle, ReservingRoom { handle, length, reserving: Reserving::default() }))
 }
 
+/// `fill(channel, reservation, message, length)`: sends a message that waited for room; false where its buffer was moved or
+/// made shorter meanwhile, and nothing is sent.
+pub(super) fn fill_reserved(table: &mut Table, call: &Call<4>) -> Result<bool, Failure> {
+    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let (reservation, (message, size), length) = (call.handle(1), call.bytes(2), call.unsigned(3) as usize);
+    ends.is_reserved = false;
+    ends.sending(|sender, reserved| {
+        let kept = reserved.remove(reservation).ok_or_else(errors::not_held)?;
+        let room = sender.resume(kept)?;
+        let is_whole = size >= length;
+        if is_whole {
+            fill(room, (message, length));
+        }
+        Ok(is_whole)
+    })
+}
+
 /// `place(channel, reservation)`: where its bytes are.
 pub(super) fn place(table: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
     let ends = table.objects.get::<Channels>(call.handle(0))?;

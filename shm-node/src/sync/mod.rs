@@ -125,6 +125,7 @@ const FUNCTIONS: &[(&CStr, Entry)] = functions! {
     c"send": channel::send,
     c"reserve": channel::reserve,
     c"reserving": channel::reserving,
+    c"fill": channel::fill_reserved,
     c"place": channel::place,
     c"commit": channel::commit,
     c"abandon": channel::abandon,
