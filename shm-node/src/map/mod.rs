@@ -19,14 +19,12 @@ mod read;
 mod values;
 mod write;
 
-pub(crate) use values::Room;
-
 use crate::{
     failure::Failure,
     sync::{
-        call::{Call, Entry, Shared},
-        functions,
-        table::{Numbered, Objects},
+        call::{Call, Entry, functions},
+        objects::{Numbered, Objects, Part},
+        shared::Shared,
     },
 };
 use shm_map::{Load, Map, View, layout::record::MAX_KEY};
@@ -104,9 +102,11 @@ pub(crate) struct Opened {
     key: Vec<u8>,
 }
 
+impl Part for Opened {}
+
 /// The map that the first argument is.
 fn opened<'t, const N: usize>(objects: &'t mut Objects, call: &Call<N>) -> Result<&'t mut Opened, Failure> {
-    Ok(&mut **objects.get::<Box<Opened>>(call.handle(0))?)
+    objects.get(call.handle(0))
 }
 
 /// The key, whose length is the second argument.

@@ -8,11 +8,7 @@ use crate::{
     failure::Failure,
     layout::Layout,
     shrinks, signals,
-    sync::{
-        call::Call,
-        place::Place,
-        table::{Numbered, Table},
-    },
+    sync::{call::Call, objects::Numbered, place::Place, table::Table},
     values::{JsKey, from_key, to_key},
 };
 use napi::{
@@ -82,7 +78,7 @@ fn over(
     let gone = || Failure::internal("no such attachment");
     let (start, size, access) = attachments::data(number).ok_or_else(gone)?;
     let (backend, key) = attachments::name(number).ok_or_else(gone)?;
-    // SAFETY: it stays mapped, and what is opened here is dropped before the segment is let go: see `sync::leave`.
+    // SAFETY: it stays mapped, and what is opened here is dropped before the segment is let go: see `sync::table::leave`.
     let region = unsafe { Region::from_raw(start, size, access) };
     let (map, owner) = if access == Access::ReadOnly {
         (Map::open_read_only(region, options)?, None)
@@ -101,7 +97,7 @@ fn over(
         value: Vec::new(),
         key: Vec::new(),
     };
-    let handle = table.objects.add(number, owner, Box::new(opened));
+    let handle = table.objects.add(number, owner, opened);
     Ok([handle.into(), number.into(), memory as f64, mode.into()])
 }
 

@@ -7,10 +7,7 @@ use super::{
 use crate::{
     attachments,
     failure::Failure,
-    sync::{
-        call::{Call, Shared},
-        table::Table,
-    },
+    sync::{call::Call, shared::Shared, table::Table},
 };
 use napi::sys;
 use shm_map::{Cursor, Found, Stats};
@@ -21,7 +18,7 @@ use std::{
 
 /// `mapPool(array)`: where values go from now on. JavaScript keeps it, and sees before each call that it was not moved.
 pub(super) fn pool(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
-    table.pool = Room::all(call, 0);
+    table.pool = call.bytes(0);
     Ok(())
 }
 
@@ -30,7 +27,7 @@ pub(super) fn pool(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
 pub(super) fn get(table: &mut Table, call: &Call<3>) -> Result<sys::napi_value, Failure> {
     let Table { objects, out, key: keys, pool, .. } = table;
     let opened = opened(objects, call)?;
-    let room = pool.from(call.handle(2));
+    let room = Room::over(*pool).from(call.handle(2));
     let found = opened.map.get_with(key(keys, call), |start, length| room.fill(start, length))?;
     answer(call, out, found, room)
 }
@@ -67,7 +64,7 @@ pub(super) fn tell_expiry(out: &Shared, expires: Option<u64>) {
 pub(super) fn get_unless(table: &mut Table, call: &Call<4>) -> Result<sys::napi_value, Failure> {
     let Table { objects, out, key: keys, pool, .. } = table;
     let opened = opened(objects, call)?;
-    let (room, key) = (pool.from(call.handle(2)), key(keys, call));
+    let (room, key) = (Room::over(*pool).from(call.handle(2)), key(keys, call));
     let Some(view) = opened.map.view(key)? else {
         out.set(KIND, NONE);
         return Ok(ptr::null_mut());
@@ -102,7 +99,7 @@ pub(super) fn get_stale(table: &mut Table, call: &Call<6>) -> Result<sys::napi_v
 pub(super) fn get_into(table: &mut Table, call: &Call<3>) -> Result<f64, Failure> {
     let Table { objects, key: keys, .. } = table;
     let opened = opened(objects, call)?;
-    let room = Room::all(call, 2);
+    let room = Room::over(call.bytes(2));
     let found = opened.map.get_with(key(keys, call), |start, length| room.fill(start, length))?;
     Ok(found.map_or(NONE.into(), |found| found.length as f64))
 }

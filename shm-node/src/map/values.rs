@@ -2,7 +2,10 @@
 
 use crate::{
     failure::{Failure, check},
-    sync::call::{Answer, Call, Shared},
+    sync::{
+        call::{Answer, Call},
+        shared::Shared,
+    },
 };
 use napi::sys;
 use shm_api::racy_copy;
@@ -47,14 +50,16 @@ pub(super) const POOLED: usize = 1 << 13;
 
 /// Room in memory of JavaScript's.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
+pub(super) struct Room {
     start: NonNull<u8>,
     size: usize,
 }
 
 impl Room {
-    /// None.
-    pub(crate) const NONE: Self = Self { start: NonNull::dangling(), size: 0 };
+    /// All of some memory.
+    pub(super) const fn over((start, size): (NonNull<u8>, usize)) -> Self {
+        Self { start, size }
+    }
 
     /// What lies behind so many bytes, as much as a value takes there.
     #[inline]
@@ -72,12 +77,6 @@ impl Room {
         // SAFETY: inside the array, or at its end.
         let start = unsafe { start.add(at) };
         Self { start, size: call.handle(first + 2).min(length - at) }
-    }
-
-    /// All of an argument.
-    pub(super) fn all<const N: usize>(call: &Call<N>, index: usize) -> Self {
-        let (start, size) = call.bytes(index);
-        Self { start, size }
     }
 
     /// Copies a value that fits.

@@ -3,16 +3,20 @@
 use super::{
     call::Call,
     errors,
+    objects::{Objects, Part},
     operations::{GivenUp, Operation, answer},
-    place::{Place, check_sound},
-    table::{Objects, Table},
-    waits::milliseconds,
+    place::Place,
+    sound::check_sound,
+    table::Table,
 };
 use crate::failure::Failure;
 use shm_sync::{Arrival, Barrier, Step};
 
 /// One party of a barrier.
 pub(super) type Party = shm_sync::Party<'static>;
+
+impl Part for Barrier<'static> {}
+impl Part for Party {}
 
 /// `barrierLength(parties)`: how many bytes it takes.
 pub(super) fn length(_: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
@@ -63,7 +67,7 @@ fn arrive(table: &mut Table, party: usize) -> Result<Meeting, Failure> {
 pub(super) fn meet(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     let handle = call.handle(0);
     let meeting = arrive(table, handle)?;
-    table.block(handle, meeting, milliseconds(call.number(1)))
+    table.block(handle, meeting, call.time(1))
 }
 
 /// `meeting(party)`: an operation, which has arrived.

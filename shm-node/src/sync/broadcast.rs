@@ -3,9 +3,11 @@
 use super::{
     call::Call,
     errors,
+    objects::{Objects, Part},
     operations::{CallSlice, NO, Operation, SHORT},
-    place::{Place, check_sound},
-    table::{Objects, Table},
+    place::Place,
+    sound::check_sound,
+    table::Table,
 };
 use crate::failure::Failure;
 use shm_api::{Access, racy_copy};
@@ -26,6 +28,9 @@ pub(crate) struct Reader {
     reader: shm_sync::Reader<'static>,
     frame: Option<KeptFrame>,
 }
+
+impl Part for News {}
+impl Part for Reader {}
 
 /// How often a reader that is overtaken while it reads tries again before it says that there is nothing.
 const ATTEMPTS: u32 = 8;
@@ -67,7 +72,7 @@ pub(super) fn open(table: &mut Table, call: &Call<5>) -> Result<[f64; 3], Failur
     let BroadcastOptions { slots, max_message } = broadcast.options();
     let number = place.number;
     let news = News { place, broadcast, producer: None, draft: None };
-    let handle = table.objects.add(number, None, Box::new(news));
+    let handle = table.objects.add(number, None, news);
     Ok([handle.into(), slots.into(), max_message.into()])
 }
 
@@ -95,7 +100,7 @@ impl News {
 
 /// `sendNews(broadcast, message)`: its number.
 pub(super) fn send(table: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
-    let news = table.objects.get::<Box<News>>(call.handle(0))?;
+    let news = table.objects.get::<News>(call.handle(0))?;
     let attachment = news.place.number;
     let producer = news.producer(call)?;
     let (message, length) = call.bytes(1);
@@ -109,7 +114,7 @@ pub(super) fn send(table: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
 
 /// `draft(broadcast, length)`: where its bytes are.
 pub(super) fn draft(table: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
-    let news = table.objects.get::<Box<News>>(call.handle(0))?;
+    let news = table.objects.get::<News>(call.handle(0))?;
     let length = call.number(1) as usize;
     let offset = news.producer(call)?.draft(length)?.offset();
     news.draft = Some(length);
@@ -118,7 +123,7 @@ pub(super) fn draft(table: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
 
 /// `endDraft(broadcast, sends)`: the message's number, or -1.
 pub(super) fn end_draft(table: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
-    let news = table.objects.get::<Box<News>>(call.handle(0))?;
+    let news = table.objects.get::<News>(call.handle(0))?;
     let length = news.draft.take().ok_or_else(errors::not_held)?;
     if !call.flag(1) {
         return Ok(NO.into());
@@ -130,7 +135,7 @@ pub(super) fn end_draft(table: &mut Table, call: &Call<2>) -> Result<f64, Failur
 
 /// `next(broadcast)`: how many messages there have been.
 pub(super) fn next(table: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
-    let News { broadcast, producer, .. } = &**table.objects.get::<Box<News>>(call.handle(0))?;
+    let News { broadcast, producer, .. } = table.objects.get::<News>(call.handle(0))?;
     Ok(match producer {
         Some(producer) => producer.next(),
         None => broadcast.reader()?.next(),
@@ -139,7 +144,7 @@ pub(super) fn next(table: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
 
 /// `closeBroadcast(broadcast)`: sends nothing more, a draft neither.
 pub(super) fn close(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
-    let news = table.objects.get::<Box<News>>(call.handle(0))?;
+    let news = table.objects.get::<News>(call.handle(0))?;
     (news.producer, news.draft) = (None, None);
     Ok(())
 }
@@ -147,7 +152,7 @@ pub(super) fn close(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
 /// `reader(broadcast, rewinds)`: an object; and whether it can sleep until there is news.
 pub(super) fn reader(table: &mut Table, call: &Call<2>) -> Result<[f64; 2], Failure> {
     let handle = call.handle(0);
-    let News { broadcast, place, .. } = &**table.objects.get::<Box<News>>(handle)?;
+    let News { broadcast, place, .. } = table.objects.get::<News>(handle)?;
     let can_sleep = place.region.access() != Access::ReadOnly;
     let number = place.number;
     let mut reader = broadcast.reader()?;
@@ -174,7 +179,7 @@ fn tell(table: &Table, Received { number, missed }: Received) {
 #[inline]
 pub(super) fn read_into(table: &mut Table, call: &Call<5>) -> Result<i32, Failure> {
     let Reader { reader, .. } = table.objects.get::<Reader>(call.handle(0))?;
-    let ((target, size), slice) = (call.part(1), CallSlice::of(call.number(4)));
+    let ((target, size), slice) = (call.part(1), CallSlice::of(call.time(4)));
     for attempt in 0..ATTEMPTS {
         let found = match slice.time() {
             time if attempt == 0 && !time.is_zero() => reader.peek_timeout(time)?,

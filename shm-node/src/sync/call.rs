@@ -7,6 +7,7 @@ use std::{
     cell::RefCell,
     ffi::{CStr, c_void},
     ptr::{self, NonNull},
+    time::Duration,
 };
 
 /// What N-API calls; the table is behind the function's data pointer.
@@ -63,6 +64,12 @@ impl<const N: usize> Call<N> {
         // SAFETY: a value of this call, and a place of ours.
         unsafe { sys::napi_get_value_double(self.env, self.values[index], &raw mut number) };
         number
+    }
+
+    /// An argument as a time, in milliseconds; `None` is no limit.
+    #[inline]
+    pub(crate) fn time(&self, index: usize) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.number(index) / 1000.0).ok()
     }
 
     /// The bytes of a `Uint8Array`; none where it was moved. They may be shared memory themselves.
@@ -212,6 +219,23 @@ fn throw(env: sys::napi_env, failure: Failure) -> sys::napi_value {
     ptr::null_mut()
 }
 
+/// Functions by their names.
+macro_rules! functions {
+    ($($name:literal: $function:path,)*) => {
+        &[$(($name, {
+            unsafe extern "C" fn entry(
+                env: napi::sys::napi_env,
+                info: napi::sys::napi_callback_info,
+            ) -> napi::sys::napi_value {
+                // SAFETY: N-API calls it, with the table that `define` was given.
+                unsafe { $crate::sync::call::enter(env, info, $function) }
+            }
+            entry
+        }),)*]
+    };
+}
+pub(crate) use functions;
+
 /// Gives `exports` a function that has the table.
 pub(crate) fn define(
     env: &Env,
@@ -236,82 +260,4 @@ pub(crate) fn define(
     // SAFETY: values of this scope.
     check(unsafe { sys::napi_set_named_property(env.raw(), exports, name.as_ptr(), function) })?;
     Ok(())
-}
-
-/// Memory of JavaScript's, for numbers that it and we look at.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    start: NonNull<i32>,
-    reference: sys::napi_ref,
-}
-
-impl Shared {
-    /// `count` words, all 0, and their `ArrayBuffer`.
-    pub(crate) fn new(env: &Env, count: usize) -> Result<(Self, sys::napi_value), Failure> {
-        let (mut start, mut buffer, mut reference) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-        // SAFETY: an open scope, and places of ours.
-        check(unsafe {
-            sys::napi_create_arraybuffer(env.raw(), count * size_of::<i32>(), &raw mut start, &raw mut buffer)
-        })?;
-        // SAFETY: the value was just made. The reference keeps the memory until `release`, or the environment's end.
-        check(unsafe { sys::napi_create_reference(env.raw(), buffer, 1, &raw mut reference) })?;
-        let start = NonNull::new(start.cast()).ok_or_else(|| Failure::internal("no memory"))?;
-        Ok((Self { start, reference }, buffer))
-    }
-
-    /// The place of one of the words. The creator of the array knows how many there are.
-    #[inline]
-    const fn at(&self, index: usize) -> NonNull<i32> {
-        // SAFETY: inside the memory, by the above.
-        unsafe { self.start.add(index) }
-    }
-
-    /// One of the words.
-    #[inline]
-    pub(crate) const fn get(&self, index: usize) -> i32 {
-        // SAFETY: it is there, and JavaScript waits for us.
-        unsafe { self.at(index).read() }
-    }
-
-    /// Changes one of the words.
-    #[inline]
-    pub(crate) const fn set(&self, index: usize, value: i32) {
-        // SAFETY: as above.
-        unsafe { self.at(index).write(value) };
-    }
-
-    /// Changes two of the words, from an even one on, to a double.
-    #[inline]
-    pub(crate) fn set_number(&self, index: usize, number: f64) {
-        debug_assert!(index.is_multiple_of(2), "doubles are aligned");
-        // SAFETY: as above; such memory is aligned to 8 bytes.
-        unsafe { self.at(index).cast::<f64>().write(number) };
-    }
-
-    /// The first bytes.
-    ///
-    /// # Safety
-    ///
-    /// So many are there, and nobody writes them meanwhile.
-    #[inline]
-    pub(crate) const unsafe fn bytes(&self, count: usize) -> &[u8] {
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), count) }
-    }
-
-    /// Changes the first bytes.
-    ///
-    /// # Safety
-    ///
-    /// So many are there.
-    pub(crate) const unsafe fn put(&self, bytes: &[u8]) {
-        // SAFETY: the caller's promise; JavaScript waits for us, and what it gave us lies elsewhere.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.as_ptr().cast(), bytes.len()) };
-    }
-
-    /// JavaScript alone has it from now on.
-    pub(crate) fn release(self, env: &Env) {
-        // SAFETY: made in `new`, in this environment.
-        unsafe { sys::napi_delete_reference(env.raw(), self.reference) };
-    }
 }

@@ -2,11 +2,14 @@
 //! free, and what was found to be readable.
 
 use super::{
-    call::{Call, Shared},
+    call::Call,
     errors,
+    objects::{Numbered, Objects, Part},
     operations::{CallSlice, NO, Operation},
-    place::{Place, check_sound},
-    table::{Numbered, Objects, Table},
+    place::Place,
+    shared::Shared,
+    sound::check_sound,
+    table::Table,
 };
 use crate::{attachments::Number, failure::Failure};
 use napi::sys;
@@ -138,14 +141,15 @@ impl Ends {
         self.lost + self.receiver.as_ref().map_or(0, |receiver| receiver.lost())
     }
 
-    /// What JavaScript has still, once all else is given up.
-    pub(super) fn into_windows(mut self) -> Shared {
-        self.close();
-        self.windows
-    }
-
     fn check_reserved(&self) -> Result<(), Failure> {
         if self.is_reserved { Err(errors::reserved()) } else { Ok(()) }
+    }
+}
+
+impl Part for Ends {
+    fn give_up(mut self: Box<Self>) -> Option<Shared> {
+        self.close();
+        Some(self.windows)
     }
 }
 
@@ -180,7 +184,7 @@ pub(super) fn open(table: &mut Table, call: &Call<5>) -> Result<sys::napi_value,
         lost: 0,
         windows,
     };
-    let handle = table.objects.add(place.number, Some(owner), Box::new(ends));
+    let handle = table.objects.add(place.number, Some(owner), ends);
     let ChannelOptions { capacity, producers } = channel.options();
     table.out.set(0, handle);
     table.out.set(1, capacity.cast_signed());
@@ -188,8 +192,6 @@ pub(super) fn open(table: &mut Table, call: &Call<5>) -> Result<sys::napi_value,
     table.out.set(3, channel.max_message() as i32);
     Ok(buffer)
 }
-
-type Channels = Box<Ends>;
 
 /// Puts a message into the room that was found for it.
 #[inline]
@@ -201,7 +203,7 @@ fn fill(room: Reservation<'_, 'static>, (message, length): (NonNull<u8>, usize))
 
 /// `trySend(channel, message)`: 0 when it is sent.
 pub(super) fn try_send(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
-    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let ends = table.objects.get::<Ends>(call.handle(0))?;
     let bytes = call.bytes(1);
     let is_reserved = ends.is_reserved;
     ends.sending(|sender, _| {
@@ -216,9 +218,9 @@ pub(super) fn try_send(table: &mut Table, call: &Call<2>) -> Result<i32, Failure
 
 /// `send(channel, message, timeout)`: 0 when it is sent.
 pub(super) fn send(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
-    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let ends = table.objects.get::<Ends>(call.handle(0))?;
     let bytes = call.bytes(1);
-    let slice = CallSlice::of(call.number(2));
+    let slice = CallSlice::of(call.time(2));
     ends.check_reserved()?;
     ends.sending(|sender, _| {
         let Some(room) = sender.reserve_timeout(bytes.1, slice.time())? else {
@@ -231,8 +233,8 @@ pub(super) fn send(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
 
 /// `reserve(channel, length, timeout)`: the reservation; the first further answer is where its bytes are.
 pub(super) fn reserve(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
-    let ends = table.objects.get::<Channels>(call.handle(0))?;
-    let (length, slice) = (call.unsigned(1) as usize, CallSlice::of(call.number(2)));
+    let ends = table.objects.get::<Ends>(call.handle(0))?;
+    let (length, slice) = (call.unsigned(1) as usize, CallSlice::of(call.time(2)));
     ends.check_reserved()?;
     let reserved = ends.sending(|sender, reserved| {
         let room = sender.reserve_timeout(length, slice.time())?;
@@ -254,7 +256,7 @@ struct ReservingRoom {
 
 impl Operation for ReservingRoom {
     fn attempt(&mut self, objects: &mut Objects) -> Result<Step<'static, i32>, Failure> {
-        let ends = objects.get::<Channels>(self.handle)?;
+        let ends = objects.get::<Ends>(self.handle)?;
         ends.check_reserved()?;
         let (length, reserving) = (self.length, &mut self.reserving);
         let step = ends.sending(|sender, reserved| {
@@ -271,14 +273,14 @@ impl Operation for ReservingRoom {
 /// `reserving(channel, length)`: an operation, whose answer is a reservation.
 pub(super) fn reserving(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     let (handle, length) = (call.handle(0), call.unsigned(1) as usize);
-    table.objects.get::<Channels>(handle)?.sending(|_, _| Ok(()))?;
+    table.objects.get::<Ends>(handle)?.sending(|_, _| Ok(()))?;
     Ok(table.begin(handle, ReservingRoom { handle, length, reserving: Reserving::default() }))
 }
 
 /// `fill(channel, reservation, message, length)`: sends a message that waited for room; false where its buffer was moved or
 /// made shorter meanwhile, and nothing is sent.
 pub(super) fn fill_reserved(table: &mut Table, call: &Call<4>) -> Result<bool, Failure> {
-    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let ends = table.objects.get::<Ends>(call.handle(0))?;
     let (reservation, (message, size), length) = (call.handle(1), call.bytes(2), call.unsigned(3) as usize);
     ends.is_reserved = false;
     ends.sending(|sender, reserved| {
@@ -294,7 +296,7 @@ pub(super) fn fill_reserved(table: &mut Table, call: &Call<4>) -> Result<bool, F
 
 /// `place(channel, reservation)`: where its bytes are.
 pub(super) fn place(table: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
-    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let ends = table.objects.get::<Ends>(call.handle(0))?;
     let reservation = call.handle(1);
     ends.sending(|sender, reserved| {
         let kept = *reserved.get(reservation).ok_or_else(errors::not_held)?;
@@ -306,7 +308,7 @@ pub(super) fn place(table: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
 }
 
 fn end_reservation(table: &mut Table, call: &Call<2>, commits: bool) -> Result<(), Failure> {
-    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let ends = table.objects.get::<Ends>(call.handle(0))?;
     let reservation = call.handle(1);
     ends.is_reserved = false;
     ends.sending(|sender, reserved| {
@@ -344,7 +346,7 @@ fn take(message: Message<'_, 'static>, (target, size): (NonNull<u8>, usize)) -> 
 /// `tryReceiveInto(channel, target, at, room)`: the message's length. `SHORT`: the room is, and the first further answer
 /// tells the length.
 pub(super) fn try_receive_into(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
-    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let ends = table.objects.get::<Ends>(call.handle(0))?;
     let target = call.part(1);
     let received =
         ends.receiving(|receiver| Ok(receiver.try_peek()?.map(|message| take(message, target))))?;
@@ -353,8 +355,8 @@ pub(super) fn try_receive_into(table: &mut Table, call: &Call<4>) -> Result<i32,
 
 /// `receiveInto(channel, target, at, room, timeout)`: as `tryReceiveInto`.
 pub(super) fn receive_into(table: &mut Table, call: &Call<5>) -> Result<i32, Failure> {
-    let ends = table.objects.get::<Channels>(call.handle(0))?;
-    let (target, slice) = (call.part(1), CallSlice::of(call.number(4)));
+    let ends = table.objects.get::<Ends>(call.handle(0))?;
+    let (target, slice) = (call.part(1), CallSlice::of(call.time(4)));
     let received = ends.receiving(|receiver| {
         Ok(receiver.peek_timeout(slice.time())?.map(|message| take(message, target)))
     })?;
@@ -363,8 +365,8 @@ pub(super) fn receive_into(table: &mut Table, call: &Call<5>) -> Result<i32, Fai
 
 /// `peek(channel, timeout)`: the message's length; the further answers are where it is, and its position.
 pub(super) fn peek(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
-    let ends = table.objects.get::<Channels>(call.handle(0))?;
-    let slice = CallSlice::of(call.number(1));
+    let ends = table.objects.get::<Ends>(call.handle(0))?;
+    let slice = CallSlice::of(call.time(1));
     let found = ends.receiving(|receiver| {
         let message = receiver.peek_timeout(slice.time())?;
         Ok(message.map(|message| (message.offset(), message.len())))
@@ -377,7 +379,7 @@ pub(super) fn peek(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
 /// `drain(channel, begins, releases)`: the next message, if there is one now, as `peek` tells it; before that it releases
 /// the one that it told last. Nobody else receives until `drained`.
 pub(super) fn drain(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
-    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let ends = table.objects.get::<Ends>(call.handle(0))?;
     let (begins, releases) = (call.flag(1), call.flag(2));
     if !begins {
         ends.is_drained = false;
@@ -396,7 +398,7 @@ pub(super) fn drain(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
 
 /// `drained(channel, releases)`: others may receive again; with `releases`, behind the message that `drain` told last.
 pub(super) fn drained(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
-    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let ends = table.objects.get::<Ends>(call.handle(0))?;
     let releases = call.flag(1);
     ends.is_drained = false;
     if releases {
@@ -413,7 +415,7 @@ struct Peeking {
 
 impl Operation for Peeking {
     fn attempt(&mut self, objects: &mut Objects) -> Result<Step<'static, i32>, Failure> {
-        objects.get::<Channels>(self.handle)?.receiving(|receiver| {
+        objects.get::<Ends>(self.handle)?.receiving(|receiver| {
             Ok(match receiver.peek_step()? {
                 Step::Ready(message) => Step::Ready(message.len() as i32),
                 Step::Wait(pause) => Step::Wait(pause),
@@ -425,13 +427,13 @@ impl Operation for Peeking {
 /// `peeking(channel)`: an operation, whose answer is the length of a message that is there.
 pub(super) fn peeking(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> {
     let handle = call.handle(0);
-    table.objects.get::<Channels>(handle)?.receiving(|_| Ok(()))?;
+    table.objects.get::<Ends>(handle)?.receiving(|_| Ok(()))?;
     Ok(table.begin(handle, Peeking { handle }))
 }
 
 /// `releaseMessage(channel, position)`: the message that was peeked there.
 pub(super) fn release(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
-    let ends = table.objects.get::<Channels>(call.handle(0))?;
+    let ends = table.objects.get::<Ends>(call.handle(0))?;
     if ends.receiver.is_none() || ends.windows.get(TAIL) != call.integer(1) {
         return Err(errors::not_held());
     }
@@ -443,7 +445,7 @@ pub(super) fn release(table: &mut Table, call: &Call<2>) -> Result<(), Failure> 
 
 /// `wakeConsumer(channel)`: JavaScript has sent within its window.
 pub(super) fn wake_consumer(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
-    if let Some(sender) = &table.objects.get::<Channels>(call.handle(0))?.sender {
+    if let Some(sender) = &table.objects.get::<Ends>(call.handle(0))?.sender {
         sender.wake();
     }
     Ok(())
@@ -451,7 +453,7 @@ pub(super) fn wake_consumer(table: &mut Table, call: &Call<1>) -> Result<(), Fai
 
 /// `wakeProducer(channel)`: JavaScript has received within its window.
 pub(super) fn wake_producer(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
-    if let Some(receiver) = &table.objects.get::<Channels>(call.handle(0))?.receiver {
+    if let Some(receiver) = &table.objects.get::<Ends>(call.handle(0))?.receiver {
         receiver.wake();
     }
     Ok(())
@@ -459,11 +461,11 @@ pub(super) fn wake_producer(table: &mut Table, call: &Call<1>) -> Result<(), Fai
 
 /// `lost(channel)`: how many messages it found that their producers were killed in the middle of.
 pub(super) fn lost(table: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
-    Ok(table.objects.get::<Channels>(call.handle(0))?.lost() as f64)
+    Ok(table.objects.get::<Ends>(call.handle(0))?.lost() as f64)
 }
 
 /// `closeChannel(channel)`: gives up what is open, and both ends.
 pub(super) fn close(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
-    table.objects.get::<Channels>(call.handle(0))?.close();
+    table.objects.get::<Ends>(call.handle(0))?.close();
     Ok(())
 }

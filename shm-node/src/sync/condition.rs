@@ -2,13 +2,16 @@
 
 use super::{
     call::Call,
+    objects::{Objects, Part},
     operations::{GivenUp, Operation, answer},
-    place::{Place, check_sound},
-    table::{Objects, Table},
-    waits::milliseconds,
+    place::Place,
+    sound::check_sound,
+    table::Table,
 };
 use crate::failure::Failure;
 use shm_sync::{Condition, Mutex, Step, Waiting};
+
+impl Part for Condition<'static> {}
 
 /// `openCondition(attachment, offset, room)`: the object.
 pub(super) fn open(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
@@ -45,7 +48,7 @@ fn begin<const N: usize>(table: &mut Table, call: &Call<N>) -> Result<(usize, Wa
 /// `waitFor(condition, mutex, timeout)`: lets go of the mutex meanwhile.
 pub(super) fn wait(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     let (handle, waiting) = begin(table, call)?;
-    table.block(handle, waiting, milliseconds(call.number(2)))
+    table.block(handle, waiting, call.time(2))
 }
 
 /// `waiting(condition, mutex)`: an operation, which has let go of the mutex.

@@ -8,9 +8,11 @@
 //! | `mutex`, `rw_lock`, `semaphore`, `condition`, `barrier`, `once`, `channel`, `broadcast` | the functions of one structure |
 //! | `waits` | wait and notify; sleeping without blocking |
 //! | `operations` | what may have to wait, in steps |
-//! | `table` | what is open, by number |
+//! | `steps` | who takes them |
+//! | `table`, `objects` | what is open, by number |
 //! | `place` | where a structure lies, and who this environment is there |
-//! | `call` | calls as N-API has them |
+//! | `sound` | whether what is done there reaches others |
+//! | `call`, `shared` | calls and memory as N-API has them |
 //! | `errors` | what can go wrong |
 
 mod barrier;
@@ -20,42 +22,30 @@ mod channel;
 mod condition;
 pub(crate) mod errors;
 mod mutex;
+pub(crate) mod objects;
 mod once;
 mod operations;
 pub(crate) mod place;
 mod rw_lock;
 mod semaphore;
+pub(crate) mod shared;
+pub(crate) mod sound;
+mod steps;
 #[cfg(shm_storm)]
 mod storm;
 pub(crate) mod table;
 mod waits;
 
 use crate::failure::or_throw;
-use call::{Entry, Shared, define};
+use call::{Entry, define, functions};
 use napi::{
     Env, JsValue,
     bindgen_prelude::{Object, Result},
 };
 use napi_derive::napi;
+use shared::Shared;
 use shm_sync::layout;
 use std::ffi::CStr;
-
-/// Functions by their names.
-macro_rules! functions {
-    ($($name:literal: $function:path,)*) => {
-        &[$(($name, {
-            unsafe extern "C" fn entry(
-                env: napi::sys::napi_env,
-                info: napi::sys::napi_callback_info,
-            ) -> napi::sys::napi_value {
-                // SAFETY: N-API calls it, with the table that `define` was given.
-                unsafe { $crate::sync::call::enter(env, info, $function) }
-            }
-            entry
-        }),)*]
-    };
-}
-pub(crate) use functions;
 
 const FUNCTIONS: &[(&CStr, Entry)] = functions! {
     c"wait": waits::wait,
@@ -71,12 +61,12 @@ const FUNCTIONS: &[(&CStr, Entry)] = functions! {
     c"watch": waits::watch,
     c"passOn": waits::pass_on,
     c"failWait": waits::fail_wait,
-    c"goOn": operations::go_on,
-    c"step": operations::step,
-    c"look": operations::look,
-    c"giveUp": operations::give_up,
-    c"end": operations::end,
-    c"free": operations::free,
+    c"goOn": steps::go_on,
+    c"step": steps::step,
+    c"look": steps::look,
+    c"giveUp": steps::give_up,
+    c"end": steps::end,
+    c"free": steps::free,
     c"openMutex": mutex::open,
     c"lock": mutex::lock,
     c"tryLock": mutex::try_lock,

@@ -2,14 +2,16 @@
 
 use super::{
     call::Call,
+    objects::{Objects, Part},
     operations::{NO, Operation, answer},
     place::Place,
-    table::{Objects, Table},
-    waits::milliseconds,
+    table::Table,
 };
 use crate::failure::Failure;
 use shm_sync::{Locking, Mutex, MutexGuard, Step, SyncError};
 use std::time::Duration;
+
+impl Part for Mutex<'static> {}
 
 /// `openMutex(attachment, offset, room)`: the object, and this environment's owner id.
 pub(super) fn open(table: &mut Table, call: &Call<3>) -> Result<[f64; 2], Failure> {
@@ -41,7 +43,7 @@ pub(super) fn lock(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
         return Ok(kept(guard));
     }
     let locking = mutex.locking(table.objects.owner(handle)?);
-    table.block(handle, locking, milliseconds(call.number(1)))
+    table.block(handle, locking, call.time(1))
 }
 
 /// `tryLock(mutex)`.

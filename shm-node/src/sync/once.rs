@@ -2,9 +2,11 @@
 
 use super::{
     call::Call,
+    objects::{Objects, Part},
     operations::Operation,
-    place::{Place, check_sound},
-    table::{Objects, Table},
+    place::Place,
+    sound::check_sound,
+    table::Table,
 };
 use crate::failure::Failure;
 use shm_sync::{Beginning, Once, Step, Turn};
@@ -15,6 +17,8 @@ pub(crate) struct Flag {
     once: Once<'static>,
     turn: Option<Turn<'static>>,
 }
+
+impl Part for Flag {}
 
 /// `openOnce(attachment, offset, room)`: the object.
 pub(super) fn open(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {

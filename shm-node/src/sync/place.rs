@@ -5,17 +5,11 @@ use crate::{
     attachments::{self, Number},
     backends,
     failure::Failure,
-    shrinks,
 };
 use napi::Env;
 use shm_api::Access;
-use shm_lifetime::shrink;
 use shm_sync::{Live, Owner, Region, live_file_at};
-use std::{
-    cell::RefCell,
-    ptr::NonNull,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
-};
+use std::{cell::RefCell, ptr::NonNull, sync::atomic::AtomicU32};
 
 thread_local! {
     /// The live files that this environment uses, and who it is there.
@@ -81,15 +75,6 @@ fn live_for(number: Number, carried: u32) -> Result<&'static Live, Failure> {
         // A segment that was destroyed under its holders tells nothing.
         Err(_) => Ok(Live::own()?),
     }
-}
-
-/// Fails where an attachment was cut off: what was done there reaches nobody.
-#[inline]
-pub(crate) fn check_sound(number: Number) -> Result<(), Failure> {
-    if shrink::shrinks().load(Relaxed) == 0 {
-        return Ok(());
-    }
-    attachments::with_segment(number, shrinks::check_sound).unwrap_or(Ok(()))
 }
 
 /// A word that can be waited on, at a byte offset of an attachment's data.

@@ -2,13 +2,15 @@
 
 use super::{
     call::Call,
+    objects::{Objects, Part},
     operations::{NO, Operation, answer},
     place::Place,
-    table::{Objects, Table},
-    waits::milliseconds,
+    table::Table,
 };
 use crate::failure::Failure;
 use shm_sync::{ReadGuard, Reading, RwLock, Step, SyncError, WriteGuard, Writing};
+
+impl Part for RwLock<'static> {}
 
 /// `rwLockLength(readers)`: how many bytes it takes.
 pub(super) fn length(_: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
@@ -63,7 +65,7 @@ pub(super) fn read(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
         return Ok(kept(guard));
     }
     let reading = lock.reading(table.objects.owner(handle)?);
-    table.block(handle, reading, milliseconds(call.number(1)))
+    table.block(handle, reading, call.time(1))
 }
 
 /// `tryRead(lock)`.
@@ -93,7 +95,7 @@ pub(super) fn write(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     }
     let writing = lock.writing(table.objects.owner(handle)?);
     writing.check_deadlock()?;
-    table.block(handle, writing, milliseconds(call.number(1)))
+    table.block(handle, writing, call.time(1))
 }
 
 /// `tryWrite(lock)`.

@@ -2,13 +2,15 @@
 
 use super::{
     call::Call,
+    objects::{Objects, Part},
     operations::{NO, Operation, answer},
     place::Place,
-    table::{Objects, Table},
-    waits::milliseconds,
+    table::Table,
 };
 use crate::failure::Failure;
 use shm_sync::{Acquiring, Permit, Semaphore, Step, SyncError};
+
+impl Part for Semaphore<'static> {}
 
 /// `semaphoreLength(permits)`: how many bytes it takes.
 pub(super) fn length(_: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
@@ -51,7 +53,7 @@ pub(super) fn acquire(table: &mut Table, call: &Call<2>) -> Result<i32, Failure>
         return Ok(kept(permit));
     }
     let acquiring = semaphore.acquiring(table.objects.owner(handle)?);
-    table.block(handle, acquiring, milliseconds(call.number(1)))
+    table.block(handle, acquiring, call.time(1))
 }
 
 /// `tryAcquire(semaphore)`.

@@ -1,8 +1,7 @@
 //! Sudden death at every step, for tests: compiled with `--cfg shm_storm` only.
 
 use super::{
-    call::{Call, Entry},
-    functions,
+    call::{Call, Entry, functions},
     table::Table,
 };
 use crate::failure::Failure;

@@ -1,11 +1,8 @@
 //! Wait and notify, and how JavaScript sleeps between the steps of an operation.
 
 use super::{
-    call::Call,
-    errors,
-    operations::Operation,
-    place::{check_sound, word},
-    table::{Objects, Table},
+    call::Call, errors, objects::Objects, operations::Operation, place::word, sound::check_sound,
+    table::Table,
 };
 use crate::{
     alarms,
@@ -25,11 +22,6 @@ use std::{
     time::Duration,
 };
 
-/// Milliseconds as JavaScript has them; `None` is no limit.
-pub(super) fn milliseconds(time: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(time / 1000.0).ok()
-}
-
 /// `wait(attachment, offset, expected, timeout)`: 0 woken, 1 the word does not hold it, 2 time is up.
 pub(super) fn wait(_: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
     let number = call.unsigned(0);
@@ -39,7 +31,7 @@ pub(super) fn wait(_: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
     // Read first, so that what was cut off is known by then.
     word.load(Relaxed);
     check_sound(number)?;
-    let outcome = shm_sync::wait(word, call.unsigned(2), milliseconds(call.number(3)));
+    let outcome = shm_sync::wait(word, call.unsigned(2), call.time(3));
     check_sound(number)?;
     Ok(match outcome? {
         Outcome::Woken => 0,
@@ -76,7 +68,7 @@ pub(super) fn now(_: &mut Table, _: &Call<0>) -> Result<f64, Failure> {
 
 /// `setAlarm(milliseconds, door, slot)`: what to cancel it by.
 pub(super) fn set_alarm(_: &mut Table, call: &Call<3>) -> Result<f64, Failure> {
-    let after = milliseconds(call.number(0)).unwrap_or(Duration::MAX);
+    let after = call.time(0).unwrap_or(Duration::MAX);
     Ok(alarms::set(doors::find(call.unsigned(1))?, call.unsigned(2), after)? as f64)
 }
 
