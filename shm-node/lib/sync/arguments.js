@@ -70,4 +70,4 @@ function holders(name, options, most) {
   return options === undefined ? 0 : whole(name, options?.[name], 1, most);
 }
 
-module.exports = { attachmentOf, checkIndex, checkOptions, checkTimeout, holders, placeOf, whole };
+module.exports = { checkOptions, checkTimeout, holders, placeOf, whole };

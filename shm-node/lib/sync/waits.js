@@ -2,19 +2,16 @@
 
 // Wait and notify, as in `Atomics`, but across processes.
 
-const { attachmentOf, checkIndex, checkOptions, checkTimeout } = require('./arguments.js');
-const { now } = require('./clock.js');
+const { checkOptions, checkTimeout, placeOf } = require('./arguments.js');
 const errors = require('./errors.js');
 const { give } = require('./loop.js');
 const native = require('./native.js');
+const { within } = require('./operations.js');
 const { pending } = require('./pending.js');
 const { throwIfAborted } = require('./signals.js');
 
 const OUTCOMES = ['ok', 'not-equal', 'timed-out'];
 const [OK, NOT_EQUAL, TIMED_OUT] = [0, 1, 2];
-
-// Between two slices, V8 can end this thread where a worker is terminated.
-const SLICE = 100;
 
 function checkValue(value) {
   if (typeof value !== 'number') throw errors.wrongType('value', 'a number', value);
@@ -22,38 +19,31 @@ function checkValue(value) {
 }
 
 function wait(view, index, value, timeout) {
-  const number = attachmentOf(view);
-  checkIndex(view, index);
+  const [number, offset] = placeOf(view, index);
   const expected = checkValue(value);
-  const limit = checkTimeout(timeout);
-  const offset = view.byteOffset + index * 4;
-  const deadline = now() + limit;
-  for (let first = true; ; first = false) {
-    const left = deadline - now();
-    const outcome = native.wait(number, offset, expected, Math.max(0, Math.min(left, SLICE)));
-    // The word was changed, and its notification may have come, between two slices.
-    if (outcome === NOT_EQUAL && !first) return OUTCOMES[OK];
-    if (outcome !== TIMED_OUT || left <= SLICE) return OUTCOMES[outcome];
-  }
+  let calls = 0;
+  const outcome = within(checkTimeout(timeout), (left) => {
+    calls++;
+    return native.wait(number, offset, expected, left);
+  });
+  // The word was changed, and its notification may have come, between two calls.
+  return OUTCOMES[outcome === NOT_EQUAL && calls > 1 ? OK : outcome];
 }
 
 function notify(view, index, count = Infinity) {
-  const number = attachmentOf(view);
-  checkIndex(view, index);
+  const [number, offset] = placeOf(view, index);
   if (typeof count !== 'number') throw errors.wrongType('count', 'a number', count);
   if (!(count >= 0) || (count !== Infinity && !Number.isInteger(count))) {
     throw errors.outOfRange('count', 'an integer, 0 or more, or Infinity', count);
   }
-  return native.notify(number, view.byteOffset + index * 4, Math.min(count, 0x7fffffff));
+  return native.notify(number, offset, Math.min(count, 0x7fffffff));
 }
 
 function waitAsync(view, index, value, options) {
   try {
-    const number = attachmentOf(view);
-    checkIndex(view, index);
+    const [number, offset] = placeOf(view, index);
     const expected = checkValue(value);
     const checked = checkOptions(options);
-    const offset = view.byteOffset + index * 4;
     throwIfAborted(checked.signal);
     if (!native.holds(number, offset, expected)) return give(OUTCOMES[NOT_EQUAL]);
     const begin = () => native.watch(number, offset, expected);

@@ -1,7 +1,12 @@
 //! Wait and notify, and how JavaScript sleeps between the steps of an operation.
 
 use super::{
-    call::Call, errors, objects::Objects, operations::Operation, place::word, sound::check_sound,
+    call::Call,
+    errors,
+    objects::Objects,
+    operations::{AGAIN, CallSlice, Operation},
+    place::word,
+    sound::check_sound,
     table::Table,
 };
 use crate::{
@@ -24,18 +29,19 @@ use std::{
 
 /// `wait(attachment, offset, expected, timeout)`: 0 woken, 1 the word does not hold it, 2 time is up.
 pub(super) fn wait(_: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
-    let number = call.unsigned(0);
+    let (number, slice) = (call.unsigned(0), CallSlice::of(call.time(3)));
     let word = word(number, call.number(1))?;
     // SAFETY: it lies in an attachment of this thread, which is busy here and so detaches nothing.
     let word = unsafe { word.as_ref() };
     // Read first, so that what was cut off is known by then.
     word.load(Relaxed);
     check_sound(number)?;
-    let outcome = shm_sync::wait(word, call.unsigned(2), call.time(3));
+    let outcome = shm_sync::wait(word, call.unsigned(2), Some(slice.time()));
     check_sound(number)?;
     Ok(match outcome? {
         Outcome::Woken => 0,
         Outcome::NotEqual => 1,
+        Outcome::TimedOut if slice.over() == AGAIN => AGAIN,
         Outcome::TimedOut => 2,
     })
 }
