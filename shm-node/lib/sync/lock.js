@@ -142,7 +142,6 @@ function acquirable(Base, how) {
         }
         const waitsForUs = waiting?.(key, this);
         const check = waitsForUs && ((options) => checkChain(options, waitsForUs));
-        check?.(checked);
         const look = () => taken(guard, attempt, handle);
         const use = (got) => taken(guard, () => got);
         return pending({ none: false, look, begin: () => begin(handle), use, line, spin, check }, checked);
