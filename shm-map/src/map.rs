@@ -537,6 +537,8 @@ impl<'a> Map<'a> {
         length: usize,
         act: impl FnOnce(&Shard<'a, Place<'a>>) -> Result<T, Refused>,
     ) -> Result<T, MapError> {
+        // While the lock is taken.
+        self.core.prefetch(&self.core.path(key.hash));
         let done = self.locked_shard(self.core.geometry.shard_of(key.hash), act);
         self.sound(done.map_err(|failed| match failed {
             Failed::Map(error) => error,

@@ -23,6 +23,10 @@ pub(crate) trait Memory<'a>: Copy {
     /// Copies to `offset` and on. Others may read meanwhile.
     fn write(self, offset: usize, source: &[u8]);
 
+    /// Begins to fetch the cache line at `offset`, which is needed soon. It changes nothing.
+    #[inline]
+    fn prefetch(self, _offset: usize) {}
+
     /// Copies `count` bytes, a multiple of eight, within the memory; the two places do not overlap.
     fn copy(self, from: usize, to: usize, count: usize);
 }

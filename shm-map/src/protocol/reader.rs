@@ -56,6 +56,7 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
         let tag = tag(key.hash);
         'again: for _ in 0..ATTEMPTS {
             let mut path = self.path(key.hash);
+            self.prefetch(&path);
             while let Some(bucket) = self.next_bucket(&mut path) {
                 for slot in 0..SLOTS {
                     // Acquire: with the slot comes the record.

@@ -10,7 +10,10 @@
 
 use super::{
     Clock, Damaged, Refused,
-    layout::shard::{EVICTIONS, LARGEST},
+    layout::{
+        record::GRANULE,
+        shard::{EVICTIONS, LARGEST},
+    },
     memory::{Memory, Ordering},
     ring::{Extent, Ring, Which},
     shard::{Entry, Shard},
@@ -65,6 +68,21 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             false => reserve.min(ring.size / 16),
         };
         granules + filler(ring, extent, granules) + reserve
+    }
+
+    /// Begins to fetch what writing so many granules needs beside the entry: the bytes behind the head and behind the
+    /// tail of each ring. So these come while the entry is looked for.
+    pub(crate) fn prefetch(&self, granules: u64) {
+        const LINE: usize = 64;
+        let bytes = (granules as usize * GRANULE).min(4 * LINE);
+        for ring in self.rings() {
+            for end in [ring.head, ring.tail] {
+                let position = self.core.memory.long(end).load(Ordering::Relaxed);
+                if let Some(place) = ring.place(position, granules) {
+                    (place..place + bytes).step_by(LINE).for_each(|line| self.core.memory.prefetch(line));
+                }
+            }
+        }
     }
 
     /// Makes room for `granules` at the head of a ring. Tells whether entries may have moved.

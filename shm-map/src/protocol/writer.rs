@@ -39,6 +39,7 @@ pub(crate) struct Counted {
 impl<'a, M: Memory<'a>> Shard<'a, M> {
     /// Writes an entry, and gives its version; `None` where the condition does not hold.
     pub(crate) fn put(&self, draft: &Draft<'_>, when: If, clock: impl Clock) -> Result<Option<u64>, Refused> {
+        self.prefetch(draft.granules());
         let entry = self.find(&draft.key);
         let valid = entry.filter(|entry| when != If::Always && self.core.is_valid(&entry.record, clock));
         let holds = match when {
