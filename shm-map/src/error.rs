@@ -12,8 +12,11 @@ const EBUSY: i32 = 16;
 #[non_exhaustive]
 pub enum MapError {
     /// Nobody has made a map here yet.
-    #[error("there is no map here yet: open it with its options first")]
-    Fresh,
+    #[error("there is no map {}: give `memory` to create it, or check the key", place(key.as_ref()))]
+    Fresh {
+        /// The key under which there is none; `None` where a region was given, and no key.
+        key: Option<Key>,
+    },
     /// The bytes are those of something else.
     #[error("the bytes here are no map (they begin with {found:#010x}): another key?")]
     Foreign {
@@ -112,6 +115,12 @@ impl MapError {
         }
     }
 
+    /// The same error. Where there is no map, it names the key under which there is none.
+    #[must_use]
+    pub fn under(self, key: &Key) -> Self {
+        if matches!(self, Self::Fresh { .. }) { Self::Fresh { key: Some(key.clone()) } } else { self }
+    }
+
     /// Of what a shard refused: the value's length, and how long it may be, for one that is too long.
     pub(crate) fn of(refused: Refused, length: usize, most: impl FnOnce() -> usize) -> Self {
         match refused {
@@ -121,4 +130,8 @@ impl MapError {
             Refused::Damaged(how) => Self::Damaged(how),
         }
     }
+}
+
+fn place(key: Option<&Key>) -> String {
+    key.map_or_else(|| "here yet".into(), |key| format!("under the key {key}"))
 }

@@ -100,7 +100,7 @@ impl<'a> Map<'a> {
         let place = Self::place(region)?;
         if !stamp::is_made(place)? {
             if options.memory.is_none() {
-                return Err(MapError::Fresh);
+                return Err(MapError::Fresh { key: None });
             }
             let sizes = options.sizes()?;
             if sizes.memory > region.size() as u64 {
@@ -128,7 +128,10 @@ impl<'a> Map<'a> {
     /// As [`open`](Self::open).
     pub fn open_read_only(region: Region<'a>, options: &MapOptions) -> Result<Self, MapError> {
         let place = Self::place(region)?;
-        if stamp::is_made(place)? { Self::over(region, place, options) } else { Err(MapError::Fresh) }
+        if !stamp::is_made(place)? {
+            return Err(MapError::Fresh { key: None });
+        }
+        Self::over(region, place, options)
     }
 
     fn place(region: Region<'a>) -> Result<Place<'a>, MapError> {

@@ -39,7 +39,9 @@ impl<S: Segment> SegmentMap<S> {
                     }
                     opened => return opened,
                 },
-                Err(AttachError::NotFound { .. }) if options.memory.is_none() => return Err(MapError::Fresh),
+                Err(AttachError::NotFound { .. }) if options.memory.is_none() => {
+                    return Err(MapError::Fresh { key: Some(key.clone()) });
+                }
                 Err(AttachError::NotFound { .. }) => {
                     match backend.create(key, &shape(CreateOptions::new(size(options)?))) {
                         Ok(segment) => return Self::over(backend, segment, options),
@@ -79,10 +81,10 @@ impl<S: Segment> SegmentMap<S> {
         options: &MapOptions,
     ) -> Result<Self, MapError> {
         let segment = match backend.attach_read_only(key) {
-            Err(AttachError::NotFound { .. }) => return Err(MapError::Fresh),
+            Err(AttachError::NotFound { .. }) => return Err(MapError::Fresh { key: Some(key.clone()) }),
             attached => attached?,
         };
-        let map = Map::open_read_only(region(&segment), options)?;
+        let map = Map::open_read_only(region(&segment), options).map_err(|error| error.under(key))?;
         Ok(Self { map, segment })
     }
 
@@ -93,7 +95,7 @@ impl<S: Segment> SegmentMap<S> {
     ) -> Result<Self, MapError> {
         let region = region(&segment);
         let live = Live::of_segment(&backend.info(segment.key())?, live_file_at(region, 0)?)?;
-        let map = Map::open(region, options, live)?;
+        let map = Map::open(region, options, live).map_err(|error| error.under(segment.key()))?;
         Ok(Self { map, segment })
     }
 

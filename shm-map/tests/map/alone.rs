@@ -234,7 +234,7 @@ fn a_cache_is_never_full() {
 #[test]
 fn options_are_those_of_the_creator() {
     let memory = Memory::new(SIZE);
-    assert_eq!(memory.open(&MapOptions::default()).unwrap_err(), MapError::Fresh);
+    assert_eq!(memory.open(&MapOptions::default()).unwrap_err(), MapError::Fresh { key: None });
     let map = memory.open(&MapOptions { entries: Some(500), ..keeping(SIZE) }).unwrap();
     let found = memory.open(&MapOptions::default()).unwrap().options();
     assert_eq!(found, map.options());
@@ -248,7 +248,7 @@ fn options_are_those_of_the_creator() {
 fn a_read_only_map_reads_and_refuses_to_write() {
     let memory = Memory::new(SIZE);
     let read_only = || Map::open_read_only(memory.region(Access::ReadOnly), &MapOptions::default());
-    assert_eq!(read_only().unwrap_err(), MapError::Fresh);
+    assert_eq!(read_only().unwrap_err(), MapError::Fresh { key: None });
     let map = memory.open(&MapOptions::new(SIZE)).unwrap();
     map.insert(b"key", b"value", &PLAIN).unwrap();
     let reader = read_only().unwrap();

@@ -72,7 +72,7 @@ fn open_at_once<B: Backend>(backend: &B, key: &Key) {
         }
     });
     let gone = SegmentMap::open(backend, key, &MapOptions::default(), |segment| segment).unwrap_err();
-    assert_eq!(gone, MapError::Fresh, "it went with its last holder");
+    assert_eq!(gone, MapError::Fresh { key: Some(key.clone()) }, "it went with its last holder");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_map_that_its_creator_has_begun_is_completed() {
     let key = half.key().clone();
     let other = MapOptions { memory: Some(SIZE - 4096), ..options() };
     let fresh = SegmentMap::open(&backend, &key, &MapOptions::default(), |segment| segment).unwrap_err();
-    assert_eq!(fresh, MapError::Fresh);
+    assert_eq!(fresh, MapError::Fresh { key: Some(key.clone()) });
     let differs = SegmentMap::open(&backend, &key, &other, |segment| segment).unwrap_err();
     assert_eq!(differs, MapError::Options { option: "memory", found: SIZE, wanted: SIZE - 4096 });
     let opened = SegmentMap::open(&backend, &key, &options(), |segment| segment).unwrap();

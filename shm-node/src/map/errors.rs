@@ -24,7 +24,7 @@ impl From<MapError> for Failure {
                            raise `lockTimeout`.";
                 return OsError::new("futex", nix::errno::Errno::EBUSY as i32).advise(why).into();
             }
-            MapError::Fresh => "ERR_SHM_FRESH",
+            MapError::Fresh { .. } => "ERR_SHM_FRESH",
             MapError::Foreign { .. } => "ERR_SHM_FOREIGN",
             MapError::Version { .. } => "ERR_SHM_VERSION",
             MapError::Options { .. } => "ERR_SHM_OPTIONS",

@@ -18,7 +18,7 @@ use napi::{
 };
 use shm_api::{Access, CreateOptions, Key, Mode};
 use shm_lifetime::within_a_second;
-use shm_map::{Map, MapOptions};
+use shm_map::{Map, MapError, MapOptions};
 use shm_sync::Region;
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ fn open_whole(table: &mut Table, call: &Call<11>) -> Result<[f64; 4], Failure> {
     shrinks::arm(backend);
     let segment = match &key {
         Some(key) if flags & READ_ONLY != 0 => match backends::attach(backend, key, Access::ReadOnly) {
-            Err(Failure::NotFound) => Err(shm_map::MapError::Fresh.into()),
+            Err(Failure::NotFound) => Err(MapError::Fresh { key: Some(key.clone()) }.into()),
             attached => attached,
         }?,
         key => backends::open_map(backend, key.as_ref(), &options, shape)?,
@@ -81,7 +81,7 @@ fn over(
     // SAFETY: it stays mapped, and what is opened here is dropped before the segment is let go: see `sync::table::leave`.
     let region = unsafe { Region::from_raw(start, size, access) };
     let (map, owner) = if access == Access::ReadOnly {
-        (Map::open_read_only(region, options)?, None)
+        (Map::open_read_only(region, options).map_err(|error| error.under(&key))?, None)
     } else {
         let (live, owner) = Place { number, region }.live(&env)?;
         (Map::open(region, options, live)?.for_owner(owner), Some(owner))
