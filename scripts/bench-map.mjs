@@ -1,13 +1,50 @@
-// npm run bench:map: a map for all processes, beside other stores, as a table.
+// npm run bench:map [-- NAME…]: a map for all processes beside other stores (node), beside caches of one process in Rust
+// (rust), and how often it misses beside models of other evictions (misses), as tables. TRACES is the folder of the
+// public traces, unpacked (benches/src/bin/map_hits.rs names them); without it there are generated ones alone. What is
+// not installed here is left out, and the table and the last lines say so.
 
 import { prepare, rowsOf } from './bench-node.mjs';
 import { table } from './bench-table.mjs';
 
-const WORDS = `The same work for all: 100,000 keys of 16 bytes (20,000 at 16 KiB), drawn by zipf 0.99; every key is there, and the
+const cargo = ['run', '--release', '--quiet', '--locked'];
+const peers = ['--manifest-path', 'benches/peers/map/Cargo.toml', '--target-dir', 'target/peers'];
+const { TRACES } = process.env;
+const hits = ['--package', 'shm-benches', '--bin', 'map_hits', '--', '--json'];
+const noTraces = { what: 'misses of public traces', against: 'both', leftOut: 'TRACES names no folder of public traces' };
+
+/** By name: the title in the report, what it says about it, and what measures it. */
+export const MAP = {
+  node: {
+    title: 'Map: beside other stores',
+    words: `The same work for all: 100,000 keys of 16 bytes (20,000 at 16 KiB), drawn by zipf 0.99; every key is there, and the
 entries of ours take half of its memory. Each store has a process of its own, one after the other has its turn of 200 ms,
 and the first round warms them up and is not counted. lmdb lies on /dev/shm and does not sync. Redis and memcached keep
 everything in memory, on unix sockets. \`get\` gives a Buffer, and the same object again is one of 100 bytes as JSON. What
-can be asked for one by one only is awaited one by one; "64 at a time" are 64 loops that do so, in one pipeline.`;
+can be asked for one by one only is awaited one by one; "64 at a time" are 64 loops that do so, in one pipeline.`,
+    rows: () => rowsOf('node', ['benches/node/map.mjs']),
+  },
+  rust: {
+    title: 'Map: in Rust, beside caches of one process',
+    words: `The same work in Rust, by one thread. The others keep each value in an \`Arc\`, for the threads of one process.`,
+    rows: () => rowsOf('cargo', [...cargo, ...peers]),
+  },
+  misses: {
+    title: 'Map: misses beside models of evictions',
+    words: `How many of a hundred lookups miss, with room for a hundredth and for a tenth of the keys. The models hold as many
+entries as the map's rings have room for. At most half a point more than LRU, and one more than S3-FIFO, was the aim.`,
+    rows: () => [...rowsOf('cargo', [...cargo, ...hits, ...(TRACES ? [TRACES] : [])]), ...(TRACES ? [] : [noTraces])],
+  },
+};
 
-prepare();
-console.log(`${WORDS}\n\n${table(rowsOf('node', ['benches/node/map.mjs']))}\n`);
+if (process.argv[1]?.endsWith('bench-map.mjs')) {
+  const names = process.argv.slice(2);
+  prepare();
+  const leftOut = new Set();
+  for (const name of names.length > 0 ? names : Object.keys(MAP)) {
+    const { title, words, rows } = MAP[name];
+    const measured = rows();
+    measured.forEach((row) => row.leftOut !== undefined && leftOut.add(row.leftOut));
+    console.log(`## ${title}\n\n${words}\n\n${table(measured)}\n`);
+  }
+  for (const why of leftOut) console.log(`Left out: ${why}`);
+}

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { nodes, waysOn, WORDS } from './bench-async.mjs';
 import { charts } from './bench-charts.mjs';
+import { MAP } from './bench-map.mjs';
 import { PROGRAMS, prepare, preparePeers, rowsOf } from './bench-node.mjs';
 import { growth, percentiles, table, targetOf } from './bench-table.mjs';
 import { attempt, root, run } from './run.mjs';
@@ -37,6 +38,7 @@ function sectionsToMeasure() {
     'Rust, beside a ring in C and iceoryx2': () => [...peer('ring'), ...peer('iceoryx2')],
   };
   for (const program of PROGRAMS) ways[TITLES[program]] = () => rowsOf('node', [`benches/node/${program}.mjs`]);
+  for (const { title, rows } of Object.values(MAP)) ways[title] = rows;
   for (const one of nodes()) Object.assign(ways, waysOn(one));
   return ways;
 }
@@ -75,7 +77,10 @@ const all = Object.entries(sections).flatMap(([title, rows]) => rows.map((row) =
 const short = all.filter((row) => row.ratio > targetOf(row));
 // What is the same on several versions of Node is told once.
 const firstOf = (kind) => Object.keys(sections).find((title) => title.endsWith(`, ${kind}`));
-const wordsOf = Object.fromEntries(Object.entries(WORDS).map(([kind, words]) => [firstOf(kind), words]));
+const wordsOf = Object.fromEntries([
+  ...Object.entries(WORDS).map(([kind, words]) => [firstOf(kind), words]),
+  ...Object.values(MAP).map(({ title, words }) => [title, words]),
+]);
 const causes = JSON.parse(readFileSync(join(root, 'benches/causes.json'), 'utf8'));
 
 rmSync(join(docs, 'benchmarks'), { recursive: true, force: true });

@@ -60,7 +60,9 @@ const TARGETS = [
   ['memory an entry', '', 1],
 ];
 
-export function targetOf({ what, against }) {
+/** What a row is to reach at most; some say it themselves, where it depends on what was measured. */
+export function targetOf({ what, against, most }) {
+  if (most !== undefined) return most;
   if (against.endsWith('corked')) return undefined; // beside it, not a target
   return TARGETS.find(([start, part]) => what.startsWith(start) && against.includes(part))?.[2];
 }

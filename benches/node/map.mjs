@@ -3,6 +3,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +14,9 @@ process.env.SHM_NODE_QUIET = '1';
 const ROUNDS = Number(process.env.ROUNDS ?? 7);
 const MS = 200;
 const WORKER = new URL('./map/worker.mjs', import.meta.url);
+// What each store needs.
+const SERVERS = { redis: 'redis-server', memcached: 'memcached' };
+const CLIENTS = { lmdb: 'lmdb', lruCache: 'lru-cache', redis: 'ioredis', memcached: 'memjs' };
 const MAP = fileURLToPath(new URL('../../shm-node/map.js', import.meta.url));
 
 // What is compared by size of the value: [what, our operation, against, the other's way, its operation].
@@ -71,8 +75,19 @@ try {
 /** Why a store cannot be measured here, if so. */
 function absence(store) {
   if (store === 'ours' && !existsSync(MAP)) return 'shm-node/map is not there';
-  if (store in servers && servers[store] === undefined) return `${store} is not installed`;
+  if (store in servers && servers[store] === undefined) return `${SERVERS[store]} is not installed`;
+  const client = CLIENTS[store];
+  if (client !== undefined && !isInstalled(client)) return `the package ${client} is not installed in benches/node`;
   return undefined;
+}
+
+function isInstalled(client) {
+  try {
+    createRequire(import.meta.url).resolve(client);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A process with a store. `way` is a store's name, and how many are asked at a time where that is not one. */

@@ -1,6 +1,7 @@
-//! Prints hit ratios of a map beside LRU and a model of S3-FIFO, for as many entries as the map's rings have room for.
+//! Prints hit ratios of a map beside LRU and a model of S3-FIFO, for as many entries as the map's rings have room for; with
+//! `--json`, how many of a hundred lookups miss, a line for each comparison.
 //!
-//! `cargo run --release -p shm-benches --bin map_hits -- FOLDER`, with traces of the public collections in the folder,
+//! `cargo run --release -p shm-benches --bin map_hits -- [--json] [FOLDER]`, with traces of the public collections in the folder,
 //! unpacked: `cloudphysics-sample.bin`, `web07.trace`, `orm-busy.trace`, `multi3.trace`, `sprite.trace`. Without a folder
 //! there are the generated traces alone.
 
@@ -196,20 +197,34 @@ fn read(folder: &Path, name: &str) -> Vec<Key> {
     }
 }
 
+/// A row of the report: misses in percent, of which there may be so many points more.
+fn misses(what: &str, against: &str, hits: f64, their_hits: f64, points: f64) -> String {
+    let (ours, other) = (100.0 - hits, 100.0 - their_hits);
+    let (ratio, most) = (ours / other, (other + points) / other);
+    format!(
+        r#"{{"what":"{what}","against":"{against}","ours":{ours:.2},"other":{other:.2},"ratio":{ratio:.4},"most":{most:.4},"unit":"%"}}"#
+    )
+}
+
+const HEAD: &str =
+    "| trace | room | LRU | S3-FIFO model | map | map - LRU | map - model |\n|---|---|---|---|---|---|---|";
+
 fn main() {
     let mut traces = vec![
         ("zipf 0.99".to_owned(), zipf(100_000, 1_000_000, 0.99, 0.0)),
         ("zipf 0.8".to_owned(), zipf(100_000, 1_000_000, 0.8, 0.0)),
         ("zipf 0.99 and 30 % that come once".to_owned(), zipf(100_000, 1_000_000, 0.99, 0.3)),
     ];
-    if let Some(folder) = std::env::args().nth(1) {
+    let mut arguments = std::env::args().skip(1).peekable();
+    let is_json = arguments.next_if(|argument| argument == "--json").is_some();
+    if let Some(folder) = arguments.next() {
         let names =
             ["cloudphysics-sample.bin", "web07.trace", "orm-busy.trace", "multi3.trace", "sprite.trace"];
         traces.extend(names.map(|name| (name.to_owned(), read(Path::new(&folder), name))));
     }
-    println!(
-        "| trace | room | LRU | S3-FIFO model | map | map - LRU | map - model |\n|---|---|---|---|---|---|---|"
-    );
+    if !is_json {
+        println!("{HEAD}");
+    }
     for (name, trace) in traces {
         let keys = trace.iter().collect::<HashSet<_>>().len();
         for share in [0.01, 0.1] {
@@ -226,6 +241,12 @@ fn main() {
                 ratio(&mut map, &trace),
             ];
             let [lru, model, ours] = ratios;
+            if is_json {
+                let what = format!("misses of {name}, with room for {room} of {keys} keys");
+                println!("{}", misses(&what, "LRU", ours, lru, 0.5));
+                println!("{}", misses(&what, "a model of S3-FIFO", ours, model, 1.0));
+                continue;
+            }
             println!(
                 "| {name} | {room} of {keys} | {lru:.1} | {model:.1} | {ours:.1} | {:+.1} | {:+.1} |",
                 ours - lru,
