@@ -3,7 +3,10 @@
 use crate::common::Memory;
 use shm_map::{EntryOptions, Load, Map, MapOptions};
 use shm_sync::{Pause, Step};
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 const SIZE: u64 = 256 << 10;
 const PLAIN: EntryOptions<'static> = EntryOptions { ttl: None, tags: &[], encoding: 0 };
@@ -106,4 +109,38 @@ fn what_has_expired_is_still_had_while_it_is_loaded_anew() {
     map.finish_load(b"key", load, b"new", &PLAIN).unwrap().unwrap();
     map.get(b"key", &mut value).unwrap().unwrap();
     assert_eq!(value, b"new");
+}
+
+#[test]
+fn of_several_who_want_to_load_one_does_at_a_time() {
+    let memory = Memory::new(SIZE);
+    // A thread that holds the lock may have to wait for a processor.
+    let map = memory.open(&MapOptions::new(SIZE)).unwrap().lock_timeout(LONG);
+    let (live, loads_now) = (crate::common::live(), AtomicBool::new(false));
+    let load_often = |map: Map<'_>| {
+        for number in 0..500 {
+            let load = loop {
+                // Without a time limit: nothing but the end of a load lets another one begin.
+                match map.begin_load(b"key", Duration::MAX, &[]).unwrap() {
+                    Step::Ready(Some(load)) => break load,
+                    _ => std::thread::yield_now(),
+                }
+            };
+            assert!(!loads_now.swap(true, Ordering::SeqCst), "another one loads");
+            std::thread::yield_now();
+            loads_now.store(false, Ordering::SeqCst);
+            if number % 2 == 0 {
+                map.abandon_load(b"key", load).unwrap();
+            } else {
+                assert!(map.finish_load(b"key", load, b"value", &PLAIN).unwrap().is_some());
+                assert!(map.remove(b"key").unwrap(), "nobody else writes or removes it");
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let (map, load_often) = (map.clone().for_owner(live.new_owner().unwrap()), &load_often);
+            scope.spawn(move || load_often(map));
+        }
+    });
 }

@@ -116,7 +116,8 @@ fn a_map_of_another_version_says_so() {
 fn threads_share_a_map() {
     let memory = Memory::new(SIZE);
     let map = memory.open(&MapOptions { evict: Some(false), shards: None, ..options() }).unwrap();
-    let barrier = Barrier::new(4);
+    // A thread that holds the lock may have to wait for a processor.
+    let (map, barrier) = (map.lock_timeout(Duration::from_secs(1000)), Barrier::new(4));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             let (map, barrier): (&Map<'_>, _) = (&map, &barrier);

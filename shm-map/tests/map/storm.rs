@@ -1,10 +1,13 @@
 //! Processes that write, count, remove and invalidate, and are killed at any moment, and one that reads and checks all
 //! that it sees. `SHM_MAP_KILLS=10000` is the long form (`npm run storm:map`). With `--cfg shm_storm` the processes die
 //! at any step of the algorithms themselves.
+//!
+//! It measures how long a caller waits for a writer that was killed or stopped, and prints that. No test fails by the
+//! clock but where a wait is longer than [`LATE`].
 
 use crate::common::memfd;
 use shm_api::Access;
-use shm_map::{EntryOptions, Map, MapOptions};
+use shm_map::{EntryOptions, LOCK_TIMEOUT, Map, MapError, MapOptions};
 use shm_sync::{Live, PATIENCE, Pause, Region, Step, wait};
 use std::{
     fs::{File, OpenOptions},
@@ -20,6 +23,13 @@ use std::{
 
 /// What a step of the storm finishes in, even on a machine that is busy with other things.
 const GENEROUS: Duration = Duration::from_secs(30);
+
+/// No wait is as long as this, however busy the machine is. What is promised is 20 ms for the lock and the load of a
+/// process that was killed, and the lock timeout for a process that is stopped.
+const LATE: Duration = Duration::from_secs(10);
+
+/// One victim in so many is stopped before it is killed.
+const STOPPED_IN: usize = 4;
 
 const WRITERS: usize = 3;
 /// How many keys each of them has for itself.
@@ -59,7 +69,11 @@ mod word {
     pub(super) const LOADER: usize = READS + 6;
     pub(super) const TWICE: usize = READS + 7;
     pub(super) const LOADED: usize = READS + 8;
-    pub(super) const COUNT: usize = READS + 9;
+    /// The longest call in microseconds: of a reader; of a writer; of one who loads or waits for a load.
+    pub(super) const LONGEST_READ: usize = READS + 9;
+    pub(super) const LONGEST_WRITE: usize = READS + 10;
+    pub(super) const LONGEST_LOAD: usize = READS + 11;
+    pub(super) const COUNT: usize = READS + 12;
 }
 
 const OPTIONS: &str = "SHM_MAP_STORM_CACHE";
@@ -124,6 +138,15 @@ impl Stage {
 
     fn add(&self, index: usize) {
         self.word(index).fetch_add(1, SeqCst);
+    }
+
+    /// Does something, and notes how long it took if nothing of that kind has taken longer.
+    fn timed<T>(&self, longest: usize, act: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let result = act();
+        let took = begin.elapsed().as_micros().try_into().unwrap_or(u32::MAX);
+        self.word(longest).fetch_max(took, Relaxed);
+        result
     }
 
     fn sum(&self, first: usize) -> u64 {
@@ -204,7 +227,9 @@ fn write(stage: &Stage, me: usize) {
     let tag = format!("of writer {me}");
     loop {
         let key = me * KEYS + random(&mut seed) % KEYS;
-        match random(&mut seed) % 100 {
+        let kind = random(&mut seed) % 100;
+        let longest = if kind < 95 { word::LONGEST_WRITE } else { word::LONGEST_LOAD };
+        stage.timed(longest, || match kind {
             0..70 => set(stage, &map, key, &tag),
             70..78 => remove(stage, &map, &[key], || _ = map.remove(&name(key)).unwrap()),
             78..79 => {
@@ -218,7 +243,7 @@ fn write(stage: &Stage, me: usize) {
             }
             90..95 => swap(stage, &map, me),
             _ => load(stage, &map),
-        }
+        });
         stage.add(word::DONE + me);
     }
 }
@@ -285,13 +310,14 @@ fn is_running(process: u32) -> bool {
     is_there && flags.is_some_and(|flags: u32| flags & EXITING == 0)
 }
 
-/// Loads what all want, or waits until it is there. It does not stay for long.
+/// Loads what all want, or waits until it is there. It does not stay for long. The load has no time limit: so another
+/// process may load only once the loader is dead, whatever the clock says, and however long the machine stands still.
 fn load(stage: &Stage, map: &Map<'_>) {
     let brief = EntryOptions { ttl: Some(Duration::from_millis(1)), ..EntryOptions::default() };
     let begin = Instant::now();
     loop {
         assert!(begin.elapsed() < GENEROUS, "nobody loads");
-        match map.begin_load(b"loaded", GENEROUS, &[]).unwrap() {
+        match map.begin_load(b"loaded", Duration::MAX, &[]).unwrap() {
             Step::Wait(Pause { cell, expected }) => _ = wait(cell, expected, Some(PATIENCE)).unwrap(),
             Step::Ready(None) => break,
             Step::Ready(Some(load)) => {
@@ -319,7 +345,7 @@ fn read(stage: &Stage) {
         let key = random(&mut seed) % ALL;
         let state = stage.load(word::STATE + key);
         let written = stage.load(word::WRITTEN + key);
-        let found = map.get(&name(key), &mut bytes).unwrap();
+        let found = stage.timed(word::LONGEST_READ, || map.get(&name(key), &mut bytes).unwrap());
         let is_steady = |kind| state % EPOCH == kind && stage.load(word::STATE + key) == state;
         if found.is_none() {
             if !stage.cache && is_steady(THERE) {
@@ -350,17 +376,97 @@ fn read(stage: &Stage) {
     }
 }
 
+/// How long the storm waited for others.
+#[derive(Default)]
+struct Waits {
+    /// For the lock of a writer that was stopped, until `MapError::Busy`.
+    stopped: Vec<Duration>,
+    /// For the same lock, once that writer was dead.
+    killed: Vec<Duration>,
+}
+
+impl Waits {
+    fn tell(what: &str, waits: &mut [Duration]) {
+        waits.sort_unstable();
+        if let Some(longest) = waits.last() {
+            let half = waits[waits.len() / 2];
+            println!(
+                "{} waits for {what}: half of them {half:.1?} at most, the longest {longest:.1?}",
+                waits.len()
+            );
+            assert!(*longest < LATE, "a wait for {what} took {longest:?}");
+        }
+    }
+}
+
+/// A key of each shard, which the storm itself writes.
+fn own_keys(map: &Map<'_>) -> Vec<[u8; 4]> {
+    // Of so many, each of the two shards has one, whatever the seed of the hash is.
+    let keys = (0..32u32).map(u32::to_be_bytes).collect::<Vec<_>>();
+    keys.iter().for_each(|key| _ = map.insert(key, b"before", &EntryOptions::default()).unwrap());
+    keys
+}
+
+/// Stops a writer; where that holds a lock, others are refused after the lock timeout and have changed nothing, and once
+/// it is dead they take the lock.
+fn stop_and_kill(writer: &mut Process, map: &Map<'_>, keys: &[[u8; 4]], is_cache: bool, waits: &mut Waits) {
+    let pid = writer.0.id().cast_signed();
+    // SAFETY: no pointers. It is a child that nobody has waited for, so the number is its own.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGSTOP) }, 0);
+    while is_running(writer.0.id()) && !is_stopped(writer.0.id()) {
+        std::thread::yield_now();
+    }
+    let hurried = map.clone().lock_timeout(LOCK_TIMEOUT);
+    let set = |map: &Map<'_>, key: &[u8; 4], value: &[u8]| {
+        let begin = Instant::now();
+        (map.insert(key, value, &EntryOptions::default()), begin.elapsed())
+    };
+    // Twice, as a writer that runs may be slow for once.
+    let busy = keys.iter().find(|key| {
+        let (first, waited) = set(&hurried, key, b"before");
+        if first.is_ok() {
+            return false;
+        }
+        if set(&hurried, key, b"after").0.is_ok() {
+            set(map, key, b"before").0.unwrap();
+            return false;
+        }
+        assert_eq!(first, Err(MapError::Busy));
+        assert!(waited >= LOCK_TIMEOUT, "{waited:?}");
+        waits.stopped.push(waited);
+        true
+    });
+    if let Some(key) = busy {
+        let mut value = Vec::new();
+        let found = map.get(key, &mut value).unwrap();
+        assert!(value == b"before" || is_cache && found.is_none(), "it has changed nothing");
+    }
+    writer.0.kill().unwrap();
+    writer.0.wait().unwrap();
+    if let Some(key) = busy {
+        let (written, waited) = set(map, key, b"before");
+        written.unwrap();
+        waits.killed.push(waited);
+    }
+}
+
+fn is_stopped(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+}
+
 fn storm(cache: bool) {
     let kills: usize = std::env::var("SHM_MAP_KILLS").map_or(30, |kills| kills.parse().unwrap());
     let stage = Stage::new(cache);
     let map = stage.map();
+    let (keys, mut waits) = (own_keys(&map), Waits::default());
     let mut reader = stage.start(WRITERS);
     let mut writers: Vec<Process> = (0..WRITERS).map(|writer| stage.start(writer)).collect();
     let mut seed = 0x1234_5671;
     for round in 0..kills {
         let victim = random(&mut seed) % WRITERS;
         let done = |writer| stage.load(word::DONE + writer);
-        let (begin, before) = (Instant::now(), done(victim));
+        let (begin, before, mut has_died) = (Instant::now(), done(victim), false);
         // It has done something, or died on its own account.
         while done(victim) < before + 20 + (random(&mut seed) % 100) as u32 {
             if let Some(status) = writers[victim].0.try_wait().unwrap() {
@@ -370,6 +476,7 @@ fn storm(cache: bool) {
                     Some(libc::SIGKILL),
                     "writer {victim} ended by an assertion of its own"
                 );
+                has_died = true;
                 break;
             }
             assert!(
@@ -378,6 +485,9 @@ fn storm(cache: bool) {
                 map.stats()
             );
             std::thread::sleep(Duration::from_micros(200));
+        }
+        if round % STOPPED_IN == 0 && !has_died {
+            stop_and_kill(&mut writers[victim], &map, &keys, cache, &mut waits);
         }
         // The old one is dead before there is a new one.
         writers[victim].0.kill().unwrap();
@@ -391,6 +501,12 @@ fn storm(cache: bool) {
     let stats = map.stats();
     let sum = |first| stage.sum(first);
     println!("{kills} kills, {} calls, {} reads: {stats:?}", sum(word::DONE), stage.load(word::READS));
+    let longest = |word| Duration::from_micros(stage.load(word).into());
+    let all = [word::LONGEST_READ, word::LONGEST_WRITE, word::LONGEST_LOAD].map(longest);
+    println!("the longest read {:.1?}, write {:.1?}, load {:.1?}", all[0], all[1], all[2]);
+    assert!(all.iter().all(|took| *took < GENEROUS), "{all:?}");
+    Waits::tell("the lock of a stopped writer", &mut waits.stopped);
+    Waits::tell("the lock of a killed writer", &mut waits.killed);
     let found = [word::TORN, word::LOST, word::OLDER, word::BACK, word::TWICE].map(|index| stage.load(index));
     assert_eq!(found, [0; 5], "torn, lost, older, back again, loaded twice at a time");
     assert!(stage.load(word::LOADED) > 0);
