@@ -5,7 +5,7 @@ use crate::{
     EntryOptions, Map, MapError,
     clock::{SystemClock, expiry},
 };
-use shm_sync::{Pause, Step, notify};
+use shm_sync::{Owner, Pause, Step, notify};
 use std::time::Duration;
 
 /// Who may load an entry: see [`Map::begin_load`]. It says nothing when it is dropped: end it with
@@ -32,7 +32,7 @@ impl Map<'_> {
         let (key, tags, owner) = (self.key(key)?, self.tags(tags)?, self.owner()?);
         let expires = expiry(Some(timeout), SystemClock);
         self.locked(&key, 0, |shard| {
-            let is_alive = |owner| self.is_alive(owner);
+            let is_alive = |owner| self.is_alive(Owner::from_word(owner));
             let begun = shard.begin_load(&key, owner.get(), expires, &tags, is_alive, SystemClock)?;
             Ok(match begun {
                 Beginning::Present => Step::Ready(None),

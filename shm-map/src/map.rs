@@ -510,7 +510,11 @@ impl<'a> Map<'a> {
     }
 
     /// For whom the map's operations are.
-    pub(crate) fn owner(&self) -> Result<Owner, MapError> {
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::ReadOnly`]; the operating system's, where this thread has no id yet.
+    pub fn owner(&self) -> Result<Owner, MapError> {
         match (self.owner, self.live) {
             (Some(owner), _) => Ok(owner),
             (None, Some(live)) => Ok(live.this_thread()?),
@@ -518,8 +522,10 @@ impl<'a> Map<'a> {
         }
     }
 
-    pub(crate) fn is_alive(&self, owner: u32) -> bool {
-        self.live.is_none_or(|live| live.is_alive(Owner::from_word(owner)))
+    /// Whether one who has this map open, or had, still lives: ids are of the map's live file, and none is used twice. A
+    /// map that is open for reading only cannot tell, and says that all do.
+    pub fn is_alive(&self, owner: Owner) -> bool {
+        self.live.is_none_or(|live| live.is_alive(owner))
     }
 
     fn writable(&self) -> Result<(), MapError> {

@@ -226,3 +226,13 @@ import { rateLimitStore } from 'shm-node/fastify-rate-limit';
 is<SharedMap>(rateLimitStore({ map: users }).map);
 import { SessionStore } from 'shm-node/express-session';
 new SessionStore({ key: 7, memory: 1 << 20, ttl: 1000 }).length((error, length) => is<number | undefined>(length));
+import { PromClient, sharedMetrics } from 'shm-node/prom-client';
+interface Client extends Omit<PromClient, 'Counter'> {
+  Counter: new (config: { name: string }) => { inc(value: number): void };
+}
+declare const promClient: Client;
+const metrics = sharedMetrics(promClient, { key: 'metrics', memory: 1 << 20, refresh: 1000, onError: (error) => error.code });
+new metrics.Counter({ name: 'a' }).inc(1);
+// @ts-expect-error as prom-client's own class
+new metrics.Counter({ name: 1 });
+is<SharedMap>(metrics.map);

@@ -32,6 +32,10 @@ const OTHERS_WRITE = 0o022;
 /** How often `view` shows a value where it lies before it shows a copy. */
 const VIEWS = 3;
 
+/** For stores: this thread's id among those that have a map open, and whether the one of an id lives. */
+let ownerOf;
+let isAlive;
+
 class SharedMap {
   #handle;
   #number;
@@ -43,6 +47,11 @@ class SharedMap {
   #near;
   #loads;
   #bytes;
+
+  static {
+    ownerOf = (map) => native.mapOwner(map.#handle);
+    isAlive = (map, owner) => native.mapIsAlive(map.#handle, owner);
+  }
 
   static memoryFor({ entries, key, value }) {
     const most = 2 ** 32 - 1;
@@ -345,4 +354,4 @@ function synchronous(result) {
   return result;
 }
 
-module.exports = { SharedMap };
+module.exports = { SharedMap, isAlive, ownerOf };

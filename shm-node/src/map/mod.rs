@@ -10,11 +10,13 @@
 //! | `read` | what changes nothing |
 //! | `write` | what changes entries |
 //! | `load` | loading what is not there, once for all processes |
+//! | `owners` | who has a map open, and whether they live |
 //! | `errors` | what can go wrong |
 
 mod errors;
 mod load;
 mod open;
+mod owners;
 mod read;
 mod values;
 mod write;
@@ -58,6 +60,8 @@ pub(crate) const FUNCTIONS: &[(&CStr, Entry)] = functions! {
     c"mapBeginLoad": load::begin,
     c"mapFinishLoad": load::finish,
     c"mapAbandonLoad": load::abandon,
+    c"mapOwner": owners::owner,
+    c"mapIsAlive": owners::is_alive,
     c"mapClear": write::clear,
     c"mapInvalidate": write::invalidate,
 };

@@ -1,0 +1,219 @@
+'use strict';
+
+// Metrics of prom-client whose numbers are series of a map. prom-client's own classes check arguments, measure times and
+// register them; what they keep in this process beside that is not looked at.
+
+const errors = require('../sync/errors.js');
+
+/**
+ * The classes over a copy of prom-client. `attempt(write)` runs what must not fail a caller; `refresh(metric)` is told of
+ * what has a `collect`.
+ */
+function metricsOver(client, series, attempt, refresh) {
+  /** What a metric is known by, which prom-client renames in OpenMetrics, and its labels as they are in keys. */
+  class Identity {
+    #names;
+
+    constructor(metric) {
+      if (metric.enableExemplars) {
+        throw errors.wrongValue('enableExemplars', true, 'is not for metrics that processes share');
+      }
+      this.name = metric.name;
+      this.#names = [...metric.labelNames].sort();
+      if (metric.collect) refresh(metric);
+    }
+
+    labels(given) {
+      if (given === undefined || given === null) return '{}';
+      let pairs = '';
+      for (const name of this.#names) {
+        if (given[name] === undefined) continue;
+        pairs += `${pairs === '' ? '' : ','}"${name}":${JSON.stringify(`${given[name]}`)}`;
+      }
+      return `{${pairs}}`;
+    }
+  }
+
+  class Counter extends client.Counter {
+    #identity;
+
+    constructor(config) {
+      super(config);
+      this.#identity = new Identity(this);
+      series.define(this.name, { type: 'counter' });
+      const check = this.inc;
+      this.inc = (labels, value) => {
+        check.call(this, labels, value);
+        const [given, by] = isObject(labels) ? [labels, value] : [undefined, labels];
+        this.#add(given, by ?? 1);
+      };
+      if (this.labelNames.length === 0) this.#add(undefined, 0);
+    }
+
+    #add(labels, by) {
+      attempt(() => series.add(this.#identity.name, this.#identity.labels(labels), [by]));
+    }
+
+    async get() {
+      const own = await super.get();
+      return { ...own, values: valuesOf(series.shared(this.#identity.name)) };
+    }
+
+    reset() {
+      super.reset();
+      if (!(#identity in this)) return; // called by the constructor above
+      series.clear(this.#identity.name);
+      if (this.labelNames.length === 0) this.#add(undefined, 0);
+    }
+
+    remove(...args) {
+      super.remove(...args);
+      series.delete(this.#identity.name, this.#identity.labels(labelsOf(this.labelNames, args)));
+    }
+  }
+
+  /** A series is the sum, and how many values lie in each bucket and not in the one before; in the last, all others. */
+  class Histogram extends client.Histogram {
+    #identity;
+
+    constructor(config) {
+      super(config);
+      this.#identity = new Identity(this);
+      series.define(this.name, { type: 'histogram', buckets: this.upperBounds });
+      const check = this.observe;
+      this.observe = (labels, value) => {
+        check.call(this, labels, value);
+        const [given, seen] = typeof labels === 'number' ? [undefined, labels] : [labels, value];
+        const terms = this.#zeros();
+        terms[0] = seen;
+        const bucket = this.upperBounds.findIndex((bound) => seen <= bound);
+        terms[1 + (bucket < 0 ? this.upperBounds.length : bucket)] = 1;
+        this.addTerms(given, terms);
+      };
+      if (this.labelNames.length === 0) this.zero({});
+    }
+
+    #zeros() {
+      return new Array(this.upperBounds.length + 2).fill(0);
+    }
+
+    /** Adds what was observed elsewhere. */
+    addTerms(labels, terms) {
+      attempt(() => series.add(this.#identity.name, this.#identity.labels(labels), terms));
+    }
+
+    labels(...args) {
+      const labels = labelsOf(this.labelNames, args);
+      return { ...super.labels(...args), observe: (value) => this.observe(labels, value) };
+    }
+
+    async get() {
+      await this.collect?.();
+      const { name, help, aggregator, upperBounds } = this;
+      const samples = ([labels, [sum, ...counts]]) => {
+        let count = 0;
+        const buckets = counts.map((number, i) => {
+          const labelled = { le: upperBounds[i] ?? '+Inf', ...labels };
+          return { labels: labelled, value: (count += number), metricName: `${name}_bucket` };
+        });
+        const total = (kind, value) => ({ labels, value, metricName: `${name}_${kind}` });
+        return [...buckets, total('sum', sum), total('count', count)];
+      };
+      const values = series.shared(this.#identity.name).flatMap(samples);
+      return { name, help, type: 'histogram', values, aggregator };
+    }
+
+    getForPromString() {
+      return this.get();
+    }
+
+    zero(labels) {
+      super.zero(labels);
+      this.addTerms(labels, this.#zeros());
+    }
+
+    reset() {
+      super.reset();
+      if (!(#identity in this)) return; // called by the constructor above
+      series.clear(this.#identity.name);
+    }
+
+    remove(...args) {
+      super.remove(...args);
+      series.delete(this.#identity.name, this.#identity.labels(labelsOf(this.labelNames, args)));
+    }
+  }
+
+  /** Each process has values of its own. */
+  class Gauge extends client.Gauge {
+    #identity;
+
+    constructor(config) {
+      super(config);
+      if (!(this.aggregator in client.aggregators)) {
+        const names = Object.keys(client.aggregators).join(', ');
+        throw errors.wrongValue('aggregator', this.aggregator, `is none of ${names}`);
+      }
+      this.#identity = new Identity(this);
+      series.define(this.name, { type: 'gauge' });
+      if (this.labelNames.length === 0) this.set(0);
+    }
+
+    set(labels, value) {
+      super.set(labels, value);
+      const [given, number] = isObject(labels) ? [labels, value] : [undefined, labels];
+      attempt(() => series.set(this.#identity.name, this.#identity.labels(given), [number]));
+    }
+
+    inc(labels, value) {
+      super.inc(labels, value);
+      this.#add(labels, value, 1);
+    }
+
+    dec(labels, value) {
+      super.dec(labels, value);
+      this.#add(labels, value, -1);
+    }
+
+    #add(labels, value, sign) {
+      const [given, by = 1] = isObject(labels) ? [labels, value] : [undefined, labels];
+      attempt(() => series.add(this.#identity.name, this.#identity.labels(given), [sign * by], true));
+    }
+
+    async get() {
+      const own = await super.get();
+      const all = series.ofTheLiving(this.#identity.name).map((one) => ({ ...own, values: valuesOf(one) }));
+      return client.aggregators[this.aggregator](all) ?? { ...own, values: [] };
+    }
+
+    reset() {
+      super.reset();
+      if (!(#identity in this)) return; // called by the constructor above
+      series.clear(this.#identity.name, true);
+      if (this.labelNames.length === 0) this.set(0);
+    }
+
+    remove(...args) {
+      super.remove(...args);
+      series.delete(this.#identity.name, this.#identity.labels(labelsOf(this.labelNames, args)), true);
+    }
+  }
+
+  class Summary {
+    constructor() {
+      const why = 'quantiles of several processes do not add up to those of all: use a Histogram';
+      throw errors.ours('ERR_SHM_UNSUPPORTED', `a Summary cannot be shared, as ${why}`);
+    }
+  }
+
+  return { Counter, Gauge, Histogram, Summary };
+}
+
+const isObject = (value) => typeof value === 'object' && value !== null;
+const valuesOf = (all) => all.map(([labels, [value]]) => ({ labels, value }));
+
+/** Labels of a call's arguments: an object, or their values in the order of their names. */
+const labelsOf = (names, args) =>
+  isObject(args[0]) ? args[0] : Object.fromEntries(names.map((name, i) => [name, args[i]]));
+
+module.exports = { metricsOver };
