@@ -236,3 +236,8 @@ new metrics.Counter({ name: 'a' }).inc(1);
 // @ts-expect-error as prom-client's own class
 new metrics.Counter({ name: 1 });
 is<SharedMap>(metrics.map);
+import { cacheHandler, useCacheHandler } from 'shm-node/next';
+const Handler = cacheHandler({ key: 'pages', memory: 1 << 20 });
+is<SharedMap>(Handler.map);
+is<Promise<void>>(new Handler({}).revalidateTag(['a'], { expire: 5 }));
+is<Promise<number>>(useCacheHandler({ map: users, prefix: 'use:' }).getExpiration(['a']));

@@ -1,0 +1,4 @@
+export default async function handler(request, response) {
+  await response.revalidate('/props');
+  response.end('done');
+}
