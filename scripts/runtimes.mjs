@@ -24,7 +24,7 @@ const RUNTIMES = {
 };
 
 // These try the compiler, the documents, other packages and programs in other languages, not the runtime.
-const OF_OTHER_PACKAGES = ['express-rate-limit', 'express-session', 'fastify-rate-limit', 'keyv', 'prom-client'];
+const OF_OTHER_PACKAGES = ['express-rate-limit', 'express-session', 'fastify-rate-limit', 'keyv', 'next', 'prom-client'];
 const NOT_OF_THE_RUNTIME = [
   ...['types', 'docs', 'languages', 'examples', 'package', 'bundlers', 'no-external-buffers'],
   ...OF_OTHER_PACKAGES,

@@ -12,6 +12,8 @@ const { again, keep, newMap } = require('./support/map.js');
 const { rateLimitStore } = require(`${folder}/stores/fastify-rate-limit.js`);
 
 const HOUR = 3_600_000;
+/** Looks without counting, which the plugin has from 11 on; scripts/test-integrations.mjs runs this with 10, too. */
+const canPeek = parseInt(require('@fastify/rate-limit/package.json').version) >= 11;
 
 async function serve(map, need, folder) {
   const app = need('fastify')();
@@ -40,8 +42,10 @@ describe('one Fastify server', () => {
     await app.register(rateLimit, { max: 2, timeWindow: HOUR, keyGenerator: ({ query }) => query.user, ...options });
     app.get('/', async () => 'ok');
     app.get('/slow', { config: { rateLimit: { max: 1 } } }, async () => 'ok');
-    const peek = app.createRateLimit();
-    app.get('/peek', { config: { rateLimit: false } }, (request) => peek(request, { increment: false }));
+    if (canPeek) {
+      const peek = app.createRateLimit();
+      app.get('/peek', { config: { rateLimit: false } }, (request) => peek(request, { increment: false }));
+    }
     return (path, user) => app.inject(`${path}?user=${user}`);
   }
   const statuses = async (...answers) => (await Promise.all(answers)).map(({ statusCode }) => statusCode);
@@ -55,9 +59,10 @@ describe('one Fastify server', () => {
     assert.ok(reset > 0 && reset <= 3600, `${reset}`);
     assert.deepEqual(await statuses(ask('/', 'ada'), ask('/', 'ada'), ask('/', 'bob')), [200, 429, 200]);
     assert.deepEqual(await statuses(ask('/slow', 'ada'), ask('/slow', 'ada'), ask('/slow', 'bob')), [200, 429, 200]);
-    const { current, remaining } = { current: map.get('rl:ada'), ...(await ask('/peek', 'bob')).json() };
-    assert.deepEqual([current, remaining, map.get('rl:bob')], [3, 1, 1]);
-    assert.equal((await ask('/peek', 'eve')).json().remaining, 2);
+    assert.deepEqual([map.get('rl:ada'), map.get('rl:bob')], [3, 1]);
+    if (!canPeek) return;
+    const left = async (user) => (await ask('/peek', user)).json().remaining;
+    assert.deepEqual([await left('bob'), await left('eve'), map.get('rl:bob')], [1, 2, 1]);
   });
 
   it('begins the window anew, or makes it longer, for one who goes on', async () => {

@@ -11,6 +11,10 @@ const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
 const shm = require('shm-node');
 
+// Version 15 has no `use cache` but as an experiment, and revalidates a tag always at once.
+const isOld = require('next/package.json').version.startsWith('15.');
+const CACHED = isOld ? [] : ['/cached'];
+
 const CACHE_KEY = `/shm-node-next-${process.pid}`;
 const env = { ...process.env, CACHE_KEY, NEXT_TELEMETRY_DISABLED: '1', NODE_OPTIONS: '', SHM_NODE_QUIET: '1' };
 // Away from what it was built of: it has brought all it needs.
@@ -58,6 +62,7 @@ describe('an application of Next.js that two processes serve', () => {
   let one;
   let two;
   before(async () => {
+    if (isOld) rmSync(path.join(__dirname, 'app', 'cached'), { recursive: true, force: true });
     const next = require.resolve('next/dist/bin/next');
     const built = spawnSync(process.execPath, [next, 'build'], { cwd: __dirname, env, encoding: 'utf8' });
     assert.equal(built.status, 0, built.stdout + built.stderr);
@@ -74,7 +79,7 @@ describe('an application of Next.js that two processes serve', () => {
     ['what a route handler answers', '/route', '/revalidate?path=/route'],
     ['a page of the Pages Router', '/props', '/api/props'],
     ['what unstable_cache has', '/data', '/revalidate?tag=data'],
-    ['what `use cache` has', '/cached', '/revalidate?tag=cached'],
+    ...CACHED.map((place) => ['what `use cache` has', place, '/revalidate?tag=cached']),
   ]) {
     it(`${what} is one for both; revalidated in one it is new in the other at the next request`, async () => {
       const first = await one.value(place);
@@ -90,10 +95,10 @@ describe('an application of Next.js that two processes serve', () => {
     });
   }
 
-  for (const [place, tag] of [['/data', 'data'], ['/cached', 'cached']]) {
+  for (const place of isOld ? [] : ['/data', ...CACHED]) {
     it(`${place} is given once more while it is made anew, where its tag is revalidated so`, async () => {
       const first = await one.value(place);
-      await one.ask(`/revalidate?tag=${tag}&profile=max`);
+      await one.ask(`/revalidate?tag=${place.slice(1)}&profile=max`);
       assert.equal(await two.value(place), first);
       let second = first;
       while (second === first) second = await one.value(place);
@@ -102,7 +107,7 @@ describe('an application of Next.js that two processes serve', () => {
   }
 
   it('what one had is there when it was killed, and for one that comes', async () => {
-    const places = ['/page', '/route', '/props', '/data', '/cached'];
+    const places = ['/page', '/route', '/props', '/data', ...CACHED];
     const values = await Promise.all(places.map((place) => one.value(place)));
     const gone = new Promise((resolve) => one.child.on('exit', resolve));
     one.child.kill('SIGKILL');
