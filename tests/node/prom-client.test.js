@@ -160,6 +160,18 @@ for (const [version, name] of [
       assert.deepEqual([found['c{a="1"}'], found.h_count, found.h_sum], [3000, 6000, 3000]);
     });
 
+    it('what another process begins to count in between is added to', async () => {
+      const { metrics, config, samples, map } = open();
+      const counter = new metrics.Counter({ ...config, name: 'c', labelNames: ['a'] });
+      map.getEntry = (key) => {
+        delete map.getEntry;
+        map.add(key, 5);
+        return undefined;
+      };
+      counter.inc({ a: 1 });
+      assert.deepEqual(await samples(), { 'c{a="1"}': 6 });
+    });
+
     it('times what takes time', async () => {
       const { Histogram, Gauge, config, samples } = open();
       new Histogram({ ...config, name: 'h', labelNames: ['a', 'b'] }).labels('1', '2').startTimer()();
@@ -186,6 +198,11 @@ for (const [version, name] of [
       assert.deepEqual(await two.samples(), { plain: 0 });
       made[1][0].inc({ a: 1 });
       assert.deepEqual(await one.samples(), { 'c{a="1"}': 1, plain: 0 });
+      const gauge = new one.Gauge({ ...one.config, name: 'g', labelNames: ['a'] });
+      gauge.set({ a: 1 }, 5);
+      assert.equal((await one.samples())['g{a="1"}'], 5);
+      gauge.reset();
+      assert.equal((await one.samples())['g{a="1"}'], undefined);
       const other = open({ map, prefix: 'other:' });
       new other.Counter({ ...other.config, name: 'c', labelNames: ['a'] }).inc({ a: 9 });
       one.register.resetMetrics();
