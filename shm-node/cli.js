@@ -1,24 +1,37 @@
 #!/usr/bin/env node
 'use strict';
 
-// The command line. What it prints is in lib/show.js.
+// The command line. What it prints is in lib/show.js and lib/cli.
 
 process.env.SHM_NODE_QUIET = '1'; // before the package is loaded: what this process attaches is nobody's news
 
 const fs = require('fs');
+const { setTimeout: sleep } = require('timers/promises');
 const { parseArgs } = require('util');
 const shm = require('./index.js');
 const parse = require('./lib/arguments.js');
+const mapCommands = require('./lib/cli/map.js');
+const { Refusal, bytesOf, infoOf, missing, structuresOf, structuresOfAll } = require('./lib/cli/segments.js');
+const structures = require('./lib/cli/structures.js');
+const look = require('./lib/cli/top.js');
 const native = require('./lib/native.js');
 const show = require('./lib/show.js');
 const { BufferType } = require('./lib/types.js');
 
 const HELP = `usage: shm-node <command> [options]
 
-  ls [--json]                 the segments of all programs, on both backends
-  inspect KEY                 its bytes or elements
-      --type TYPE             uint8 (default), int16, float32, bigint64, …
+  ls [--json]                 the segments of all programs, on both backends, and what is in them
+  inspect KEY [--json]        a map, the channels and locks in it, and who holds them; else its bytes
+      --type TYPE             its elements instead: uint8 (default), int16, float32, bigint64, …
       --offset N --bytes N    from which byte (0), and how many (512)
+  map stats|keys KEY          what a map has counted, and its keys
+  map get KEY ENTRY           a value
+  map delete KEY ENTRY...     removes entries
+  map clear KEY               removes all entries; each of these takes --json
+  top                         maps, channels and broadcasts, live
+      --every MS              how often to look (1000)
+      --once                  looks twice, and prints that once
+      --json                  a line of JSON each time
   watch KEY                   its first elements, live; what changed is marked with *
       --type TYPE --offset N --bytes N (64)
       --every MS              how often to look (500)
@@ -38,7 +51,14 @@ exit code: 0 done, 1 not done (no such segment, held, refused by the system), 2 
 
 const OPTIONS = {
   ls: { json: { type: 'boolean' } },
-  inspect: { type: { type: 'string' }, offset: { type: 'string' }, bytes: { type: 'string' } },
+  inspect: {
+    json: { type: 'boolean' },
+    type: { type: 'string' },
+    offset: { type: 'string' },
+    bytes: { type: 'string' },
+  },
+  map: { json: { type: 'boolean' } },
+  top: { every: { type: 'string' }, once: { type: 'boolean' }, json: { type: 'boolean' } },
   watch: {
     type: { type: 'string' },
     offset: { type: 'string' },
@@ -55,24 +75,45 @@ const OPTIONS = {
   rm: { force: { type: 'boolean' } },
   sweep: { 'dry-run': { type: 'boolean' } },
 };
-const KEYS = { ls: [0, 0], inspect: [1, 1], watch: [1, 1], create: [0, 1], rm: [1, Infinity], sweep: [0, 0] };
+const KEYS = {
+  ls: [0, 0],
+  inspect: [1, 1],
+  map: [2, Infinity],
+  top: [0, 0],
+  watch: [1, 1],
+  create: [0, 1],
+  rm: [1, Infinity],
+  sweep: [0, 0],
+};
+
+/** How much of a segment is looked through for structures, and how many words that look like one are looked at. */
+const [LS_WITHIN, LS_MOST] = [64 << 10, 64];
+const [INSPECT_WITHIN, INSPECT_MOST] = [16 << 20, 1000];
 
 class UsageError extends Error {}
 
-/** The command failed: exit code 1. */
-class Refusal extends Error {}
-
-const commands = { ls, inspect, watch, create, rm, sweep };
+const commands = { ls, inspect, map, top, watch, create, rm, sweep };
 
 function ls({ json }) {
   const mappedBy = show.mappings();
   const all = shm.list().map((info) => ({ ...info, mappedBy: mappedBy(info) }));
-  console.log(json ? JSON.stringify(all, null, 2) : show.table(all));
+  const found = structuresOfAll(all, LS_WITHIN, LS_MOST);
+  if (!json) return console.log(show.table(all, found.map(structures.summary)));
+  const brief = (one) => ({ what: one.what, offset: one.offset, size: one.size });
+  console.log(JSON.stringify(all.map((info, i) => ({ ...info, structures: found[i]?.map(brief) ?? null })), null, 2));
 }
 
 function inspect(values, [target]) {
   const type = typeOf(values.type);
   const range = rangeOf(values, type, 512);
+  const areBytesWanted = ['type', 'offset', 'bytes'].some((name) => values[name] !== undefined);
+  if (values.json && areBytesWanted) throw new UsageError('--json is for structures, not for bytes');
+  if (!areBytesWanted) {
+    const info = infoOf(target);
+    const found = structuresOf(target, INSPECT_WITHIN, INSPECT_MOST) ?? [];
+    if (values.json) return console.log(JSON.stringify({ ...info, structures: found }, null, 2));
+    if (found.length > 0) return console.log(structures.text(found));
+  }
   const { bytes, size } = copy(target, range);
   console.log(show.dump(bytes, range.offset, type));
   const rest = size - range.offset - bytes.length;
@@ -95,23 +136,32 @@ async function watch(values, [target]) {
   }
 }
 
-// A copy of a part of a segment. It is attached only while it is read: on POSIX read-only, and on System V, where
-// that is not possible, as a holder for that moment.
 function copy(target, { offset, count, unit }) {
-  const info = shm.info(target);
-  if (info === null) throw new Refusal(missing(target));
-  if (info.state === 'orphan') {
-    throw new Refusal(`${show.key(target.key)}: held by nobody, and freed by the next process that attaches anything`);
-  }
-  const readOnly = info.backend === 'posix';
-  const attached = shm.get({ ...target, view: false, readOnly });
-  if (attached === null) throw new Refusal(missing(target));
-  const { size } = attached;
+  const { size } = infoOf(target);
   if (offset >= size) throw new Refusal(`${show.key(target.key)}: has ${size} bytes, none at offset ${offset}`);
-  const bytes = Buffer.alloc(Math.floor(Math.min(count, size - offset) / unit) * unit);
-  shm.read(target, offset, bytes);
-  shm.detach(target);
+  const bytes = bytesOf(target, offset, Math.floor(Math.min(count, size - offset) / unit) * unit);
   return { bytes, size };
+}
+
+function map({ json }, [verb, target, ...names]) {
+  mapCommands.run(verb, target, names, { json });
+}
+
+async function top({ every: given, once, json }) {
+  const every = integer('every', given, 1000, 10);
+  const draw = json ? (line) => console.log(line) : show.canvas();
+  const stop = new AbortController();
+  process.once('SIGINT', () => stop.abort());
+  let before = look.sample();
+  while (!stop.signal.aborted) {
+    await sleep(every, undefined, { signal: stop.signal }).catch(() => {});
+    if (stop.signal.aborted) return;
+    const after = look.sample();
+    const rows = look.compare(before, after);
+    draw(json ? JSON.stringify(rows) : look.text(rows));
+    if (once) return;
+    before = after;
+  }
 }
 
 function create(values, [target = {}]) {
@@ -149,13 +199,6 @@ function removeUnheld(target) {
   const info = shm.info(target);
   const known = info && (info.holders ?? show.mappings()(info).length);
   return `${show.key(key)}: held by ${known || 'someone'}: --force removes it`;
-}
-
-/** Says that there is no such segment, and where there is one of that key. */
-function missing(target) {
-  const other = shm.list().find(({ key, backend }) => key === target.key && backend !== target.backend);
-  const hint = other === undefined ? '' : `; there is one on the other backend: --backend ${other.backend}`;
-  return `${show.key(target.key)}: no such segment${hint}`;
 }
 
 function sweep(values) {
@@ -204,12 +247,24 @@ async function main([name, ...args]) {
   if (!Object.hasOwn(commands, name)) throw new UsageError(`no such command: ${name}`);
   const { values, positionals } = parseOptions(name, args);
   const [min, max] = KEYS[name];
-  if (positionals.length < min || positionals.length > max) throw new UsageError(`${name}: ${min === 0 ? 'too many keys' : 'which KEY?'}`);
+  if (positionals.length < min || positionals.length > max) throw new UsageError(`${name}: ${positionals.length > max ? 'too many keys' : 'which KEY?'}`);
+  if (name === 'map') checkMap(positionals);
   const { backend } = values;
   if (![undefined, 'sysv', 'posix'].includes(backend)) throw new UsageError('--backend is sysv or posix');
-  const targets = positionals.map((text) => ({ key: keyOf(text), ...(backend && { backend }) }));
+  const targetOf = (text) => ({ key: keyOf(text), ...(backend && { backend }) });
+  const [verb, key, ...names] = positionals;
+  const targets = name === 'map' ? [verb, targetOf(key), ...names] : positionals.map(targetOf);
   if (name === 'create' && targets.length === 0 && backend) targets.push({ backend });
   await commands[name](values, targets);
+}
+
+function checkMap([verb, , ...names]) {
+  if (!Object.hasOwn(mapCommands.ARGUMENTS, verb)) {
+    throw new UsageError(`map ${verb}: it is one of ${Object.keys(mapCommands.ARGUMENTS).join(', ')}`);
+  }
+  const [least, most] = mapCommands.ARGUMENTS[verb];
+  if (names.length < least) throw new UsageError(`map ${verb}: which ENTRY of the map?`);
+  if (names.length > most) throw new UsageError(`map ${verb}: too many entries`);
 }
 
 function parseOptions(name, args) {

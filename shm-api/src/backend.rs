@@ -220,6 +220,19 @@ pub trait AttachReadOnly: Backend {
     fn attach_read_only(&self, key: &Key) -> Result<Self::Segment, AttachError>;
 }
 
+/// A backend that can read a segment without being one of its holders.
+pub trait Peek: Backend {
+    /// Copies bytes from `offset` on into `target`, and returns how many: fewer than asked if the segment ends before.
+    /// Read permission is enough. Nobody counts as a holder for it, so it neither keeps a segment that its last holder
+    /// leaves nor frees one that nobody holds. Another process may write at the same time, so the copy may mix old and
+    /// new bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::attach`].
+    fn peek(&self, key: &Key, offset: usize, target: &mut [u8]) -> Result<usize, AttachError>;
+}
+
 /// A backend whose segments may be left behind by a crash, and freed later.
 pub trait Sweep: Backend {
     /// Destroys the segments that this user created and no process holds; returns how many.

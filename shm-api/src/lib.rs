@@ -1,8 +1,8 @@
 //! The contract between a shared-memory backend and its users.
 //!
 //! A [`Backend`] creates, finds and destroys segments by [`Key`]; a [`Segment`] is one attachment of a segment.
-//! An ability that only some backends have is a trait of its own: [`List`], [`AttachReadOnly`], [`Sweep`],
-//! [`DestroyUnheld`], [`LeaveAtEnd`]. This crate calls no operating system; `shm-sysv` and `shm-posix` do.
+//! An ability that only some backends have is a trait of its own: [`List`], [`AttachReadOnly`], [`Peek`],
+//! [`Sweep`], [`DestroyUnheld`], [`LeaveAtEnd`]. This crate calls no operating system; `shm-sysv` and `shm-posix` do.
 //!
 //! ```
 //! use shm_api::{Backend, CreateOptions, Detached, Segment, heap::Heap};
@@ -51,7 +51,7 @@ mod key;
 mod options;
 mod racy_copy;
 
-pub use backend::{Atomic, AttachReadOnly, Backend, DestroyUnheld, LeaveAtEnd, List, Segment, Sweep};
+pub use backend::{Atomic, AttachReadOnly, Backend, DestroyUnheld, LeaveAtEnd, List, Peek, Segment, Sweep};
 pub use error::{AttachError, CreateError, DestroyError, InvalidKey, OsError};
 pub use info::{Detached, SegmentInfo, State};
 pub use key::{InvalidName, Key, Name};

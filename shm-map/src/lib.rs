@@ -52,6 +52,7 @@ cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
         mod clock;
         mod error;
+        pub mod inspect;
         mod load;
         mod map;
         mod open;

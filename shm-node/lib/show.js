@@ -10,8 +10,15 @@ const coloured = terminal && !process.env.NO_COLOR && process.env.TERM !== 'dumb
 const paint = (code, text) => (coloured ? `\x1b[${code}m${text}\x1b[0m` : text);
 const STATES = { held: 32, orphan: 31, persistent: 33, foreign: 36 };
 
-// A name may contain control characters for a terminal.
-const key = (value) => String(value).replace(/[\p{Cc}\p{Cf}]/gu, (character) => JSON.stringify(character).slice(1, -1));
+// A name or a value may contain control characters for a terminal.
+const escape = (character) => JSON.stringify(character).slice(1, -1);
+const key = (value) => String(value).replace(/[\p{Cc}\p{Cf}]/gu, escape);
+
+/** A text of a user's: as it is for a program, and harmless for a terminal. */
+const text = (value) => (terminal ? value.replace(/(?![\n\t])[\p{Cc}\p{Cf}]/gu, escape) : value);
+
+/** An offset, as the lines of a dump begin with. */
+const offset = (value) => paint(2, value.toString(16).padStart(8, '0'));
 
 /**
  * Which processes have a POSIX object mapped, as far as this user may look: a function of its key. By inode, as a
@@ -67,10 +74,10 @@ function age(created) {
   return `${Math.floor(amount)} d`;
 }
 
-/** A line for each segment. */
-function table(all) {
+/** A line for each segment; `contents` tells what is in it. */
+function table(all, contents) {
   const names = users();
-  const rows = all.map((info) => [
+  const rows = all.map((info, index) => [
     key(info.key),
     info.backend,
     String(info.size),
@@ -80,22 +87,25 @@ function table(all) {
     processName(info.creator),
     age(info.created),
     info.state,
+    contents[index],
   ]);
-  const head = ['KEY', 'BACKEND', 'SIZE', 'MODE', 'OWNER', 'HOLDERS', 'CREATED BY', 'AGE', 'STATE'];
-  const widths = head.map((title, column) => Math.max(...[head, ...rows].map((row) => row[column].length)));
-  const right = [false, false, true, false, false, true, false, true, false];
-  const line = (row) =>
-    row.map((cell, column) => (right[column] ? cell.padStart(widths[column]) : cell.padEnd(widths[column])));
-  const body = rows.map((row, index) => {
-    const cells = line(row);
-    cells[8] = paint(STATES[all[index].state], cells[8].trimEnd());
-    return cells.join('  ');
-  });
-  return [paint(1, line(head).join('  ').trimEnd()), ...body].join('\n');
+  const head = ['KEY', 'BACKEND', 'SIZE', 'MODE', 'OWNER', 'HOLDERS', 'CREATED BY', 'AGE', 'STATE', 'CONTENTS'];
+  return columns(head, rows, [2, 5, 7], (cell, column, row) =>
+    column === 8 ? paint(STATES[all[row].state], cell) : cell,
+  );
+}
+
+/** Cells below their titles; `right` are the columns that end together, and `colour` has the last word on a cell. */
+function columns(head, rows, right, colour = (cell) => cell) {
+  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column].length)));
+  const pad = (cell, column) => (right.includes(column) ? cell.padStart(widths[column]) : cell.padEnd(widths[column]));
+  const line = (row, colour) => row.map((cell, column) => colour(pad(cell, column), column)).join('  ').trimEnd();
+  const body = rows.map((row, index) => line(row, (cell, column) => colour(cell, column, index)));
+  return [paint(1, line(head, (cell) => cell)), ...body].join('\n');
 }
 
 /** Bytes as elements of a type, each line with its offset; what differs from `before` is marked. */
-function dump(bytes, offset, { name, constructor }, before = null) {
+function dump(bytes, first, { name, constructor }, before = null) {
   const unit = constructor.BYTES_PER_ELEMENT;
   const isBytes = unit === 1 && /^(Buffer|Uint8)/.test(name);
   const perLine = Math.min(16, Math.max(4, 16 / unit)) / (isBytes || unit === 8 ? 1 : unit === 1 ? 2 : 1);
@@ -125,7 +135,7 @@ function dump(bytes, offset, { name, constructor }, before = null) {
     const letters = isBytes
       ? `  ${' '.repeat((perLine - span.length) * 3)}|${span.map((index) => letter(array[index])).join('')}|`
       : '';
-    lines.push(`${paint(2, (offset + start * unit).toString(16).padStart(8, '0'))}  ${shown}${letters}`.trimEnd());
+    lines.push(`${offset(first + start * unit)}  ${shown}${letters}`.trimEnd());
   }
   return lines.join('\n');
 }
@@ -163,4 +173,4 @@ function fitting(lines, rows) {
   return [...lines.slice(0, shown), `… ${lines.length - shown} more lines`];
 }
 
-module.exports = { canvas, dump, key, mappings, table };
+module.exports = { canvas, columns, dump, key, mappings, offset, processName, table, text };

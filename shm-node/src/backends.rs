@@ -3,7 +3,7 @@
 use crate::{failure::Failure, mappings};
 use shm_api::{
     Access, AttachError, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached, Key,
-    LeaveAtEnd, List, OsError, Segment, SegmentInfo, Sweep,
+    LeaveAtEnd, List, OsError, Peek, Segment, SegmentInfo, Sweep,
 };
 use shm_lifetime::{AddressRange, orphans_may_hold};
 use shm_map::{MapError, MapOptions, SegmentMap};
@@ -283,6 +283,11 @@ pub(crate) fn has(id: BackendId, key: &Key) -> bool {
 
 pub(crate) fn info(id: BackendId, key: &Key) -> Result<SegmentInfo, AttachError> {
     with_backend!(id, backend => backend.info(key))
+}
+
+/// Copies from a segment without holding it.
+pub(crate) fn peek(id: BackendId, key: &Key, offset: usize, target: &mut [u8]) -> Result<usize, AttachError> {
+    with_backend!(id, backend => backend.peek(key, offset, target))
 }
 
 pub(crate) fn destroy(id: BackendId, key: &Key) -> Result<(), DestroyError> {

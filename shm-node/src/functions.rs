@@ -7,13 +7,14 @@ use crate::{
     calls,
     endings::{self, Children},
     failure::{Failure, check, or_throw},
+    inspect,
     layout::Layout,
     shrinks, signals,
     values::{Attached, Info, JsKey, Made, from_key, to_key},
 };
 use napi::{
     Env,
-    bindgen_prelude::{Function, Object, Result},
+    bindgen_prelude::{Function, Object, Result, Uint8Array},
     sys,
 };
 use napi_derive::napi;
@@ -345,6 +346,40 @@ pub fn info(env: Env, backend: Option<u32>, key: JsKey) -> Result<Option<Info>> 
         let key = to_key(key)?;
         let backend = backend_of(backend, &key)?;
         Ok(Info::new(backend, backends::info(backend, &key)?))
+    })
+}
+
+/// Copies from a segment into `target`, without holding it; returns how many bytes. `None`: there is none.
+#[napi]
+pub fn peek(
+    env: Env,
+    backend: Option<u32>,
+    key: JsKey,
+    offset: f64,
+    mut target: Uint8Array,
+) -> Result<Option<f64>> {
+    answer(env, || {
+        let key = to_key(key)?;
+        // SAFETY: JavaScript made it for this call, and waits for us.
+        let target = unsafe { target.as_mut() };
+        let count = backends::peek(backend_of(backend, &key)?, &key, offset as usize, target)?;
+        Ok(count as f64)
+    })
+}
+
+/// Tells what stands in a segment, without holding it: the structures that begin in the first `within` bytes, of which
+/// `most` are looked at. `None`: there is no such segment.
+#[napi(ts_return_type = "object[] | null")]
+pub fn inspect(
+    env: Env,
+    backend: Option<u32>,
+    key: JsKey,
+    within: f64,
+    most: u32,
+) -> Result<Option<Vec<Object<'static>>>> {
+    answer(env, || {
+        let key = to_key(key)?;
+        inspect::inspect(&env, backend_of(backend, &key)?, &key, within as usize, most as usize)
     })
 }
 

@@ -6,6 +6,7 @@
 //! | `values` | keys, segments and what is known of them, as JavaScript has them |
 //! | `backends` | the backends that are built in, as one type |
 //! | `attachments` | what this thread has attached, by key and by number |
+//! | `inspect` | what stands in a segment, for the command line |
 //! | `layout` | which bytes of a segment are its data |
 //! | `map` | one map for all processes, for `lib/map` |
 //! | `mappings` | how many mappings this process can still make |
@@ -35,6 +36,7 @@ cfg_if::cfg_if! {
         mod endings;
         mod failure;
         pub mod functions;
+        mod inspect;
         mod layout;
         mod loops;
         mod map;

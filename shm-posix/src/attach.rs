@@ -8,7 +8,7 @@ use crate::{
 };
 use nix::{errno::Errno, fcntl::OFlag};
 use shm_api::{Access, AttachError, Detached, Key};
-use shm_lifetime::{Class, EntryName, Hold, Lifetime, LockFile, LockWait, fault::step};
+use shm_lifetime::{Class, Entry, EntryName, Hold, Lifetime, LockFile, LockWait, fault::step};
 use std::{
     ffi::CStr,
     num::NonZeroUsize,
@@ -38,13 +38,7 @@ fn attach_once(
     access: Access,
 ) -> Result<Option<PosixSegment>, AttachError> {
     let known = lifetime.entry_of(name);
-    let file = match &known {
-        Some((_, entry)) => lifetime.lock_file(entry.class()),
-        None => match object::look_up(name.as_c_str()).map_err(|errno| open_failed(errno, key))? {
-            Some(stat) => LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) },
-            None => return Err(AttachError::NotFound { key: key.clone() }),
-        },
-    };
+    let file = lock_file(lifetime, key, name, known.as_ref().map(|(_, entry)| entry))?;
     let _lock = lifetime.lock(file, name.lock_byte(), LockWait::Bounded).map_err(|error| error.on(key))?;
     if lifetime.entry_of(name) != known {
         return Ok(None);
@@ -80,7 +74,23 @@ fn attach_once(
     Ok(Some(PosixSegment::new(key, name, (start, size), access, hold, sign)))
 }
 
-fn open(key: &Key, name: &CStr, access: Access) -> Result<(OwnedFd, object::Stat), AttachError> {
+/// The file in which the name of an object is locked, which has this entry.
+pub(crate) fn lock_file(
+    lifetime: &Lifetime,
+    key: &Key,
+    name: &EntryName,
+    known: Option<&Entry>,
+) -> Result<LockFile, AttachError> {
+    if let Some(entry) = known {
+        return Ok(lifetime.lock_file(entry.class()));
+    }
+    match object::look_up(name.as_c_str()).map_err(|errno| open_failed(errno, key))? {
+        Some(stat) => Ok(LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) }),
+        None => Err(AttachError::NotFound { key: key.clone() }),
+    }
+}
+
+pub(crate) fn open(key: &Key, name: &CStr, access: Access) -> Result<(OwnedFd, object::Stat), AttachError> {
     let flags = match access {
         Access::ReadWrite => OFlag::O_RDWR,
         Access::ReadOnly => OFlag::O_RDONLY,

@@ -9,10 +9,11 @@ use crate::{
     failed::open_failed,
     kernel::{PosixKernel, destroy_unheld},
     list, name, object,
+    peek::peek,
 };
 use shm_api::{
     Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld,
-    Detached, Key, List, OsError, SegmentInfo, Sweep,
+    Detached, Key, List, OsError, Peek, SegmentInfo, Sweep,
 };
 use shm_lifetime::Lifetime;
 
@@ -67,6 +68,12 @@ impl DestroyUnheld for Posix {
 impl AttachReadOnly for Posix {
     fn attach_read_only(&self, key: &Key) -> Result<PosixSegment, AttachError> {
         attach(key, Access::ReadOnly)
+    }
+}
+
+impl Peek for Posix {
+    fn peek(&self, key: &Key, offset: usize, target: &mut [u8]) -> Result<usize, AttachError> {
+        peek(key, offset, target)
     }
 }
 

@@ -36,6 +36,7 @@ mod list;
 mod mapping;
 mod name;
 mod object;
+mod peek;
 mod segment;
 
 pub use backend::Posix;

@@ -18,7 +18,7 @@ cfg_if::cfg_if! {
 
 pub(crate) use system::{
     LONGEST_NAME, RESERVE, Stat, advise_to_make, check_free, look_up, make_named, make_unnamed, open,
-    publish, reserve, unlink,
+    publish, read, reserve, unlink,
 };
 
 /// A call that failed while an object was made.

@@ -75,6 +75,7 @@ cfg_if::cfg_if! {
         mod error;
         pub mod future;
         mod futex;
+        pub mod inspect;
         mod live;
         mod mutex;
         mod once;

@@ -48,6 +48,7 @@ use shm_lifetime::{
 use std::{
     cell::{Cell, RefCell},
     fs::File,
+    ops::RangeInclusive,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
     ptr,
@@ -320,6 +321,14 @@ impl Live {
         // No owner loses a lock because we could not ask, or asked about another file.
         let is_locked = |file| ofd_lock::is_locked(file, owner.get().into()).unwrap_or(true);
         self.file.get().map_or(true, |file| is_locked(file) || !self.file.is_at(file.as_raw_fd()))
+    }
+
+    /// Which processes have which owners, as far as this user may look: of other users' processes it may not, and on macOS
+    /// of none. One that is not here may live all the same: see [`is_alive`](Self::is_alive).
+    pub fn processes(&self) -> Vec<(RangeInclusive<u32>, u32)> {
+        let file =
+            self.file.get().ok().and_then(|file| File::from(file.try_clone_to_owned().ok()?).metadata().ok());
+        file.map_or_else(Vec::new, |file| system::lockers(&file))
     }
 
     /// In a forked child: forgets everything of the parent.

@@ -36,12 +36,8 @@ fn attach_once(
     let name = EntryName::Key(number.get());
     let find = || sys::find(number).map_err(|errno| find_failed(errno, key));
     let known = lifetime.entry_of(&name);
-    let file = match &known {
-        Some((_, entry)) => lifetime.lock_file(entry.class()),
-        None => match sys::stat(find()?) {
-            Ok(stat) => LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) },
-            Err(errno) => return unknown(errno, key),
-        },
+    let Some(file) = lock_file(lifetime, key, number, known.as_ref().map(|(_, entry)| entry))? else {
+        return Ok(None);
     };
     let _lock = lifetime.lock(file, name.lock_byte(), LockWait::Bounded).map_err(|error| error.on(key))?;
     if lifetime.entry_of(&name) != known {
@@ -71,6 +67,23 @@ fn attach_once(
     };
     let hold = Hold::new(lifetime, id, file, &name, found.into(), false);
     Ok(Some(SysVSegment::new(key, number, attachment, size, hold)))
+}
+
+/// The file in which the name of a segment is locked, which has this entry; `None` where it went meanwhile.
+pub(crate) fn lock_file(
+    lifetime: &Lifetime,
+    key: &Key,
+    number: NonZeroU32,
+    known: Option<&Entry>,
+) -> Result<Option<LockFile>, AttachError> {
+    if let Some(entry) = known {
+        return Ok(Some(lifetime.lock_file(entry.class())));
+    }
+    let found = sys::find(number).map_err(|errno| find_failed(errno, key))?;
+    match sys::stat(found) {
+        Ok(stat) => Ok(Some(LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) })),
+        Err(errno) => unknown(errno, key),
+    }
 }
 
 /// Which segment an entry stands for.
@@ -114,7 +127,7 @@ fn stands_for(
 
 /// A segment that cannot be asked about: `None` where it went meanwhile.
 #[cold]
-fn unknown<T>(errno: Errno, key: &Key) -> Result<Option<T>, AttachError> {
+pub(crate) fn unknown<T>(errno: Errno, key: &Key) -> Result<Option<T>, AttachError> {
     match errno {
         Errno::EINVAL | Errno::EIDRM => Ok(None),
         errno => Err(failed("shmctl", errno, key).advise(limits::advise_to_attach(errno)).into()),

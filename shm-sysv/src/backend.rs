@@ -7,11 +7,13 @@ use crate::{
     describe::info,
     destroy::destroy,
     kernel::{SysVKernel, destroy_unheld},
-    list, sys,
+    list,
+    peek::peek,
+    sys,
 };
 use shm_api::{
     AttachError, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached, Key, List,
-    OsError, SegmentInfo, Sweep,
+    OsError, Peek, SegmentInfo, Sweep,
 };
 use shm_lifetime::Lifetime;
 
@@ -61,6 +63,12 @@ impl DestroyUnheld for SysV {
             let stat = sys::stat(id)?;
             destroy_unheld(id, &stat, stat.mode())
         })
+    }
+}
+
+impl Peek for SysV {
+    fn peek(&self, key: &Key, offset: usize, target: &mut [u8]) -> Result<usize, AttachError> {
+        peek(key, offset, target)
     }
 }
 

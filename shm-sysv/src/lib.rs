@@ -33,6 +33,7 @@ mod kernel;
 mod limits;
 mod list;
 mod number;
+mod peek;
 mod segment;
 mod sys;
 

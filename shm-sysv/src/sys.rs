@@ -88,8 +88,17 @@ pub(crate) fn create(key: NonZeroU32, size: usize, mode: u32) -> Result<Id, Errn
 
 /// Attaches for reading and writing, where the kernel likes.
 pub(crate) fn attach(id: Id) -> Result<NonNull<u8>, Errno> {
+    attach_with(id, 0)
+}
+
+/// Attaches for reading: a write is SIGSEGV.
+pub(crate) fn attach_to_read(id: Id) -> Result<NonNull<u8>, Errno> {
+    attach_with(id, libc::SHM_RDONLY)
+}
+
+fn attach_with(id: Id, flags: c_int) -> Result<NonNull<u8>, Errno> {
     // SAFETY: without an address of ours, shmat(2) chooses "a suitable (unused) page-aligned address".
-    let start = unsafe { libc::shmat(id.0, std::ptr::null(), 0) };
+    let start = unsafe { libc::shmat(id.0, std::ptr::null(), flags) };
     // shmat(2): "on error, (void *) -1 is returned".
     if start.addr() == usize::MAX {
         return Err(Errno::last());
@@ -97,7 +106,7 @@ pub(crate) fn attach(id: Id) -> Result<NonNull<u8>, Errno> {
     NonNull::new(start.cast()).ok_or(Errno::EINVAL)
 }
 
-/// Detaches what [`attach`] returned.
+/// Detaches what [`attach`] or [`attach_to_read`] returned.
 ///
 /// # Safety
 ///

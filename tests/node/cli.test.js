@@ -8,6 +8,7 @@ const { randomInt } = require('node:crypto');
 const { once: event } = require('node:events');
 const { closeSync, lstatSync, openSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } = require('node:fs');
 const path = require('node:path');
+const { createInterface } = require('node:readline');
 const { describe, test } = require('node:test');
 const { built, packageFolder, run, runtime } = require('./support/packaging.js');
 
@@ -32,7 +33,7 @@ function fails(status, message, ...args) {
 
 test('--help names every command and the exit codes', () => {
   const help = good('--help');
-  for (const name of ['ls', 'inspect', 'watch', 'create', 'rm', 'sweep']) assert.match(help, new RegExp(`^  ${name}\\b`, 'm'));
+  for (const name of ['ls', 'inspect', 'map', 'top', 'watch', 'create', 'rm', 'sweep']) assert.match(help, new RegExp(`^  ${name}\\b`, 'm'));
   assert.match(help, /exit code/);
   assert.equal(good('ls', '--help'), help);
   const { version } = JSON.parse(readFileSync(path.join(packageFolder, 'package.json'), 'utf8'));
@@ -54,6 +55,12 @@ test('wrong usage is exit code 2, and says what is wrong', () => {
   fails(2, /--size is an integer/, 'create', '--size', '1.5');
   fails(2, /--backend/, 'ls', '--backend', 'sysv');
   fails(2, /--backend/, 'rm', '7', '--backend', 'other');
+  fails(2, /which KEY/, 'map', 'stats');
+  fails(2, /map size: it is one of stats, keys, get, delete, clear/, 'map', 'size', '7');
+  fails(2, /which ENTRY/, 'map', 'get', '7');
+  fails(2, /too many entries/, 'map', 'clear', '7', 'a');
+  fails(2, /--json/, 'inspect', '7', '--json', '--bytes', '8');
+  fails(2, /--every/, 'top', '--every', '1');
   fails(2, /"key"/, 'create', '0', '--size', '4');
   fails(2, /multiple of 8/, 'create', '--size', '10', '--type', 'float64');
   fails(2, /"mode"/, 'create', '--size', '10', '--mode', '999');
@@ -110,9 +117,9 @@ test('a link is no segment: it is not listed, not shown, and not removed', forei
 test('ls shows each segment, for people and as JSON', () => {
   const view = shm.create({ size: 123, mode: 0o640 });
   const lines = good('ls').split('\n');
-  assert.match(lines[0], /^KEY +BACKEND +SIZE +MODE +OWNER +HOLDERS +CREATED BY +AGE +STATE$/);
+  assert.match(lines[0], /^KEY +BACKEND +SIZE +MODE +OWNER +HOLDERS +CREATED BY +AGE +STATE +CONTENTS$/);
   const line = lines.find((line) => line.split(/\s+/).includes(String(view.key)));
-  assert.match(line, new RegExp(`${view.key} +${built[0]} +123 +0640 +\\S+ +1 +${process.pid} .* +held$`));
+  assert.match(line, new RegExp(`${view.key} +${built[0]} +123 +0640 +\\S+ +1 +${process.pid} .* +held +bytes$`));
   const info = JSON.parse(good('ls', '--json')).find(({ key }) => key === view.key);
   assert.equal(info.creator, process.pid);
   assert.equal(info.mode, 0o640);
@@ -170,6 +177,175 @@ test('inspect reads what it may not write', foreign, () => {
   assert.match(good('inspect', name), /of another progr/);
   assert.match(good('inspect', name, '--type', 'int16'), /^00000000 {2}\d+/);
   good('rm', name);
+});
+
+/** A process that does `body` with `shm`, `sync`, the words of a segment and `SharedMap`, and tells that it has. */
+async function peer(key, body) {
+  const program = `const [folder, key] = process.argv.slice(1);
+    const [shm, sync, { SharedMap }] = ['', '/sync.js', '/map.js'].map((file) => require(folder + file));
+    (${body})(shm, sync, Number(key), SharedMap);
+    process.stdout.write('done');
+    setInterval(() => {}, 1e6);`;
+  const child = spawn(process.execPath, ['-e', program, packageFolder, String(key)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  assert.equal(String((await event(child.stdout, 'data'))[0]), 'done');
+  return child;
+}
+
+async function kill(child) {
+  const ended = event(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+}
+
+const structuresOf = (key) => JSON.parse(good('inspect', String(key), '--json')).structures;
+
+test('inspect says what stands where, and who has it', async () => {
+  const sync = require(`${packageFolder}/sync.js`);
+  const view = shm.create({ size: 8192, type: 'Int32Array' });
+  const options = { slots: 4, maxMessage: 100 };
+  new sync.Mutex(view, 4);
+  new sync.Channel(view, 128, { capacity: 1024 }).send(Buffer.alloc(8));
+  new sync.Broadcast(view, 1024, options).send(Buffer.from('news'));
+  const reading = new sync.RwLock(view, 64, { readers: 2 }).read();
+  const child = await peer(view.key, (shm, sync, key) => new sync.Mutex(shm.get(key, 'Int32Array'), 4).lock());
+  const [mutex, lock, channel, broadcast, ...others] = structuresOf(view.key);
+  assert.deepEqual([mutex, lock, channel, broadcast].map(({ what, offset }) => [what, offset]), [
+    ['mutex', 16],
+    ['read-write lock', 256],
+    ['channel', 512],
+    ['broadcast', 4096],
+  ]);
+  assert.deepEqual(others, []);
+  assert.deepEqual([mutex.owner.pid, mutex.owner.isAlive], [child.pid, true]);
+  assert.deepEqual(lock.owners.map(({ pid }) => pid), [process.pid]);
+  assert.deepEqual([channel.used, channel.capacity, channel.producer.pid, channel.consumer], [16, 1024, process.pid, null]);
+  assert.deepEqual([broadcast.sent, broadcast.slots, broadcast.maxMessage], [1, 4, 100]);
+  assert.match(good('inspect', String(view.key)), new RegExp(`^00000010 {2}Mutex, 16 bytes\n +held by ${child.pid} `));
+  const line = good('ls').split('\n').find((line) => line.split(/\s+/).includes(String(view.key)));
+  assert.match(line, /held +Mutex, RwLock, Channel, Broadcast$/);
+
+  await kill(child);
+  assert.deepEqual(structuresOf(view.key)[0].owner, { id: mutex.owner.id, isAlive: false, pid: null });
+  assert.match(good('inspect', String(view.key)), /held by owner \d+ \(dead\)/);
+  reading.unlock();
+  shm.detach(view);
+});
+
+test('a message that looks like a structure is none', () => {
+  const sync = require(`${packageFolder}/sync.js`);
+  const size = sync.Channel.byteLength({ capacity: 1024 });
+  const view = shm.create({ size: size + 64, type: 'Int32Array' });
+  const mutex = new sync.Mutex(view, size / 4);
+  const copy = Buffer.alloc(16);
+  shm.read(view, size, copy);
+  new sync.Channel(view, 0, { capacity: 1024 }).send(copy);
+  assert.deepEqual(structuresOf(view.key).map(({ what, offset }) => [what, offset]), [['channel', 0], ['mutex', size]]);
+  mutex.withLock(() => {});
+  shm.detach(view);
+});
+
+test('map shows and changes what is in a map', () => {
+  const { SharedMap } = require(`${packageFolder}/map.js`);
+  const map = new SharedMap({ memory: 1 << 20 });
+  const key = String(map.key);
+  map.set('object', { a: 1 }).set('text', 'words').set('bytes', Buffer.from('ab')).set('big', 10n);
+  map.get('text');
+  map.get('none');
+  const stats = JSON.parse(good('map', 'stats', key, '--json'));
+  const { ownersDied, used, ...counts } = map.stats();
+  assert.deepEqual({ ...stats, loads: undefined, options: undefined }, { ...counts, used, ownersDied, loads: undefined, options: undefined });
+  assert.deepEqual([stats.loads, stats.options.evict, stats.options.memory], [0, true, 1 << 20]);
+  assert.match(good('map', 'stats', key), /^hits +1$/m);
+  assert.match(good('inspect', key), /^00000000 {2}SharedMap, 1048576 bytes\n[^]*4 entries[^]*50\.0 % of the lookups/);
+
+  assert.deepEqual(JSON.parse(good('map', 'keys', key, '--json')).sort(), ['big', 'bytes', 'object', 'text']);
+  assert.deepEqual(good('map', 'keys', key).trim().split('\n').sort(), ['big', 'bytes', 'object', 'text']);
+  assert.equal(good('map', 'get', key, 'object'), '{ a: 1 }\n');
+  assert.equal(good('map', 'get', key, 'text'), 'words\n');
+  assert.equal(JSON.parse(good('map', 'get', key, 'big', '--json')).value, '10');
+  assert.deepEqual(JSON.parse(good('map', 'get', key, 'bytes', '--json')).value, Buffer.from('ab').toJSON());
+  fails(1, /no entry none/, 'map', 'get', key, 'none');
+
+  assert.equal(good('map', 'delete', key, 'text', 'big'), '');
+  fails(1, /no entry text/, 'map', 'delete', key, 'text');
+  assert.deepEqual([...map.keys()].sort(), ['bytes', 'object']);
+  assert.equal(JSON.parse(good('map', 'clear', key, '--json')).cleared, 2);
+  assert.equal(map.size, 0);
+  map.close();
+});
+
+test('what is no map, or not there, is one line that says what to do', () => {
+  const view = shm.create(64);
+  const key = String(view.key);
+  fails(1, /^shm-node: \d+: no map, but bytes: `shm-node inspect \d+` shows it\n$/, 'map', 'keys', key);
+  shm.detach(view);
+  for (const command of [['map', 'stats'], ['inspect'], ['watch']]) {
+    fails(1, /^shm-node: \d+: no such segment: `shm-node ls` lists those that there are\n$/, ...command, key);
+  }
+  assert.equal(shm.info(view.key), null, 'and none is made');
+});
+
+test('a name that looks like an integer is told from one', { skip: posix.skip || sysv.skip }, () => {
+  const view = shm.create({ size: 4, key: newKey(), backend: 'sysv' });
+  fails(1, new RegExp(`no such segment; there is one with the key ${view.key}\n`), 'inspect', `/${view.key}`);
+  shm.detach(view);
+});
+
+test('a segment goes when its last holder leaves it while others look', async () => {
+  const child = spawn(process.execPath, [command, 'top', '--every', '10', '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await event(child.stdout, 'data');
+  let looks = 0;
+  child.stdout.on('data', () => looks++);
+  const kept = [];
+  while (looks < 20) {
+    for (let i = 0; i < 50; i++) {
+      const view = shm.create({ size: 4096 });
+      if (shm.detach(view) !== 0) kept.push(view.key);
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await kill(child);
+  assert.deepEqual(kept, []);
+});
+
+test('top tells what happens in maps, channels and broadcasts', async () => {
+  const { SharedMap } = require(`${packageFolder}/map.js`);
+  const sync = require(`${packageFolder}/sync.js`);
+  const map = new SharedMap({ memory: 1 << 20 });
+  const view = shm.create({ size: 4096, type: 'Int32Array' });
+  const channel = new sync.Channel(view, 0, { capacity: 1024 });
+  const broadcast = new sync.Broadcast(view, 512, { slots: 4, maxMessage: 8 });
+  const child = spawn(process.execPath, [command, 'top', '--every', '20', '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let shown;
+  for await (const line of createInterface({ input: child.stdout })) {
+    const rows = JSON.parse(line);
+    const of = (key, what) => rows.find((row) => row.key === key && row.what === what);
+    shown = [of(map.key, 'map'), of(view.key, 'channel'), of(view.key, 'broadcast')];
+    if (shown.every((row) => (row?.getsPerSecond ?? row?.bytesPerSecond ?? row?.messagesPerSecond) > 0)) break;
+    map.set('a', 1).get('a');
+    map.get('b');
+    if (channel.trySend(Buffer.alloc(8))) channel.receive();
+    broadcast.send(Buffer.alloc(8));
+  }
+  assert.equal(shown[0].hitRatio, 0.5);
+  assert.ok(shown[0].setsPerSecond > 0 && shown[0].evictionsPerSecond === 0);
+  child.stdout.resume();
+  const ended = event(child, 'exit');
+  child.kill('SIGINT');
+  assert.deepEqual(await ended, [0, null], 'Ctrl+C ends it');
+
+  const text = good('top', '--once', '--every', '10');
+  assert.match(text, /^KEY +WHAT +FILL +OPERATIONS +HITS +SETS +EVICTIONS +LOADS +WAITING\n/);
+  assert.match(text, new RegExp(`^${view.key} +\\+2048 +Broadcast `, 'm'));
+  assert.equal(JSON.parse(good('top', '--once', '--json', '--every', '10')).filter(({ key }) => key === view.key).length, 2);
+  map.close();
+  shm.detach(view);
+});
+
+test('top ends when its reader does', () => {
+  const line = `${runtime} "${command}" top --every 10 --json | head -n 1`;
+  const { status, stderr } = spawnSync('bash', ['-c', `set -o pipefail; ${line}`], { encoding: 'utf8' });
+  assert.deepEqual([status, stderr], [0, '']);
 });
 
 test('watch shows what changed, and ends with the segment', async () => {
@@ -268,7 +444,8 @@ test('sweep says what it frees, and with --dry-run what it would', () => {
   // Another process on this machine may have swept it by now.
   if (shm.info(Number(key)) !== null) {
     assert.ok(found.includes(`would free ${line}`), found);
-    fails(1, /held by nobody/, 'inspect', key);
+    good('inspect', key, '--json');
+    if (shm.info(Number(key)) !== null) assert.equal(shm.info(Number(key)).state, 'orphan', 'to look frees nothing');
     const freed = good('sweep');
     assert.ok(freed.includes(`freed ${line}`) || freed === 'nothing to free\n', freed);
   }

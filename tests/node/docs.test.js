@@ -15,7 +15,7 @@ symlinkSync(packageFolder, path.join(project, 'node_modules', 'shm-node'));
 after(() => rmSync(project, { recursive: true, force: true }));
 
 const guides = path.join('docs', 'guides');
-const files = ['README.md', ...['api.md', 'architecture.md', 'integrations.md', 'map.md'].map((file) => path.join('docs', file))];
+const files = ['README.md', ...['api.md', 'architecture.md', 'command-line.md', 'integrations.md', 'map.md'].map((file) => path.join('docs', file))];
 if (existsSync(path.join(root, guides))) files.push(...readdirSync(path.join(root, guides)).map((file) => path.join(guides, file)));
 
 function blocksOf(text) {

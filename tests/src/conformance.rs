@@ -11,7 +11,7 @@
 
 use shm_api::{
     Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld,
-    Detached, Key, LeaveAtEnd, List, Mode, Segment, State, Sweep,
+    Detached, Key, LeaveAtEnd, List, Mode, Peek, Segment, State, Sweep,
 };
 use std::{
     cell::Cell,
@@ -72,6 +72,11 @@ macro_rules! conformance {
         a_write_through_a_read_only_attachment_stays_private
         a_read_only_holder_is_a_holder
         a_missing_key_is_not_found_read_only_either
+    } };
+    (@peek $backend:expr) => { $crate::conformance! { @tests $backend;
+        a_peek_copies_as_much_as_there_is
+        a_peek_takes_nothing_and_keeps_nothing
+        a_segment_goes_with_its_last_holder_while_others_peek
     } };
     (@sweep $backend:expr) => { $crate::conformance! { @tests $backend;
         a_sweep_leaves_what_is_held
@@ -522,6 +527,57 @@ pub fn a_read_only_holder_is_a_holder<B: AttachReadOnly>(backend: &B) {
 pub fn a_missing_key_is_not_found_read_only_either<B: AttachReadOnly>(backend: &B) {
     let key = fresh();
     assert_eq!(backend.attach_read_only(&key).unwrap_err(), AttachError::NotFound { key });
+}
+
+pub fn a_peek_copies_as_much_as_there_is<B: Peek>(backend: &B) {
+    let key = fresh();
+    let mut bytes = [0; 5];
+    assert_eq!(backend.peek(&key, 0, &mut bytes).unwrap_err(), AttachError::NotFound { key: key.clone() });
+    let segment = backend.create(&key, &options(5003)).unwrap();
+    segment.write(5000, b"end");
+    assert_eq!(backend.peek(&key, 4999, &mut bytes), Ok(4));
+    assert_eq!(&bytes[..4], b"\0end");
+    for (offset, count) in [(0, 5), (4998, 5), (5002, 1), (5003, 0), (1 << 40, 0)] {
+        assert_eq!(backend.peek(&key, offset, &mut bytes), Ok(count), "at {offset}");
+    }
+    assert_eq!(backend.peek(&key, 0, &mut []), Ok(0));
+}
+
+pub fn a_peek_takes_nothing_and_keeps_nothing<B: Peek>(backend: &B) {
+    let key = fresh();
+    let segment = backend.create(&key, &options(100).persist(true)).unwrap();
+    let before = backend.info(&key).unwrap();
+    backend.peek(&key, 0, &mut [0; 100]).unwrap();
+    assert_eq!(backend.info(&key).unwrap(), before);
+    drop(segment);
+    backend.peek(&key, 0, &mut [0; 100]).unwrap();
+    assert_eq!(backend.info(&key).unwrap().state, State::Persistent);
+    backend.destroy(&key).unwrap();
+}
+
+pub fn a_segment_goes_with_its_last_holder_while_others_peek<B: Peek + Sync>(backend: &B) {
+    const SIZE: usize = 1 << 18;
+    let (key, is_over) = (fresh(), AtomicU8::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut bytes = vec![0; SIZE];
+            while is_over.load(SeqCst) == 0 {
+                _ = backend.peek(&key, 0, &mut bytes);
+                thread::sleep(Duration::from_micros(100)); // or else nobody else gets the name's lock
+            }
+        });
+        let leave_later = |segment: B::Segment, number: u64| {
+            thread::sleep(Duration::from_micros(number % 10 * 50));
+            segment.detach()
+        };
+        // Nothing panics before it is over: the other thread would never end.
+        let left: Vec<_> = (0..500)
+            .map(|number| backend.create(&key, &options(SIZE)).map(|segment| leave_later(segment, number)))
+            .filter(|detached| *detached != Ok(Detached::Destroyed))
+            .collect();
+        is_over.store(1, SeqCst);
+        assert_eq!(left, []);
+    });
 }
 
 pub fn a_sweep_leaves_what_is_held<B: Sweep>(backend: &B) {

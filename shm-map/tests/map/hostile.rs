@@ -3,8 +3,8 @@
 
 use crate::common::live;
 use proptest::prelude::*;
-use shm_api::Access;
-use shm_map::{Cursor, EntryOptions, Map, MapError, MapOptions, layout};
+use shm_api::{Access, racy_copy};
+use shm_map::{Cursor, EntryOptions, Map, MapError, MapOptions, inspect::describe, layout};
 use shm_sync::{Region, Step};
 use std::{
     ptr::{self, NonNull},
@@ -74,6 +74,24 @@ fn accept<T>(result: Result<T, MapError>) -> Option<T> {
     result.inspect_err(|error| assert!(!error.to_string().is_empty())).ok()
 }
 
+/// What is told of it without opening it.
+fn look_at(memory: &Guarded) {
+    let segment = memory.region();
+    let mut source = |offset: usize, target: &mut [u8]| {
+        let count = target.len().min(SIZE.saturating_sub(offset));
+        if count > 0 {
+            // SAFETY: `offset` is inside.
+            let start = unsafe { segment.as_ptr().add(offset) };
+            // SAFETY: `count` bytes are there on both sides.
+            unsafe { racy_copy(start, NonNull::from(target).cast(), count) };
+        }
+        count
+    };
+    for size in [SIZE, SIZE / 2, 100, usize::MAX] {
+        accept(describe(&mut source, size));
+    }
+}
+
 /// All that one can do with a map.
 fn use_it(map: &Map<'_>) {
     let (mut key, mut value) = (Vec::new(), Vec::new());
@@ -134,6 +152,7 @@ proptest! {
             (from..to).step_by(4).for_each(|at| memory.write(at, word));
         }
         use_it(&map);
+        look_at(&memory);
         if let Some(map) = accept(Map::open(memory.region(), &MapOptions::default(), live())) {
             use_it(&map.lock_timeout(Duration::from_millis(1)));
         }

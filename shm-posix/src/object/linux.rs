@@ -20,8 +20,13 @@ use shm_lifetime::{
 };
 use std::{
     ffi::CStr,
+    fs::File,
+    io,
     num::NonZeroUsize,
-    os::fd::{AsRawFd, OwnedFd},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::FileExt,
+    },
 };
 
 pub(crate) use stat::Stat;
@@ -44,6 +49,20 @@ pub(crate) fn open(name: &CStr, access: OFlag) -> Result<(OwnedFd, Stat), Errno>
     };
     let stat = Stat::of(&file)?;
     if stat.is_object() { Ok((file, stat)) } else { Err(Errno::EPERM) }
+}
+
+/// Copies from an open object; how many bytes.
+pub(crate) fn read(object: OwnedFd, offset: usize, target: &mut [u8]) -> io::Result<usize> {
+    let (object, mut done) = (File::from(object), 0);
+    while done < target.len() {
+        match object.read_at(&mut target[done..], (offset + done) as u64) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
 }
 
 /// What a name leads to, a link itself and not its target. Without opening it, so that no lease is disturbed.

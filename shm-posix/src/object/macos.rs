@@ -5,6 +5,7 @@
 //! set once, and rounded up to pages.
 
 use super::Failed;
+use memmap2::MmapOptions;
 use nix::{
     errno::Errno,
     fcntl::OFlag,
@@ -14,8 +15,16 @@ use nix::{
     },
     unistd::ftruncate,
 };
+use shm_api::racy_copy;
 use shm_lifetime::{Entry, ObjectId};
-use std::{ffi::CStr, num::NonZeroUsize, os::fd::OwnedFd, time::SystemTime};
+use std::{
+    ffi::CStr,
+    io,
+    num::NonZeroUsize,
+    os::fd::{AsRawFd, OwnedFd},
+    ptr::NonNull,
+    time::SystemTime,
+};
 
 /// The most bytes of a name, its slash counted: `PSHMNAMLEN`.
 pub(crate) const LONGEST_NAME: usize = 31;
@@ -107,6 +116,23 @@ pub(crate) fn open(name: &CStr, access: OFlag) -> Result<(OwnedFd, Stat), Errno>
     let file = shm_open(with_slash(name).as_c_str()?, access, Mode::empty())?;
     let stat = fstat(&file)?;
     Ok((file, Stat(stat)))
+}
+
+/// Copies from an open object; how many bytes. An object cannot be read otherwise than through a mapping, and does not
+/// shrink.
+pub(crate) fn read(object: OwnedFd, offset: usize, target: &mut [u8]) -> io::Result<usize> {
+    let size = fstat(&object).map_or(0, |stat| usize::try_from(stat.st_size).unwrap_or(0));
+    let count = target.len().min(size.saturating_sub(offset));
+    if count == 0 {
+        return Ok(0);
+    }
+    let mapping = MmapOptions::new().len(size).map_raw_read_only(object.as_raw_fd())?;
+    // SAFETY: `offset` is inside the mapping.
+    let source = unsafe { mapping.as_mut_ptr().add(offset) };
+    let source = NonNull::new(source).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+    // SAFETY: `count` bytes are there on both sides, and no reference spans an object's bytes.
+    unsafe { racy_copy(source, NonNull::from(target).cast(), count) };
+    Ok(count)
 }
 
 /// What a name leads to. It has to be opened for that, so that an object that this user may not read is an error.

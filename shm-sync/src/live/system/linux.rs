@@ -2,7 +2,13 @@
 
 use nix::errno::Errno;
 use shm_lifetime::shmid;
-use std::{fs, mem::MaybeUninit, os::fd::RawFd, ptr};
+use std::{
+    fs::{self, Metadata},
+    mem::MaybeUninit,
+    ops::RangeInclusive,
+    os::{fd::RawFd, unix::fs::MetadataExt},
+    ptr,
+};
 
 /// Another description of the same file, also where it has lost its name.
 pub(super) fn open_again(fd: RawFd) -> Result<RawFd, Errno> {
@@ -57,6 +63,36 @@ impl Kept {
         // SAFETY: `keep` mapped it, and nobody touches it.
         unsafe { libc::munmap(ptr::with_exposed_provenance_mut(self.0), LENGTH) };
     }
+}
+
+/// The processes that have bytes of a file locked, and which. fcntl(2) tells no pid of a lock of an open file
+/// description, but the description does: proc_pid_fdinfo(5), "lock".
+pub(super) fn lockers(file: &Metadata) -> Vec<(RangeInclusive<u32>, u32)> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok());
+    pids.flat_map(|pid| {
+        // What this user may not look at, or what has just ended, has none.
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let ours = descriptors.filter(|fd| {
+            fs::metadata(fd.path()).is_ok_and(|found| (found.dev(), found.ino()) == (file.dev(), file.ino()))
+        });
+        let locks = ours.filter_map(move |fd| {
+            let name = fd.file_name();
+            fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", name.to_str()?)).ok()
+        });
+        locks.flat_map(move |locks| {
+            locks.lines().filter_map(locked).map(|range| (range, pid)).collect::<Vec<_>>()
+        })
+    })
+    .collect()
+}
+
+/// The bytes of a line such as `lock: 1: OFDLCK  ADVISORY  WRITE -1 00:1a:4 77 140`.
+fn locked(line: &str) -> Option<RangeInclusive<u32>> {
+    let mut words = line.strip_prefix("lock:")?.split_ascii_whitespace();
+    let is_ours = words.nth(1)? == "OFDLCK" && words.nth(1)? == "WRITE";
+    let (first, last) = (words.nth(2)?.parse().ok()?, words.next()?.parse().ok()?);
+    is_ours.then_some(first..=last)
 }
 
 /// Whether the memory at an address is a System V segment that nobody but this process has attached.

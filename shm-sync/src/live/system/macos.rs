@@ -1,7 +1,7 @@
 //! Through the file's path: opening `/dev/fd` here is a dup(2), which shares the description.
 
 use nix::errno::Errno;
-use std::os::fd::RawFd;
+use std::{fs::Metadata, ops::RangeInclusive, os::fd::RawFd};
 
 /// Another description of the file that is under the same path now.
 pub(super) fn open_again(fd: RawFd) -> Result<RawFd, Errno> {
@@ -25,6 +25,11 @@ pub(super) fn keep(_fd: RawFd) -> Result<Kept, Errno> {
 
 impl Kept {
     pub(super) fn end(&self) {}
+}
+
+/// Unknown here.
+pub(super) fn lockers(_file: &Metadata) -> Vec<(RangeInclusive<u32>, u32)> {
+    Vec::new()
 }
 
 /// Unknown here.

@@ -28,6 +28,12 @@ const fn halves(number: u64) -> (u32, u32) {
     ((number >> 32) as u32, number as u32)
 }
 
+/// How many messages there have been; `None` at the moment when the upper half changes.
+#[inline]
+pub(crate) const fn head_of(high: u32, low: u32, again: u32) -> Option<u64> {
+    if high == again { Some((high as u64) << 32 | low as u64) } else { None }
+}
+
 impl<'a, M: Memory<'a>> Latest<M> {
     /// `memory` reaches up to `DATA + slots * stride`, `slots` is a power of two, and a slot has room for the longest
     /// message.
@@ -79,6 +85,6 @@ impl<'a, M: Memory<'a>> Latest<M> {
         let again = self.memory.word(HEAD_HIGH_AGAIN).load(Ordering::Acquire);
         let low = self.memory.word(HEAD_LOW).load(Ordering::Acquire);
         let high = self.memory.word(HEAD_HIGH).load(Ordering::Acquire);
-        (high == again).then_some(u64::from(high) << 32 | u64::from(low))
+        head_of(high, low, again)
     }
 }

@@ -1,0 +1,69 @@
+//! Reading without holding.
+
+use crate::{
+    attach::{lock_file, unknown},
+    failed::{attach_failed, failed, find_failed},
+    limits, number, sys,
+};
+use nix::errno::Errno;
+use shm_api::{AttachError, Key, racy_copy};
+use shm_lifetime::{EntryName, Lifetime, LockWait};
+use std::{num::NonZeroU32, ptr::NonNull};
+
+/// Copies from the segment that has a key now.
+pub(crate) fn peek(key: &Key, offset: usize, target: &mut [u8]) -> Result<usize, AttachError> {
+    let number = number::of_key(key)?;
+    let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
+    loop {
+        if let Some(count) = peek_once(&lifetime, key, number, offset, target)? {
+            return Ok(count);
+        }
+    }
+}
+
+/// `None`: what was looked up changed before it was locked; look again. It is attached for the length of a copy, under
+/// the lock under which its holders leave, so none of them counts it.
+fn peek_once(
+    lifetime: &Lifetime,
+    key: &Key,
+    number: NonZeroU32,
+    offset: usize,
+    target: &mut [u8],
+) -> Result<Option<usize>, AttachError> {
+    let name = EntryName::Key(number.get());
+    let known = lifetime.entry_of(&name);
+    let Some(file) = lock_file(lifetime, key, number, known.as_ref().map(|(_, entry)| entry))? else {
+        return Ok(None);
+    };
+    let _lock = lifetime.lock(file, name.lock_byte(), LockWait::Bounded).map_err(|error| error.on(key))?;
+    if lifetime.entry_of(&name) != known {
+        return Ok(None);
+    }
+    let found = sys::find(number).map_err(|errno| find_failed(errno, key))?;
+    let stat = match sys::stat(found) {
+        Ok(stat) => stat,
+        Err(errno) => return unknown(errno, key),
+    };
+    let count = target.len().min(stat.size().saturating_sub(offset));
+    if count == 0 {
+        return Ok(Some(0));
+    }
+    // The kernel would take us for its last holder.
+    if stat.holders() == 0 && limits::all_go_with_their_last_holder() {
+        return Err(failed("shmat", Errno::EOPNOTSUPP, key)
+            .advise("Nobody holds it, and kernel.shm_rmid_forced is 1: to look at it would destroy it.")
+            .into());
+    }
+    let start = match sys::attach_to_read(found) {
+        Ok(start) => start,
+        Err(Errno::EIDRM | Errno::EINVAL) => return Ok(None),
+        Err(errno) => return Err(attach_failed(errno, key).into()),
+    };
+    // SAFETY: `offset` is inside: a segment keeps its size, and `found` is the one that was asked about.
+    let source = unsafe { start.add(offset) };
+    // SAFETY: `count` bytes are there on both sides, and no reference spans a segment's bytes.
+    unsafe { racy_copy(source, NonNull::from(target).cast(), count) };
+    // SAFETY: attached above, and nobody else has the address.
+    let _ = unsafe { sys::detach(start) };
+    Ok(Some(count))
+}
