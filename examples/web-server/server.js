@@ -1,0 +1,47 @@
+'use strict';
+
+// One server of several that are one: what one has loaded, counted or logged in, all have. cluster.js starts some of
+// them as a cluster, ecosystem.config.js under pm2; neither has to be told of the maps.
+//
+// It needs the packages express, express-rate-limit and express-session.
+
+const express = require('express');
+const { rateLimit } = require('express-rate-limit');
+const session = require('express-session');
+const { SharedMap } = require('../../shm-node/map.js');
+const { RateLimitStore } = require('../../shm-node/stores/express-rate-limit.js');
+const { SessionStore } = require('../../shm-node/stores/express-session.js');
+
+// The same names in every process. Raise the version when the meaning of what is kept changes.
+const { SHOP = 'example-shop-v1', PORT = '3000', LIMIT = '100' } = process.env;
+const cache = new SharedMap(`/${SHOP}-cache`, { memory: 16 << 20, ttl: 60_000 });
+const limits = new RateLimitStore({ key: `/${SHOP}-limits`, memory: 4 << 20 });
+const sessions = new SessionStore({ key: `/${SHOP}-sessions`, memory: 16 << 20 });
+
+async function loadProduct(key) {
+  cache.increment('loads'); // and ask the database
+  return { name: key, price: 12.5 };
+}
+
+const app = express();
+app.use(rateLimit({ windowMs: 60_000, limit: Number(LIMIT), standardHeaders: 'draft-6', store: limits }));
+app.use(
+  session({
+    store: sessions,
+    secret: process.env.SECRET ?? 'an example',
+    resave: false,
+    saveUninitialized: false,
+    cookie: { maxAge: 3_600_000 },
+  }),
+);
+app.get('/product/:id', async ({ params }, response) => {
+  const product = await cache.getOrSet(`product:${params.id}`, loadProduct, { tags: ['products'] });
+  response.json({ ...product, loads: cache.get('loads'), pid: process.pid });
+});
+app.get('/login/:user', (request, response) => {
+  request.session.user = request.params.user;
+  response.json({ user: request.session.user, pid: process.pid });
+});
+app.get('/me', ({ session: { user = null } }, response) => response.json({ user, pid: process.pid }));
+
+app.listen(Number(PORT), () => process.send?.('ready')); // pm2 waits for that
