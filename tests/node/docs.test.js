@@ -1,6 +1,7 @@
 'use strict';
 
-// Every code block of the README and the guides, run as it is printed. A `text` block that follows one is its output.
+// Every code block of the README and the guides, run as it is printed. A `text` block that follows one is its output. One
+// that needs a server begins with "```js not executed".
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
@@ -20,7 +21,8 @@ if (existsSync(path.join(root, guides))) files.push(...readdirSync(path.join(roo
 
 function blocksOf(text) {
   const blocks = [];
-  for (const [all, language, code] of text.matchAll(/^```(\w*)\n(.*?)^```$/gms)) {
+  for (const [all, language, mark, code] of text.matchAll(/^```(\w*)( not executed)?\n(.*?)^```$/gms)) {
+    if (mark !== undefined) continue;
     const line = text.slice(0, text.indexOf(all)).split('\n').length;
     if (language === 'text') blocks.at(-1).output = code;
     else blocks.push({ language, code, line });
