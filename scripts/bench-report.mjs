@@ -12,6 +12,7 @@ import { MAP } from './bench-map.mjs';
 import { PROGRAMS, prepare, preparePeers, rowsOf } from './bench-node.mjs';
 import { growth, percentiles, table, targetOf } from './bench-table.mjs';
 import { attempt, root, run } from './run.mjs';
+import { SECTION, draw } from './bench-picture.mjs';
 
 const TITLES = {
   access: 'Node: reading and writing elements',
@@ -86,6 +87,7 @@ const causes = JSON.parse(readFileSync(join(root, 'benches/causes.json'), 'utf8'
 rmSync(join(docs, 'benchmarks'), { recursive: true, force: true });
 mkdirSync(join(docs, 'benchmarks'));
 writeFileSync(numbers, `${JSON.stringify({ machine, dates, sections }, null, 1)}\n`);
+draw(sections[SECTION] ?? []);
 const pictures = await charts(sections, join(docs, 'benchmarks'));
 
 const text = `# Benchmarks

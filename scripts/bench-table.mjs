@@ -67,7 +67,8 @@ export function targetOf({ what, against, most }) {
   return TARGETS.find(([start, part]) => what.startsWith(start) && against.includes(part))?.[2];
 }
 
-function time(nanoseconds) {
+/** A time in the unit in which it has three digits. */
+export function time(nanoseconds) {
   // Before three digits would be rounded to a thousand.
   if (nanoseconds < 999.5) return `${nanoseconds.toPrecision(3)} ns`;
   if (nanoseconds < 999.5e3) return `${(nanoseconds / 1e3).toPrecision(3)} µs`;
