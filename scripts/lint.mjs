@@ -37,7 +37,12 @@ runWhere(has('deny', 'cargo', 'deny', '--version'), getDeny, 'cargo', [...deny, 
 
 run('cargo', ['clippy', '--workspace', '--exclude', 'shm-node', '--all-targets', '--locked', '--', '-D', 'warnings']);
 for (const backends of ['sysv,posix', 'sysv', 'posix']) {
-  const sets = [['shm-node', backends], ['shm-segments', backends], ['shm-segments', `${backends},sync`]];
+  const sets = [
+    ['shm-node', backends],
+    ['shm-segments', backends],
+    ['shm-segments', `${backends},sync`],
+    ['shm-segments', `${backends},map`],
+  ];
   // The addon has no targets but its library: under test its functions are not exported, and so unused.
   for (const [crate, features] of sets) {
     const args = ['--package', crate, '--no-default-features', '--features', features, '--locked'];

@@ -1,29 +1,31 @@
-//! The program of the README: two processes share a channel and a number.
+//! The program of the README: two processes share a channel and a map.
 
-use shm_segments::{Channel, ChannelOptions, Mutex, Producers, Segment};
+use shm_segments::{Channel, ChannelOptions, EntryOptions, Map, MapOptions, Producers, Segment};
 use std::{env, error::Error, process};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let key = env::args().nth(1).unwrap_or(format!("first-{}", process::id()));
-    let segment = Segment::open(key.as_str(), 8192)?; // the first process creates it, the second attaches it
-    let total = Mutex::<u64>::open(&segment, 0)?;
+    let segment = Segment::open(key.as_str(), 1 << 20)?; // the first process creates it, the second attaches it
     let options = ChannelOptions { capacity: 4096, producers: Producers::One };
-    let numbers = Channel::open(&segment, 64, &options)?;
+    let words = Channel::open(&segment, 0, &options)?;
+    let results = Map::open(&segment, 8192, &MapOptions::new(512 << 10))?;
 
     if env::args().len() > 1 {
-        let mut receiver = numbers.receiver()?;
-        while let Ok(number) = receiver.receive()?.try_into() {
-            *total.lock()? += u64::from_le_bytes(number);
+        let mut receiver = words.receiver()?;
+        loop {
+            let word = receiver.receive()?;
+            if word.is_empty() {
+                return Ok(());
+            }
+            results.insert(&word, word.to_ascii_uppercase(), &EntryOptions::default())?;
         }
-        return Ok(());
     }
     let mut child = process::Command::new(env::current_exe()?).arg(&key).spawn()?;
-    let mut sender = numbers.sender()?;
-    for number in 1..=10u64 {
-        sender.send(&number.to_le_bytes())?;
+    let mut sender = words.sender()?;
+    for word in ["apple", "pear", ""] {
+        sender.send(word.as_bytes())?; // an empty message ends the child
     }
-    sender.send(b"that was all")?;
     child.wait()?;
-    println!("the child has added up {}", *total.lock()?);
+    println!("{}", String::from_utf8(results.get("pear")?.unwrap_or_default())?);
     Ok(())
 }

@@ -33,6 +33,10 @@ pub enum Error {
     #[cfg(feature = "sync")]
     #[error(transparent)]
     Sync(#[from] shm_sync::SyncError),
+    /// An operation on a map failed.
+    #[cfg(feature = "map")]
+    #[error(transparent)]
+    Map(#[from] shm_map::MapError),
     /// The last owner of a lock died or panicked, and no thread has repaired the protected value.
     #[cfg(feature = "sync")]
     #[error(

@@ -1,14 +1,18 @@
-#![cfg_attr(all(feature = "posix", feature = "sync"), doc = include_str!("../README.md"))]
+#![cfg_attr(all(feature = "posix", feature = "map"), doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "posix", feature = "sync")),
+    not(all(feature = "posix", feature = "map")),
     doc = "Shared memory between processes: the documentation of a build with all features tells more."
 )]
+// docs.rs shows which feature brings what.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(any(feature = "sysv", feature = "posix")))]
 compile_error!("shm-segments needs the feature `sysv`, `posix` or both: without one there are no segments");
 
 pub use bytemuck;
 pub use shm_api as api;
+#[cfg(feature = "map")]
+pub use shm_map as map;
 #[cfg(feature = "posix")]
 pub use shm_posix as posix;
 #[cfg(feature = "sync")]
@@ -56,6 +60,17 @@ cfg_if::cfg_if! {
             shm_sync::{
                 BroadcastOptions, ChannelOptions, Message, Permit, Producers, Received, Reservation, SyncError, Turn,
             },
+        };
+    }
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(all(feature = "map", any(feature = "sysv", feature = "posix")))] {
+        mod shared_map;
+
+        pub use {
+            shared_map::Map,
+            shm_map::{EntryOptions, MapError, MapOptions},
         };
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     owned::{Owned, wait},
 };
 use bytemuck::Pod;
-use shm_sync::{Mutex as Raw, MutexGuard as RawGuard};
+use shm_sync::{Mutex as Raw, MutexGuard as RawGuard, SyncError};
 use std::time::Duration;
 
 const WHAT: &str = "mutex";
@@ -47,7 +47,7 @@ impl<T: Pod> Mutex<T> {
     pub fn open(segment: &Segment, offset: usize) -> Result<Self, Error> {
         let open = |region, live| {
             let home = Home::after(Raw::byte_len(), offset, region)?;
-            Ok((Raw::open(region, offset, live)?, home))
+            Ok::<_, SyncError>((Raw::open(region, offset, live)?, home))
         };
         Owned::open(segment, offset, open).map(Self)
     }

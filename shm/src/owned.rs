@@ -16,15 +16,16 @@ pub(crate) struct Owned<T> {
 
 impl<T> Owned<T> {
     /// A structure at `offset`.
-    pub(crate) fn open(
+    pub(crate) fn open<E: Into<Error>>(
         segment: &Segment,
         offset: usize,
-        open: impl FnOnce(Region<'static>, &'static Live) -> Result<T, SyncError>,
+        open: impl FnOnce(Region<'static>, &'static Live) -> Result<T, E>,
     ) -> Result<Self, Error> {
         // SAFETY: it goes into what we return only, which keeps the segment.
         let region = unsafe { region(segment) };
         let live = live_at(segment, region, offset)?;
-        Ok(Self { raw: open(region, live)?, segment: segment.clone(), live })
+        let raw = open(region, live).map_err(Into::into)?;
+        Ok(Self { raw, segment: segment.clone(), live })
     }
 
     /// A part of it: an end of a channel, for example.

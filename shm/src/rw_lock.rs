@@ -6,7 +6,7 @@ use crate::{
     owned::{Owned, wait},
 };
 use bytemuck::Pod;
-use shm_sync::{ReadGuard as RawRead, RwLock as Raw, WriteGuard as RawWrite};
+use shm_sync::{ReadGuard as RawRead, RwLock as Raw, SyncError, WriteGuard as RawWrite};
 use std::{ops::Deref, time::Duration};
 
 const WHAT: &str = "read-write lock";
@@ -63,7 +63,7 @@ impl<T: Pod> RwLock<T> {
     pub fn open(segment: &Segment, offset: usize, readers: u32) -> Result<Self, Error> {
         let open = |region, live| {
             let lock = Raw::open(region, offset, readers, live)?;
-            Ok((lock, Home::after(Raw::byte_len(readers), offset, region)?))
+            Ok::<_, SyncError>((lock, Home::after(Raw::byte_len(readers), offset, region)?))
         };
         Owned::open(segment, offset, open).map(Self)
     }

@@ -23,12 +23,17 @@ fn the_program_of_the_readme_is_an_example() {
         "copy examples/first.rs to README.md"
     );
     assert!(program.lines().count() <= 30);
+    assert_eq!(
+        program.matches("shm_").count(),
+        program.matches("use shm_segments::").count(),
+        "it needs no other crate of ours"
+    );
 }
 
 #[test]
 fn each_example_prints_what_it_should() {
     for (example, prints) in [
-        ("first", "the child has added up 55\n"),
+        ("first", "PEAR\n"),
         ("mutex", "Stock { apples: 12, pears: 0 }\n"),
         ("rw_lock", "[-1000, 1000]\n"),
         ("condition", "3 jobs\n"),
@@ -40,6 +45,7 @@ fn each_example_prints_what_it_should() {
             "broadcast",
             "price 7, message 7, 7 missed\nprice 8, message 8, 0 missed\nprice 9, message 9, 0 missed\n",
         ),
+        ("map", "2 pages were written\n<h1>Today</h1>\nNone true\n"),
         ("tasks", "5050\n"),
         ("wait", "7\n"),
     ] {
