@@ -1,4 +1,4 @@
-//! What can go wrong. Every error says what to do; one that came from the system keeps the errno.
+//! The errors of a map. Each message says what to do; an error of the system keeps its errno.
 
 use crate::protocol::Refused;
 use shm_api::{AttachError, CreateError, Key, OsError};
@@ -7,25 +7,26 @@ use shm_sync::SyncError;
 /// `EBUSY` of the system.
 const EBUSY: i32 = 16;
 
-/// Why an operation on a map failed. Where it was to change something, it has changed nothing.
+/// Why an operation on a map failed. It has changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MapError {
-    /// Nobody has made a map here yet.
+    /// There is no map here yet, and the options do not say how much memory it is to have.
     #[error("there is no map {}: give `memory` to create it, or check the key", place(key.as_ref()))]
     Fresh {
         /// The key under which there is none; `None` where a region was given, and no key.
         key: Option<Key>,
     },
-    /// The bytes are those of something else.
+    /// The bytes are no map.
     #[error("the bytes here are no map (they begin with {found:#010x}): another key?")]
     Foreign {
         /// The first word.
         found: u32,
     },
-    /// It was made by another version of this library.
+    /// The map was created by another version of this library.
     #[error(
-        "this map has layout version {found}, we know {known}: put the version into the key while both are in use"
+        "this map has layout version {found}, and this library knows version {known}: put a version into the key \
+         while both are in use"
     )]
     Version {
         /// The version found.
@@ -33,16 +34,18 @@ pub enum MapError {
         /// The version that this library knows.
         known: u8,
     },
-    /// It was made with another value of an option.
+    /// It was created with another value of an option.
     #[error(
-        "this map has {option} {found}, not {wanted}: leave the option out, or give what the map was made with"
+        "this map was created with {option}={}, opened with {option}={}: leave the option out, or open the map with the \
+         options it was created with",
+        shown(option, *found), shown(option, *wanted)
     )]
     Options {
         /// The option.
         option: &'static str,
-        /// What it was made with.
+        /// The value it was created with.
         found: u64,
-        /// What was asked now.
+        /// The value it was opened with.
         wanted: u64,
     },
     /// An option or an argument is out of its range.
@@ -65,24 +68,24 @@ pub enum MapError {
         /// The most that fits, with this key and these tags.
         most: usize,
     },
-    /// The map has no room, and keeps what it has.
-    #[error("the map is full: remove something, make it with more memory and entries, or let it evict")]
+    /// The map has no room, and does not evict.
+    #[error("the map is full: remove entries, create it with more memory and entries, or with `evict`")]
     Full,
-    /// What was to be incremented is not a whole number of at most 2^53 - 1, or would not be one.
-    #[error("only whole numbers within 2^53 - 1 can be incremented, and nothing else: set the entry anew")]
+    /// The value is not a whole number within 2^53 - 1, or the sum would not be one.
+    #[error("only a whole number within 2^53 - 1 can be incremented: set the entry first")]
     NotANumber,
-    /// Another writer has held the shard for all of the lock timeout.
+    /// Another writer held the shard for longer than the lock timeout.
     #[error(
         "another writer holds this part of the map (EBUSY): is it stopped? Try again, or raise the lock timeout"
     )]
     Busy,
-    /// The map was opened for reading.
+    /// The map was opened read-only.
     #[error("a read-only map cannot be written to: open it for writing")]
     ReadOnly,
     /// The bytes contradict each other.
     #[error("the map is damaged ({0}): destroy its segment, and create it anew")]
     Damaged(&'static str),
-    /// The map is not to be had for another reason.
+    /// The map cannot be used for another reason.
     #[error(transparent)]
     Sync(#[from] SyncError),
     /// The segment was not created.
@@ -91,8 +94,8 @@ pub enum MapError {
     /// The segment was not attached.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// Whenever it was to be attached, it was gone, and whenever it was to be created, it was there.
-    #[error("segment {key} comes and goes all the time: choose another key")]
+    /// Each attach found no segment, and each create found one.
+    #[error("segment {key} is created and destroyed again and again: choose another key")]
     Unsteady {
         /// The key.
         key: Key,
@@ -100,6 +103,11 @@ pub enum MapError {
     /// The system refused.
     #[error(transparent)]
     Os(#[from] OsError),
+}
+
+/// The value of an option, as a program writes it.
+fn shown(option: &str, value: u64) -> String {
+    if option == "evict" { (value != 0).to_string() } else { value.to_string() }
 }
 
 impl MapError {
@@ -121,7 +129,7 @@ impl MapError {
         if matches!(self, Self::Fresh { .. }) { Self::Fresh { key: Some(key.clone()) } } else { self }
     }
 
-    /// Of what a shard refused: the value's length, and how long it may be, for one that is too long.
+    /// The error for what a shard refused. `length` and `most` are for a value that is too long.
     pub(crate) fn of(refused: Refused, length: usize, most: impl FnOnce() -> usize) -> Self {
         match refused {
             Refused::Full => Self::Full,

@@ -1,4 +1,4 @@
-//! What a map is made with, and what an entry is written with.
+//! The options of a map and of an entry.
 
 use crate::MapError;
 use crate::protocol::{
@@ -7,23 +7,23 @@ use crate::protocol::{
 };
 use std::time::Duration;
 
-/// What a map is made with. All but the memory has a default; who opens a map that is there gives what it was made with,
-/// or leaves it out.
+/// The options of a map. All but the memory have a default. A process that opens an existing map passes the values it was
+/// created with, or leaves them out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MapOptions {
-    /// The size of all of it in bytes, the index included: 32 KiB at least.
+    /// The size of the whole map in bytes, with its index: at least 32 KiB.
     pub memory: Option<u64>,
-    /// How many keys find a place in the index, whatever they are. Default: one for each 160 bytes of memory.
+    /// How many keys the index always has room for. Default: one for each 160 bytes of memory.
     pub entries: Option<u32>,
-    /// How many parts there are, each of which one writer at a time changes: a power of two, 1 to 1024. Default: up to
-    /// 16, of 512 KiB at least; more from 256 MiB on.
+    /// The number of parts. Each part has one writer at a time. A power of two, 1 to 1024. Default: up to 16, of at least
+    /// 512 KiB each; more from 256 MiB on.
     pub shards: Option<u32>,
-    /// Whether it makes room for new entries by evicting others. Default: yes.
+    /// Whether the map evicts entries to make room for new ones. Default: yes.
     pub evict: Option<bool>,
-    /// The longest value in bytes: a quarter of a shard's main ring at most, which is the default of a cache. A map that
-    /// keeps what it has needs room to move its largest entry, so half of that is its default.
+    /// The longest value in bytes: at most a quarter of a shard's main ring. That is the default of a cache. A map that
+    /// does not evict needs room to move its largest entry, so its default is half of that.
     pub max_value: Option<u32>,
-    /// How many tags can be told apart. Default: 4096, and less where the memory is less than 1 MiB.
+    /// The number of tags that the map can distinguish. Default: 4096, and less if the memory is less than 1 MiB.
     pub tag_slots: Option<u32>,
 }
 
@@ -40,7 +40,7 @@ impl MapOptions {
         Self { memory: Some(memory), ..Self::default() }
     }
 
-    /// The numbers of a map that is made with these options.
+    /// The sizes of a map with these options.
     pub(crate) fn sizes(&self) -> Result<Sizes, MapError> {
         let memory = self.memory.unwrap_or(0);
         check("memory", memory, LEAST..=MOST)?;
@@ -52,7 +52,7 @@ impl MapOptions {
             return Err(MapError::OutOfRange { option: "shards", value: shards.into(), must });
         }
         let tag_slots = self.tag_slots.unwrap_or_else(|| (memory / 256).clamp(64, 4096) as u32);
-        check("tagSlots", tag_slots.into(), 1..=1 << 24)?;
+        check("tag_slots", tag_slots.into(), 1..=1 << 24)?;
         let evict = self.evict.unwrap_or(true);
 
         // One slot in ten stays free, so that a free one is found soon.
@@ -83,11 +83,11 @@ impl MapOptions {
         }
         let most = sizes.main.saturating_mul(record::GRANULE as u32 / 4);
         sizes.max_value = self.max_value.unwrap_or(if evict { most } else { most / 2 });
-        check("maxValue", sizes.max_value.into(), 1..=most.into())?;
+        check("max_value", sizes.max_value.into(), 1..=most.into())?;
         Ok(sizes)
     }
 
-    /// An error where a map was made with another value than one of these.
+    /// An error if the map was created with another value of one of these options.
     pub(crate) fn check(&self, sizes: &Sizes) -> Result<(), MapError> {
         let differs = |option, wanted: Option<u64>, found: u64| match wanted {
             Some(wanted) if wanted != found => Err(MapError::Options { option, found, wanted }),
@@ -97,11 +97,11 @@ impl MapOptions {
         differs("entries", self.entries.map(u64::from), sizes.entries.into())?;
         differs("shards", self.shards.map(u64::from), sizes.shards.into())?;
         differs("evict", self.evict.map(u64::from), sizes.evict.into())?;
-        differs("maxValue", self.max_value.map(u64::from), sizes.max_value.into())?;
-        differs("tagSlots", self.tag_slots.map(u64::from), sizes.tag_slots.into())
+        differs("max_value", self.max_value.map(u64::from), sizes.max_value.into())?;
+        differs("tag_slots", self.tag_slots.map(u64::from), sizes.tag_slots.into())
     }
 
-    /// The options that a map has.
+    /// The options of a map with these sizes.
     pub(crate) const fn of(sizes: &Sizes) -> Self {
         Self {
             memory: Some(sizes.memory),
@@ -113,8 +113,8 @@ impl MapOptions {
         }
     }
 
-    /// How much memory a map needs for so many entries, with keys and values of so many bytes. A time to live takes 8
-    /// bytes more of each, and so does a tag.
+    /// How many bytes of memory are enough for `entries` entries, with keys of `key` bytes and values of `value` bytes. A
+    /// time to live takes 8 bytes more in each entry, and so does a tag.
     ///
     /// ```
     /// let memory = shm_map::MapOptions::memory_for(100_000, 16, 100);
@@ -158,17 +158,17 @@ fn check(option: &'static str, value: u64, range: std::ops::RangeInclusive<u64>)
     Err(MapError::OutOfRange { option, value, must })
 }
 
-/// What an entry is written with.
+/// The options of an entry.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EntryOptions<'o> {
-    /// How long it is valid. Default: until it is removed.
+    /// How long the entry is valid. Default: until it is removed.
     pub ttl: Option<Duration>,
-    /// Tags by which it can be invalidated: 128 at most.
+    /// Tags by which the entry can be invalidated: at most 128.
     pub tags: &'o [&'o str],
-    /// How its value is to be understood, which the users of the map agree on. [`NUMBER`] is the map's own.
+    /// The encoding of the value. Its users agree on the numbers; [`NUMBER`] is reserved for numbers.
     pub encoding: u8,
 }
 
-/// The encoding of a number: eight bytes, a double, little endian. [`Map::increment`](crate::Map::increment) changes
-/// these, and writes them.
+/// The encoding of a number: a double of eight bytes, little-endian. [`Map::increment`](crate::Map::increment) reads and
+/// writes these.
 pub const NUMBER: u8 = crate::protocol::writer::NUMBER;

@@ -39,12 +39,13 @@ pub(crate) fn make(place: Place<'_>, sizes: &Sizes, live: &Live) -> Result<(), M
     };
     differs("memory", found, sizes.memory)?;
     let kind = if sizes.evict { CACHE } else { KEEP };
+    let found = set_once(place.word(KIND), kind);
+    differs("evict", (found == CACHE).into(), sizes.evict.into())?;
     for (option, offset, wanted) in [
         ("entries", ENTRIES, sizes.entries),
         ("shards", SHARDS, sizes.shards),
-        ("evict (1 yes, 2 no)", KIND, kind),
-        ("maxValue", MAX_VALUE, sizes.max_value),
-        ("tagSlots", TAG_SLOTS, sizes.tag_slots),
+        ("max_value", MAX_VALUE, sizes.max_value),
+        ("tag_slots", TAG_SLOTS, sizes.tag_slots),
         ("buckets", BUCKETS, sizes.buckets),
         ("a small ring", SMALL, sizes.small + 1),
         ("a main ring", MAIN, sizes.main),

@@ -40,6 +40,18 @@ impl Failure {
         Self::Ours("ERR_SHM_SHRUNK", format!("segment {key} {why}"))
     }
 
+    /// What an error of Rust says about an option, with the option's name and value as JavaScript has them.
+    pub(crate) fn about_options(error: &impl ToString) -> String {
+        let names = [
+            ("max_message", "maxMessage"),
+            ("max_value", "maxValue"),
+            ("tag_slots", "tagSlots"),
+            ("Producers::One", "'one'"),
+            ("Producers::Many", "'many'"),
+        ];
+        names.iter().fold(error.to_string(), |text, (rust, javascript)| text.replace(rust, javascript))
+    }
+
     /// Throws it, and gives what a napi function returns then.
     pub(crate) fn throw(self, env: &Env) -> Error {
         match self.raise(env) {

@@ -1,5 +1,6 @@
 //! What can go wrong. Every error says what to do; one that came from the system keeps the errno.
 
+use crate::Producers;
 use crate::protocol::{
     barrier,
     layout::VERSION,
@@ -59,8 +60,8 @@ pub enum SyncError {
     },
     /// It was made with other options.
     #[error(
-        "this {what} was created with {option}={found}, opened with {option}={wanted}: open it with the options it was \
-         created with"
+        "this {what} was created with {option}={}, opened with {option}={}: open it with the options it was created with",
+        shown(option, *found), shown(option, *wanted)
     )]
     Options {
         /// The structure.
@@ -167,6 +168,14 @@ pub enum SyncError {
     /// The system refused.
     #[error(transparent)]
     Os(#[from] OsError),
+}
+
+/// The value of an option, as a program writes it.
+fn shown(option: &str, value: u32) -> String {
+    match Producers::of_word(value) {
+        Some(producers) if option == "producers" => format!("Producers::{producers:?}"),
+        _ => value.to_string(),
+    }
 }
 
 impl SyncError {

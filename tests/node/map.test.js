@@ -195,7 +195,10 @@ describe('opening', () => {
         error.code === 'ERR_SHM_OPTIONS' && [name, made[name], other].every((part) => error.message.includes(`${part}`));
       assert.throws(() => new SharedMap(map.key, { [name]: other }), wrong, name);
     }
-    assert.throws(() => new SharedMap(map.key, { evict: true }), { code: 'ERR_SHM_OPTIONS' });
+    assert.throws(() => new SharedMap(map.key, { evict: true }), {
+      code: 'ERR_SHM_OPTIONS',
+      message: /created with evict=false, opened with evict=true/,
+    });
     again(map, made);
   });
 

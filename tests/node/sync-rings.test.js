@@ -108,7 +108,10 @@ describe('Channel', () => {
     assert.deepEqual(ring.receive(), Buffer.alloc(24, 1), 'it stays');
     assert.throws(() => new Channel(view, 1, { capacity: 64 }), { name: 'RangeError' });
     assert.throws(() => new Channel(view, 0, { capacity: 128 }), { name: 'RangeError' });
-    assert.throws(() => new Channel(view, 0, { capacity: 64, producers: 'many' }), { code: 'ERR_SHM_OPTIONS' });
+    assert.throws(() => new Channel(view, 0, { capacity: 64, producers: 'many' }), {
+      code: 'ERR_SHM_OPTIONS',
+      message: /created with producers='one', opened with producers='many'/,
+    });
     assert.equal(new Channel(view, 0).capacity, 64);
     shm.detach(view);
     assert.throws(() => ring.send(Buffer.alloc(1)), { code: 'ERR_SHM_DETACHED' });
@@ -312,6 +315,10 @@ describe('Broadcast', () => {
     assert.equal(frame.finish(), null, 'overwritten');
     assert.throws(() => news.send(Buffer.alloc(601)), { name: 'RangeError' });
     assert.throws(() => new Broadcast(view, 0, { slots: 4, maxMessage: 600 }), { code: 'ERR_SHM_OPTIONS' });
+    assert.throws(() => new Broadcast(view, 0, { slots: 8, maxMessage: 599 }), {
+      code: 'ERR_SHM_OPTIONS',
+      message: /opened with maxMessage=599/,
+    });
     const aborted = assert.rejects(fast.receiveAsync({ signal: AbortSignal.abort(new Error('enough')) }), { message: 'enough' });
     await aborted;
     const drain = news.reader().receiveAsync();

@@ -242,6 +242,12 @@ fn options_are_those_of_the_creator() {
     let other = memory.open(&MapOptions { entries: Some(501), ..MapOptions::default() }).unwrap_err();
     assert_eq!(other, MapError::Options { option: "entries", found: 500, wanted: 501 });
     assert!(matches!(memory.open(&MapOptions::new(SIZE - 64)), Err(MapError::Options { .. })));
+    let cache =
+        memory.open(&MapOptions { evict: Some(true), ..MapOptions::default() }).unwrap_err().to_string();
+    assert!(cache.contains("created with evict=false, opened with evict=true"), "{cache}");
+    let shorter =
+        memory.open(&MapOptions { max_value: Some(1), ..MapOptions::default() }).unwrap_err().to_string();
+    assert!(shorter.contains("opened with max_value=1"), "{shorter}");
 }
 
 #[test]

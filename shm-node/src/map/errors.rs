@@ -18,7 +18,8 @@ impl From<MapError> for Failure {
             MapError::Create(error) => return error.into(),
             MapError::Attach(error) => return error.into(),
             MapError::Os(error) => return error.into(),
-            MapError::OutOfRange { .. } | MapError::TooLong { .. } => return Self::Range(error.to_string()),
+            MapError::OutOfRange { .. } => return Self::Range(Self::about_options(&error)),
+            MapError::TooLong { .. } => return Self::Range(error.to_string()),
             MapError::Busy => {
                 let why = "Another writer holds this part of the map: is it stopped? Nothing was changed: try again, or \
                            raise `lockTimeout`.";
@@ -27,7 +28,9 @@ impl From<MapError> for Failure {
             MapError::Fresh { .. } => "ERR_SHM_FRESH",
             MapError::Foreign { .. } => "ERR_SHM_FOREIGN",
             MapError::Version { .. } => "ERR_SHM_VERSION",
-            MapError::Options { .. } => "ERR_SHM_OPTIONS",
+            MapError::Options { .. } => {
+                return Self::Ours("ERR_SHM_OPTIONS", Self::about_options(&error));
+            }
             MapError::Full => "ERR_SHM_FULL",
             MapError::NotANumber => "ERR_SHM_NOT_A_NUMBER",
             MapError::ReadOnly => "ERR_SHM_READ_ONLY",

@@ -45,7 +45,9 @@ impl From<SyncError> for Failure {
             SyncError::Fresh { .. } => "ERR_SHM_FRESH",
             SyncError::Foreign { .. } => "ERR_SHM_FOREIGN",
             SyncError::Version { .. } => "ERR_SHM_VERSION",
-            SyncError::Options { .. } => "ERR_SHM_OPTIONS",
+            SyncError::Options { .. } => {
+                return Self::Ours("ERR_SHM_OPTIONS", Self::about_options(&error));
+            }
             SyncError::Damaged { .. } => "ERR_SHM_DAMAGED",
             SyncError::Shrunk => "ERR_SHM_SHRUNK",
             SyncError::Deadlock => "ERR_SHM_DEADLOCK",

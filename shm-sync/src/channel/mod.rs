@@ -28,6 +28,14 @@ impl Producers {
             Self::Many => MANY,
         }
     }
+
+    pub(crate) const fn of_word(word: u32) -> Option<Self> {
+        match word {
+            ONE => Some(Self::One),
+            MANY => Some(Self::Many),
+            _ => None,
+        }
+    }
 }
 
 /// The options of a channel. Every process that opens it passes the same.
@@ -87,11 +95,8 @@ impl<'a> Channel<'a> {
         header.sound_result(STRUCTURE.check(header, live))?;
         let capacity = check_capacity(header.word(CAPACITY).load(Ordering::Relaxed))
             .map_err(|_| STRUCTURE.damaged("its capacity is impossible"))?;
-        let producers = match header.word(PRODUCERS).load(Ordering::Relaxed) {
-            ONE => Producers::One,
-            MANY => Producers::Many,
-            _ => return Err(STRUCTURE.damaged("its number of producers is impossible").into()),
-        };
+        let producers = Producers::of_word(header.word(PRODUCERS).load(Ordering::Relaxed))
+            .ok_or_else(|| STRUCTURE.damaged("its number of producers is impossible"))?;
         Self::open(region, offset, &ChannelOptions { capacity, producers }, live)
     }
 

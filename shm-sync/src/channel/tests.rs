@@ -171,6 +171,9 @@ fn options_are_checked_and_remembered() {
     assert!(matches!(other, Err(SyncError::Options { found: 1024, wanted: 512, .. })));
     let told = other.unwrap_err().to_string();
     assert!(told.contains("this channel was created with capacity=1024, opened with capacity=512"), "{told}");
+    let told =
+        Channel::open(memory.region(), 0, &options(1024, Producers::One), live()).unwrap_err().to_string();
+    assert!(told.contains("producers=Producers::Many, opened with producers=Producers::One"), "{told}");
     let small = Channel::open(memory.region(), 64, &options(1024, Producers::Many), live());
     assert!(matches!(small, Err(SyncError::TooSmall { .. })));
 }
