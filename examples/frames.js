@@ -1,6 +1,6 @@
 'use strict';
 
-// Frames from Node to Python and back, each way through a broadcast: whoever is slow misses frames and is told, and
+// Frames from Node to Python and back, each way through a broadcast: a slow reader misses frames and is told, and
 // nobody waits for it. frames.py is the other side; docs/layout.md tells what it needs to know.
 
 const { spawn } = require('node:child_process');

@@ -26,7 +26,7 @@ async function primary(count, size) {
     return jobs.channel;
   });
 
-  // Whoever has room gets the next job; whoever is slow gets fewer.
+  // A worker that has room gets the next job; a slow worker gets fewer.
   const handOut = async () => {
     for (let number = 0; number < count; number++) {
       const job = Buffer.from(JSON.stringify({ number }));

@@ -1,6 +1,6 @@
 // npm run build [-- --backend sysv|posix] [-- --if-missing] [-- --into FOLDER]: builds the addon and puts it where
-// index.js finds it, in this workspace or in another copy of the package. [-- --storm]: the one for tests whose processes
-// die at any step, into target/storm.
+// index.js finds it, in this workspace or in another copy of the package. [-- --storm]: the one for tests whose
+// processes die at any step, into target/storm.
 
 import { copyFileSync, cpSync, existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';

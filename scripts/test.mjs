@@ -10,7 +10,8 @@ import { telling, unlisted } from './skips.mjs';
 
 if (!existsSync(join(root, 'node_modules'))) run('npm', ['ci', '--no-audit', '--no-fund']);
 run('cargo', ['test', '--workspace', '--locked']);
-// The algorithms of coordination and of the map: every interleaving of a few threads, and processes that die at any step.
+// The algorithms of coordination and of the map: every interleaving of a few threads, and processes that die at any
+// step.
 for (const [crate, test, storms] of [['shm-sync', 'processes', 'storms::'], ['shm-map', 'map', 'storm::']]) {
   const args = ['test', '--release', '--locked', '--package', crate];
   run('cargo', [...args, '--lib', '--target-dir', 'target/loom'], { RUSTFLAGS: '--cfg loom' });

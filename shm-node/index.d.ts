@@ -197,8 +197,8 @@ export type Target = Key | ArrayBufferView | { readonly key: Key; readonly backe
  * @param type What the view is. Default: `BufferType.Buffer`.
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
  * @throws {RangeError} `ERR_OUT_OF_RANGE`
- * @throws {Error} with `code`, `errno`, `syscall` and `key`: `ENOSPC`, `EDQUOT` and `ENOMEM` (no room), `EACCES`, `EINVAL`
- * (over the system's own limit), `EBUSY` (another process held the key's lock for a second)
+ * @throws {Error} with `code`, `errno`, `syscall` and `key`: `ENOSPC`, `EDQUOT` and `ENOMEM` (no room), `EACCES`,
+ * `EINVAL` (over the system's own limit), `EBUSY` (another process held the key's lock for a second)
  */
 export function create<T extends Type = 'Buffer'>(size: number, type?: T): Shared<ViewOf<T>, number>;
 

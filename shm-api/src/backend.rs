@@ -121,9 +121,9 @@ pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
     /// Leaves the segment, but keeps its addresses mapped, so that code that still uses them (a system call in
     /// flight) does no harm. On a kernel backend they are private memory from then on, and read as zeros.
     ///
-    /// If other processes hold a segment that this process created, waits for them to leave, so that this process is the
-    /// last holder. It waits as long as `others_leave` says that one of them is about to leave. It calls `others_leave`
-    /// every fraction of a millisecond, and holds no lock meanwhile.
+    /// If other processes hold a segment that this process created, waits for them to leave, so that this process is
+    /// the last holder. It waits as long as `others_leave` says that one of them is about to leave. It calls
+    /// `others_leave` every fraction of a millisecond, and holds no lock meanwhile.
     fn let_go_in_place(self, others_leave: &dyn Fn() -> bool) -> (Detached, Self::Range);
 
     /// Copies bytes from `offset` on into `target`, and returns how many: fewer than asked if the segment ends

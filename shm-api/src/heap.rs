@@ -114,7 +114,8 @@ unsafe impl Segment for HeapSegment {
         self.heap.index().get(&self.key).is_some_and(|entry| Arc::ptr_eq(&entry.memory, self.memory()))
     }
 
-    // An allocation that is all zero may lie in pages that nobody touched yet; they are a process's own, and cannot fail.
+    // An allocation that is all zero may lie in pages that nobody touched yet; they are a process's own, and cannot
+    // fail.
     fn populate(&self) -> Result<(), OsError> {
         Ok(())
     }

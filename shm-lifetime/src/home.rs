@@ -139,7 +139,7 @@ impl Home {
         let mode = stat.st_mode & 0o777;
         if kind_of(&stat) == SFlag::S_IFDIR && mode & 0o022 == 0 && mode != FOLDER_MODE && is_us(uid) {
             // mkdir(2): the mode is "(mode & ~umask & 01777)", and no longer lets us in, perhaps. Only we can
-            // replace what is ours there, so the path leads to it still.
+            // replace our folder there, so the path still leads to it.
             let mode = Mode::from_bits_truncate(FOLDER_MODE);
             fchmodat(AT_FDCWD, path, mode, FchmodatFlags::FollowSymlink)
                 .map_err(|errno| failed("chmod", errno, path))?;

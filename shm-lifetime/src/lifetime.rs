@@ -97,7 +97,7 @@ impl Lifetime {
         Ok(current.insert(lifetime).clone())
     }
 
-    /// Whether somebody removed the folder (a login manager does, when its user logs out): whoever comes then makes
+    /// Whether somebody removed the folder (a login manager does, when its user logs out): the next process then makes
     /// another, and what is written and locked in ours is seen by nobody. Or whether somebody closed our files (a
     /// daemon that closes all). Looked for every now and then.
     fn has_lost_its_files(&self) -> bool {

@@ -9,7 +9,8 @@ use std::{num::NonZeroUsize, ptr::NonNull};
 ///
 /// # Errors
 ///
-/// `EFAULT` where there is no room for a page, or it was cut off; `ENOMEM`; `ENOTSUP` where the kernel has no such call.
+/// `EFAULT` where there is no room for a page, or it was cut off; `ENOMEM`; `ENOTSUP` where the kernel has no such
+/// call.
 ///
 /// # Safety
 ///

@@ -6,8 +6,8 @@ use std::{
     mem::MaybeUninit,
 };
 
-/// What the kernel tells of a file: of what a path leads to from a folder, or, with `AT_EMPTY_PATH`, of an open one. Safe
-/// in a signal handler and in a fork's child.
+/// What the kernel tells of a file: of what a path leads to from a folder, or, with `AT_EMPTY_PATH`, of an open one.
+/// Safe in a signal handler and in a fork's child.
 ///
 /// # Errors
 ///

@@ -47,7 +47,7 @@ pub fn describe(source: &mut Source<'_>, size: usize) -> Result<Found, MapError>
     let beginning = Copied::of(source, 0, header::TAGS)?;
     let place = beginning.place();
     if !stamp::is_made(place)? {
-        return Err(MapError::Fresh);
+        return Err(MapError::Fresh { key: None });
     }
     let geometry = stamp::geometry(place, size, &MapOptions::default())?;
     let length = geometry.sizes.shards as usize * shard::SIZE;

@@ -1,4 +1,5 @@
-//! One map for all processes of a machine, in any shared-memory segment: a cache without a server, or a table.
+//! One map for all processes of a machine, in any shared-memory segment: a cache without a server, or a table that never
+//! drops an entry.
 //!
 //! ```
 //! use shm_api::Key;
@@ -19,25 +20,25 @@
 //!
 //! # What is promised
 //!
-//! - **Readers take no lock**, wait for nobody, and get whole values: what was written last, or what is written just
-//!   now. A read-only segment will do.
-//! - **Any process may die at any instruction**, and nothing has to be repaired. The entry that it was writing is as it
-//!   was, or as it was to be. The next writer of the shard goes on within 20 ms.
-//! - A writer that is **stopped** delays only writers of its shard: after the lock timeout they get [`MapError::Busy`],
-//!   and have changed nothing.
-//! - **The memory is what was asked for.** A cache ([`MapOptions::evict`]) makes room by S3-FIFO; what has expired, or was
-//!   invalidated, goes first. A map that is none answers [`MapError::Full`], and has changed nothing. The work of one
-//!   call is bounded.
-//! - Up to [`MapOptions::entries`] keys always find a place in the index, whatever they are.
+//! - **Readers take no lock** and never wait. A reader gets a whole value: the last one, or one that is being written at
+//!   that moment. It can use a read-only segment.
+//! - **If a process is killed at any instruction**, nothing has to be repaired. The entry that it was writing has its old
+//!   value or its new value. The next writer of the shard goes on within 20 ms.
+//! - A writer that is **stopped** delays only writers of its shard. After the lock timeout they get
+//!   [`MapError::Busy`], and have changed nothing.
+//! - **The map never uses more memory than you asked for.** A cache ([`MapOptions::evict`]) makes room by S3-FIFO; it
+//!   removes expired and invalidated entries first. A map that does not evict returns [`MapError::Full`], and has changed
+//!   nothing. The work of one call is bounded.
+//! - The index has room for [`MapOptions::entries`] keys, whatever they are.
 //! - [`Map::clear`] and [`Map::invalidate_tags`] are one step for all processes.
-//! - **Whatever others write into the segment**, nothing here reaches outside it or goes on for ever: it gives an error,
-//!   or a wrong answer that the bytes allow.
+//! - **Whatever other processes write into the segment**, the library stays inside its bounds, and every call ends. It
+//!   returns an error, or a wrong value that the bytes allow.
 //!
 //! `docs/layout.md` describes every word, for readers in other languages.
 //!
 //! # Systems
 //!
-//! Linux is where it is tested. On macOS it compiles and has never run.
+//! It is tested on Linux. It compiles for macOS, but has never run there.
 #![cfg(any(target_os = "linux", target_os = "macos"))]
 #![cfg_attr(loom, allow(dead_code, unused_imports, reason = "the models are about some of it"))]
 

@@ -42,8 +42,8 @@ impl Map<'_> {
         })
     }
 
-    /// Writes what was loaded, and wakes those who wait. Gives the version; `None` where the entry was written, removed or
-    /// invalidated meanwhile, or the time was over: then nothing is stored.
+    /// Writes what was loaded, and wakes those who wait. Gives the version; `None` where the entry was written, removed
+    /// or invalidated meanwhile, or the time was over: then nothing is stored.
     ///
     /// # Errors
     ///

@@ -22,14 +22,14 @@ use shm_lifetime::shrink::Mark;
 use shm_sync::{Live, Mutex, Owner, Region, SyncError};
 use std::{ptr::NonNull, time::Duration};
 
-/// How long a writer waits for another one of the same shard, where nothing else was said.
+/// How long a writer waits for another one of the same shard, by default.
 pub const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A map in shared memory.
 ///
 /// Any number of processes and threads use it at the same time. Readers take no lock and wait for nobody. Writers of a
-/// shard exclude each other; one that is killed is noticed within 20 ms, and leaves the entry as it was or as it was to
-/// be.
+/// shard exclude each other; if one is
+/// killed, it is noticed within 20 ms, and its entry has its old value or its new value.
 #[derive(Clone, Debug)]
 pub struct Map<'a> {
     core: Core<'a, Place<'a>>,
@@ -46,9 +46,9 @@ pub struct Map<'a> {
 pub struct Found {
     /// The value's length in bytes.
     pub length: usize,
-    /// How the value is to be understood.
+    /// The encoding of the value.
     pub encoding: u8,
-    /// The version: another one whenever the value is another one. It never comes again. Less than 2^53.
+    /// The version: it changes with each change of the value, and is never used twice. Less than 2^53.
     pub version: u64,
     /// When it expires, in milliseconds since 1970; `None`: never.
     pub expires: Option<u64>,
@@ -60,7 +60,7 @@ impl From<reader::Found> for Found {
     }
 }
 
-/// A number as it is after an increment.
+/// A number after an increment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Counted {
     /// The number.
@@ -69,7 +69,7 @@ pub struct Counted {
     pub expires: Option<u64>,
 }
 
-/// Where one is who goes through all entries: see [`Map::next`].
+/// A position in an iteration over all entries: see [`Map::next`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cursor(iterate::Cursor);
 
@@ -86,13 +86,14 @@ impl Cursor {
 }
 
 impl<'a> Map<'a> {
-    /// The map in a region, whose first byte lies at a multiple of 64. All-zero bytes become one, if the options say how
-    /// much memory it is to have.
+    /// The map in a region, whose first byte lies at a multiple of 64. All-zero bytes become one, if the options say
+    /// how much memory it is to have.
     ///
     /// # Errors
     ///
-    /// [`MapError::Fresh`] where there is none, and the options do not say how much memory it is to have;
-    /// [`MapError::Options`] where it was made with others; where something else is there, or an option is no good.
+    /// [`MapError::Fresh`] if there is none, and the options do not say how much memory it is to have;
+    /// [`MapError::Options`] if it was created with other options; an error if the bytes are no map, or an option is
+    /// invalid.
     pub fn open(region: Region<'a>, options: &MapOptions, live: &'static Live) -> Result<Self, MapError> {
         if region.access() == Access::ReadOnly {
             return Err(MapError::ReadOnly);
@@ -121,7 +122,7 @@ impl<'a> Map<'a> {
         Ok(map)
     }
 
-    /// The map in a region that can only be read, or is not to be written to. Nobody sees its lookups.
+    /// The map in a region, for reading only. The region may be read-only. Lookups are not counted.
     ///
     /// # Errors
     ///
@@ -159,13 +160,13 @@ impl<'a> Map<'a> {
         self
     }
 
-    /// The same map, whose writers wait for so long for others of the same shard. Default: [`LOCK_TIMEOUT`].
+    /// The same map, but a write waits at most this long for another writer of the same shard. Default: [`LOCK_TIMEOUT`].
     #[must_use]
     pub fn lock_timeout(self, lock_timeout: Duration) -> Self {
         Self { lock_timeout, ..self }
     }
 
-    /// What it was made with.
+    /// The options it was created with.
     pub fn options(&self) -> MapOptions {
         MapOptions::of(&self.core.geometry.sizes)
     }
@@ -179,7 +180,7 @@ impl<'a> Map<'a> {
     ///
     /// # Errors
     ///
-    /// Where the key is too long.
+    /// [`MapError::OutOfRange`] if the key is too long.
     #[inline]
     pub fn get_into(&self, key: &[u8], target: &mut [u8]) -> Result<Option<Found>, MapError> {
         self.look_up(key, |place, length| {
@@ -189,11 +190,11 @@ impl<'a> Map<'a> {
         })
     }
 
-    /// Finds an entry, and puts its value into `target` in place of what is there.
+    /// Finds an entry, and replaces the content of `target` with its value.
     ///
     /// # Errors
     ///
-    /// Where the key is too long.
+    /// [`MapError::OutOfRange`] if the key is too long.
     pub fn get(&self, key: &[u8], target: &mut Vec<u8>) -> Result<Option<Found>, MapError> {
         self.look_up(key, |place, length| {
             target.resize(length, 0);
@@ -206,7 +207,7 @@ impl<'a> Map<'a> {
     ///
     /// # Errors
     ///
-    /// Where the key is too long.
+    /// [`MapError::OutOfRange`] if the key is too long.
     pub fn get_stale(
         &self,
         key: &[u8],
@@ -220,11 +221,11 @@ impl<'a> Map<'a> {
         self.count_lookup(found.map(|(found, ())| found))
     }
 
-    /// Finds an entry, and tells of it without its value.
+    /// Finds an entry, without reading its value.
     ///
     /// # Errors
     ///
-    /// Where the key is too long.
+    /// [`MapError::OutOfRange`] if the key is too long.
     pub fn find(&self, key: &[u8]) -> Result<Option<Found>, MapError> {
         self.look_up(key, |_, _| {})
     }
@@ -233,17 +234,17 @@ impl<'a> Map<'a> {
     ///
     /// # Errors
     ///
-    /// Where the key is too long.
+    /// [`MapError::OutOfRange`] if the key is too long.
     pub fn contains(&self, key: &[u8]) -> Result<bool, MapError> {
         Ok(self.find(key)?.is_some())
     }
 
-    /// Finds an entry, and lets `copy` read its value: where it lies, and how long it is. What it reads may be written
-    /// over meanwhile; then it is called again, and what the last call has read is the value.
+    /// Finds an entry, and calls `copy` with the address and the length of its value. Another process may overwrite the
+    /// bytes meanwhile. Then `copy` is called again; the last call has read the value.
     ///
     /// # Errors
     ///
-    /// Where the key is too long.
+    /// [`MapError::OutOfRange`] if the key is too long.
     #[inline]
     pub fn get_with(
         &self,
@@ -270,11 +271,11 @@ impl<'a> Map<'a> {
         self.sound(Ok(found.map(Found::from)))
     }
 
-    /// Finds an entry, and shows its value where it lies.
+    /// Finds an entry, and gives access to its value in place.
     ///
     /// # Errors
     ///
-    /// Where the key is too long.
+    /// [`MapError::OutOfRange`] if the key is too long.
     pub fn view(&self, key: &[u8]) -> Result<Option<crate::View<'a>>, MapError> {
         let key = self.key(key)?;
         let found = self.core.get(&key, SystemClock, |place, length| self.core.memory.at(place, length));
@@ -286,17 +287,17 @@ impl<'a> Map<'a> {
             .map(|(found, (slot, start))| crate::View::new(self.core, number, slot, start, found)))
     }
 
-    /// Writes an entry, in place of the one that there may be. Gives its version.
+    /// Writes an entry; replaces an existing one. Returns its version.
     ///
     /// # Errors
     ///
-    /// [`MapError::TooLong`]; [`MapError::Full`] in a map that keeps what it has; [`MapError::Busy`] where another
-    /// writer of this shard is stopped.
+    /// [`MapError::TooLong`]; [`MapError::Full`] in a map that does not evict; [`MapError::Busy`] if another writer of
+    /// this shard is stopped.
     pub fn insert(&self, key: &[u8], value: &[u8], options: &EntryOptions<'_>) -> Result<u64, MapError> {
         Ok(self.put(key, value, options, If::Always)?.unwrap_or_default())
     }
 
-    /// Writes an entry if there is none. Gives its version; `None` where there is one.
+    /// Writes an entry if there is none. Returns its version; `None` if there is one.
     ///
     /// # Errors
     ///
@@ -305,7 +306,7 @@ impl<'a> Map<'a> {
         self.put(key, value, options, If::Absent)
     }
 
-    /// Writes an entry if it has this version. Gives its new version; `None` where it is gone, or has another.
+    /// Writes an entry if it has this version. Returns its new version; `None` if there is none, or it has another.
     ///
     /// # Errors
     ///

@@ -17,9 +17,9 @@ pub struct SegmentMap<S> {
 }
 
 impl<S: Segment> SegmentMap<S> {
-    /// Opens the map that `key` names; creates it where there is none, if the options say how much memory it is to have.
-    /// Two processes may do so at the same moment. `shape` sets what else the segment is to be: its mode, whether it
-    /// persists.
+    /// Opens the map that `key` names; creates it where there is none, if the options say how much memory it is to
+    /// have. Two processes may do so at the same moment. `shape` sets what else the segment is to be: its mode, whether
+    /// it persists.
     ///
     /// # Errors
     ///
@@ -127,7 +127,8 @@ fn size(options: &MapOptions) -> Result<NonZeroUsize, MapError> {
 
 /// All of a segment, for as long as it is held: what it is given to lies beside it, and is dropped first.
 fn region(segment: &impl Segment) -> Region<'static> {
-    // SAFETY: the segment stays attached, wherever its value is moved to, until it is dropped, and `SegmentMap` drops the
-    // map before it; nobody gets a copy of the map for longer, as `map` lends it. It is reached by the map alone here.
+    // SAFETY: the segment stays attached, wherever its value is moved to, until it is dropped, and `SegmentMap` drops
+    // the map before it; nobody gets a copy of the map for longer, as `map` lends it. It is reached by the map alone
+    // here.
     unsafe { Region::from_raw(segment.as_ptr(), segment.size().get(), segment.access()) }
 }

@@ -100,7 +100,7 @@ impl<'a> Memory<'a> for Place<'a> {
     }
 }
 
-/// Whoever opens a map checks first that all of it is inside, so this is never reached.
+/// Opening a map checks that all of it is inside, so this is never reached.
 #[cold]
 #[inline(never)]
 fn no_place(offset: usize) -> ! {

@@ -2,8 +2,8 @@
 
 // Views over an attachment's ArrayBuffer.
 
-// What an ArrayBuffer of ours, or the handle of an attachment without one, stands for: { number, backend, key }. A private field on an object of another class: as
-// hidden as an entry of a WeakMap, and written twenty times as fast.
+// What an ArrayBuffer of ours, or the handle of an attachment without one, stands for: { number, backend, key }. A
+// private field on an object of another class: as hidden as an entry of a WeakMap, and written twenty times as fast.
 class Itself {
   constructor(object) {
     return object;

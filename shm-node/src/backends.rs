@@ -206,8 +206,8 @@ pub(crate) fn create(
     }
 }
 
-/// Opens the map of a key, or creates it; without a key, creates one under a random key. `shape` is what a new segment is
-/// to be. Gives the segment, in which the map lies then.
+/// Opens the map of a key, or creates it; without a key, creates one under a random key. `shape` is what a new segment
+/// is to be. Gives the segment, in which the map lies then.
 pub(crate) fn open_map(
     id: BackendId,
     key: Option<&Key>,

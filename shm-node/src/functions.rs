@@ -282,8 +282,8 @@ pub fn detach_all(env: Env) -> Result<u32> {
     plain(env, || endings::detach_all(env).map(|count| count as u32))
 }
 
-/// The main thread's end: as `detachAll`, but waits for those of its children that are about to leave, and sweeps. Where
-/// it is to tell, it prints how many segments that destroyed of those that are counted.
+/// The main thread's end: as `detachAll`, but waits for those of its children that are about to leave, and sweeps.
+/// Where it is to tell, it prints how many segments that destroyed of those that are counted.
 #[napi]
 pub fn detach_at_exit(env: Env, tell: bool, children: Children) -> Result<()> {
     plain(env, || {

@@ -1,5 +1,5 @@
-//! The event loop of an environment, which can wait for the ends of waits itself: no thread stands between the kernel and
-//! JavaScript then.
+//! The event loop of an environment, which can wait for the ends of waits itself: no thread stands between the kernel
+//! and JavaScript then.
 
 use napi::Env;
 use shm_sync::engine::Engine;

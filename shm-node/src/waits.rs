@@ -1,7 +1,7 @@
 //! Waits without blocking JavaScript: doors report the ends of waits.
 //!
-//! Where the event loop can, it drives an engine of its own for each door; elsewhere one engine serves the process. Before
-//! a segment is let go, its waits are cancelled, and their ends awaited.
+//! Where the event loop can, it drives an engine of its own for each door; elsewhere one engine serves the process.
+//! Before a segment is let go, its waits are cancelled, and their ends awaited.
 
 use crate::{
     doors::{self, Door},

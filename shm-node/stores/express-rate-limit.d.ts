@@ -1,7 +1,7 @@
 import { SharedMap } from '../map.js';
 import { PlaceOptions } from '../lib/stores/place.js';
 
-/** How often a client was counted in this window, and when the window is over. */
+/** How many requests of a client were counted in this window, and when the window ends. */
 export interface RateLimitInfo {
   totalHits: number;
   resetTime: Date;
@@ -9,13 +9,13 @@ export interface RateLimitInfo {
 
 /**
  * A store for express-rate-limit, whose counts all processes share: `rateLimit({ store: new RateLimitStore({ … }) })`.
- * Each limiter needs one of its own, with a prefix of its own.
+ * Each limiter needs its own store, with its own prefix.
  *
- * The methods throw the errors of the map's. `ERR_SHM_FULL` fails the request, or lets it pass where the limiter has
+ * The methods throw the errors of the map. `ERR_SHM_FULL` fails the request, or lets it pass if the limiter has
  * `passOnStoreError: true`.
  */
 export class RateLimitStore {
-  /** Default prefix: 'rl:'. A map of its own does not evict, unless the options say so. */
+  /** Default prefix: 'rl:'. A map that the store opens does not evict, unless the options say so. */
   constructor(options: PlaceOptions);
   readonly map: SharedMap;
   readonly prefix: string;
@@ -25,8 +25,8 @@ export class RateLimitStore {
   increment(key: string): RateLimitInfo;
   decrement(key: string): void;
   resetKey(key: string): void;
-  /** Removes all counts under the prefix, and nothing else. */
+  /** Removes the counts under the prefix only. */
   resetAll(): void;
-  /** Closes a map of its own. */
+  /** Closes the map if the store opened it. */
   shutdown(): void;
 }

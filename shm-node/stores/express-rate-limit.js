@@ -1,13 +1,13 @@
 'use strict';
 
-// A store of express-rate-limit's: counts that all processes share, each of which goes with its window.
+// A store for express-rate-limit: counts that all processes share, each of which expires with its window.
 
 const { clear, placeOf } = require('../lib/stores/place.js');
 
 class RateLimitStore {
   #place;
   #windowMs;
-  /** What one object counts is counted for the others too. */
+  /** false: counts are shared between store objects. */
   localKeys = false;
 
   constructor(options) {
@@ -36,7 +36,7 @@ class RateLimitStore {
     return infoOf(this.map.incrementEntry(this.prefix + key, 1, { ttl: this.#windowMs }));
   }
 
-  /** Takes one away, unless the window is over: `increment` by -1 would begin a new one. */
+  /** Subtracts one, unless the window is over: `increment` by -1 would begin a new window. */
   decrement(key) {
     for (;;) {
       const entry = this.map.getEntry(this.prefix + key);
@@ -54,7 +54,7 @@ class RateLimitStore {
     clear(this.#place);
   }
 
-  /** Closes a map of its own. */
+  /** Closes the map if the store opened it. */
   shutdown() {
     if (this.#place.isOwn) this.map.close();
   }

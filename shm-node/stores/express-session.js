@@ -1,7 +1,6 @@
 'use strict';
 
-// A store of express-session's: sessions that all processes share. They lie in the map as JSON, whatever it makes of
-// objects, and end with their cookies.
+// A store for express-session: sessions that all processes share. They are stored as JSON, and end with their cookies.
 
 const { Store } = require('express-session');
 const { ttlOf } = require('../lib/map/options.js');
@@ -58,7 +57,7 @@ class SessionStore extends Store {
     });
   }
 
-  /** Milliseconds until a session ends. */
+  /** After how many milliseconds a session ends. */
   #leftOf({ cookie: { expires } }) {
     return expires ? new Date(expires) - Date.now() : this.#ttl;
   }
@@ -79,7 +78,7 @@ class SessionStore extends Store {
   }
 }
 
-/** What a callback gets in a later turn; without one, what is thrown is thrown. */
+/** Calls back with the result in a later turn. Without a callback, an error is thrown. */
 function answer(callback, get) {
   if (callback === undefined) return void get();
   let error = null;

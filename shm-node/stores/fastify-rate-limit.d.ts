@@ -1,7 +1,7 @@
 import { SharedMap } from '../map.js';
 import { PlaceOptions } from '../lib/stores/place.js';
 
-/** What the plugin makes of the class that it is given. */
+/** The stores that the plugin makes of the class. */
 export interface RateLimitStore {
   incr(
     key: string,
@@ -15,10 +15,10 @@ export interface RateLimitStore {
 
 /**
  * The store class of @fastify/rate-limit, whose counts all processes share:
- * `fastify.register(rateLimit, { store: rateLimitStore({ … }) })`. Default prefix: 'rl:'. A map of its own does not evict,
- * unless the options say so.
+ * `fastify.register(rateLimit, { store: rateLimitStore({ … }) })`. Default prefix: 'rl:'. A map that the store
+ * opens does not evict, unless the options say so.
  *
- * The errors of the map's go to the callback. `ERR_SHM_FULL` fails the request, or lets it pass where the plugin has
+ * The callback gets the errors of the map. `ERR_SHM_FULL` fails the request, or lets it pass if the plugin has
  * `skipOnError: true`.
  */
 export function rateLimitStore(options: PlaceOptions): { new (options: object): RateLimitStore; readonly map: SharedMap };

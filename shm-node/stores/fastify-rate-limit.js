@@ -1,10 +1,10 @@
 'use strict';
 
-// A store of @fastify/rate-limit's: counts that all processes share, each of which goes with its window.
+// A store for @fastify/rate-limit: counts that all processes share, each of which expires with its window.
 
 const { placeOf } = require('../lib/stores/place.js');
 
-/** The class that the plugin makes stores of, one for all routes and one for each that has options of its own. */
+/** The class of which the plugin makes stores: one for all routes, and one for each route with its own options. */
 function rateLimitStore(options) {
   // A count that is evicted would begin anew.
   const { map, prefix } = placeOf(options, 'rl:', { evict: false });
@@ -24,7 +24,7 @@ function rateLimitStore(options) {
       answer(callback, () => this.#increment(this.#prefix + key, timeWindow, max));
     }
 
-    /** What `incr` would find, without counting. */
+    /** The count, without counting. */
     read(key, callback) {
       answer(callback, () => {
         const entry = map.getEntry(this.#prefix + key);
@@ -38,7 +38,7 @@ function rateLimitStore(options) {
     }
 
     #increment(key, timeWindow, max) {
-      // Each request has a window of its own.
+      // Each request has its own window.
       if (timeWindow === 0) return { current: 1, ttl: 0 };
       const entry = map.incrementEntry(key, 1, { ttl: timeWindow });
       const current = entry.value;
@@ -47,7 +47,7 @@ function rateLimitStore(options) {
       return { current, ttl: ttl ?? leftOf(entry) };
     }
 
-    /** How long one that is over the limit has to wait from now on, where that is not to the end of the window. */
+    /** How long a client over the limit has to wait from now on, if not until the end of the window. */
     #longer(timeWindow, over) {
       if (this.#continues) return timeWindow;
       return this.#backsOff ? Math.min(timeWindow * 2 ** (over - 1), Number.MAX_SAFE_INTEGER) : undefined;

@@ -1,15 +1,15 @@
 'use strict';
 
-// A storage adapter of Keyv's, 5 and 6. What it leaves out (getMany, setMany, deleteMany, hasMany), Keyv makes of what
-// is here, and each major version has another answer for. Keyv 6 turns its absolute times into a `ttl`.
+// A storage adapter for Keyv 5 and 6. It leaves out getMany, setMany, deleteMany and hasMany: Keyv builds them from the
+// other methods, and their results differ between its major versions. Keyv 6 converts its absolute times to a `ttl`.
 
 const { clear, keysOf, placeOf } = require('../lib/stores/place.js');
 
 class KeyvSharedMap {
   #place;
-  /** Keyv 5 gives an iterator only to dialects that are on its list, and asks for nothing else of them. */
+  /** Keyv 5 offers an iterator only for dialects on its list; it uses `opts` for nothing else. */
   opts = { dialect: 'redis' };
-  /** Keyv 5 tells it, and puts it before the keys only if `useKeyPrefix` is on; Keyv 6 puts it there. */
+  /** Keyv 5 sets it, and adds it to the keys only if `useKeyPrefix` is on; Keyv 6 always adds it. */
   namespace = undefined;
 
   constructor(options) {
@@ -20,7 +20,7 @@ class KeyvSharedMap {
     return this.#place.map;
   }
 
-  /** Where the entries of the namespace are. */
+  /** The place of the entries of the namespace. */
   #inside() {
     const { map, prefix } = this.#place;
     return { map, prefix: this.namespace ? `${prefix}${this.namespace}::` : prefix };
@@ -59,7 +59,7 @@ class KeyvSharedMap {
     }
   }
 
-  /** Closes a map of its own. */
+  /** Closes the map if the store opened it. */
   async disconnect() {
     if (this.#place.isOwn) this.#place.map.close();
   }

@@ -1,15 +1,15 @@
 import { LoadOptions, SharedMap } from '../map.js';
 
 export interface MemoizeOptions<A extends unknown[]> extends Omit<LoadOptions, 'signal'> {
-  /** Where the results are kept. */
+  /** The map that keeps the results. */
   map: SharedMap;
-  /** Gives the key of a call: a string that tells it from all else in the map. */
+  /** Returns the key of a call: a string that nothing else in the map uses. */
   key: (...args: A) => string;
 }
 
 /**
- * An async function that gives what `fn` gave for the same key, in whichever process: one of them calls `fn`, and the
- * others wait for it. All get what `map.get` would give. What `fn` throws, and undefined, is not kept.
+ * Returns an async function whose results all processes share. For each key, one process calls `fn`, and the others wait
+ * for the result. All callers get what `map.get` would return. An error of `fn` is not kept, and neither is undefined.
  */
 export function memoize<A extends unknown[], R>(
   fn: (...args: A) => R,

@@ -1,6 +1,6 @@
 'use strict';
 
-// Functions whose results all processes share, each of which one of them computes.
+// Functions whose results all processes share. One process computes each result.
 
 const { SharedMap } = require('../map.js');
 const errors = require('../lib/errors.js');

@@ -94,7 +94,8 @@ impl Drop for PosixSegment {
 }
 
 // SAFETY: the mapping spans the object's size as fstat gave it, at a page boundary. A peer that may write can
-// still shrink the object: a touch then ends the process, or finds the zeros of `survive_shrinking`. The overlay keeps the addresses.
+// still shrink the object: a touch then ends the process, or finds the zeros of `survive_shrinking`. The overlay keeps
+// the addresses.
 unsafe impl Segment for PosixSegment {
     type Range = AddressRange;
 

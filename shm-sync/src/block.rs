@@ -72,8 +72,8 @@ impl Sleeper {
     }
 }
 
-/// Takes steps, and blocks this thread between them, until one is ready; `None` when `timeout` is over. No timeout is no
-/// time limit.
+/// Takes steps, and blocks this thread between them, until one is ready; `None` when `timeout` is over. No timeout is
+/// no time limit.
 ///
 /// It may be called again with the same steps. (A program that has to look after something else as well calls it for a
 /// tenth of a second at a time.)

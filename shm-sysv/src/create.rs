@@ -82,7 +82,7 @@ fn create_once(
     Ok(segment)
 }
 
-/// Destroys a segment that was just created, unless its key is another's by now.
+/// Destroys a segment that was just created, unless another segment has its key by now.
 #[cold]
 fn undo(key: &Key, made: sys::Id) {
     let remove = |found| match found == made {

@@ -179,8 +179,8 @@ impl Receiver {
         Ok(self.0.raw.receive_timeout(&mut message, timeout)?.then_some(message))
     }
 
-    /// The next message, without blocking a thread. Where the future is dropped before it is ready, the message stays in
-    /// the channel.
+    /// The next message, without blocking a thread. Where the future is dropped before it is ready, the message stays
+    /// in the channel.
     ///
     /// # Errors
     ///

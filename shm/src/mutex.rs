@@ -13,8 +13,8 @@ const WHAT: &str = "mutex";
 
 /// A mutex in shared memory, and the value that it protects. Fresh memory is a free mutex, and a value of zeros.
 ///
-/// [`lock`](Self::lock) copies the value, and the guard copies it back: this is for values of up to a few kilobytes. For
-/// more, protect a part of the segment with a `Mutex<()>`.
+/// [`lock`](Self::lock) copies the value, and the guard copies it back: this is for values of up to a few kilobytes.
+/// For more, protect a part of the segment with a `Mutex<()>`.
 ///
 /// If a process is killed, or a thread panics, while it has the mutex, then locking it is an error
 /// ([`Error::OwnerDied`]) until a thread has [recovered](Self::recover) it.

@@ -11,7 +11,8 @@ use std::{ops::Deref, time::Duration};
 
 const WHAT: &str = "read-write lock";
 
-/// A read-write lock in shared memory, and the value that it protects. Fresh memory is a free lock, and a value of zeros.
+/// A read-write lock in shared memory, and the value that it protects. Fresh memory is a free lock, and a value of
+/// zeros.
 ///
 /// Its guards have a copy of the value, as those of a [`Mutex`](crate::Mutex). If a process is killed, or a thread
 /// panics, while it writes, then reading and writing are errors ([`Error::OwnerDied`]) until a thread has

@@ -3,8 +3,8 @@
 use crate::{Error, Segment, owned::Owned};
 use shm_map::{EntryOptions, Map as Raw, MapOptions};
 
-/// A map in shared memory: a cache that makes room by eviction, or a table that keeps what it has. Readers take no lock.
-/// A process that is killed while it writes leaves the entry as it was, or as it was to be.
+/// A map in shared memory: a cache that makes room by eviction, or a table that keeps what it has. Readers take no
+/// lock. A process that is killed while it writes leaves the entry as it was, or as it was to be.
 ///
 /// ```
 /// # use shm_segments::{EntryOptions, Error, Map, MapOptions, Segment};
@@ -19,8 +19,8 @@ use shm_map::{EntryOptions, Map as Raw, MapOptions};
 pub struct Map(Owned<Raw<'static>>);
 
 impl Map {
-    /// The map at `offset` of a segment, which is a multiple of 64. Makes it if the bytes are all zero; then the options
-    /// say how much memory it has. A process that opens an existing map may leave options out.
+    /// The map at `offset` of a segment, which is a multiple of 64. Makes it if the bytes are all zero; then the
+    /// options say how much memory it has. A process that opens an existing map may leave options out.
     ///
     /// # Errors
     ///

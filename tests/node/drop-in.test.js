@@ -236,7 +236,7 @@ describe('POSIX objects', posix, () => {
     shm.detach(whole);
   });
 
-  test('the view is empty after its detach, whoever detaches it', () => {
+  test('the view is empty after its detach, by the drop-in or by shm-node', () => {
     const name = newName();
     const view = old.create(3, 'Float64Array', name);
     shm.detach(view);

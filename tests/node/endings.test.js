@@ -376,7 +376,7 @@ describe('what runs none of our code', { concurrency: 4 }, () => {
     }, [keys]);
     const workers = await primary.ready;
     primary.child.kill('SIGKILL');
-    // Gone, or waiting to be reaped by whoever inherits it.
+    // Gone, or waiting to be reaped by the process that inherits it.
     const gone = (pid) => !fs.existsSync(`/proc/${pid}/stat`) || fs.readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
     assert.ok(await until(() => workers.every(gone)), 'a worker outlived its primary');
     assert.deepEqual(existing(keys), []);

@@ -1,6 +1,6 @@
 'use strict';
 
-// The map between processes and threads: what one writes, others see, and whoever is killed leaves it whole.
+// The map between processes and threads: what one writes, others see, and a killed process leaves it whole.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');

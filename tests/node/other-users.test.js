@@ -1,6 +1,6 @@
 'use strict';
 
-// Another user: kept out of what is ours, let into what is shared, and unable to plant anything that we would trust.
+// Another user cannot open private segments, can open shared ones, and cannot plant a file that the library trusts.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');

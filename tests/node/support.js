@@ -108,7 +108,7 @@ function start(body, args = [], { env = {}, flags = [], under = [], stdin = 'ign
     child.stdio[3].on('data', () => told.text.includes('\n') && resolve(JSON.parse(told.text.split('\n')[0])));
     ended.then(({ code, signal }) => reject(new Error(`ended before it was ready: ${code ?? signal}\n${stderr.text}`)));
   });
-  ready.catch(() => {}); // whoever waits for it hears of it
+  ready.catch(() => {}); // the caller that waits for it gets the error
   return { child, ready, ended };
 }
 

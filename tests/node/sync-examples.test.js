@@ -55,7 +55,7 @@ describe('the package', () => {
     assert.deepEqual([...declared].sort(), Object.keys(sync).sort());
   });
 
-  it('whoever does not coordinate does not load it', async () => {
+  it('a program that does not coordinate does not load it', async () => {
     const { stdout } = await run((shm) => {
       shm.detach(shm.create(64));
       console.log(Object.keys(require.cache).filter((file) => /lib.sync.|sync.js$/.test(file)).length);

@@ -1,8 +1,8 @@
 'use strict';
 
-// SIGKILL at every step of the algorithms, through the addon. In a process of its own, one that was built for it, each step
-// of shm-sync and each operation of Atomics in lib/sync is counted, and one of them is its last; we work with it, and go
-// on after it. By default some steps are tried, other ones each time; SHM_NODE_KILL_EVERY=1 tries them all.
+// SIGKILL at every step of the algorithms, through the addon. In a process of its own, one that was built for it, each
+// step of shm-sync and each operation of Atomics in lib/sync is counted, and one of them is its last; we work with it,
+// and go on after it. By default some steps are tried, other ones each time; SHM_NODE_KILL_EVERY=1 tries them all.
 
 const assert = require('node:assert/strict');
 const { randomInt } = require('node:crypto');

@@ -54,7 +54,8 @@ describe('words in JavaScript', () => {
       /^(pool|windows|native\.out|out\.buffer|target\.buffer, target\.byteOffset, target\.length >> 2)$/,
       /^(buffer, offset, \(RING \+ capacity\) >> 2|bufferOf\(view\), place\[1\] \+ native\.MUTEX, 1)$/,
     ];
-    // What would get past the test above: words that are handed on, renamed, or asked by a method; a user's view; bytes.
+    // What would get past the test above: words that are handed on, renamed, or asked by a method; a user's view;
+    // bytes.
     const escapes = [
       /(?<![#\w.])words\b(?!\[|, | = this\.#words;)/,
       /(?<!Atomics\.\w+|readAfterWrite|copyOut|copy)\((?:this\.#)?words, (?!word\) =>)/,

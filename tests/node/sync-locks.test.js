@@ -173,7 +173,7 @@ describe('Mutex', () => {
     shm.detach(view);
   });
 
-  it('whoever waits while the owner is killed gets it', async () => {
+  it('a waiter gets it when the owner is killed', async () => {
     const view = words();
     const holder = peer(view, (shm, { Mutex }, view, ready) => {
       new Mutex(view, 0).lock();
@@ -531,7 +531,7 @@ describe('Once', () => {
     shm.detach(view);
   });
 
-  it('whoever is killed over it is followed by the next, who is told', async () => {
+  it('if the process that runs it is killed, the next one runs it, and is told', async () => {
     const view = words();
     const other = peer(view, (shm, { Once }, view, ready) => {
       new Once(view, 0).callAsync(() => {

@@ -134,7 +134,7 @@ describe('a signal that aborts as somebody begins to listen ends the wait too', 
     const signal = {
       aborted: false,
       reason: new Error('enough'),
-      addEventListener: () => (signal.aborted = true), // too late for whoever listens
+      addEventListener: () => (signal.aborted = true), // too late for the listener
       removeEventListener: () => {},
     };
     await assert.rejects(begin({ signal }), { message: 'enough' });

@@ -12,7 +12,7 @@ leaveNothing();
 
 const claim = (name, body, skip = false) => it(name, { timeout: 120_000, skip }, body);
 
-// Its test runner has such hooks, and so has whoever uses an AsyncLocalStorage there.
+// Its test runner has such hooks, and so has a program that uses an AsyncLocalStorage there.
 const fatal = Number.parseInt(process.versions.node) < 20 && 'Node 18 ends where the stack runs out in a promise hook';
 
 /** Calls `call` from where the stack is full upwards, at so many depths, or until it gives true. */

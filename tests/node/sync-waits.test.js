@@ -17,7 +17,7 @@ const GENEROUS = 60_000;
 
 const words = (backend, length = 1024) => shm.create({ length, type: 'Int32Array', key: newKey(), backend });
 
-/** Notifies until somebody was woken: whoever is to wait may not have begun. */
+/** Notifies until a waiter was woken: it may not have begun to wait. */
 async function notifySome(view, index, count = 1) {
   const until = Date.now() + GENEROUS;
   for (let woken = 0; woken < count; ) {

@@ -320,7 +320,7 @@ describe('Condition, Barrier, Once', () => {
     shm.detach(view);
   });
 
-  claim('whoever has done it, or failed, wakes all', async () => {
+  claim('the end of the work, or its failure, wakes all', async () => {
     const view = words();
     const [once, other] = two(Once, view);
     let fail;

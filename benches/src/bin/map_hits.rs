@@ -60,7 +60,8 @@ impl Cache for Lru {
     }
 }
 
-/// A tenth of the room tries new entries out; of those that were evicted there, as many are remembered as the rest holds.
+/// A tenth of the room tries new entries out; of those that were evicted there, as many are remembered as the rest
+/// holds.
 #[derive(Default)]
 struct S3Fifo {
     room: usize,

@@ -1,4 +1,5 @@
-//! Prints what a map costs, as the shortest processor time of five runs: one process, keys of 16 bytes after a zipf distribution (0.99), values of 100 bytes.
+//! Prints what a map costs, as the shortest processor time of five runs: one process, keys of 16 bytes after a zipf
+//! distribution (0.99), values of 100 bytes.
 //!
 //! `cargo run --release -p shm-benches --bin map_speed`
 

@@ -1,8 +1,8 @@
 //! The mappings that can be cut off, in a table that a signal handler walks.
 //!
-//! Rows come in levels of 64, 128, 256 …, which are never freed. A mapping lies in one of eight rows a level that a hash
-//! of its start points to, so that entering and leaving look at few, however many there are; only a handler walks all.
-//! Threads enter and leave by compare-and-swap, so that a walk needs no lock and a fork finds none held.
+//! Rows come in levels of 64, 128, 256 …, which are never freed. A mapping lies in one of eight rows a level that a
+//! hash of its start points to, so that entering and leaving look at few, however many there are; only a handler walks
+//! all. Threads enter and leave by compare-and-swap, so that a walk needs no lock and a fork finds none held.
 //!
 //! A handler must lay no page where the mapping has gone and another lies by now. So it pins the row, and only then
 //! looks whether the row still has a mapping that holds the address; a thread that is about to unmap first makes the

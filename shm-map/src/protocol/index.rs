@@ -82,7 +82,7 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
     fn next_behind(&self, path: &Path, passed: u32) -> Option<u32> {
         let buckets = self.geometry.sizes.buckets;
         let before = path.behind(passed, buckets);
-        // Relaxed: whoever knows of an entry behind it knows of the count that came first.
+        // Relaxed: a thread that sees an entry behind it also sees the count, which was written first.
         if self.passes(before).load(Ordering::Relaxed) == 0 || passed + 1 >= buckets {
             return None;
         }
@@ -178,8 +178,8 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
         (usize::from(first.is_some()) + free.count(), first)
     }
 
-    /// Counts a key in the buckets that it passes, or takes it off. A count that is at its most stays there. Who dies in
-    /// between leaves counts that are too high: they cost a look.
+    /// Counts a key in the buckets that it passes, or takes it off. A count that is at its most stays there. Who dies
+    /// in between leaves counts that are too high: they cost a look.
     fn pass(&self, hash: u32, passed: u32, by: i8) {
         let (path, buckets) = (self.path(hash), self.geometry.sizes.buckets);
         for behind in 0..passed {

@@ -1,6 +1,6 @@
-//! Loading what is not there, once for all who ask: whoever is the first leaves a record that says so, under the same
-//! key but of another kind. It is an entry as others: it expires, a clearing or a tag makes it invalid, and whoever
-//! writes or removes the entry meanwhile removes it. So what is loaded is stored only if nothing came in between.
+//! Loading a missing entry, once for all who ask. The first one leaves a record of another kind under the same key. It
+//! is an entry like others: it expires, a clearing or a tag makes it invalid, and a write or a removal of the entry
+//! removes it. So a loaded value is stored only if nothing came in between.
 
 use super::{
     Clock, Refused,
@@ -59,7 +59,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         Ok(Beginning::Ours(self.put(&draft, If::Always, clock)?.unwrap_or_default()))
     }
 
-    /// Ends a load; tells whether nothing came in between. Whoever calls wakes those who sleep on the word.
+    /// Ends a load; tells whether nothing came in between. The caller wakes those who sleep on the word.
     pub(crate) fn end_load(&self, key: &Key<'_>, number: u64, clock: impl Clock) -> bool {
         let Some(entry) = self.find(&key.load()) else { return false };
         if self.version(&entry.record) != number {

@@ -6,7 +6,7 @@ pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fe
 pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
 /// The memory of a map, which several processes share. Offsets are in bytes from its start, in bounds, and multiples of
-/// the size of what is reached: whoever makes an algorithm checks that once, for all offsets that it can come to.
+/// the size of what is reached: the code that makes an algorithm checks that once, for all offsets that it can reach.
 pub(crate) trait Memory<'a>: Copy {
     /// Eight bytes.
     fn long(self, offset: usize) -> &'a AtomicU64;

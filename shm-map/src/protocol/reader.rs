@@ -118,8 +118,8 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
         Rule::Whole.is_left_out() || !has_passed(self.memory.long(ring.tail).load(Ordering::Relaxed), slot)
     }
 
-    /// Whether a slot holds what it held, so that the record that was read is another key's. The slot was changed before
-    /// the tail moved, and so by the same fences who read what was written over a record sees the slot's change.
+    /// Whether a slot holds what it held, so that the record that was read is another key's. The slot was changed
+    /// before the tail moved, and so by the same fences who read what was written over a record sees the slot's change.
     #[inline]
     pub(crate) fn is_still(&self, place: Place, slot: u64) -> bool {
         fence(Ordering::Acquire);

@@ -196,8 +196,8 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
         self.memory.write(place + value_at(meta), draft.value);
     }
 
-    /// Marks a record to which no slot points any more, so that the tail need not look for one. Readers that have it still
-    /// do not mind.
+    /// Marks a record to which no slot points any more, so that the tail need not look for one. Readers that have it
+    /// still do not mind.
     pub(crate) fn mark_dead(&self, record: &Record) {
         let first = u64::from(record.hash) | u64::from(record.meta | DEAD) << 32;
         // Release: not before the slot has changed.

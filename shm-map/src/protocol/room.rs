@@ -1,12 +1,12 @@
 //! Making room in a ring: the tail passes what is garbage, and moves or evicts what is not.
 //!
-//! A cache evicts after S3-FIFO: a new entry is tried out in the small ring, and moves to the main ring if it was wanted
-//! there; an entry of the main ring goes round again as often as it was wanted, three times at most. While less than
-//! four fifths of the main ring are live, nothing is evicted. A map that keeps what it has only moves.
+//! A cache evicts after S3-FIFO: a new entry is tried out in the small ring, and moves to the main ring if it was
+//! wanted there; an entry of the main ring goes round again as often as it was wanted, three times at most. While less
+//! than four fifths of the main ring are live, nothing is evicted. A map that keeps what it has only moves.
 //!
-//! The work is paced. While there is garbage to be found, a sixteenth of the ring is kept free: a writer that finds less
-//! moves sixteen times as much as it writes, so that the longest run of live records has been passed before the room is
-//! needed.
+//! The work is paced. While there is garbage to be found, a sixteenth of the ring is kept free: a writer that finds
+//! less moves sixteen times as much as it writes, so that the longest run of live records has been passed before the
+//! room is needed.
 
 use super::{
     Clock, Damaged, Refused,
@@ -58,8 +58,8 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         (ring.size / 5 * 4).min(ring.size.saturating_sub(largest.saturating_mul(3)))
     }
 
-    /// How much has to be free in a ring for `granules` to be written: what is moved later needs room too, and a map that
-    /// keeps what it has cannot do without.
+    /// How much has to be free in a ring for `granules` to be written: what is moved later needs room too, and a map
+    /// that keeps what it has cannot do without.
     fn need(&self, ring: &Ring, extent: &Extent, granules: u64) -> u64 {
         let reserve = self.load(LARGEST).max(granules).saturating_mul(2);
         let reserve = match self.keeps() {

@@ -1,6 +1,6 @@
-//! A shard, as the one sees it who holds its mutex.
+//! A shard, as the owner of its mutex sees it.
 //!
-//! Whoever dies in here leaves nothing that has to be mended: a record that no slot points to is garbage that the tail
+//! A process that dies in here leaves nothing to repair: a record that no slot points to is garbage that the tail
 //! passes. Only the numbers are counted anew ([`Shard::recover`]).
 
 use super::{
@@ -240,7 +240,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     pub(crate) fn move_head(&self, ring: &Ring, position: u64, granules: u64) {
         fault::step();
         let head = ring.behind(position, granules);
-        // Release, so that the record's size is there for whoever takes over from the dead.
+        // Release, so that the owner that takes over from a dead one sees the record's size.
         self.core.memory.long(ring.head).store(head, Ordering::Release);
         fault::step();
     }

@@ -146,8 +146,8 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         if is_main { self.ring(Which::Main) } else { small }
     }
 
-    /// Sees to it that one more entry, or the same with more bytes, is within the limits. `false` where entries may have
-    /// gone for it.
+    /// Sees to it that one more entry, or the same with more bytes, is within the limits. `false` where entries may
+    /// have gone for it.
     fn has_place(
         &self,
         draft: &Draft<'_>,

@@ -1,5 +1,5 @@
-//! `docs/layout.md` and `protocol/layout.rs` say the same: every row of a table stands for a constant, and the other way
-//! round. And the page is enough to write a reader in Python: this runs the one that stands there.
+//! `docs/layout.md` and `protocol/layout.rs` say the same: every row of a table stands for a constant, and the other
+//! way round. And the page is enough to write a reader in Python: this runs the one that stands there.
 
 use crate::common::{Memory, live, memfd};
 use shm_api::Access;

@@ -42,7 +42,7 @@ fn a_load_that_is_abandoned_is_free_for_another() {
     let load = ours(&map, &[]);
     map.abandon_load(b"key", load).unwrap();
     let again = ours(&map, &[]);
-    assert_eq!(map.finish_load(b"key", load, b"value", &PLAIN).unwrap(), None, "it is another's now");
+    assert_eq!(map.finish_load(b"key", load, b"value", &PLAIN).unwrap(), None, "another owner loads it now");
     assert!(map.finish_load(b"key", again, b"value", &PLAIN).unwrap().is_some());
 }
 

@@ -1,14 +1,14 @@
 'use strict';
 
-// Keys: well-formed strings, as UTF-8 in the memory that the addon reads them from.
+// Keys: well-formed strings, written as UTF-8 into memory that the addon reads.
 
 const errors = require('../errors.js');
 const { MAX_KEY, key: bytes } = require('../sync/native.js');
 
-// Up to here a loop is faster than a call.
+// Up to this length a loop is faster than a call.
 const SHORT = 48;
 
-/** Puts a key where the addon finds it, and gives how many bytes it has. */
+/** Writes a key where the addon reads it, and returns its length in bytes. */
 function putKey(key) {
   if (typeof key !== 'string') throw errors.wrongType('key', 'a string', key);
   const { length } = key;
@@ -23,7 +23,7 @@ function putKey(key) {
 }
 
 function putLong(key) {
-  // The addon says what is too long in bytes; here is room for as many characters.
+  // The addon checks the length in bytes; this buffer has room for as many characters.
   if (key.length > MAX_KEY) {
     throw errors.outOfRange('key', `at most ${MAX_KEY} bytes of UTF-8`, `${key.length} characters`);
   }
@@ -31,7 +31,7 @@ function putLong(key) {
   return bytes.write(key, 0, 'utf8');
 }
 
-/** The key that the addon has put there. */
+/** The key that the addon has written there. */
 const takeKey = (length) => bytes.toString('utf8', 0, length);
 
 const isWellFormed =

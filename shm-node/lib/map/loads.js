@@ -1,7 +1,7 @@
 'use strict';
 
-// Loading what is not in a map. Who loads, of all processes, is the addon's to say; in this thread, one load serves all
-// who ask for its key.
+// Loading missing entries of a map. The addon decides which process loads. In this thread, one load serves all callers
+// that ask for its key.
 
 const { checkOptions } = require('../sync/arguments.js');
 const { after } = require('../sync/clock.js');
@@ -12,20 +12,20 @@ const { putKey } = require('./keys.js');
 const { encode } = require('./values.js');
 
 const { OURS, PRESENT, out } = native;
-// Further answers: the load's number, or where the word is that one waits on; and what it holds.
+// Further answers: the load's number, or the place and the value of the word to wait on.
 const numbers = new Float64Array(out.buffer);
 const [NUMBER, EXPECTED] = [1, 1];
 
-/** Milliseconds until one who waits looks whether the loader lives. */
+/** After how many milliseconds a waiter checks whether the loader lives. */
 const PATIENCE = 10;
 
-/** Why what was loaded is given, and not stored: it does not fit, or there is no getting at the map. */
+/** Errors with which a loaded value is returned, but not stored: it does not fit, or the map cannot be used. */
 const NOT_STORED = ['ERR_OUT_OF_RANGE', 'ERR_SHM_FULL', 'EBUSY', 'ERR_SHM_DETACHED', 'ERR_SHM_SHRUNK'];
 
-/** What a load gave that gave undefined. */
+/** The result of a load that returned undefined. */
 const NOTHING = Object.freeze({ encoding: undefined, value: undefined, isStored: false });
 
-/** What this thread loads for one map object. */
+/** The loads of this thread for one map object. */
 class Loads {
   #handle;
   #attachment;
@@ -40,8 +40,8 @@ class Loads {
   }
 
   /**
-   * Loads an entry, or waits for the one who does. Gives what was loaded, `{ encoding, value, isStored }`; undefined
-   * where it is time to look again.
+   * Loads an entry, or waits for the process that does. Returns what was loaded, `{ encoding, value, isStored }`, or
+   * undefined if it is time to look again.
    */
   wait(key, load, options) {
     const { signal } = options;
@@ -50,7 +50,7 @@ class Loads {
     return unlessAborted(loading.promise, signal, () => loading.wanted--);
   }
 
-  /** Loads an entry, unless somebody is at it. Nobody hears of it if that fails: the next who asks tries again. */
+  /** Loads an entry, unless another caller loads it. An error is not reported: the next call tries again. */
   reload(key, load, options) {
     if (this.#loading.has(key)) return;
     this.#begin(key, load, options, false).promise.catch(() => {});
@@ -64,7 +64,7 @@ class Loads {
       stop();
       if (this.#loading.get(key) === loading) this.#loading.delete(key);
     };
-    // Whoever asks after that begins anew.
+    // A call after that begins anew.
     const { loadTimeout } = options;
     const stop = loadTimeout === 0 ? () => {} : after(loadTimeout, false, () => this.#loading.delete(key));
     this.#loading.set(key, loading);
@@ -85,7 +85,7 @@ class Loads {
     }
   }
 
-  /** Undefined where the map is so full that not even that somebody loads can be written. */
+  /** Undefined if the map is so full that not even the record of a load fits. */
   #beginLoad(key, loadTimeout, tags) {
     try {
       return native.mapBeginLoad(this.#handle, putKey(key), loadTimeout, tags);
@@ -131,7 +131,7 @@ class Loads {
     }
   }
 
-  /** Sleeps until somebody of the shard has loaded, or it is time to look whether the loader lives. */
+  /** Sleeps until a load in this shard has ended, or it is time to check whether the loader lives. */
   async #pause(offset, expected) {
     if (!native.holds(this.#attachment, offset, expected)) return;
     const begin = () => native.watch(this.#attachment, offset, expected);
@@ -139,7 +139,7 @@ class Loads {
   }
 }
 
-/** What is promised, unless the signal comes first: `leave` is called then. */
+/** The result of a promise, unless the signal aborts first: then `leave` is called. */
 function unlessAborted(promise, signal, leave) {
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {

@@ -1,6 +1,7 @@
 'use strict';
 
-// Parsed values that a map keeps near, each with the version of its record. They are frozen: all get the same object.
+// Parsed values that a map object keeps, each with the version of its record. They are frozen, because all callers get
+// the same object.
 
 class Near {
   #most;
@@ -11,12 +12,12 @@ class Near {
     this.#most = most;
   }
 
-  /** What is kept of a key, or undefined. It holds only while the record has its version. */
+  /** The entry of a key, or undefined. It is valid only while the record has its version. */
   get(key) {
     return this.#entries.get(key);
   }
 
-  /** Keeps a value, and gives it. */
+  /** Keeps a value, and returns it. */
   keep(key, version, value) {
     const entries = this.#entries;
     const known = entries.get(key);
@@ -38,7 +39,7 @@ class Near {
     this.#entries.clear();
   }
 
-  /** The oldest that was not wanted since its last turn goes; those that were get another turn. */
+  /** Removes the oldest value that was not wanted since its last turn; a wanted one gets another turn. */
   #dropOne() {
     for (const [key, entry] of this.#entries) {
       this.#entries.delete(key);
@@ -49,7 +50,7 @@ class Near {
   }
 }
 
-/** Freezes a value of JSON, and all that is in it. Without recursion: JSON may be deep. */
+/** Freezes a JSON value and all objects in it. Without recursion, because JSON may be deep. */
 function freezeDeeply(value) {
   const left = [value];
   while (left.length > 0) {

@@ -1,6 +1,6 @@
 'use strict';
 
-// The options of a map and of what is written to it, checked.
+// Checks the options of a map and of its entries.
 
 const native = require('../native.js');
 const parse = require('../arguments.js');
@@ -24,10 +24,10 @@ function objectOf(options) {
   return options;
 }
 
-/** An integer that may be left out: 0 then. */
+/** An integer that may be left out; 0 if it is. */
 const optional = (name, value, max) => (value === undefined ? 0 : parse.integer(name, value, 1, max));
 
-/** Milliseconds that something is valid for; 0 for ever. */
+/** A time to live in milliseconds; 0 means for ever. */
 function ttlOf(name, ttl) {
   if (typeof ttl !== 'number') throw errors.wrongType(name, 'a number', ttl);
   if (!(ttl > 0)) throw errors.outOfRange(name, 'a number of milliseconds above 0, or Infinity', ttl);
@@ -40,7 +40,7 @@ function timeOf(name, value) {
   return value;
 }
 
-/** What a map is opened with. */
+/** The options with which a map is opened. */
 function mapOptions(given, options) {
   const isKeyed = typeof given !== 'object' || given === null;
   if (!isKeyed && options !== undefined) throw errors.wrongValue('options', options, 'come first, or after a key');
@@ -79,7 +79,7 @@ function mapOptions(given, options) {
   };
 }
 
-/** The backend of a map: where an integer alone names it, that which has such a segment, or else the first. */
+/** The backend of a map. For an integer without a backend: the one that has such a segment, or else the first. */
 function placeOf(backend, key) {
   if (backend !== undefined || typeof key !== 'number') return parse.backendOf(backend, key);
   const found = native.info(undefined, key);
@@ -106,7 +106,7 @@ function entryOptions(options, ttl) {
   };
 }
 
-/** `{ ttl, tags, stale, signal, loadTimeout }` of a load; 0 is no limit, and nothing stale. */
+/** `{ ttl, tags, stale, signal, loadTimeout }` of a load; 0 means no limit, and no stale values. */
 function loadOptions(options, ttl) {
   const { stale = 0, signal, loadTimeout = LOAD_TIMEOUT } = objectOf(options);
   checkSignal(signal);

@@ -1,13 +1,13 @@
 'use strict';
 
-// The pool of messages and values, as the addon puts values there.
+// The pool of messages and values. The addon writes values into it.
 
 const { POOLED, place, room, take } = require('../sync/bytes.js');
 const native = require('../sync/native.js');
 
 let told;
 
-/** The pool, with room for something at `place()`. The addon knows it then: it is asked for before each call. */
+/** The pool, with room at `place()`. Ask for it before each call, so that the addon knows the current one. */
 function pool() {
   const bytes = room(0);
   if (bytes !== told) {

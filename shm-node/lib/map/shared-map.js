@@ -1,6 +1,6 @@
 'use strict';
 
-// The class. What a map does is the addon's (src/map): here are arguments, values and errors.
+// The class. The addon (src/map) does the work; this file has arguments, values and errors.
 
 const addon = require('../native.js');
 const { prepare } = require('../endings.js');
@@ -27,9 +27,9 @@ const [NUMBER, EXPIRES] = [1, 2];
 
 const STATS = ['entries', 'memory', 'used', 'sets', 'evictions', 'expired', 'hits', 'misses', 'ownersDied'];
 
-/** Bits of a mode by which others write. */
+/** The bits of a mode that let others write. */
 const OTHERS_WRITE = 0o022;
-/** How often `view` shows a value where it lies before it shows a copy. */
+/** How often `view` tries to show a value in place before it shows a copy. */
 const VIEWS = 3;
 
 /** For stores: this thread's id among those that have a map open, and whether the one of an id lives. */
@@ -103,7 +103,7 @@ class SharedMap {
     return this.#value(native.mapGet(this.#handle, length, place()), length, target);
   }
 
-  /** What the addon gave, as a value; the key is still where it was put. */
+  /** The addon's answer, as a value; the key is still in its buffer. */
   #value(given, length, target) {
     const kind = out[KIND];
     if (kind === NONE) return undefined;
@@ -115,7 +115,7 @@ class SharedMap {
     return this.#read(given, (target, at, size) => native.mapGetTo(this.#handle, length, target, at, size));
   }
 
-  /** What the addon gives in room enough: `read(target, at, size)`. At least `least` bytes are needed. */
+  /** Calls `read(target, at, size)` with enough room: at least `least` bytes. */
   #read(least, read) {
     for (;;) {
       const isPooled = least <= POOLED;
@@ -199,7 +199,7 @@ class SharedMap {
     }
   }
 
-  /** Whether values can be shown where they lie: not where the runtime forbids such buffers, or has none so large. */
+  /** Whether values can be shown in place: not if the runtime forbids external buffers, or has none so large. */
   #hasBytes() {
     if (this.#bytes === undefined) {
       try {
@@ -249,7 +249,7 @@ class SharedMap {
         return old;
       }
       const loaded = await this.#loads.wait(key, load, checked);
-      // What was loaded may be gone again by now.
+      // The loaded entry may have been removed meanwhile.
       if (loaded !== undefined) return (loaded.isStored ? this.get(key) : undefined) ?? copyOf(loaded, this.#canClone);
     }
   }
@@ -338,7 +338,7 @@ disposable(SharedMap, SharedMap.prototype.close);
 
 const expiryOf = () => (numbers[EXPIRES] === Infinity ? undefined : numbers[EXPIRES]);
 
-/** Why a map of that mode cannot have what V8 encodes. */
+/** Why a map with that mode cannot have values that V8 encodes. */
 function noClones(mode) {
   if ((mode & OTHERS_WRITE) === 0) {
     return errors.ours('ERR_SHM_ENCODING', "this runtime does not write and read what Node does: choose 'json'");

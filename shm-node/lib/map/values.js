@@ -1,6 +1,6 @@
 'use strict';
 
-// Values, as users have them and as the addon takes and gives them. How they lie in a map is the addon's.
+// Values, as users pass them and as the addon takes and returns them. The addon knows how they lie in a map.
 
 const { Buffer } = require('buffer');
 const { types } = require('util');
@@ -16,10 +16,10 @@ const { BIGINT, BUFFER, FALSE, JSON: AS_JSON, NULL, NUMBER, STRING, TRUE, UINT8_
 
 const INSTEAD = ": convert it, or open the map with `encoding: 'v8'`";
 
-/** What the addon takes, of the value that was given to `encode` last. */
+/** The form that the addon takes, of the last value that was passed to `encode`. */
 const encoded = { encoding: NULL, value: undefined };
 
-/** Makes of a value what the addon takes: a number that says how, and what. */
+/** Converts a value to what the addon takes: a number for its encoding, and its bytes or number. */
 function encode(value, encoding) {
   switch (typeof value) {
     case 'string':
@@ -63,12 +63,12 @@ function bytes(encoding, value) {
   return as(encoding, value);
 }
 
-// JSON.stringify escapes what is not well-formed, but a `toJSON` of JSON.rawJSON may say anything.
+// JSON.stringify escapes ill-formed text, but a `toJSON` that uses JSON.rawJSON may return any text.
 function failed(value) {
   throw errors.wrongValue('value', value, 'is not well-formed Unicode as JSON');
 }
 
-/** Whether JSON gives back something else without a word. */
+/** Whether JSON would silently change the value. */
 const isChanged = (value) =>
   typeof value !== 'object' ||
   ArrayBuffer.isView(value) ||
@@ -161,7 +161,7 @@ const undecodable = (why, cause) =>
 // `new Map([[1, { a: [true, 'ä'] }]])` of Node 18.
 const SAMPLE = 'ff0f3b49026f2201614102542201e42400027b013a02';
 
-/** Whether this runtime writes and reads what Node writes. */
+/** Whether this runtime has the same V8 format as Node. */
 let knows;
 function knowsV8() {
   if (knows === undefined) {

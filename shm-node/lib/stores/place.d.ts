@@ -1,7 +1,7 @@
 import { MapOptions, SharedMap } from '../../map.js';
 
-/** Where a store keeps what it has: in a map, or in one of its own, which is opened as `new SharedMap(key, options)` is. */
+/** The map of a store: an open one, or the key and options with which the store opens one, as `new SharedMap` does. */
 export type PlaceOptions = ({ map: SharedMap } | ({ map?: undefined; key: string | number } & MapOptions)) & {
-  /** What all its keys begin with: one that no other's in the same map begins with. */
+  /** All its keys begin with this. No prefix in the same map may begin with another one. */
   prefix?: string;
 };

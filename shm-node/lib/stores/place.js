@@ -1,14 +1,13 @@
 'use strict';
 
-// Where a store of another package's keeps what it has: in a map, under keys that begin with its prefix.
+// The place of a store: a map, and the prefix with which the store's keys begin.
 
 const { SharedMap } = require('../../map.js');
 const errors = require('../errors.js');
 const { isWellFormed } = require('../map/keys.js');
 
 /**
- * `{ map, prefix, isOwn }` of a store's options: of `{ map, prefix }`, or of `{ key, prefix }` and what else a new map is
- * made with.
+ * `{ map, prefix, isOwn }` from a store's options: `{ map, prefix }`, or `{ key, prefix }` and the options of a map.
  */
 function placeOf(options, defaultPrefix, defaults) {
   if (typeof options !== 'object' || options === null) throw errors.wrongType('options', 'an object', options);
@@ -16,7 +15,7 @@ function placeOf(options, defaultPrefix, defaults) {
   if (typeof prefix !== 'string') throw errors.wrongType('prefix', 'a string', prefix);
   if (!isWellFormed(prefix)) throw errors.wrongValue('prefix', prefix, 'is not well-formed Unicode');
   if (given === undefined) {
-    // A map without a key would be this process's alone.
+    // Other processes could not open a map without a key.
     if (key === undefined) throw errors.wrongType('map', 'a SharedMap, or "key" that of one', given);
     return { map: new SharedMap(key, { ...defaults, ...made }), prefix, isOwn: true };
   }
@@ -31,7 +30,7 @@ function* keysOf({ map, prefix }) {
   for (const key of map.keys()) if (key.startsWith(prefix)) yield key.slice(prefix.length);
 }
 
-/** Removes what is in a place, and nothing else. */
+/** Removes the entries of a place only. */
 function clear({ map, prefix }) {
   if (prefix === '') map.clear();
   else for (const key of keysOf({ map, prefix })) map.delete(prefix + key);

@@ -43,7 +43,8 @@ pub(super) fn begin(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
     })
 }
 
-/// `mapFinishLoad(map, keyLength, encoding, value, ttl, tags, load)`: writes what was loaded; tells whether it is stored.
+/// `mapFinishLoad(map, keyLength, encoding, value, ttl, tags, load)`: writes what was loaded; tells whether it is
+/// stored.
 pub(super) fn finish(table: &mut Table, call: &Call<7>) -> Result<bool, Failure> {
     let Table { objects, key: keys, .. } = table;
     let opened = opened(objects, call)?;

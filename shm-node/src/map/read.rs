@@ -22,8 +22,8 @@ pub(super) fn pool(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `mapGet(map, keyLength, at)`: an entry's value. The further answers are what it is, its version, and when it expires.
-/// Bytes are in the pool then, and the answer is how many.
+/// `mapGet(map, keyLength, at)`: an entry's value. The further answers are what it is, its version, and when it
+/// expires. Bytes are in the pool then, and the answer is how many.
 pub(super) fn get(table: &mut Table, call: &Call<3>) -> Result<sys::napi_value, Failure> {
     let Table { objects, out, key: keys, pool, .. } = table;
     let opened = opened(objects, call)?;

@@ -33,8 +33,8 @@ pub(super) fn set(table: &mut Table, call: &Call<5>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `mapPut(map, keyLength, encoding, value, ttl, tags, when, version)`: the same with tags, and if something is so; tells
-/// whether it was.
+/// `mapPut(map, keyLength, encoding, value, ttl, tags, when, version)`: the same with tags, and if something is so;
+/// tells whether it was.
 pub(super) fn put(table: &mut Table, call: &Call<8>) -> Result<bool, Failure> {
     let Table { objects, key: keys, .. } = table;
     let Opened { map, value, .. } = opened(objects, call)?;

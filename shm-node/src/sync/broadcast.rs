@@ -52,8 +52,8 @@ pub(super) fn length(_: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
     Ok(length as f64)
 }
 
-/// `openBroadcast(attachment, offset, room, slots, maxMessage)`: the object, its slots and its longest message; 0 slots:
-/// as it was made.
+/// `openBroadcast(attachment, offset, room, slots, maxMessage)`: the object, its slots and its longest message; 0
+/// slots: as it was made.
 pub(super) fn open(table: &mut Table, call: &Call<5>) -> Result<[f64; 3], Failure> {
     let place = Place::of(call)?;
     let wanted = options(call, 3);

@@ -1,5 +1,5 @@
-//! The channel. With one producer, JavaScript sends and receives by itself within two windows: what was found here to be
-//! free, and what was found to be readable.
+//! The channel. With one producer, JavaScript sends and receives by itself within two windows: what was found here to
+//! be free, and what was found to be readable.
 
 use super::{
     call::Call,
@@ -343,8 +343,8 @@ fn take(message: Message<'_, 'static>, (target, size): (NonNull<u8>, usize)) -> 
     length
 }
 
-/// `tryReceiveInto(channel, target, at, room)`: the message's length. `SHORT`: the room is, and the first further answer
-/// tells the length.
+/// `tryReceiveInto(channel, target, at, room)`: the message's length. `SHORT`: the room is, and the first further
+/// answer tells the length.
 pub(super) fn try_receive_into(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
     let ends = table.objects.get::<Ends>(call.handle(0))?;
     let target = call.part(1);
@@ -376,8 +376,8 @@ pub(super) fn peek(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     Ok(length as i32)
 }
 
-/// `drain(channel, begins, releases)`: the next message, if there is one now, as `peek` tells it; before that it releases
-/// the one that it told last. Nobody else receives until `drained`.
+/// `drain(channel, begins, releases)`: the next message, if there is one now, as `peek` tells it; before that it
+/// releases the one that it told last. Nobody else receives until `drained`.
 pub(super) fn drain(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     let ends = table.objects.get::<Ends>(call.handle(0))?;
     let (begins, releases) = (call.flag(1), call.flag(2));

@@ -1,7 +1,7 @@
 //! Coordination: `shm-sync` for JavaScript. What words mean is known there; what users give is checked in `lib/sync`.
 //!
-//! An object is a number in a table that each function has behind its data pointer. A function gives a small integer where
-//! that is enough; what goes wrong is thrown, with the codes of `errors`.
+//! An object is a number in a table that each function has behind its data pointer. A function gives a small integer
+//! where that is enough; what goes wrong is thrown, with the codes of `errors`.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -149,7 +149,8 @@ const FUNCTIONS: &[(&CStr, Entry)] = functions! {
 const ANSWERS: usize = 6;
 
 /// The functions of coordination, for one copy of `lib/sync`: what it opens is its own. `out` is where they put further
-/// answers, `key` is where the key of a map goes, and the rest is what it may know of layouts: where the words are (bytes), and bits.
+/// answers, `key` is where the key of a map goes, and the rest is what it may know of layouts: where the words are
+/// (bytes), and bits.
 #[napi]
 pub fn coordination(env: Env) -> Result<Object<'static>> {
     or_throw(env, || {

@@ -17,7 +17,8 @@ pub(super) fn length(_: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
     Ok(Semaphore::byte_len(call.unsigned(0)) as f64)
 }
 
-/// `openSemaphore(attachment, offset, room, permits)`: the object and its permits; 0 permits are those it was made with.
+/// `openSemaphore(attachment, offset, room, permits)`: the object and its permits; 0 permits are those it was made
+/// with.
 pub(super) fn open(table: &mut Table, call: &Call<4>) -> Result<[f64; 2], Failure> {
     let place = Place::of(call)?;
     let (live, owner) = place.writable(&call.env())?;

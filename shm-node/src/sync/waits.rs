@@ -158,8 +158,8 @@ pub(super) fn pass_on(table: &mut Table, call: &Call<1>) -> Result<(), Failure> 
     Ok(())
 }
 
-/// `failWait(slot, errno)`: throws why a sleep ended that nobody has ended: its segment was detached, its word cut off, or
-/// the system refused.
+/// `failWait(slot, errno)`: throws why a sleep ended that nobody has ended: its segment was detached, its word cut off,
+/// or the system refused.
 pub(super) fn fail_wait(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
     if let Some(&Some((number, word))) = table.sleeping.get(call.handle(0))
         && attachments::data(number).is_some()

@@ -10,7 +10,7 @@
 //! closes what it mapped it by, and asks. (By its type one could know a file system as well, but only those that one
 //! has thought of.) Only a mount that refuses this, and grants it when nothing is mapped any more, is trusted.
 //! Everywhere else holders leave marks, and a grant counts only where there are none. So it is no harm if two
-//! processes think otherwise of a mount that tells the truth: a process that does not trust it uses the lease all the
+//! processes distrust a mount whose leases are reliable: a process that does not trust it uses the lease all the
 //! same.
 
 use crate::object;
@@ -26,7 +26,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// The device that was last found to tell the truth, and the one that was last found not to.
+/// The device whose leases were last found to be reliable, and the one whose leases were last found not to be.
 static TRUSTED: AtomicU64 = AtomicU64::new(NONE);
 static WORTHLESS: AtomicU64 = AtomicU64::new(NONE);
 

@@ -135,8 +135,8 @@ impl Sign {
         }
     }
 
-    /// Lets go with `release` and waits until nobody else holds the object, or `others_leave` says that there is nothing
-    /// to wait for. A mark waits first. Of a mapping, a lease
+    /// Lets go with `release` and waits until nobody else holds the object, or `others_leave` says that there is
+    /// nothing to wait for. A mark waits first. Of a mapping, a lease
     /// would count our own; a descriptor, opened before, then keeps the others from being the last, until it is
     /// dropped.
     pub(crate) fn let_go_and_wait(

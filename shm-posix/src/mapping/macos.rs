@@ -1,5 +1,5 @@
-//! Private mappings of objects are refused (`EINVAL`), and in a shared one without `PROT_WRITE` a stray write is a signal
-//! that ends the process.
+//! Private mappings of objects are refused (`EINVAL`), and in a shared one without `PROT_WRITE` a stray write is a
+//! signal that ends the process.
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;

@@ -105,8 +105,8 @@ impl Polled {
     }
 
     /// Calls the completions of waits that have ended, of so many at most that the loop's other work has its turn.
-    /// `true`: there may be more, and then the descriptor can still be read. Blocks for nothing; does nothing in a fork's
-    /// child.
+    /// `true`: there may be more, and then the descriptor can still be read. Blocks for nothing; does nothing in a
+    /// fork's child.
     pub fn harvest(&self) -> bool {
         if !self.pending.is_ours() {
             return false; // the queue is the parent's

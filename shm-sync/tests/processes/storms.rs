@@ -47,7 +47,7 @@ fn those_who_wait_in_turn_and_die_at_any_step_hold_nobody_up() {
 }
 
 #[test]
-fn what_is_done_once_is_done_whoever_dies_at_it() {
+fn what_is_done_once_is_done_though_processes_die_at_it() {
     let mut died = 0;
     while died < 10 {
         died += crate::holders::kill_at_it("storm do each once");

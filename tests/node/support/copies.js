@@ -1,6 +1,7 @@
 'use strict';
 
-// Several copies of the package in one thread. Required in a process of its own; it loads nothing of the package itself.
+// Several copies of the package in one thread. Required in a process of its own; it loads nothing of the package
+// itself.
 
 const fs = require('node:fs');
 const os = require('node:os');

@@ -21,7 +21,7 @@ function testLimits(map, serve, count) {
 
   const batch = (path) => Promise.all(Array.from({ length: BATCH }, () => cluster.get(path)));
 
-  it('lets exactly as many pass as the limit says, whichever worker answers, and whoever was killed', async () => {
+  it('lets exactly as many pass as the limit says, whichever worker answers, and whichever was killed', async () => {
     const answers = [];
     while (answers.length < 2 * LIMIT) {
       answers.push(...(await batch('/a')));

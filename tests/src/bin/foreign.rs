@@ -9,7 +9,8 @@
 //! which
 //! ```
 //!
-//! `map-open` keeps its descriptor, as Python does, until `unmap`. `which` tells the inode or the id of what is mapped, if it still had its name then.
+//! `map-open` keeps its descriptor, as Python does, until `unmap`. `which` tells the inode or the id of what is mapped,
+//! if it still had its name then.
 
 use nix::{
     errno::Errno,

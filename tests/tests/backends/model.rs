@@ -66,8 +66,8 @@ struct Play<'a, B: Backend> {
     made: usize,
 }
 
-/// Calls again while a lock cannot be had, as that error says: the holder of one that this name shares may not run for a
-/// second on a busy machine.
+/// Calls again while a lock cannot be had, as that error says: the holder of one that this name shares may not run for
+/// a second on a busy machine.
 macro_rules! patiently {
     ($Error:ident, $call:expr) => {{
         let is_busy = |result: &Result<_, _>| {

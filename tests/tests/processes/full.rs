@@ -152,7 +152,7 @@ fn a_large_create_that_is_refused_asks_for_no_byte() {
     let Some(mut world) = world("100m") else { return };
     let mut actor = world.start(ACTOR);
     actor.ok("posix create s small 4096");
-    // Whoever reserves a part of it first takes that from others meanwhile.
+    // A process that reserved a part of it first would keep that part from the others meanwhile.
     actor.ok(&format!("refuse fallocate {}", libc::EIO));
     actor.no("posix create t tiny 4096", "EIO");
     actor.no(&format!("posix create t large {}", 200 << 20), "ENOSPC");

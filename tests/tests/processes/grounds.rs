@@ -55,7 +55,7 @@ on! {
     }
 }
 
-/// Whoever comes next and calls something sweeps.
+/// The next process that calls the library sweeps.
 fn first_call(world: &World) -> Puppet {
     let mut next = world.start(ACTOR);
     next.no(&format!("posix attach none {}", key("posix")), "NotFound");

@@ -1,4 +1,4 @@
-//! Whoever dies, and however: what it held is freed, and what others hold is not.
+//! When a process dies, in any way, what it held is freed, and what others hold is not.
 
 use crate::cast::{ACTOR, FOREIGN, actor, attach, foreign, key, make, on_both_backends, world};
 use nix::sys::signal::Signal;
@@ -330,7 +330,7 @@ fn when_the_librarys_files_are_removed_what_comes_next_is_tracked(backend: &str)
     fs::remove_dir_all(world.folder().join(".shm-node-0")).unwrap();
     thread::sleep(Duration::from_millis(200)); // it looks ten times a second
     one.ok(&format!("{backend} create t {after} 100"));
-    assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed", "whoever holds it knows it still");
+    assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed", "its holder knows it still");
     one.kill();
     let mut next = world.start(ACTOR);
     next.no(&format!("{backend} attach u {after}"), "NotFound");

@@ -90,8 +90,8 @@ impl Stat {
     }
 
     /// Whether it is the object that an entry of this device stands for. One that changed its size is still that: the
-    /// size counts only where nobody tells when it was made, as tmpfs does since Linux 5.18 and earlier versions of this
-    /// library did not.
+    /// size counts only where nobody tells when it was made, as tmpfs does since Linux 5.18 and earlier versions of
+    /// this library did not.
     pub(crate) fn is_of(&self, _owner: u32, entry: &Entry) -> bool {
         let Some(object) = entry.object else { return false };
         let is_as_made = match self.size as u64 {

@@ -14,7 +14,7 @@ pub(super) fn lock(word: LockWord<'static, Words>, id: u32, peers: Those) -> boo
 }
 
 #[test]
-fn a_mutex_excludes_and_wakes_whoever_waits() {
+fn a_mutex_excludes_and_wakes_the_waiters() {
     check(
         3,
         || vec![0],

@@ -1,10 +1,10 @@
 //! The lifetime protocol under fire, through the public API.
 //!
 //! Processes that attach, create, check and leave the same few segments on both backends are killed and stopped
-//! from outside at random, and killed at random steps of the protocol from inside. Meanwhile unprivileged strangers, which
-//! know nothing of the library, map what they find. Nothing may be taken from a holder, and nothing may be
-//! left after the next process's first call. With `/dev/shm` on overlayfs (`--ground`) a name may go while only strangers
-//! hold the object, and their memory stays.
+//! from outside at random, and killed at random steps of the protocol from inside. Meanwhile unprivileged strangers,
+//! which know nothing of the library, map what they find. Nothing may be taken from a holder, and nothing may be
+//! left after the next process's first call. With `/dev/shm` on overlayfs (`--ground`) a name may go while only
+//! strangers hold the object, and their memory stays.
 //!
 //! ```text
 //! RUSTFLAGS=--cfg=shm_storm cargo run -p shm-tests --bin storm --target-dir target/storm -- --kills 10000
@@ -145,7 +145,7 @@ fn storm(options: &Options) -> bool {
     let mut stopped: Option<(usize, Instant)> = None;
     while kills < options.kills {
         thread::sleep(Duration::from_micros(1000 + random.below(4000)));
-        // Whoever is stopped may hold a lock: mostly for less than the others wait.
+        // A stopped process may hold a lock: mostly for less than the others wait.
         match stopped {
             Some((number, until)) if Instant::now() >= until => {
                 let _ = kill(workers[number], Signal::SIGCONT);

@@ -63,7 +63,7 @@ fn visit_posix(scene: &Scene, number: u32, tally: &Tally, random: &mut Random) -
         let (mut named, mut kept) = (true, true);
         stay(random, || {
             named &= has_name();
-            // Whoever comes first numbers it, and nobody numbers it anew.
+            // The first one numbers it, and the number never changes.
             kept &= number == 0 || word.load(SeqCst) == number;
             kept && (named || scene.hides_strangers())
         });

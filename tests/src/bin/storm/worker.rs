@@ -23,7 +23,7 @@ pub(crate) fn work(scene: &Scene, tally: &Tally, number: usize, threads: usize) 
 fn work_alone(scene: &Scene, tally: &Tally, number: usize) {
     let mut random = Random::of_this_process();
     let (sysv, posix) = (SysV::new(), Posix::new());
-    // Whoever starts sweeps; some start with a sweep of their own.
+    // The first call sweeps; some begin with an explicit sweep.
     if number.is_multiple_of(2) {
         sweep(&sysv, tally);
         sweep(&posix, tally);
@@ -113,7 +113,7 @@ fn hold<B: Backend>(
         if segment.size().get() != SIZE {
             tally.missized.one();
         }
-        // Whoever comes first numbers the contents.
+        // The first process numbers the contents.
         let word = segment.atomic::<AtomicU64>(0).expect("the first word");
         let new = tally.generation.one();
         let number = match word.compare_exchange(0, new, SeqCst, SeqCst) {
@@ -169,7 +169,8 @@ fn sweep<B: Sweep>(backend: &B, tally: &Tally) {
     }
 }
 
-/// A creator died before its object had a size, and a stranger has it open: only so where it has its name from the start.
+/// A creator died before its object had a size, and a stranger has it open: only so where it has its name from the
+/// start.
 fn is_unfinished(errno: i32) -> bool {
     use shm_lifetime::fault::{cannot_name_objects, lacks_unnamed_objects};
     (lacks_unnamed_objects() || cannot_name_objects()) && errno == libc::EAGAIN
