@@ -309,7 +309,7 @@ describe('in the place of our folder', needsRoot(), () => {
     'a symlink to a folder': "fs.mkdirSync('/dev/shm/trap'); fs.symlinkSync('/dev/shm/trap', home)",
     'a file': "fs.writeFileSync(home, '')",
     'a FIFO': "require('child_process').execFileSync('mkfifo', [home])",
-    'our folder, writable for all': "fs.mkdirSync(home); fs.chmodSync(home, 0o777)",
+    'our folder, writable for all': 'fs.mkdirSync(home); fs.chmodSync(home, 0o777)',
   };
   for (const [claim, plant] of Object.entries(planted)) {
     it(`${claim} has no effect but a clear error`, async () => {
@@ -333,7 +333,7 @@ describe('in the place of our folder', needsRoot(), () => {
     ['a ledger of noise', "fs.writeFileSync(ledger, require('crypto').randomBytes(1 << 16))", 'ENOTSUP'],
     ['a symlink for a ledger', "fs.writeFileSync('/dev/shm/target', 'mine'); fs.symlinkSync('/dev/shm/target', ledger)", 'EPERM'],
     ['a FIFO for a ledger', "require('child_process').execFileSync('mkfifo', [ledger])", 'EPERM'],
-    ["a ledger of another user", "fs.writeFileSync(ledger, ''); fs.chownSync(ledger, 65534, 65534)", 'EPERM'],
+    ['a ledger of another user', "fs.writeFileSync(ledger, ''); fs.chownSync(ledger, 65534, 65534)", 'EPERM'],
   ]) {
     it(`${claim} is not believed: create is ${code}, and all else works`, async () => {
       const body = `async (shm, built) => {

@@ -64,7 +64,7 @@ describe('another process', () => {
     }
   });
 
-  it("leaves our views alone when it detaches, and we leave its when we do", async () => {
+  it('leaves our views alone when it detaches, and we leave its views alone', async () => {
     for (const backend of built) {
       const view = shm.create({ size: 64, backend });
       const target = { key: view.key, backend };
