@@ -83,7 +83,7 @@ test('permissions are an octal string, 660 where it is none', () => {
   }
 });
 
-test('what is wrong throws, and creates nothing', () => {
+test('wrong arguments throw, and create nothing', () => {
   const before = old.getTotalCreatedSize();
   for (const count of [0, -1, 1.5, NaN, '4', constants.MAX_LENGTH, 2 ** 53]) {
     assert.throws(() => old.create(count, 'Float64Array'), RangeError, String(count));

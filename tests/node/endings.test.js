@@ -119,7 +119,7 @@ describe('the line', { concurrency: 4 }, () => {
     }
   }
 
-  it('has no say in the exit code where standard output is gone, or nobody reads it', async () => {
+  it('does not change the exit code if standard output is closed, or nobody reads it', async () => {
     for (const spoil of ["require('fs').closeSync(1)", 'process.stdout.destroy()']) {
       const { code, stderr } = await run(`(shm) => { shm.create(64); ${spoil}; process.exitCode = 3; }`);
       assert.deepEqual([code, stderr], [3, ''], spoil);

@@ -156,7 +156,7 @@ describe('options', () => {
     for (const value of [[8], Buffer.alloc(8), new DataView(new ArrayBuffer(8))]) refused(() => shm.create(value), TYPE);
   });
 
-  it('have nothing after them', () => {
+  it('are the last argument', () => {
     refused(() => shm.create({ size: 8 }, 'Int16Array'), VALUE);
     refused(() => shm.get({ key: kept.key }, 'Int16Array'), VALUE);
   });
@@ -178,7 +178,7 @@ describe('a segment larger than a buffer can be', { skip: MAX_LENGTH > 2 ** 40 &
 });
 
 describe('options that throw', () => {
-  it('hand on what they threw, and create nothing', () => {
+  it('throw what the getter threw, and create nothing', () => {
     const before = mine();
     const mistake = new Error('mine');
     const options = { size: 64, get mode() { throw mistake; } };

@@ -298,7 +298,7 @@ describe('getOrSet of several processes', () => {
     await killed(loader);
   });
 
-  it('who waits gets what another one sets meanwhile', async () => {
+  it('a waiting caller gets what another one sets meanwhile', async () => {
     const map = newMap();
     const loader = peer(map, loadForEver);
     await loader.ready;
@@ -309,7 +309,7 @@ describe('getOrSet of several processes', () => {
     await killed(loader);
   });
 
-  it('one who was aborted does not load in the end', async () => {
+  it('an aborted call does not load later', async () => {
     const map = newMap();
     const loader = peer(map, loadForEver);
     await loader.ready;

@@ -176,7 +176,7 @@ describe('keys', () => {
 });
 
 describe('opening', () => {
-  it('without options opens what is there, and throws ERR_SHM_FRESH where nothing is', () => {
+  it('without options opens an existing map, and throws ERR_SHM_FRESH if there is none', () => {
     const map = newMap();
     map.set('a', 1);
     assert.equal(again(map).get('a'), 1);
@@ -760,7 +760,7 @@ describe('getOrSet', () => {
     assert.equal(await map.getOrSet('a', () => 1), 1);
   });
 
-  it('who waits for another process is told when the map is closed', async () => {
+  it('a call that waits for another process rejects when the map is closed', async () => {
     const map = newMap();
     let finish;
     const loading = map.getOrSet('a', () => new Promise((resolve) => (finish = resolve)));

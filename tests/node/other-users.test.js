@@ -140,7 +140,7 @@ describe('a second user', needsRoot(), () => {
     assert.deepEqual(seen, built.flatMap(() => [false, true, true]));
   });
 
-  it('who may not open a segment cannot disturb those who may', async () => {
+  it('a user who may not open a segment cannot disturb its users', async () => {
     const seen = await ask(
       async (shm, support, visit, built, folder) => {
         const fs = require('fs');
@@ -245,7 +245,7 @@ describe('a second user', needsRoot(), () => {
 });
 
 describe('a removed folder', needsRoot(), () => {
-  it('is an error while somebody of before is in, and heals afterwards', needs('sysv'), async () => {
+  it('is an error while an earlier user has the segment, and heals afterwards', needs('sysv'), async () => {
     const seen = await ask(
       async (shm, support, visit, folder) => {
         const { ask, start } = require(support);

@@ -97,7 +97,7 @@ describe('where the stack runs out', { concurrency: 2 }, () => {
     }
   }
 
-  it('the drop-in has created, attached and noted nothing', async () => {
+  it('the drop-in has created, attached and recorded nothing', async () => {
     const seen = await ask(
       `(shm, folder, name) => {
         const old = require(folder + '/shm-typed-array.js');
@@ -116,7 +116,7 @@ describe('where the stack runs out', { concurrency: 2 }, () => {
     assert.deepEqual([seen.sizes, seen.mine], [[0], 0]);
   });
 
-  it('in the first call, the next one is prepared for the end all the same', async () => {
+  it('in the first call, the next one still prepares for the end of the process', async () => {
     const key = newKey();
     const { code, stdout, stderr } = await run(
       `(shm, key) => {

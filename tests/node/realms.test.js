@@ -66,7 +66,7 @@ describe('of another realm', () => {
   });
 });
 
-describe('what is named like an array type and is none', () => {
+describe('a function that only has the name of an array type', () => {
   for (const code of [
     'class Float32Array {}',
     'class Float32Array extends Uint8Array {}',
@@ -105,7 +105,7 @@ describe('an array that is no longer whole', () => {
   });
 });
 
-describe('what an array only seems to be', () => {
+describe('objects that only look like an array', () => {
   it('a Proxy of one is refused', () => {
     const proxy = new Proxy(new Uint8Array(4), {});
     for (const call of [shm.read, shm.write]) assert.throws(() => call(kept, 0, proxy), TYPE);

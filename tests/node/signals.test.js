@@ -300,7 +300,7 @@ describe('signals that are not ours', { concurrency: 4 }, () => {
     });
   }
 
-  it('under nohup it ends as it does without us', async () => {
+  it('under nohup it ends as without the library', async () => {
     const body = (shm, signal, keys) => {
       hold(keys);
       ready();

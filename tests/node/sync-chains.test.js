@@ -100,7 +100,7 @@ describe('what a chain no longer holds', () => {
     assert.equal(await later, 'later');
   });
 
-  claim('may be handed over hand over hand, however long', async () => {
+  claim('may be passed from chain to chain, any number of times', async () => {
     const view = words();
     const [a, b] = [new Mutex(view, 0), new Mutex(view, 8)];
     let depth = 0;
@@ -143,7 +143,7 @@ describe('a semaphore with more permits', () => {
   });
 });
 
-describe('where no chain holds anything any more', () => {
+describe('when no chain holds anything any more', () => {
   claim('nothing is kept of chains, which would make every promise dearer, and that again and again', async () => {
     const { storage } = require(`${folder}/lib/native.js`).chains;
     const { disable } = storage;

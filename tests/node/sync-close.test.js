@@ -81,7 +81,7 @@ for (const producers of ['one', 'many']) {
       shm.detach(view);
     });
 
-    claim('what is pending rejects, and what is queued behind it', async () => {
+    claim('pending calls reject, and the calls queued behind them', async () => {
       const { view, ring } = channel({ capacity: 64, producers });
       const other = new Channel(view, 0);
       const receiving = codesOf([
@@ -215,7 +215,7 @@ describe('close of a Broadcast', () => {
     shm.detach(view);
   });
 
-  claim('who asks for the next number is not the producer by that', () => {
+  claim('reading the next number does not make a producer', () => {
     const { view, news } = broadcast({ slots: 8, maxMessage: 64 });
     const other = new Broadcast(view, 0);
     assert.equal(other.next, 0);
@@ -234,7 +234,7 @@ const CHANGED = { code: 'ERR_SHM_CHANGED' };
 
 for (const producers of ['one', 'many']) {
   describe(`a message that changes (producers: ${producers})`, () => {
-    claim('it was moved away before it is sent: an error, and the channel goes on', async () => {
+    claim('its buffer was transferred before it is sent: an error, and the channel goes on', async () => {
       const { view, ring } = channel({ capacity: 256, producers });
       const moved = new Uint8Array(10);
       transfer(moved.buffer);
@@ -251,7 +251,7 @@ for (const producers of ['one', 'many']) {
       shm.detach(view);
     });
 
-    claim('it is moved away while it waits for room: an error, and those behind it are sent', async () => {
+    claim('its buffer is transferred while it waits for room: an error, and the messages behind it are sent', async () => {
       const { view, ring } = channel({ capacity: 256, producers });
       const sent = fill(ring, 20);
       const message = new Uint8Array(20).fill(77);
@@ -436,7 +436,7 @@ describe('the event loop', () => {
   });
 });
 
-describe('who would wait for itself', () => {
+describe('a caller that would wait for itself', () => {
   // In a process of its own: a thread that blocks is ended by nothing else.
   const asked = (body) =>
     ask(
@@ -462,7 +462,7 @@ describe('who would wait for itself', () => {
     assert.deepEqual(seen, ['ERR_SHM_DEADLOCK', 'ERR_SHM_DEADLOCK', false, false, 2]);
   });
 
-  claim('a thread that is every reader does too', async () => {
+  claim('a thread that has all reader slots does too', async () => {
     const seen = await asked(async ({ RwLock }, view, codeOf) => {
       const lock = new RwLock(view, 0, { readers: 2 });
       const readers = [lock.read(), lock.read()];

@@ -53,7 +53,7 @@ for (const kind of kinds) {
 
       // Where the addon is loaded twice, neither knows of the other's chains.
       if (kind === 'reset') {
-        it('a chain of one that asks the other for what it holds is told so', async () => {
+        it('a chain of one copy that asks the other copy for a lock that it holds gets an error', async () => {
           const told = await withCopies(
             kind,
             async (a, b) => {

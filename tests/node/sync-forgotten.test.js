@@ -144,7 +144,7 @@ describe('a Channel that was forgotten', () => {
   });
 });
 
-describe('what is pending keeps its Channel', () => {
+describe('a pending call keeps its Channel', () => {
   const options = { capacity: 64 };
 
   claim('a call that waits, an iterator, a reservation and a message', async () => {

@@ -91,7 +91,7 @@ for (const [name, make] of Object.entries(sources)) {
       assert.deepEqual(await other.next(), DONE);
     });
 
-    claim('a message that came as somebody returned is told, and none is lost', async ({ iterable, send, receive, numberOf }) => {
+    claim('a message that arrives during return() is delivered, and none is lost', async ({ iterable, send, receive, numberOf }) => {
       for (let round = 0; round < 50; round++) {
         const iterator = iterable[Symbol.asyncIterator]();
         const pending = iterator.next();

@@ -126,7 +126,7 @@ describe('Mutex', () => {
     mutex.tryLock();
   });
 
-  it('a detach rejects who waits for it', async () => {
+  it('a detach rejects the calls that wait for it', async () => {
     const view = words();
     const mutex = new Mutex(view, 0);
     const guard = mutex.lock();

@@ -198,7 +198,7 @@ describe('a loop that never finds it empty', () => {
   }
 });
 
-describe('who has to wait', () => {
+describe('a caller that has to wait', () => {
   // As long as it may be: what looks here looks until it finds something, or is ended.
   const spin = 1_000_000;
 

@@ -55,7 +55,7 @@ for (const [name, open] of Object.entries(PIPES)) {
       }
     });
 
-    it('is nobody else’s: what is kept stays as it is, whatever comes after', () => {
+    it('belongs to its receiver alone: later messages do not change it', () => {
       const give = open();
       const lengths = Array.from({ length: 500 }, (_, i) => [0, i % 300, (i * 37) % 9000, 8 * KIB - (i % 9)][i % 4]);
       const kept = lengths.map((length, i) => give(filled(length, i)));
@@ -83,7 +83,7 @@ for (const [name, open] of Object.entries(PIPES)) {
       port1.close();
     });
 
-    it('goes on in another pool where the runtime lets somebody take one away', () => {
+    it('continues in another pool if the runtime allows a pool to be transferred', () => {
       const give = open();
       for (const length of [0, 100, KIB, 8 * KIB]) {
         const { buffer } = give(filled(length, 1));

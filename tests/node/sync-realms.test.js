@@ -92,7 +92,7 @@ describe('of another realm', () => {
     channel.close();
   });
 
-  claim('a message that was moved away is told of, and not sent as none', async () => {
+  claim('a message whose buffer was transferred is an error, and is not sent as an empty one', async () => {
     const channel = new sync.Channel(view, 2304, { capacity: 64 });
     Object.assign(context, { channel, news: new sync.Broadcast(view, 2560, { slots: 2, maxMessage: 8 }) });
     for (const make of ['new Uint8Array(8)', 'new Uint16Array(4)', 'new ArrayBuffer(8)']) {
@@ -106,5 +106,5 @@ describe('of another realm', () => {
     channel.close();
   });
 
-  it('all was ours', () => assert.equal(shm.detach(view), 0));
+  it('if the program used only this library', () => assert.equal(shm.detach(view), 0));
 });

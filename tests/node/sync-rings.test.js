@@ -161,7 +161,7 @@ describe('Channel', () => {
     });
   });
 
-  it('a detach rejects who waits', async () => {
+  it('a detach rejects waiting calls', async () => {
     const { view, channel: ring } = channel({ capacity: 64 });
     const waiting = [ring.receiveAsync(), ring.receiveAsync(), ring.peekAsync()];
     const ended = Promise.allSettled(waiting);

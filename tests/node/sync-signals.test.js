@@ -119,7 +119,7 @@ describe('a signal of any make ends a wait', () => {
     await waiting;
   });
 
-  it('what is none is refused', async () => {
+  it('anything else is refused', async () => {
     const view = words();
     const wrong = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
     for (const signal of [null, 5, 'signal', {}, () => {}, { aborted: false }, new EventTarget()]) {

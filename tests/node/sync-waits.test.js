@@ -122,7 +122,7 @@ for (const backend of built) {
       assert.ok(await until(() => notify(view, 4) === 0, GENEROUS));
     });
 
-    it('a wake-up that finds one who has given up goes to the next', async () => {
+    it('a wake-up that finds a caller that has given up goes to the next', async () => {
       const reason = new Error('enough');
       for (let round = 0; round < 20; round++) {
         // A wake-up that is passed on late is to find nobody of the next round.
@@ -173,7 +173,7 @@ for (const backend of built) {
       child.kill();
     });
 
-    it('a change that nobody tells of ends a wait that blocks', async () => {
+    it('a change without a notification ends a blocking wait', async () => {
       const { child, ready, ended } = start(
         (shm, folder, target) => {
           const { wait } = require(`${folder}/sync.js`);

@@ -190,7 +190,7 @@ describe('RwLock', () => {
     return { view, lock: new RwLock(view, 0, { readers }) };
   };
 
-  claim('the end of a writing wakes all', async () => {
+  claim('the end of a write wakes all', async () => {
     const { view, lock } = rwLock(3);
     for (const end of [(guard) => guard.unlock(), () => lock.endWrite()]) {
       const writer = lock.write();
@@ -252,7 +252,7 @@ describe('RwLock', () => {
     });
   }
 
-  claim('who finds a dead writer wakes all, and they are told', async () => {
+  claim('an owner that finds a dead writer wakes all, and they are told', async () => {
     const { view, lock } = rwLock(3);
     lock.write();
     const waiting = await sleeping(() => lock.readAsync(), () => lock.readAsync());
@@ -482,7 +482,7 @@ describe('Broadcast', () => {
   });
 });
 
-describe('where nobody else wants it', () => {
+describe('without contention', () => {
   claim('a Mutex is locked and unlocked without a native call', () => {
     const view = words();
     const mutex = new Mutex(view, 0);
