@@ -106,5 +106,5 @@ describe('of another realm', () => {
     channel.close();
   });
 
-  it('if the program used only this library', () => assert.equal(shm.detach(view), 0));
+  it('only this process held the segment, so it is gone', () => assert.equal(shm.detach(view), 0));
 });
