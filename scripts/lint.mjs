@@ -56,8 +56,8 @@ for (const target of TARGETS) {
   const isHere = has(target, 'rustup', 'target', 'list', '--installed');
   runWhere(isHere, `rustup target add ${target}`, 'cargo', [...check, '--target', target]);
 }
-// Three checks that the crates build with the oldest Rust. Clippy, above, knows since when the standard library has what.
-// Each dependency says which Rust it needs. The compiler finds the rest, where it is installed.
+// Three checks that the crates build with the oldest Rust. Clippy, above, knows since when the standard library has
+// what. Each dependency says which Rust it needs. The compiler finds the rest, where it is installed.
 const isNewer = ({ rust_version: needed }) => needed?.replace(/\.0$/, '').localeCompare(OLDEST, 'en', { numeric: true }) > 0;
 const metadata = attempt('cargo', ['metadata', '--locked', '--format-version', '1'], { stdio: 'pipe', maxBuffer: 2 ** 26 });
 const newer = JSON.parse(metadata).packages.filter(isNewer);

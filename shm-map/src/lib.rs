@@ -1,5 +1,5 @@
-//! One map for all processes of a machine, in any shared-memory segment: a cache without a server, or a table that never
-//! drops an entry.
+//! One map for all processes of a machine, in any shared-memory segment: a cache without a server, or a table that
+//! never drops an entry.
 //!
 //! ```
 //! use shm_api::Key;
@@ -20,15 +20,15 @@
 //!
 //! # What is promised
 //!
-//! - **Readers take no lock** and never wait. A reader gets a whole value: the last one, or one that is being written at
-//!   that moment. It can use a read-only segment.
-//! - **If a process is killed at any instruction**, nothing has to be repaired. The entry that it was writing has its old
-//!   value or its new value. The next writer of the shard goes on within 20 ms.
+//! - **Readers take no lock** and never wait. A reader gets a whole value: the last one, or one that is being written
+//!   at that moment. It can use a read-only segment.
+//! - **If a process is killed at any instruction**, nothing has to be repaired. The entry that it was writing has its
+//!   old value or its new value. The next writer of the shard goes on within 20 ms.
 //! - A writer that is **stopped** delays only writers of its shard. After the lock timeout they get
 //!   [`MapError::Busy`], and have changed nothing.
 //! - **The map never uses more memory than you asked for.** A cache ([`MapOptions::evict`]) makes room by S3-FIFO; it
-//!   removes expired and invalidated entries first. A map that does not evict returns [`MapError::Full`], and has changed
-//!   nothing. The work of one call is bounded.
+//!   removes expired and invalidated entries first. A map that does not evict returns [`MapError::Full`], and has
+//!   changed nothing. The work of one call is bounded.
 //! - The index has room for [`MapOptions::entries`] keys, whatever they are.
 //! - [`Map::clear`] and [`Map::invalidate_tags`] are one step for all processes.
 //! - **Whatever other processes write into the segment**, the library stays inside its bounds, and every call ends. It

@@ -160,7 +160,8 @@ impl<'a> Map<'a> {
         self
     }
 
-    /// The same map, but a write waits at most this long for another writer of the same shard. Default: [`LOCK_TIMEOUT`].
+    /// The same map, but a write waits at most this long for another writer of the same shard. Default:
+    /// [`LOCK_TIMEOUT`].
     #[must_use]
     pub fn lock_timeout(self, lock_timeout: Duration) -> Self {
         Self { lock_timeout, ..self }

@@ -7,16 +7,16 @@ use crate::protocol::{
 };
 use std::time::Duration;
 
-/// The options of a map. All but the memory have a default. A process that opens an existing map passes the values it was
-/// created with, or leaves them out.
+/// The options of a map. All but the memory have a default. A process that opens an existing map passes the values it
+/// was created with, or leaves them out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MapOptions {
     /// The size of the whole map in bytes, with its index: at least 32 KiB.
     pub memory: Option<u64>,
     /// How many keys the index always has room for. Default: one for each 160 bytes of memory.
     pub entries: Option<u32>,
-    /// The number of parts. Each part has one writer at a time. A power of two, 1 to 1024. Default: up to 16, of at least
-    /// 512 KiB each; more from 256 MiB on.
+    /// The number of parts. Each part has one writer at a time. A power of two, 1 to 1024. Default: up to 16, of at
+    /// least 512 KiB each; more from 256 MiB on.
     pub shards: Option<u32>,
     /// Whether the map evicts entries to make room for new ones. Default: yes.
     pub evict: Option<bool>,
@@ -113,8 +113,8 @@ impl MapOptions {
         }
     }
 
-    /// How many bytes of memory are enough for `entries` entries, with keys of `key` bytes and values of `value` bytes. A
-    /// time to live takes 8 bytes more in each entry, and so does a tag.
+    /// How many bytes of memory are enough for `entries` entries, with keys of `key` bytes and values of `value` bytes.
+    /// A time to live takes 8 bytes more in each entry, and so does a tag.
     ///
     /// ```
     /// let memory = shm_map::MapOptions::memory_for(100_000, 16, 100);
@@ -169,6 +169,6 @@ pub struct EntryOptions<'o> {
     pub encoding: u8,
 }
 
-/// The encoding of a number: a double of eight bytes, little-endian. [`Map::increment`](crate::Map::increment) reads and
-/// writes these.
+/// The encoding of a number: a double of eight bytes, little-endian. [`Map::increment`](crate::Map::increment) reads
+/// and writes these.
 pub const NUMBER: u8 = crate::protocol::writer::NUMBER;

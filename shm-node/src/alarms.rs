@@ -15,7 +15,7 @@ static ALARMS: Mutex<Alarms> = Mutex::new(Alarms { due: BTreeMap::new(), has_thr
 static CHANGED: Condvar = Condvar::new();
 
 struct Alarms {
-    /// By the microsecond, since the start, that each has for itself.
+    /// By their microsecond since the start; no two alarms have the same one.
     due: BTreeMap<u64, (Arc<Door>, u32)>,
     has_thread: bool,
 }
@@ -29,7 +29,7 @@ pub(crate) fn now() -> f64 {
     START.elapsed().as_secs_f64() * 1000.0
 }
 
-/// Tells a slot of a door when that time is over; gives what it is cancelled by, below 2^53.
+/// Reports to a slot of a door when that time is over. Returns the number that cancels it, below 2^53.
 pub(crate) fn set(door: Arc<Door>, slot: u32, after: Duration) -> Result<u64, Failure> {
     const FAR: u64 = 1 << 52;
     let mut alarms = alarms();
@@ -56,7 +56,7 @@ pub(crate) fn set(door: Arc<Door>, slot: u32, after: Duration) -> Result<u64, Fa
     Ok(at)
 }
 
-/// Takes an alarm back; `false` where it is told already.
+/// Cancels an alarm; `false` if it was reported already.
 pub(crate) fn cancel(alarm: u64) -> bool {
     alarms().due.remove(&alarm).is_some()
 }

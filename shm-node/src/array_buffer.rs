@@ -37,7 +37,7 @@ impl SharedBuffer {
         unsafe { Self::over(env, start, size, Addresses::default()) }
     }
 
-    /// Makes another one, where `transfer()` has moved the memory of this one to an object that we do not know.
+    /// Makes another one, because `transfer()` has moved the memory of this one to an object that is not known here.
     ///
     /// # Safety
     ///
@@ -128,8 +128,8 @@ impl SharedBuffer {
         }
     }
 
-    /// Lets go of one that JavaScript was not given in the end: it is not emptied, which ends the process where V8 is
-    /// terminating the thread, but collected.
+    /// Lets go of one that JavaScript never got. It is not emptied but left to the garbage collector, because emptying
+    /// ends the process while V8 terminates the thread.
     pub(crate) fn forget(self, env: Env, range: AddressRange) {
         let _ = self.addresses.set(range);
         // SAFETY: made in `over`, and deleted here only; what it answers changes nothing.

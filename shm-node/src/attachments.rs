@@ -16,15 +16,15 @@ thread_local! {
     static ATTACHMENTS: RefCell<Attachments> = RefCell::default();
 }
 
-/// What gives up all that coordination has in an attachment, once a thread of this process uses it.
+/// Ends everything that coordination has in an attachment; set when a thread of this process first uses it.
 static END_COORDINATION: OnceLock<fn(Number)> = OnceLock::new();
 
-/// Has `end` called with the number of each attachment of its thread before the segment is let go.
+/// Calls `end` with the number of each attachment of its thread before the segment is let go.
 pub(crate) fn end_coordination_by(end: fn(Number)) {
     END_COORDINATION.get_or_init(|| end);
 }
 
-/// A number that JavaScript knows an attachment by.
+/// The number by which JavaScript knows an attachment.
 pub(crate) type Number = u32;
 
 /// How a segment of some key is attached.
@@ -63,7 +63,7 @@ struct Attachment {
     held: Held,
     data: Data,
     buffer: Option<SharedBuffer>,
-    /// It was told that the segment was cut off.
+    /// JavaScript was told that the segment was cut off.
     told_shrunk: bool,
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn find_current(backend: BackendId, key: &Key, access: Access, layout
     with(|all| {
         let number = all.of_manner(key, (backend, access, layout))?;
         let segment = all.by_number.get(&number)?.held.segment();
-        // What was cut off stays so here, whatever size it has now.
+        // An attachment that was cut off stays so, whatever size the segment has now.
         let current = segment.is_current() && !segment.is_shrunk();
         if !current {
             all.forget(key, number);
@@ -158,7 +158,7 @@ pub(crate) fn with_segment<T>(number: Number, work: impl FnOnce(&AnySegment) -> 
     with(|all| all.by_number.get(&number).map(|attachment| work(attachment.held.segment())))
 }
 
-/// The keys of the attachments that were cut off and were not named here before. Nobody waits there any more.
+/// The keys of the attachments that were cut off and were not returned here before. Their waits are ended.
 pub(crate) fn newly_shrunk() -> Vec<Key> {
     with(|all| {
         let new = all.by_number.values_mut().filter(|one| !one.told_shrunk && one.held.segment().is_shrunk());
@@ -236,10 +236,10 @@ pub(crate) fn detach_after(
 ) -> Result<Option<Detached>, Failure> {
     let Some(Attachment { held, buffer, .. }) = remove(number) else { return Ok(None) };
     let others_leave = unless_held_twice(held.segment(), others_leave);
-    // Taken by a handler that ends the process: whatever we answer, nobody will hear it.
+    // Taken by a handler that ends the process: the answer is never used.
     let Some(segment) = held.take() else { return Ok(None) };
     let Some(buffer) = buffer else {
-        // Nobody was ever given its addresses, so they need not stay.
+        // Its addresses were never given out, so they need not stay.
         return Ok(Some(if others_leave() {
             segment.let_go_in_place(others_leave).0
         } else {
@@ -251,7 +251,7 @@ pub(crate) fn detach_after(
     Ok(Some(detached))
 }
 
-/// Ends an attachment whose buffer JavaScript was not given in the end.
+/// Ends an attachment whose buffer JavaScript never got.
 pub(crate) fn undo(env: Env, number: Number) {
     let Some(Attachment { held, buffer, .. }) = remove(number) else { return };
     let Some(segment) = held.take() else { return };
@@ -261,14 +261,14 @@ pub(crate) fn undo(env: Env, number: Number) {
     }
 }
 
-/// Whom to wait for: nobody where we hold the segment more than once ourselves.
+/// The processes to wait for: none if this process holds the segment more than once.
 fn unless_held_twice<'a>(segment: &AnySegment, others_leave: &'a dyn Fn() -> bool) -> &'a dyn Fn() -> bool {
     let is_same = |other: &AnySegment| other.key() == segment.key();
     if others_leave() && table::count(is_same) > 1 { &|| false } else { others_leave }
 }
 
 /// Ends every attachment where the environment ends, and waits for other processes as [`detach_after`] does; returns
-/// how many of those that are counted that destroyed.
+/// how many counted segments that destroyed.
 pub(crate) fn abandon_all(others_leave: &dyn Fn() -> bool) -> usize {
     let mut destroyed = 0;
     for number in all() {

@@ -240,7 +240,8 @@ fn create_once(id: BackendId, key: Option<&Key>, options: &CreateOptions) -> Res
     })
 }
 
-/// A process's first call frees what crashes left on every backend; its own backend sees to that itself.
+/// A process's first call frees what crashes left on every backend. The backend of the call does so by itself; this
+/// does it for the others.
 fn sweep_others_once(id: BackendId) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| _ = sweep_others(id));
@@ -276,7 +277,7 @@ fn attach_read_only(id: BackendId, key: &Key) -> Result<AnySegment, Failure> {
     }
 }
 
-/// Whether there is a segment of that key on the backend; where it cannot tell, there may be.
+/// Whether the backend has a segment with that key; `true` if it cannot tell.
 pub(crate) fn has(id: BackendId, key: &Key) -> bool {
     !matches!(info(id, key), Err(AttachError::NotFound { .. }))
 }

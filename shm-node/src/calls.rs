@@ -99,7 +99,7 @@ impl Inside {
         Self(caller)
     }
 
-    /// The process is about to end; what would begin now would be left behind.
+    /// The process is about to end; a call that began now would leave its segment behind.
     #[cold]
     fn wait_for_the_end(caller: &Caller) {
         caller.depth.fetch_sub(1, SeqCst);

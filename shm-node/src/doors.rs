@@ -30,12 +30,12 @@ pub(crate) struct Door(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// For other threads, and for what ends while JavaScript runs.
+    /// For other threads, and for waits that end while JavaScript runs.
     function: Option<Function>,
     /// For the event loop, where it drives an engine.
     direct: Option<Direct>,
     engine: Option<Arc<dyn Engine>>,
-    /// What is told while the event loop harvests, which it tells JavaScript then.
+    /// The reports that come while the event loop harvests. It passes them to JavaScript afterwards.
     told: Option<Vec<(u32, u16)>>,
 }
 
@@ -45,7 +45,7 @@ struct Function(sys::napi_threadsafe_function);
 // SAFETY: a threadsafe function may be called from any thread.
 unsafe impl Send for Function {}
 
-/// How what is told is laid out: 17 bits of slot above 15 bits of how it ended. A pointer of any system has room.
+/// The layout of a report: 17 bits of slot above 15 bits of how it ended. It fits into a pointer of any system.
 const HOW_BITS: u32 = 15;
 const HOW: usize = (1 << HOW_BITS) - 1;
 
@@ -54,7 +54,7 @@ impl Door {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has JavaScript called with a slot and how it ended, later; may be called from any thread.
+    /// Calls JavaScript later, with a slot and how it ended; may be called from any thread.
     pub(crate) fn tell(&self, slot: u32, how: u16) {
         let mut state = self.state();
         if let Some(told) = &mut state.told {
@@ -73,7 +73,7 @@ impl Door {
     fn hear(&self, harvest: &dyn Fn()) {
         self.state().told = Some(Vec::new());
         harvest();
-        // Unlocked before JavaScript runs, which may do anything, even turn the loop.
+        // Unlocked before JavaScript runs: it may do anything, even turn the loop.
         let (told, direct) = {
             let mut state = self.state();
             (state.told.take().unwrap_or_default(), state.direct)
@@ -95,7 +95,7 @@ impl Door {
 
     /// The environment ends.
     fn end(&self) {
-        // Dropped when unlocked: an engine ends its waits, which are told here.
+        // Dropped after the unlock: an engine ends its waits, and reports them here.
         let state = mem::take(&mut *self.state());
         if let Some(direct) = state.direct {
             direct.free();
@@ -203,7 +203,7 @@ unsafe extern "C" fn finalize(_env: sys::napi_env, door: *mut c_void, _hint: *mu
     door.shut();
 }
 
-/// Opens a door, and gives its number: `callback(slot, how)` is called for what is told through it.
+/// Opens a door, and returns its number: each report calls `callback(slot, how)`.
 pub(crate) fn open(env: &Env, callback: sys::napi_value) -> napi::Result<u32> {
     let name = env.create_string("shm-node waits")?;
     let name = napi::JsValue::raw(&name);
@@ -257,7 +257,7 @@ pub(crate) fn shut() {
     DOORS.with_borrow(|doors| doors.iter().for_each(|door| door.shut()));
 }
 
-/// Whether what is to be told through a door keeps the event loop alive.
+/// Whether pending reports of a door keep the event loop alive.
 pub(crate) fn keep_alive(env: &Env, number: u32, wanted: bool) -> napi::Result<()> {
     let Ok(door) = find(number) else { return Ok(()) };
     let state = door.state();

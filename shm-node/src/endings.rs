@@ -39,10 +39,10 @@ cfg_if::cfg_if! {
     }
 }
 
-/// How long the end of the main thread waits at the most for other processes that are about to leave.
+/// How long the end of the main thread waits at most for other processes that are about to leave.
 const EXIT_WAIT: Duration = Duration::from_secs(5);
 
-/// How long it tries for locks where it cannot wait.
+/// How long it tries to get locks if it cannot wait.
 const LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// How long the line may wait for room on standard output.
@@ -54,7 +54,7 @@ const LINE_WAIT_MS: u16 = 5000;
 pub struct Children {
     /// Those that it told to go.
     pub told: Vec<u32>,
-    /// The others, which may have been killed without its knowledge.
+    /// The other children, which another process may have killed.
     pub others: Vec<u32>,
 }
 
@@ -69,7 +69,7 @@ impl Children {
     }
 }
 
-/// waitid(2): whether a child has not ended yet. WNOWAIT leaves it to be waited for by who started it.
+/// waitid(2): whether a child has not ended yet. WNOWAIT leaves it to be waited for by the code that started it.
 fn is_running(pid: u32) -> bool {
     let mut ended = MaybeUninit::<libc::siginfo_t>::zeroed();
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
@@ -117,7 +117,7 @@ pub(crate) fn prepare(env: &Env, main_thread: bool) -> napi::Result<()> {
     Ok(())
 }
 
-/// Detaches everything that this thread holds; returns how many segments that destroyed.
+/// Detaches everything that this thread holds; returns how many segments were destroyed.
 pub(crate) fn detach_all(env: Env) -> Result<usize, Failure> {
     let mut destroyed = 0;
     for number in attachments::all() {
@@ -134,7 +134,7 @@ pub(crate) fn detach_at_exit(env: Env, children: Children) -> usize {
     leave_last(|others_leave| {
         let destroys = |number: &attachments::Number| {
             let counted = attachments::is_counted(*number);
-            // One that fails must not keep the others.
+            // If one fails, the others still go.
             let detached = attachments::detach_after(env, *number, others_leave);
             counted && matches!(detached, Ok(Some(Detached::Destroyed)))
         };
@@ -178,7 +178,7 @@ fn is_left_by_the_dying(backend: BackendId, key: &Key) -> bool {
     backends::info(backend, key).ok().and_then(|info| info.creator).is_some_and(system::is_dying)
 }
 
-/// Sweeps on the way out: a segment that someone else was killed over need not wait for the next process.
+/// Sweeps on the way out: a segment that a killed process left need not wait for the next process.
 fn sweep() {
     for backend in BackendId::ALL {
         let _ = backends::sweep(*backend); // on the way out there is nobody to tell
@@ -212,7 +212,7 @@ extern "C" fn at_exit() {
     }
 }
 
-/// Prints the line that the specification's example ends with. What cannot be written is not.
+/// Prints the last line of the specification's example. If it cannot be written, it is left out.
 pub(crate) fn tell(destroyed: usize) {
     if destroyed == 0 {
         return;

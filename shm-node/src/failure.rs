@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use shm_api::{AttachError, CreateError, DestroyError, InvalidKey, Key, OsError};
 use std::ptr;
 
-/// What went wrong, with the class and the code that Node would give it.
+/// An error, with the class and the code that Node would use.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// A wrong value: `TypeError` with `ERR_INVALID_ARG_VALUE`.
@@ -14,7 +14,7 @@ pub(crate) enum Failure {
     Range(String),
     /// The system refused: `Error` with `code`, `errno`, `syscall` and `key`.
     System(OsError),
-    /// Something of ours: `Error` with a code of ours.
+    /// An error of this library: `Error` with a code of its own.
     Ours(&'static str, String),
     /// Not an error: there is no such segment.
     NotFound,
@@ -52,7 +52,7 @@ impl Failure {
         names.iter().fold(error.to_string(), |text, (rust, javascript)| text.replace(rust, javascript))
     }
 
-    /// Throws it, and gives what a napi function returns then.
+    /// Throws it, and returns the error that a napi function then returns.
     pub(crate) fn throw(self, env: &Env) -> Error {
         match self.raise(env) {
             Ok(()) => Error::new(Status::PendingException, ""),
@@ -103,7 +103,7 @@ impl Failure {
     }
 }
 
-/// What a napi function returns: a failure is thrown.
+/// The result of a napi function: a failure is thrown.
 pub(crate) fn or_throw<T>(env: Env, work: impl FnOnce() -> std::result::Result<T, Failure>) -> Result<T> {
     work().map_err(|failure| failure.throw(&env))
 }

@@ -50,8 +50,8 @@ pub fn backend_names() -> Vec<&'static str> {
     BackendId::ALL.iter().map(|backend| backend.name()).collect()
 }
 
-/// A number that is this library's in its process: two copies of the JavaScript have the same one where they share the
-/// addon.
+/// A number that identifies this library in its process: two copies of the JavaScript have the same one if they share
+/// the addon.
 #[napi]
 pub fn address() -> f64 {
     (&raw const ADDRESS).addr() as f64
@@ -69,7 +69,7 @@ pub fn prepare(env: Env, max_length: f64, main_thread: bool, handle_signals: boo
     endings::prepare(&env, main_thread)
 }
 
-/// Installs the signal handlers where nobody listens.
+/// Installs the signal handlers for signals that have no listener.
 #[napi]
 pub fn arm_signals() {
     signals::arm();
@@ -152,7 +152,7 @@ pub fn attach(
     })
 }
 
-/// Maps all pages of an attachment, where that is asked for.
+/// Maps all pages of an attachment if the caller asked for it.
 fn populate(number: Number, flags: u32) -> std::result::Result<(), Failure> {
     if flags & POPULATE == 0 {
         return Ok(());
@@ -222,7 +222,7 @@ fn describe(env: Env, number: Number, flags: u32) -> std::result::Result<Attache
     Ok(Attached { number, backend: backend.index(), key: from_key(&key), size: size as f64, buffer })
 }
 
-/// Nothing is created by a call that throws, not even what would outlive its detach.
+/// A call that throws creates nothing, not even a segment that persists.
 fn undo_create(env: Env, number: Number) {
     if !is_replaced(number)
         && let Some((backend, key)) = attachments::name(number)
@@ -283,7 +283,7 @@ pub fn detach_all(env: Env) -> Result<u32> {
 }
 
 /// The main thread's end: as `detachAll`, but waits for those of its children that are about to leave, and sweeps.
-/// Where it is to tell, it prints how many segments that destroyed of those that are counted.
+/// If it is to print the line, it prints how many counted segments were destroyed.
 #[napi]
 pub fn detach_at_exit(env: Env, tell: bool, children: Children) -> Result<()> {
     plain(env, || {
@@ -511,7 +511,7 @@ fn copy(
     copied.unwrap_or(Ok(-1.0))
 }
 
-/// A missing segment and a taken key are answers, all else is thrown.
+/// A missing segment and a taken key are answers; every other failure is thrown.
 fn answer<T>(env: Env, work: impl FnOnce() -> std::result::Result<T, Failure>) -> Result<Option<T>> {
     plain(env, || match work() {
         Err(Failure::NotFound | Failure::Exists) => Ok(None),
@@ -519,7 +519,7 @@ fn answer<T>(env: Env, work: impl FnOnce() -> std::result::Result<T, Failure>) -
     })
 }
 
-/// One call: it waits a second for other processes at most, and no signal cuts it in two.
+/// One call: it waits at most a second for other processes, and no signal interrupts it half-way.
 fn plain<T>(env: Env, work: impl FnOnce() -> std::result::Result<T, Failure>) -> Result<T> {
     or_throw(env, || calls::whole(|| within_a_second(work)))
 }

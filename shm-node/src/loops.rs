@@ -16,11 +16,11 @@ cfg_if::cfg_if! {
     }
 }
 
-/// Called in the event loop when waits may have ended, with what calls their completions.
+/// Called in the event loop when waits may have ended, with a function that calls their completions.
 pub(crate) type Ready = Box<dyn Fn(&dyn Fn())>;
 
 /// An engine that the environment's event loop drives until the environment ends. It does not keep the loop alive.
-/// `None`: the runtime or the kernel has no way to, or is short of something.
+/// `None` if the runtime or the kernel cannot do it, or lacks a resource.
 pub(crate) fn drive(env: &Env, ready: Ready) -> Option<Arc<dyn Engine>> {
     system::drive(env, ready)
 }

@@ -11,7 +11,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// How many segments may come before the mappings are counted again: counting takes as long as there are many.
+/// How many segments may come before the mappings are counted again: the more there are, the longer counting takes.
 static UNCOUNTED: AtomicUsize = AtomicUsize::new(1024);
 
 /// To be asked before a mapping is made.

@@ -59,7 +59,7 @@ impl napi::bindgen_prelude::ToNapiValue for Counter {
     }
 }
 
-/// Throws where an attachment was cut off; one that has ended was not.
+/// Throws if an attachment was cut off; does nothing for one that has ended.
 #[napi]
 pub fn check_shrunk(env: Env, number: Number) -> Result<()> {
     or_throw(env, || attachments::with_segment(number, check_sound).unwrap_or(Ok(())))

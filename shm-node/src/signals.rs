@@ -32,7 +32,7 @@ const SIGNALS: [c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 const WAIT: Duration = Duration::from_millis(20);
 
 /// How long a second signal waits for the handler of the first, which takes as long as the machine needs for all that
-/// this process holds. It ends by itself; this bounds what nobody has thought of.
+/// this process holds. It ends by itself; this is a bound for unforeseen cases.
 const WAIT_FOR_FIRST: Duration = Duration::from_secs(5);
 
 /// An action that was there before ours.
@@ -52,7 +52,7 @@ impl Action {
     }
 }
 
-/// What our handler stands in for, per signal.
+/// The action that our handler replaces, for each signal.
 struct Replaced {
     /// The default's action, or Node's.
     last: Action,
@@ -63,7 +63,7 @@ struct Replaced {
 static REPLACED: [Replaced; SIGNALS.len()] =
     [const { Replaced { last: Action::default(), copy: Action::default() } }; SIGNALS.len()];
 
-/// A handler of ours has begun to leave everything, and has done so.
+/// Whether a handler of ours has begun to leave everything, and whether it has finished.
 static LEAVING: AtomicBool = AtomicBool::new(false);
 static LEFT: AtomicBool = AtomicBool::new(false);
 
@@ -86,7 +86,7 @@ pub(crate) fn arm_again() {
     }
 }
 
-/// Installs the handler for each signal that nobody in JavaScript listens to.
+/// Installs the handler for each signal that has no listener in JavaScript.
 pub(crate) fn arm() {
     // The first process of a container ignores what it raises under the default action (pid_namespaces(7)), so it
     // would live on without its segments.

@@ -151,14 +151,14 @@ pub(crate) fn names() -> Vec<(BackendId, Key)> {
 ///
 /// # Safety
 ///
-/// The process is about to end: those segments are never touched again.
+/// The process is about to end: these segments are never touched again.
 pub(crate) unsafe fn leave_all(deadline: Instant) {
     // SAFETY: by the caller's promise.
     take_all(|segment| unsafe { segment.leave_in_signal(deadline) });
 }
 
 /// Leaves every segment that is still held, and waits for other processes to leave first, as long as `others_leave`
-/// says that one is about to; not in a signal handler. Returns how many it destroyed of those that are counted.
+/// says that one is about to. Not for signal handlers. Returns how many counted segments it destroyed.
 ///
 /// # Safety
 ///

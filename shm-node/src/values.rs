@@ -1,4 +1,4 @@
-//! What goes to JavaScript and comes from it: keys, attached segments, what is known of one.
+//! Values that go to JavaScript or come from it: keys, attached segments, descriptions of segments.
 
 use crate::{
     attachments::Number,
@@ -27,7 +27,7 @@ impl ToNapiValue for Made {
     }
 }
 
-/// An attached segment, as the arguments of the function that makes of it what the caller gets.
+/// An attached segment, as arguments of the JavaScript function that makes the caller's result of it.
 #[derive(Debug)]
 pub(crate) struct Attached {
     pub(crate) number: Number,
@@ -39,8 +39,8 @@ pub(crate) struct Attached {
 }
 
 impl Attached {
-    /// Calls the function. What it throws is kept from JavaScript until `undo` has run, and so what JavaScript catches
-    /// has left nothing: nothing of ours comes after it that can fail, for want of stack say.
+    /// Calls the function. If it throws, JavaScript sees the exception only after `undo` has run. So when a program
+    /// catches it, nothing is left, and no later step of ours can fail, for example because the stack is full.
     pub(crate) fn handed_to(
         self,
         env: Env,
@@ -83,7 +83,7 @@ impl Attached {
     }
 }
 
-/// What JavaScript threw, which is no longer thrown then.
+/// The exception that JavaScript threw; it is no longer pending then.
 fn take_exception(env: sys::napi_env) -> Option<sys::napi_value> {
     let (mut is_pending, mut thrown) = (false, ptr::null_mut());
     // SAFETY: an environment whose scope is open, and a pointer that is ours to write to.

@@ -23,8 +23,8 @@ use std::{
     time::Duration,
 };
 
-/// How long the end of an attachment waits for its cancelled waits. They take microseconds; the memory would stay
-/// mapped anyway, so that this is no matter of safety.
+/// How long the end of an attachment waits for its cancelled waits. They take microseconds. After that
+/// time the memory stays mapped, so this is not needed for safety.
 const WAIT_OUT: Duration = Duration::from_secs(5);
 
 static ENGINE: OnceLock<Result<Box<dyn Engine>, SyncError>> = OnceLock::new();
@@ -32,7 +32,7 @@ static ENGINE: OnceLock<Result<Box<dyn Engine>, SyncError>> = OnceLock::new();
 static DRIVEN: Mutex<Vec<Weak<dyn Engine>>> = Mutex::new(Vec::new());
 static TOKENS: AtomicU64 = AtomicU64::new(1);
 
-/// For tests of the ways that are not the best one here: the name of the engine that serves the process.
+/// The name of the engine that serves the process: for tests of ways that are not the best one here.
 fn wanted() -> Option<String> {
     std::env::var("SHM_NODE_WAITS").ok().filter(|name| !name.is_empty())
 }
@@ -77,7 +77,7 @@ fn encode(ended: &Ended) -> u16 {
     errno << 3 | how
 }
 
-/// Begins a wait, whose end is told through a door; returns what to cancel it by.
+/// Begins a wait, whose end is reported through a door; returns the token that cancels it.
 ///
 /// # Safety
 ///

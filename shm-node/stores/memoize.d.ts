@@ -8,8 +8,9 @@ export interface MemoizeOptions<A extends unknown[]> extends Omit<LoadOptions, '
 }
 
 /**
- * Returns an async function whose results all processes share. For each key, one process calls `fn`, and the others wait
- * for the result. All callers get what `map.get` would return. An error of `fn` is not kept, and neither is undefined.
+ * Returns an async function whose results all processes share. For each key, one process calls `fn`, and the others
+ * wait for the result. All callers get what `map.get` would return. An error of `fn` is not kept, and neither is
+ * undefined.
  */
 export function memoize<A extends unknown[], R>(
   fn: (...args: A) => R,

@@ -417,7 +417,8 @@ pub fn random_keys_differ<B: Backend>(backend: &B) {
 pub fn threads_attach_and_detach_one_key<B: Backend>(backend: &B) {
     let key = fresh();
     let size = 4096;
-    // A thread that finds nothing creates; the last to leave destroys; none may ever see the bytes of an earlier segment.
+    // A thread that finds nothing creates; the last to leave destroys; none may ever see the bytes of an earlier
+    // segment.
     let work = || {
         for _ in 0..300 {
             let segment = match backend.attach(&key) {

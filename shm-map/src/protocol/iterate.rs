@@ -1,5 +1,5 @@
-//! Going through all entries without a lock. An entry keeps its slot as long as it exists. So a walk over the slots finds
-//! each entry that exists from begin to end exactly once.
+//! Going through all entries without a lock. An entry keeps its slot as long as it exists. So a walk over the slots
+//! finds each entry that exists from begin to end exactly once.
 
 use super::{
     Clock, Core,

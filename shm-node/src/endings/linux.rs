@@ -5,7 +5,7 @@ use std::fs;
 /// The library was linked so that it stays (see `build.rs`).
 pub(super) const fn stay_loaded(_inside: *const ()) {}
 
-/// Whether a process is on its way out: not whether it has gone, and waits for its parent.
+/// Whether a process is ending. A process that has ended and waits for its parent does not count.
 ///
 /// proc_pid_stat(5): the state (3), Z for a zombie; flags (9), of which PF_EXITING is 4; num_threads (20), as others of
 /// a zombie may still be at work; and signal (31), the signals pending for the thread, among which is SIGKILL for each

@@ -1,4 +1,4 @@
-//! Nothing here waits on words and has a descriptor.
+//! Systems that have no descriptor for waits on words.
 
 use super::Ready;
 use napi::Env;

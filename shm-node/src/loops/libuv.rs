@@ -60,7 +60,7 @@ struct Watch {
     // libuv's, from `poll_init` until `closed`.
     handle: NonNull<[u128]>,
     ready: Box<dyn Fn()>,
-    // What tells the environment that it need not wait for us any more.
+    // Tells the environment that it need not wait for us any more.
     hook: sys::napi_async_cleanup_hook_handle,
 }
 
@@ -89,8 +89,8 @@ impl Libuv {
         LIBUV.as_ref()
     }
 
-    /// Has `ready` called in the environment's loop while a descriptor can be read, until the environment ends. It does
-    /// not keep the loop alive. `false`: it cannot be done.
+    /// Calls `ready` in the environment's loop while a descriptor can be read, until the environment ends. It does not
+    /// keep the loop alive. `false`: it cannot be done.
     ///
     /// # Safety
     ///

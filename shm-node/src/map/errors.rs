@@ -1,4 +1,4 @@
-//! What can go wrong with a map, as JavaScript sees it.
+//! The errors of a map, as JavaScript sees them.
 
 use crate::failure::Failure;
 use shm_api::OsError;

@@ -1,4 +1,4 @@
-//! Loading what is not there, once for all processes.
+//! Loading missing entries, once for all processes.
 
 use super::{
     Opened, key, opened,
@@ -14,7 +14,7 @@ use shm_map::{EntryOptions, Load};
 use shm_sync::Step;
 use std::{ptr, time::Duration};
 
-/// What one who wants to load is to do: look again; load; wait.
+/// What a caller that wants to load has to do: look again; load; wait.
 pub(super) const PRESENT: i32 = 0;
 pub(super) const OURS: i32 = 1;
 pub(super) const THEIRS: i32 = 2;

@@ -123,7 +123,7 @@ pub(super) fn view(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     Ok(views.add(view) as i32)
 }
 
-/// `mapIsWhole(map, view)`: whether all that was read of it was the value. It is over then.
+/// `mapIsWhole(map, view)`: whether the bytes that were read are the value. The view ends then.
 pub(super) fn is_whole(table: &mut Table, call: &Call<2>) -> Result<bool, Failure> {
     let view = opened(&mut table.objects, call)?.views.remove(call.handle(1));
     Ok(view.is_some_and(|view| view.is_whole()))

@@ -32,9 +32,9 @@ pub(super) const JSON: u8 = 9;
 /// The structured clone of V8.
 pub(super) const V8: u8 = 10;
 
-/// What an answer is, where it is no value: there is none.
+/// Instead of a value: there is no entry.
 pub(super) const NONE: i32 = -1;
-/// It is its length, for which there was no room.
+/// Instead of a value: its length, because there was no room.
 pub(super) const LONG: i32 = -4;
 /// It is what JavaScript knows already.
 pub(super) const SAME: i32 = -5;

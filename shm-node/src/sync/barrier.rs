@@ -70,7 +70,7 @@ pub(super) fn meet(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     table.block(handle, meeting, call.time(1))
 }
 
-/// `meeting(party)`: an operation, which has arrived.
+/// `meeting(party)`: arrives, and returns an operation that waits for the others.
 pub(super) fn meeting(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> {
     let handle = call.handle(0);
     let meeting = arrive(table, handle)?;

@@ -133,7 +133,7 @@ pub(super) fn end_draft(table: &mut Table, call: &Call<2>) -> Result<f64, Failur
     Ok(number as f64)
 }
 
-/// `next(broadcast)`: how many messages there have been.
+/// `next(broadcast)`: how many messages were sent so far.
 pub(super) fn next(table: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
     let News { broadcast, producer, .. } = table.objects.get::<News>(call.handle(0))?;
     Ok(match producer {
@@ -142,7 +142,7 @@ pub(super) fn next(table: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
     } as f64)
 }
 
-/// `closeBroadcast(broadcast)`: sends nothing more, a draft neither.
+/// `closeBroadcast(broadcast)`: sends nothing more, and gives up a draft.
 pub(super) fn close(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
     let news = table.objects.get::<News>(call.handle(0))?;
     (news.producer, news.draft) = (None, None);

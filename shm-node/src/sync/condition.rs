@@ -1,4 +1,5 @@
-//! The condition. An answer has bit 0 where the mutex's owner before died, and bit 1 where it did not end by time.
+//! The condition. An answer has bit 0 if the previous owner of the mutex died, and bit 1 if the time limit did not end
+//! it.
 
 use super::{
     call::Call,
@@ -45,13 +46,13 @@ fn begin<const N: usize>(table: &mut Table, call: &Call<N>) -> Result<(usize, Wa
     Ok((handle, condition.waiting(guard)?))
 }
 
-/// `waitFor(condition, mutex, timeout)`: lets go of the mutex meanwhile.
+/// `waitFor(condition, mutex, timeout)`: unlocks the mutex, waits, and locks it again.
 pub(super) fn wait(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     let (handle, waiting) = begin(table, call)?;
     table.block(handle, waiting, call.time(2))
 }
 
-/// `waiting(condition, mutex)`: an operation, which has let go of the mutex.
+/// `waiting(condition, mutex)`: unlocks the mutex, and returns an operation that waits.
 pub(super) fn waiting(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     let (handle, waiting) = begin(table, call)?;
     Ok(table.begin(handle, waiting))

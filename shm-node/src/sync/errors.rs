@@ -1,4 +1,4 @@
-//! What can go wrong, as JavaScript sees it.
+//! The errors of coordination, as JavaScript sees them.
 
 use crate::failure::Failure;
 use shm_sync::SyncError;

@@ -1,4 +1,4 @@
-//! Coordination: `shm-sync` for JavaScript. What words mean is known there; what users give is checked in `lib/sync`.
+//! Coordination: `shm-sync` for JavaScript. `shm-sync` knows what words mean; `lib/sync` checks arguments.
 //!
 //! An object is a number in a table that each function has behind its data pointer. A function gives a small integer
 //! where that is enough; what goes wrong is thrown, with the codes of `errors`.
