@@ -37,7 +37,7 @@ pub(crate) fn inspect(
     };
     let map = shm_map::inspect::describe(&mut source, size);
     let others = match map {
-        Err(MapError::Foreign { .. } | MapError::Fresh | MapError::Sync(_)) => {
+        Err(MapError::Foreign { .. } | MapError::Fresh { .. } | MapError::Sync(_)) => {
             shm_sync::inspect::find(&mut source, size, within, most)
         }
         _ => Vec::new(),
