@@ -47,7 +47,7 @@ impl OsError {
         self.key.as_ref()
     }
 
-    /// The error number.
+    /// The error number; that of `GetLastError` on Windows.
     pub const fn errno(&self) -> i32 {
         self.errno
     }
@@ -72,6 +72,12 @@ pub enum InvalidKey {
         key: Key,
         /// How many bytes it may have.
         most: usize,
+    },
+    /// A name that the namespace of Windows cannot have.
+    #[error("{key} has a backslash, which no name of a Windows object has: leave it out")]
+    Backslash {
+        /// The key.
+        key: Key,
     },
     /// A name that is reserved for the library.
     #[error("{key} is a name that this library keeps for itself: choose another")]
@@ -156,9 +162,10 @@ mod tests {
     #[test]
     fn an_error_names_the_call_and_the_key_and_says_what_to_do() {
         let error = OsError::new("shmget", 28).on(&Key::id(42).unwrap()).advise("Raise kernel.shmmni.");
+        let reason = io::Error::from_raw_os_error(28);
         assert_eq!(
             error.to_string(),
-            "shmget of segment 42 (0x0000002a): No space left on device (os error 28). Raise kernel.shmmni."
+            format!("shmget of segment 42 (0x0000002a): {reason}. Raise kernel.shmmni.")
         );
         assert_eq!((error.errno(), error.call()), (28, "shmget"));
     }

@@ -30,7 +30,7 @@ pub struct Memory {
 
 impl Memory {
     fn zeroed(size: NonZeroUsize) -> Result<Self, OsError> {
-        const ENOMEM: i32 = 12;
+        const ENOMEM: i32 = if cfg!(windows) { 8 } else { 12 }; // ERROR_NOT_ENOUGH_MEMORY
         let refused = || OsError::new("alloc_zeroed", ENOMEM).advise("Ask for less.");
         let layout = Layout::from_size_align(size.get(), 64).map_err(|_| refused())?;
         // SAFETY: the size is not zero.

@@ -1,10 +1,13 @@
 //! The key of a segment.
 
 use crate::{InvalidKey, OsError};
-use std::{cell::RefCell, fmt, num::NonZeroU32};
+use std::{borrow::Cow, cell::RefCell, fmt, num::NonZeroU32};
 
-/// The name of a failed call that has no errno of its own.
-const EIO: i32 = 5;
+/// For a failed call that has no errno of its own: `EIO`, or `ERROR_IO_DEVICE`.
+const EIO: i32 = if cfg!(windows) { 1117 } else { 5 };
+
+/// How the name of an integer key begins.
+const ID_PREFIX: &str = "shm-node-";
 
 /// The name of a segment: an integer, as System V has it, or a string, as POSIX has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +53,23 @@ impl Key {
             Some(id) => Some(Self::Id(id)),
             None => None,
         }
+    }
+
+    /// The name of the object that it stands for where objects have names: a name without its slash, and
+    /// `shm-node-%08x` for an integer.
+    pub fn object_name(&self) -> Cow<'_, str> {
+        match self {
+            Self::Id(id) => format!("{ID_PREFIX}{id:08x}").into(),
+            Self::Name(name) => name.bare().into(),
+        }
+    }
+
+    /// The key of an object with that [name](Self::object_name); `None` where it cannot be one.
+    pub fn of_object_name(bare: &str) -> Option<Self> {
+        let id =
+            bare.strip_prefix(ID_PREFIX).and_then(|hex| u32::from_str_radix(hex, 16).ok()).and_then(Self::id);
+        // Only as we write it: eight digits, lower case.
+        id.filter(|id| id.object_name() == bare).or_else(|| Self::name(bare).ok())
     }
 
     /// A string key, with or without its leading slash.
@@ -160,6 +180,17 @@ mod tests {
         assert_eq!(Name::new("frames").unwrap(), Name::new("/frames").unwrap());
         assert_eq!(Name::new("frames").unwrap().as_str(), "/frames");
         assert_eq!(Name::new("frames").unwrap().bare(), "frames");
+    }
+
+    #[test]
+    fn an_integer_key_has_a_name_and_the_name_is_that_key() {
+        let key = Key::id(0xbeef).unwrap();
+        assert_eq!(key.object_name(), "shm-node-0000beef");
+        assert_eq!(Key::of_object_name("shm-node-0000beef"), Some(key));
+        for name in ["shm-node-beef", "shm-node-0000BEEF", "shm-node-00000000", "shm-node-+000beef"] {
+            assert_eq!(Key::of_object_name(name), Key::name(name).ok());
+        }
+        assert_eq!(Key::of_object_name("a/b"), None);
     }
 
     #[test]

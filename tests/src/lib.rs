@@ -7,15 +7,23 @@
 //!   themselves.
 //! - [`usage`]: what a process uses of descriptors, mappings and memory.
 //!
+//! On Windows there is the suite only.
+//!
 //! The programs `storm` and `cycles` are the long forms of the tests of the same name.
 
 pub mod conformance;
 mod keys;
-mod puppet;
-pub mod stage;
-pub mod usage;
-mod world;
 
 pub use keys::{fresh_id, fresh_name};
-pub use puppet::Puppet;
-pub use world::{World, is_root, skip};
+
+cfg_if::cfg_if! {
+    if #[cfg(unix)] {
+        mod puppet;
+        pub mod stage;
+        pub mod usage;
+        mod world;
+
+        pub use puppet::Puppet;
+        pub use world::{World, is_root, skip};
+    }
+}

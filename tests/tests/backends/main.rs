@@ -4,5 +4,12 @@
 //! object that it has open is not destroyed, but left to a sweep.
 
 mod conformance;
-mod keys;
 mod model;
+
+cfg_if::cfg_if! {
+    if #[cfg(windows)] {
+        mod windows;
+    } else {
+        mod keys;
+    }
+}

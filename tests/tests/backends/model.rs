@@ -5,10 +5,11 @@ use shm_api::{
     AttachError, Backend, CreateError, CreateOptions, DestroyError, Detached, Key, List, Mode, Segment,
     State, heap::Heap,
 };
-use shm_posix::Posix;
-use shm_sysv::SysV;
 use shm_tests::fresh_id;
 use std::{collections::BTreeMap, num::NonZeroUsize};
+
+/// The error of a lock that cannot be had.
+const BUSY: i32 = if cfg!(windows) { 170 } else { 16 };
 
 /// How many keys the calls are about.
 const KEYS: usize = 3;
@@ -71,7 +72,7 @@ struct Play<'a, B: Backend> {
 macro_rules! patiently {
     ($Error:ident, $call:expr) => {{
         let is_busy = |result: &Result<_, _>| {
-            matches!(result, Err($Error::Os(error)) if error.errno() == libc::EBUSY)
+            matches!(result, Err($Error::Os(error)) if error.errno() == BUSY)
         };
         (0..60).map(|_| $call).find(|result| !is_busy(result)).expect("a lock that is let go some time")
     }};
@@ -244,10 +245,6 @@ fn play<B: List>(backend: &B, sweep: fn(&B), calls: Vec<Call>) {
     play.end();
 }
 
-fn sweep<B: shm_api::Sweep>(backend: &B) {
-    backend.sweep().unwrap();
-}
-
 fn config() -> Config {
     Config { cases: 700, failure_persistence: None, ..Config::default() }
 }
@@ -259,14 +256,53 @@ proptest! {
     fn random_calls_do_what_the_model_says_on_the_heap(calls in prop::collection::vec(call(), 1..100)) {
         play(&Heap::default(), |_| {}, calls);
     }
+}
 
-    #[test]
-    fn random_calls_do_what_the_model_says_on_system_v(calls in prop::collection::vec(call(), 1..100)) {
-        play(&SysV::new(), sweep, calls);
+#[cfg(unix)]
+mod unix {
+    use super::*;
+    use shm_api::Sweep;
+    use shm_posix::Posix;
+    use shm_sysv::SysV;
+
+    fn sweep<B: Sweep>(backend: &B) {
+        backend.sweep().unwrap();
     }
 
-    #[test]
-    fn random_calls_do_what_the_model_says_on_posix(calls in prop::collection::vec(call(), 1..100)) {
-        play(&Posix::new(), sweep, calls);
+    proptest! {
+        #![proptest_config(config())]
+
+        #[test]
+        fn random_calls_do_what_the_model_says_on_system_v(calls in prop::collection::vec(call(), 1..100)) {
+            play(&SysV::new(), sweep, calls);
+        }
+
+        #[test]
+        fn random_calls_do_what_the_model_says_on_posix(calls in prop::collection::vec(call(), 1..100)) {
+            play(&Posix::new(), sweep, calls);
+        }
+    }
+}
+
+#[cfg(windows)]
+mod windows {
+    use super::*;
+    use shm_windows::Windows;
+
+    /// What persists is refused here.
+    fn without_persisting(call: Call) -> Call {
+        match call {
+            Call::Create { key, size, mode, .. } => Call::Create { key, size, mode, persist: false },
+            other => other,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(config())]
+
+        #[test]
+        fn random_calls_do_what_the_model_says_on_windows(calls in prop::collection::vec(call(), 1..100)) {
+            play(&Windows::new(), |_| {}, calls.into_iter().map(without_persisting).collect());
+        }
     }
 }

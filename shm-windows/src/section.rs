@@ -1,0 +1,121 @@
+//! Sections: what the kernel calls a file mapping.
+
+use crate::{access::Descriptor, failed::Failed, handle, name::Wide};
+use std::{
+    num::NonZeroUsize,
+    os::windows::io::{AsRawHandle, OwnedHandle},
+    ptr,
+};
+use windows_sys::{
+    Wdk::Foundation::{NtQueryObject, ObjectBasicInformation},
+    Win32::{
+        Foundation::{
+            ERROR_ACCESS_DENIED, ERROR_ALREADY_EXISTS, ERROR_FILE_NOT_FOUND, ERROR_NOT_SUPPORTED,
+            INVALID_HANDLE_VALUE, RtlNtStatusToDosError,
+        },
+        Security::SECURITY_ATTRIBUTES,
+        System::{
+            Memory::{
+                CreateFileMappingW, FILE_MAP_READ, MEM_COMMIT, MEMORY_BASIC_INFORMATION, MapViewOfFile,
+                OpenFileMappingW, PAGE_READWRITE, UnmapViewOfFile, VirtualQuery,
+            },
+            WindowsProgramming::PUBLIC_OBJECT_BASIC_INFORMATION,
+        },
+    },
+};
+
+/// A new section of so many bytes, all zero, with its room reserved in the paging file; `None` where the name is taken.
+pub(crate) fn create(name: &Wide, size: usize, access: &Descriptor) -> Result<Option<OwnedHandle>, Failed> {
+    let attributes = access.attributes();
+    match make(&raw const attributes, name.as_ptr(), size) {
+        Ok((_, true)) | Err(Failed { code: ERROR_ACCESS_DENIED, .. }) => Ok(None), // another user's
+        made => Ok(Some(made?.0)),
+    }
+}
+
+/// A new section, or the one that has the name already.
+pub(crate) fn create_or_open(name: &Wide, size: usize, access: &Descriptor) -> Result<OwnedHandle, Failed> {
+    let attributes = access.attributes();
+    let (section, existed) = make(&raw const attributes, name.as_ptr(), size)?;
+    if existed {
+        access.apply(&section)?;
+    }
+    Ok(section)
+}
+
+/// A section without a name.
+pub(crate) fn create_private(size: usize) -> Result<OwnedHandle, Failed> {
+    make(ptr::null(), ptr::null(), size).map(|(section, _)| section)
+}
+
+/// The section, and whether it existed.
+fn make(
+    attributes: *const SECURITY_ATTRIBUTES,
+    name: *const u16,
+    size: usize,
+) -> Result<(OwnedHandle, bool), Failed> {
+    let (high, low) = ((size as u64 >> 32) as u32, size as u32);
+    // SAFETY: both are null, or valid while the call lasts.
+    let made =
+        unsafe { CreateFileMappingW(INVALID_HANDLE_VALUE, attributes, PAGE_READWRITE, high, low, name) };
+    let existed = handle::last_error() == ERROR_ALREADY_EXISTS;
+    // SAFETY: a new handle, or null.
+    let made = unsafe { handle::owned(made) }.map_err(|code| Failed::new("CreateFileMapping", code))?;
+    Ok((made, existed))
+}
+
+/// The section of that name, for `access` to it; `None` where there is none.
+pub(crate) fn open(name: &Wide, access: u32) -> Result<Option<OwnedHandle>, Failed> {
+    // SAFETY: a string with its NUL.
+    let opened = unsafe { OpenFileMappingW(access, 0, name.as_ptr()) };
+    // SAFETY: a new handle, or null.
+    match unsafe { handle::owned(opened) } {
+        Ok(section) => Ok(Some(section)),
+        Err(ERROR_FILE_NOT_FOUND) => Ok(None),
+        Err(code) => Err(Failed::new("OpenFileMapping", code)),
+    }
+}
+
+/// Whether there is a section of that name, of any user.
+pub(crate) fn exists(name: &Wide) -> Result<bool, Failed> {
+    match open(name, FILE_MAP_READ) {
+        Ok(found) => Ok(found.is_some()),
+        Err(Failed { code: ERROR_ACCESS_DENIED, .. }) => Ok(true),
+        Err(failed) => Err(failed),
+    }
+}
+
+/// How many handles of it all processes have beside this one.
+pub(crate) fn other_handles(section: &OwnedHandle) -> Result<usize, Failed> {
+    let mut found = PUBLIC_OBJECT_BASIC_INFORMATION::default();
+    let (target, size) = ((&raw mut found).cast(), size_of_val(&found) as u32);
+    let (handle, class) = (section.as_raw_handle(), ObjectBasicInformation);
+    // SAFETY: it writes the structure, which has that size.
+    let status = unsafe { NtQueryObject(handle, class, target, size, ptr::null_mut()) };
+    if status < 0 {
+        // SAFETY: a table.
+        return Err(Failed::new("NtQueryObject", unsafe { RtlNtStatusToDosError(status) }));
+    }
+    Ok(found.HandleCount.saturating_sub(1) as usize)
+}
+
+/// The size of a section that this library did not make: whole pages.
+pub(crate) fn size_in_pages(section: &OwnedHandle) -> Result<NonZeroUsize, Failed> {
+    // SAFETY: an open handle; a new view takes nobody's memory.
+    let view = unsafe { MapViewOfFile(section.as_raw_handle(), FILE_MAP_READ, 0, 0, 0) };
+    if view.Value.is_null() {
+        return Err(Failed::new("MapViewOfFile", handle::last_error()));
+    }
+    let mut found = MEMORY_BASIC_INFORMATION::default();
+    // SAFETY: it writes the structure, which has that size.
+    let written = unsafe { VirtualQuery(view.Value, &raw mut found, size_of_val(&found)) };
+    let failed = handle::last_error();
+    // SAFETY: mapped above, and nobody uses it.
+    unsafe { UnmapViewOfFile(view) };
+    if written == 0 {
+        return Err(Failed::new("VirtualQuery", failed));
+    }
+    // A touch of pages that are not committed would end this process.
+    let size = NonZeroUsize::new(found.RegionSize).filter(|_| found.State == MEM_COMMIT);
+    size.ok_or(Failed::new("VirtualQuery", ERROR_NOT_SUPPORTED))
+}
