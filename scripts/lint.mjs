@@ -56,6 +56,15 @@ for (const target of TARGETS) {
   const isHere = has(target, 'rustup', 'target', 'list', '--installed');
   runWhere(isHere, `rustup target add ${target}`, 'cargo', [...check, '--target', target]);
 }
+// On Windows there is a part of it.
+const WINDOWS = 'x86_64-pc-windows-gnu';
+const onWindows = [
+  ['shm-windows', '--all-targets'], ['shm-segments'], ['shm-tests', '--no-default-features', '--all-targets'],
+];
+for (const [crate, ...args] of onWindows) {
+  const clippy = ['clippy', '--locked', '--target', WINDOWS, '--package', crate, ...args, '--', '-D', 'warnings'];
+  runWhere(has(WINDOWS, 'rustup', 'target', 'list', '--installed'), `rustup target add ${WINDOWS}`, 'cargo', clippy);
+}
 // Three checks that the crates build with the oldest Rust. Clippy, above, knows since when the standard library has
 // what. Each dependency says which Rust it needs. The compiler finds the rest, where it is installed.
 const isNewer = ({ rust_version: needed }) => needed?.replace(/\.0$/, '').localeCompare(OLDEST, 'en', { numeric: true }) > 0;

@@ -27,7 +27,8 @@ pub(crate) fn create(key: &Key, options: &CreateOptions) -> Result<WindowsSegmen
     let access = user.section_access(mode).map_err(refused)?;
     // First, so that a size for which there are no addresses leaves nothing behind.
     let placeholder = Placeholder::reserve(size).map_err(refused)?;
-    let lock = Lock::create(&name, &user.lock_access(mode).map_err(refused)?);
+    let lock_access = user.lock_access(mode).map_err(refused)?;
+    let lock = Lock::create(&name, &lock_access);
     let lock = lock.map_err(|failed| match failed.code {
         ERROR_ACCESS_DENIED => exists(), // another user's
         _ => refused(failed),
@@ -44,6 +45,7 @@ pub(crate) fn create(key: &Key, options: &CreateOptions) -> Result<WindowsSegmen
             let why = "Windows removes a segment with its last holder: leave `persist` out, and keep one process attached.";
             return Err(not_supported("CreateFileMapping", key, why).into());
         }
+        lock.open_to(&lock_access).map_err(refused)?;
         let companion = Companion::create(&name, user, mode).map_err(refused)?;
         let pages = in_pages(size).map_err(refused)?;
         let number = companion.next_number();

@@ -8,9 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 use windows_sys::Win32::{
-    Foundation::{
-        ERROR_ALREADY_EXISTS, ERROR_BUSY, ERROR_FILE_NOT_FOUND, WAIT_ABANDONED, WAIT_OBJECT_0, WAIT_TIMEOUT,
-    },
+    Foundation::{ERROR_BUSY, ERROR_FILE_NOT_FOUND, WAIT_ABANDONED, WAIT_OBJECT_0, WAIT_TIMEOUT},
     System::Threading::{
         CreateMutexW, MUTEX_MODIFY_STATE, OpenMutexW, ReleaseMutex, SYNCHRONIZATION_SYNCHRONIZE,
         WaitForSingleObject,
@@ -32,13 +30,14 @@ impl Lock {
         let name = name.lock();
         // SAFETY: a string with its NUL, and a valid structure.
         let made = unsafe { CreateMutexW(&raw const attributes, 0, name.as_ptr()) };
-        let existed = handle::last_error() == ERROR_ALREADY_EXISTS;
         // SAFETY: a new handle, or null.
         let lock = unsafe { handle::owned(made) }.map_err(|code| Failed::new("CreateMutex", code))?;
-        if existed {
-            access.apply(&lock)?;
-        }
         Ok(Self(Arc::new(lock)))
+    }
+
+    /// Lets those in who may open the segment that this process makes now. The lock may be there from an earlier one.
+    pub(crate) fn open_to(&self, access: &Descriptor) -> Result<(), Failed> {
+        access.apply(&self.0)
     }
 
     /// Opens it; `None` where nobody has it.

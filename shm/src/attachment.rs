@@ -1,20 +1,25 @@
-//! An attachment of either backend, as one type.
+//! An attachment of any backend, as one type.
 
 use shm_api::{AttachError, Backend, CreateError, CreateOptions, Key, Segment};
 
 /// Which backend a key is for.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    #[cfg(feature = "sysv")]
+    #[cfg(all(unix, feature = "sysv"))]
     SysV,
-    #[cfg(feature = "posix")]
+    #[cfg(all(unix, feature = "posix"))]
     Posix,
+    #[cfg(windows)]
+    Windows,
 }
 
 impl Kind {
     fn of(key: &Key) -> Self {
         cfg_if::cfg_if! {
-            if #[cfg(all(feature = "sysv", feature = "posix"))] {
+            if #[cfg(windows)] {
+                let _ = key; // it has both
+                Self::Windows
+            } else if #[cfg(all(feature = "sysv", feature = "posix"))] {
                 match key {
                     Key::Id(_) => Self::SysV,
                     Key::Name(_) => Self::Posix,
@@ -33,28 +38,35 @@ impl Kind {
 /// A segment of any backend.
 #[derive(Debug)]
 #[cfg_attr(
-    all(feature = "sysv", feature = "posix"),
+    all(unix, feature = "sysv", feature = "posix"),
     expect(clippy::large_enum_variant, reason = "an Arc has it")
 )]
 pub(crate) enum Attachment {
-    #[cfg(feature = "sysv")]
+    #[cfg(all(unix, feature = "sysv"))]
     SysV(shm_sysv::SysVSegment),
-    #[cfg(feature = "posix")]
+    #[cfg(all(unix, feature = "posix"))]
     Posix(shm_posix::PosixSegment),
+    #[cfg(windows)]
+    Windows(shm_windows::WindowsSegment),
 }
 
 /// Runs an expression with the backend of a [`Kind`].
 macro_rules! with_backend {
     ($kind:expr, $backend:ident => $body:expr) => {
         match $kind {
-            #[cfg(feature = "sysv")]
+            #[cfg(all(unix, feature = "sysv"))]
             Kind::SysV => {
                 let $backend = shm_sysv::SysV::new();
                 $body
             }
-            #[cfg(feature = "posix")]
+            #[cfg(all(unix, feature = "posix"))]
             Kind::Posix => {
                 let $backend = shm_posix::Posix::new();
+                $body
+            }
+            #[cfg(windows)]
+            Kind::Windows => {
+                let $backend = shm_windows::Windows::new();
                 $body
             }
         }
@@ -65,26 +77,35 @@ macro_rules! with_backend {
 macro_rules! with_segment {
     ($any:expr, $segment:ident => $body:expr) => {
         match $any {
-            #[cfg(feature = "sysv")]
+            #[cfg(all(unix, feature = "sysv"))]
             Attachment::SysV($segment) => $body,
-            #[cfg(feature = "posix")]
+            #[cfg(all(unix, feature = "posix"))]
             Attachment::Posix($segment) => $body,
+            #[cfg(windows)]
+            Attachment::Windows($segment) => $body,
         }
     };
 }
 pub(crate) use with_segment;
 
-#[cfg(feature = "sysv")]
+#[cfg(all(unix, feature = "sysv"))]
 impl From<shm_sysv::SysVSegment> for Attachment {
     fn from(segment: shm_sysv::SysVSegment) -> Self {
         Self::SysV(segment)
     }
 }
 
-#[cfg(feature = "posix")]
+#[cfg(all(unix, feature = "posix"))]
 impl From<shm_posix::PosixSegment> for Attachment {
     fn from(segment: shm_posix::PosixSegment) -> Self {
         Self::Posix(segment)
+    }
+}
+
+#[cfg(windows)]
+impl From<shm_windows::WindowsSegment> for Attachment {
+    fn from(segment: shm_windows::WindowsSegment) -> Self {
+        Self::Windows(segment)
     }
 }
 
@@ -96,7 +117,9 @@ impl Attachment {
     pub(crate) fn create_anywhere(options: &CreateOptions) -> Result<Self, CreateError> {
         // The first that is built in: a random key is an integer.
         cfg_if::cfg_if! {
-            if #[cfg(feature = "sysv")] {
+            if #[cfg(windows)] {
+                shm_windows::Windows::new().create_anywhere(options).map(Self::from)
+            } else if #[cfg(feature = "sysv")] {
                 shm_sysv::SysV::new().create_anywhere(options).map(Self::from)
             } else {
                 shm_posix::Posix::new().create_anywhere(options).map(Self::from)
@@ -118,7 +141,7 @@ impl Attachment {
 }
 
 /// What structures need to know of it.
-#[cfg(feature = "sync")]
+#[cfg(all(unix, feature = "sync"))]
 impl Attachment {
     pub(crate) fn start(&self) -> std::ptr::NonNull<u8> {
         with_segment!(self, segment => segment.as_ptr())
@@ -131,9 +154,9 @@ impl Attachment {
     pub(crate) fn info(&self) -> Result<shm_api::SegmentInfo, AttachError> {
         let key = self.key();
         match self {
-            #[cfg(feature = "sysv")]
+            #[cfg(all(unix, feature = "sysv"))]
             Self::SysV(_) => shm_sysv::SysV::new().info(key),
-            #[cfg(feature = "posix")]
+            #[cfg(all(unix, feature = "posix"))]
             Self::Posix(_) => shm_posix::Posix::new().info(key),
         }
     }

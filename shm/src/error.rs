@@ -30,15 +30,15 @@ pub enum Error {
         end: usize,
     },
     /// An operation on a structure failed.
-    #[cfg(feature = "sync")]
+    #[cfg(all(unix, feature = "sync"))]
     #[error(transparent)]
     Sync(#[from] shm_sync::SyncError),
     /// An operation on a map failed.
-    #[cfg(feature = "map")]
+    #[cfg(all(unix, feature = "map"))]
     #[error(transparent)]
     Map(#[from] shm_map::MapError),
     /// The last owner of a lock died or panicked, and no thread has repaired the protected value.
-    #[cfg(feature = "sync")]
+    #[cfg(all(unix, feature = "sync"))]
     #[error(
         "the last owner of this {what} was killed or panicked, and may have left its value half-changed: take it with \
          recover(), mend the value, and go on"

@@ -1,27 +1,31 @@
-#![cfg_attr(all(feature = "posix", feature = "map"), doc = include_str!("../README.md"))]
+#![cfg_attr(all(unix, feature = "posix", feature = "map"), doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "posix", feature = "map")),
-    doc = "Shared memory between processes: the documentation of a build with all features tells more."
+    not(all(unix, feature = "posix", feature = "map")),
+    doc = "Shared memory between processes: the documentation of a build for Linux with all features tells more."
 )]
 // docs.rs shows which feature brings what.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(not(any(feature = "sysv", feature = "posix")))]
-compile_error!("shm-segments needs the feature `sysv`, `posix` or both: without one there are no segments");
+#[cfg(not(any(all(unix, any(feature = "sysv", feature = "posix")), all(windows, feature = "windows"))))]
+compile_error!(
+    "shm-segments needs the feature `sysv`, `posix` or both, and `windows` on Windows: without one there are no segments"
+);
 
 pub use bytemuck;
 pub use shm_api as api;
-#[cfg(feature = "map")]
+#[cfg(all(unix, feature = "map"))]
 pub use shm_map as map;
-#[cfg(feature = "posix")]
+#[cfg(all(unix, feature = "posix"))]
 pub use shm_posix as posix;
-#[cfg(feature = "sync")]
+#[cfg(all(unix, feature = "sync"))]
 pub use shm_sync as sync;
-#[cfg(feature = "sysv")]
+#[cfg(all(unix, feature = "sysv"))]
 pub use shm_sysv as sysv;
+#[cfg(all(windows, feature = "windows"))]
+pub use shm_windows as windows;
 
 cfg_if::cfg_if! {
-    if #[cfg(any(feature = "sysv", feature = "posix"))] {
+    if #[cfg(any(all(unix, any(feature = "sysv", feature = "posix")), all(windows, feature = "windows")))] {
         mod attachment;
         mod error;
         mod segment;
@@ -35,7 +39,7 @@ cfg_if::cfg_if! {
 }
 
 cfg_if::cfg_if! {
-    if #[cfg(all(feature = "sync", any(feature = "sysv", feature = "posix")))] {
+    if #[cfg(all(unix, feature = "sync", any(feature = "sysv", feature = "posix")))] {
         mod barrier;
         mod broadcast;
         mod channel;
@@ -65,7 +69,7 @@ cfg_if::cfg_if! {
 }
 
 cfg_if::cfg_if! {
-    if #[cfg(all(feature = "map", any(feature = "sysv", feature = "posix")))] {
+    if #[cfg(all(unix, feature = "map", any(feature = "sysv", feature = "posix")))] {
         mod shared_map;
 
         pub use {

@@ -13,7 +13,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 /// detached it, however that process ends.
 ///
 /// A key is a name (`"orders"`, a POSIX segment) or an integer (`42`, a System V segment). Where only one backend is
-/// built in, integers are for that one.
+/// built in, integers are for that one. On Windows both name a section.
 #[derive(Clone, Debug)]
 pub struct Segment(Arc<Handle>);
 
@@ -159,21 +159,28 @@ fn options(size: usize) -> Result<CreateOptions, Error> {
     Ok(CreateOptions::new(size))
 }
 
-#[cfg(feature = "sysv")]
+#[cfg(all(unix, feature = "sysv"))]
 impl From<shm_sysv::SysVSegment> for Segment {
     fn from(segment: shm_sysv::SysVSegment) -> Self {
         Self::new(segment.into())
     }
 }
 
-#[cfg(feature = "posix")]
+#[cfg(all(unix, feature = "posix"))]
 impl From<shm_posix::PosixSegment> for Segment {
     fn from(segment: shm_posix::PosixSegment) -> Self {
         Self::new(segment.into())
     }
 }
 
-#[cfg(feature = "sync")]
+#[cfg(windows)]
+impl From<shm_windows::WindowsSegment> for Segment {
+    fn from(segment: shm_windows::WindowsSegment) -> Self {
+        Self::new(segment.into())
+    }
+}
+
+#[cfg(all(unix, feature = "sync"))]
 impl Drop for Handle {
     fn drop(&mut self) {
         let start = self.attachment.start().addr().get();

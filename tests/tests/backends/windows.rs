@@ -242,3 +242,81 @@ fn a_segment_goes_when_its_last_holder_is_killed() {
         assert_eq!(Windows::new().create(&key, &options(1)).unwrap().detach(), Detached::Destroyed);
     }
 }
+
+/// Set in a process that uses two segments until it is killed: their keys.
+const CHURN: &str = "SHM_TESTS_CHURN";
+
+/// How many processes the storm kills.
+const KILLS: &str = "SHM_TESTS_KILLS";
+
+const MARK: u32 = 0xfeed;
+
+/// No test of its own: what the children of the storm do. All that they find was made whole, and what is held stays.
+#[test]
+fn use_segments_until_killed() {
+    let Ok(keys) = env::var(CHURN) else { return };
+    let (kept, fleeting) = keys.split_once(' ').expect("two keys");
+    let [kept, fleeting] = [kept, fleeting].map(|id| Key::id(id.parse().unwrap()).unwrap());
+    let backend = Windows::new();
+    for round in 0_u32.. {
+        let held = backend.attach(&kept).unwrap();
+        assert_eq!(held.atomic::<AtomicU32>(4).unwrap().load(SeqCst), MARK);
+        held.atomic::<AtomicU32>(0).unwrap().fetch_add(1, SeqCst);
+        let segment = match backend.create(&fleeting, &options(5000)) {
+            Err(CreateError::Exists { .. }) => match backend.attach(&fleeting) {
+                Err(AttachError::NotFound { .. }) => continue, // it was destroyed meanwhile
+                attached => attached.unwrap(),
+            },
+            created => created.unwrap(),
+        };
+        assert_eq!(segment.size().get(), 5000);
+        match round % 4 {
+            0 => drop(backend.destroy(&fleeting)),
+            1 => drop(segment.let_go_in_place(&|| false)),
+            _ => drop(segment),
+        }
+    }
+}
+
+#[test]
+fn processes_that_are_killed_at_any_moment_leave_nothing_and_take_nothing() {
+    let kills = env::var(KILLS).map_or(20, |kills| kills.parse().unwrap());
+    let (kept, fleeting) = (fresh_id(), fresh_id());
+    let backend = Windows::new();
+    let held = backend.create(&Key::id(kept).unwrap(), &options(8)).unwrap();
+    held.atomic::<AtomicU32>(4).unwrap().store(MARK, SeqCst);
+    let steps = held.atomic::<AtomicU32>(0).unwrap();
+    let fleeting = Key::id(fleeting).unwrap();
+    let Key::Id(number) = &fleeting else { panic!("an integer") };
+    let start = || {
+        let test =
+            concat!(module_path!(), "::use_segments_until_killed").split_once("::").expect("a crate").1;
+        Command::new(env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture"])
+            .env(CHURN, format!("{kept} {number}"))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let mut children = [start(), start()];
+    for kill in 0..kills {
+        let child = &mut children[kill % 2];
+        let seen = steps.load(SeqCst);
+        while steps.load(SeqCst).wrapping_sub(seen) < 20 + kill as u32 % 7 {
+            assert_eq!(child.try_wait().unwrap(), None, "a child failed");
+            thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(held.is_current());
+        *child = start();
+    }
+    for child in &mut children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert_eq!(backend.info(&fleeting).unwrap_err(), AttachError::NotFound { key: fleeting.clone() });
+    assert_eq!(backend.info(held.key()).unwrap().holders, Some(1));
+    assert_eq!(held.detach(), Detached::Destroyed);
+    assert_eq!(backend.create(&fleeting, &options(1)).unwrap().detach(), Detached::Destroyed);
+}
