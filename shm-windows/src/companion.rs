@@ -92,7 +92,7 @@ impl Description {
 #[derive(Debug)]
 pub(crate) struct Companion {
     /// Keeps its name.
-    _section: OwnedHandle,
+    handle: OwnedHandle,
     record: NonNull<Record>,
     is_writable: bool,
 }
@@ -127,7 +127,15 @@ impl Companion {
         let view = unsafe { MapViewOfFile(section.as_raw_handle(), access, 0, 0, PAGE) };
         let record = NonNull::new(view.Value.cast());
         let record = record.ok_or_else(|| Failed::new("MapViewOfFile", handle::last_error()))?;
-        Ok(Self { _section: section, record, is_writable })
+        Ok(Self { handle: section, record, is_writable })
+    }
+
+    /// With a handle that goes after that of the section, where this process is killed.
+    pub(crate) fn closed_after(mut self, section: &OwnedHandle) -> Self {
+        if let Ok(handle) = self.handle.try_clone() {
+            self.handle = handle::closed_after(section, handle);
+        }
+        self
     }
 
     /// 0: its creator ended before it had a segment.

@@ -64,6 +64,10 @@ fn find_foreign(key: &Key, name: &ObjectName, access: u32) -> Result<Option<Foun
     let Some(section) = section::open(&name.section(), access).map_err(|failed| failed.on(key))? else {
         return Ok(None);
     };
+    // It was its last holder's, who is just being killed.
+    if section::other_handles(&section).map_err(|failed| failed.on(key))? == 0 {
+        return Ok(None);
+    }
     let size = section::size_in_pages(&section).map_err(|failed| match failed.code {
         ERROR_NOT_SUPPORTED => {
             not_supported(failed.call, key, "Its pages are reserved, but not committed: they cannot be read.")

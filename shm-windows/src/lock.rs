@@ -54,6 +54,15 @@ impl Lock {
         }
     }
 
+    /// With a handle that goes after that of the section, where this process is killed: as long as a segment has its name, its
+    /// lock is there.
+    pub(crate) fn closed_after(self, section: &OwnedHandle) -> Self {
+        match self.0.try_clone() {
+            Ok(handle) => Self(Arc::new(handle::closed_after(section, handle))),
+            Err(_) => self, // no room for another handle
+        }
+    }
+
     /// Takes it, within a second.
     pub(crate) fn take(&self) -> Result<Guard, Failed> {
         self.take_until(Instant::now() + PATIENCE)

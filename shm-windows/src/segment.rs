@@ -40,13 +40,14 @@ struct Place {
 }
 
 impl Hold {
-    pub(crate) const fn of_ours(
+    pub(crate) fn of_ours(
         section: OwnedHandle,
         lock: Lock,
         companion: Companion,
         number: NonZeroU32,
         created_here: bool,
     ) -> Self {
+        let (lock, companion) = (lock.closed_after(&section), companion.closed_after(&section));
         Self { section, ours: Some(Place { lock, companion, number }), created_here }
     }
 
