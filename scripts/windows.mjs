@@ -77,7 +77,9 @@ if (process.platform === 'win32') {
   for (const program of TESTS.flatMap(build)) {
     const name = basename(program).replace(/-[0-9a-f]+\.exe$/, '');
     const { output, succeeded } = underWine(program);
-    const summary = /^test result: (.+?); 0 measured/m.exec(output)?.[1] ?? 'it does not come to its end';
+    // The last one: processes that a test starts print theirs before.
+    const results = [...output.matchAll(/^test result: (.+?); 0 measured/gm)];
+    const summary = results.at(-1)?.[1] ?? 'it does not come to its end';
     console.log(`${name}: ${summary}`);
     if (succeeded) continue;
     failed.push(name);
