@@ -9,8 +9,12 @@ use crate::{
     section,
 };
 use shm_api::{AttachError, Key, Mode, OsError, SegmentInfo, State};
-use std::{num::NonZeroUsize, os::windows::io::OwnedHandle};
+use std::{num::NonZeroUsize, os::windows::io::OwnedHandle, thread};
 use windows_sys::Win32::{Foundation::ERROR_NOT_SUPPORTED, System::Memory::FILE_MAP_READ};
+
+/// How often to look at a section that seems to be another program's. It may be ours, of a holder that has just left
+/// while others looked, and they let it go in between.
+const LOOKS: u32 = 8;
 
 /// A section that has its name now.
 #[derive(Debug)]
@@ -39,32 +43,37 @@ pub(crate) fn find<T>(
     let refused = |failed: Failed| AttachError::Os(failed.on(key));
     let missing = || AttachError::NotFound { key: key.clone() };
     let name = ObjectName::of_key(key)?;
-    loop {
-        let Some(lock) = Lock::open(&name).map_err(refused)? else {
-            let foreign = find_foreign(key, &name, access)?;
-            // Its creator may have come meanwhile: who makes a segment has the lock open first.
-            if Lock::open(&name).map_err(refused)?.is_some() {
-                continue;
-            }
-            return then(foreign.ok_or_else(missing)?);
-        };
-        let _guard = lock.take().map_err(refused)?;
-        let companion = Companion::open(&name).map_err(refused)?;
-        let Some(companion) = companion else {
-            return then(find_foreign(key, &name, access)?.ok_or_else(missing)?);
-        };
-        let description = companion.current().map_err(refused)?.ok_or_else(missing)?;
-        let section = section::open(&description.section(&name), access).map_err(refused)?;
-        let ours = Some(Ours { lock, companion, description });
-        return then(Found { section: section.ok_or_else(missing)?, size: description.size, ours });
+    for look in 1.. {
+        let lock = Lock::open(&name).map_err(refused)?;
+        let guard = lock.as_ref().map(Lock::take).transpose().map_err(refused)?;
+        if let Some(lock) = &lock
+            && let Some(companion) = Companion::open(&name).map_err(refused)?
+        {
+            let description = companion.current().map_err(refused)?.ok_or_else(missing)?;
+            let section = section::open(&description.section(&name), access).map_err(refused)?;
+            let ours = Some(Ours { lock: lock.clone(), companion, description });
+            return then(Found { section: section.ok_or_else(missing)?, size: description.size, ours });
+        }
+        let foreign = find_foreign(key, &name, access)?;
+        // Its creator may have come meanwhile: who makes a segment has the lock open first.
+        if lock.is_none() && Lock::open(&name).map_err(refused)?.is_some() {
+            continue;
+        }
+        let foreign = foreign.ok_or_else(missing)?;
+        if look >= LOOKS {
+            return then(foreign);
+        }
+        drop((foreign, guard));
+        thread::yield_now();
     }
+    unreachable!("it looks until it finds something or nothing")
 }
 
 fn find_foreign(key: &Key, name: &ObjectName, access: u32) -> Result<Option<Found>, OsError> {
     let Some(section) = section::open(&name.section(), access).map_err(|failed| failed.on(key))? else {
         return Ok(None);
     };
-    // It was its last holder's, who is just being killed.
+    // Its last holder has left just now.
     if section::other_handles(&section).map_err(|failed| failed.on(key))? == 0 {
         return Ok(None);
     }
