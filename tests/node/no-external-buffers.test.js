@@ -7,6 +7,7 @@ const { cpSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
 const path = require('node:path');
 const { after, before, test } = require('node:test');
 const { built, packageFolder, run, temporary } = require('./support/packaging.js');
+const { buildShim } = require('./support/shim.js');
 
 const CALL = 'napi_create_external_arraybuffer';
 const OTHER = CALL.replace(/r$/, 'X');
@@ -28,9 +29,7 @@ before(() => {
   assert.ok(at > 0 && bytes.indexOf(`${CALL}\0`, at + 1) < 0);
   bytes.write(OTHER, at);
   writeFileSync(addon, bytes);
-  const source = path.join(folder, 'shim.rs');
-  writeFileSync(source, `#[unsafe(no_mangle)] pub extern "C" fn ${OTHER}() -> i32 { ${REFUSAL} }`);
-  run('rustc', ['--edition', '2024', '--crate-type', 'cdylib', '-o', shim, source]);
+  buildShim(shim, `#[unsafe(no_mangle)] pub extern "C" fn ${OTHER}() -> i32 { ${REFUSAL} }`);
 });
 
 /** Runs a program with the package as \`shm\`, on one backend; gives what it prints last. */

@@ -3,12 +3,12 @@
 // SIGTERM, SIGINT and SIGHUP: all is freed, and the process still dies of that signal, unless the user listens.
 
 const assert = require('node:assert/strict');
-const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
 const { TOLD, ask, built, existing, newKeys, needsRoot, privately, run, start } = require('./support.js');
+const { buildShim } = require('./support/shim.js');
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'];
 
@@ -201,17 +201,16 @@ describe('a signal in the middle of the first call', needsRoot(), () => {
   after(() => fs.rmSync(folder, { recursive: true }));
   // What gives a segment its name raises the signal.
   before(() => {
-    const source = path.join(folder, 'shim.rs');
-    fs.writeFileSync(
-      source,
-      `use std::ffi::{CStr, c_char, c_int, c_void};
+    buildShim(
+      shim,
+      `use core::ffi::{CStr, c_char, c_int, c_void};
       unsafe extern "C" {
         fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
         fn raise(signal: c_int) -> c_int;
       }
       unsafe fn next(name: &CStr) -> *mut c_void { unsafe { dlsym(!0usize as *mut c_void, name.as_ptr()) } }
       #[unsafe(no_mangle)] unsafe extern "C" fn shmget(key: c_int, size: usize, flags: c_int) -> c_int {
-        let real: unsafe extern "C" fn(c_int, usize, c_int) -> c_int = unsafe { std::mem::transmute(next(c"shmget")) };
+        let real: unsafe extern "C" fn(c_int, usize, c_int) -> c_int = unsafe { core::mem::transmute(next(c"shmget")) };
         let id = unsafe { real(key, size, flags) };
         if id >= 0 { unsafe { raise(15) }; }
         id
@@ -220,13 +219,12 @@ describe('a signal in the middle of the first call', needsRoot(), () => {
         from: c_int, old: *const c_char, to: c_int, new: *const c_char, flags: c_int
       ) -> c_int {
         type Link = unsafe extern "C" fn(c_int, *const c_char, c_int, *const c_char, c_int) -> c_int;
-        let real: Link = unsafe { std::mem::transmute(next(c"linkat")) };
+        let real: Link = unsafe { core::mem::transmute(next(c"linkat")) };
         let done = unsafe { real(from, old, to, new, flags) };
         unsafe { raise(15) };
         done
       }`,
     );
-    execFileSync('rustc', ['--edition', '2024', '--crate-type', 'cdylib', '-o', shim, source]);
   });
 
   for (const backend of built) {
