@@ -3,7 +3,9 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { install } from './build.mjs';
+import { EXPORTS, exportsOf } from './exports.mjs';
 import { attempt, fail, root, run } from './run.mjs';
+import { bin, pip } from './tools.mjs';
 
 /** The newest C library that a binary for glibc may ask for: that of the systems which Node 18 is for. */
 export const GLIBC = '2.28';
@@ -21,19 +23,27 @@ const TOOLS = ['cargo-zigbuild==0.24.1', 'ziglang==0.15.2'];
 
 /** Builds them all, into `<folder>/<platform>/shm-node.node`. */
 export function buildAll(folder) {
-  const env = { PATH: [getTools(), process.env.PATH].join(delimiter) };
-  getTargets();
   rmSync(folder, { recursive: true, force: true });
-  for (const [platform, target] of Object.entries(TARGETS)) {
-    console.log(`\n# ${platform}`);
-    const wanted = platform.endsWith('-gnu') ? `${target}.${GLIBC}` : target;
-    run('cargo', ['zigbuild', '--release', '--locked', '--package', 'shm-node', '--target', wanted], env);
-    const library = platform.startsWith('darwin') ? 'libshm_node.dylib' : 'libshm_node.so';
-    mkdirSync(join(folder, platform), { recursive: true });
-    install(join(root, 'target', target, 'release', library), join(folder, platform));
-    const asked = glibcOf(join(folder, platform, 'shm-node.node'));
-    if (isTooNew(platform, asked)) fail(`${platform}: the binary asks for glibc ${asked}`);
-  }
+  for (const platform of Object.keys(TARGETS)) buildFor(platform, folder);
+}
+
+/** Builds the one of a platform, into `<folder>/<platform>/shm-node.node`, which it returns. */
+export function buildFor(platform, folder) {
+  console.log(`\n# ${platform}`);
+  const target = TARGETS[platform];
+  getTools(target);
+  const wanted = platform.endsWith('-gnu') ? `${target}.${GLIBC}` : target;
+  const args = ['zigbuild', '--release', '--locked', '--package', 'shm-node', '--target', wanted];
+  run('cargo', args, { PATH: [bin, process.env.PATH].join(delimiter) });
+  const library = platform.startsWith('darwin') ? 'libshm_node.dylib' : 'libshm_node.so';
+  mkdirSync(join(folder, platform), { recursive: true });
+  install(join(root, 'target', target, 'release', library), join(folder, platform));
+  const file = join(folder, platform, 'shm-node.node');
+  const asked = glibcOf(file);
+  if (isTooNew(platform, asked)) fail(`${platform}: the binary asks for glibc ${asked}`);
+  const exported = exportsOf(file);
+  if (exported.join() !== EXPORTS.join()) fail(`${platform}: the binary exports ${exported.join(', ')}`);
+  return file;
 }
 
 /** The newest version of glibc that a binary's symbols ask for; `undefined` where they ask for none. */
@@ -51,18 +61,8 @@ function byNumbers(a, b) {
   return a.localeCompare(b, 'en', { numeric: true });
 }
 
-function getTools() {
-  const tools = join(root, 'target', 'tools');
-  const bin = join(tools, 'bin');
-  if (!['cargo-zigbuild', 'python-zig'].every((tool) => existsSync(join(bin, tool)))) {
-    run('python3', ['-m', 'venv', tools]);
-    run(join(bin, 'pip'), ['install', '--quiet', ...TOOLS]);
-  }
-  return bin;
-}
-
-function getTargets() {
+function getTools(target) {
+  if (!['cargo-zigbuild', 'python-zig'].every((tool) => existsSync(join(bin, tool)))) pip('install', ...TOOLS);
   const there = attempt('rustup', ['target', 'list', '--installed'], { stdio: 'pipe' }).split('\n');
-  const missing = Object.values(TARGETS).filter((target) => !there.includes(target));
-  if (missing.length > 0) run('rustup', ['target', 'add', ...missing]);
+  if (!there.includes(target)) run('rustup', ['target', 'add', target]);
 }

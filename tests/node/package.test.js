@@ -83,15 +83,26 @@ describe('on a system that it has no binary for', once, () => {
   }
 });
 
-test('the prebuilt binaries ask for no newer C library than they promise', once, async (t) => {
+describe('each prebuilt binary', once, () => {
   const prebuilds = path.join(root, 'target', 'prebuilds');
-  if (!existsSync(prebuilds)) return t.skip('npm run package -- --all did not run here');
-  const { glibcOf, isTooNew } = await import('../../scripts/prebuilds.mjs');
-  for (const platform of readdirSync(prebuilds)) {
-    const asked = glibcOf(path.join(prebuilds, platform, 'shm-node.node'));
-    assert.equal(asked !== undefined, platform.endsWith('-gnu'), `${platform}: glibc ${asked}`);
-    assert.ok(!isTooNew(platform, asked), `${platform}: glibc ${asked}`);
-  }
+  const skip = existsSync(prebuilds) ? false : 'npm run package -- --all did not run here';
+  const each = (check) => {
+    for (const platform of readdirSync(prebuilds)) check(platform, path.join(prebuilds, platform, 'shm-node.node'));
+  };
+
+  test('asks for no newer C library than is promised', { skip }, async () => {
+    const { glibcOf, isTooNew } = await import('../../scripts/prebuilds.mjs');
+    each((platform, file) => {
+      const asked = glibcOf(file);
+      assert.equal(asked !== undefined, platform.endsWith('-gnu'), `${platform}: glibc ${asked}`);
+      assert.ok(!isTooNew(platform, asked), `${platform}: glibc ${asked}`);
+    });
+  });
+
+  test('exports what Node calls and the signal handler, and nothing else', { skip }, async () => {
+    const { EXPORTS, exportsOf } = await import('../../scripts/exports.mjs');
+    each((platform, file) => assert.deepEqual(exportsOf(file), EXPORTS, platform));
+  });
 });
 
 describe('the loader', () => {
