@@ -8,9 +8,9 @@ import { parseArgs } from 'node:util';
 import { fail, root, run } from './run.mjs';
 
 /** The options of a command; what is none of them ends it. */
-export function parsed(options) {
+export function parsed(options, allowPositionals = false) {
   try {
-    return parseArgs({ options });
+    return parseArgs({ options, allowPositionals });
   } catch (error) {
     fail(`${error.message}\n(npm takes what stands before \`--\` for itself: npm run … -- --option)`);
   }

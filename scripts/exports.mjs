@@ -10,12 +10,17 @@ export const EXPORTS = ['napi_register_module_v1', 'shm_node_leave_on_signal'];
 
 /** The functions that a binary of any system exports, in order. */
 export function exportsOf(file) {
-  // A stripped ELF file has only the symbols that the loader reads; other formats have no such table.
-  const dynamic = isElf(file) ? ['--dynamic'] : [];
-  const args = [...dynamic, '--defined-only', '--extern-only', '--format=just-symbols', file];
-  const names = attempt(nm(), args, { stdio: ['ignore', 'pipe', 'inherit'] }).split('\n').filter(Boolean);
-  return names.map((name) => name.replace(/^_/, '')).sort();
+  const elf = isElf(file);
+  const [tool, args] = elf
+    ? ['llvm-nm', ['--dynamic', '--defined-only', '--extern-only', '--format=just-symbols']]
+    : ['llvm-objdump', ['--macho', '--exports-trie']];
+  const said = attempt(find(tool), [...args, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const names = said.split('\n').map((line) => /^(?:0x\w+ +_)?(\w+)$/.exec(line)?.[1]);
+  return names.filter((name) => name !== undefined && (elf || !OF_MACH_O.test(name))).sort();
 }
+
+// For macOS, zig's linker exports Rust's own functions too, by names that no other library has.
+const OF_MACH_O = /^_|^rust_eh_personality$/;
 
 function isElf(file) {
   const magic = Buffer.alloc(4);
@@ -25,9 +30,9 @@ function isElf(file) {
   return magic.equals(Buffer.from('\x7fELF'));
 }
 
-/** Rust's own nm, which reads the formats of all systems. */
-function nm() {
-  const place = join(attempt('rustc', ['--print', 'target-libdir'], { stdio: 'pipe' }).trim(), '..', 'bin', 'llvm-nm');
+/** A tool that comes with Rust, and reads the formats of all systems. */
+function find(tool) {
+  const place = join(attempt('rustc', ['--print', 'target-libdir'], { stdio: 'pipe' }).trim(), '..', 'bin', tool);
   if (!existsSync(place)) run('rustup', ['component', 'add', 'llvm-tools']);
   return place;
 }

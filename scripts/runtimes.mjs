@@ -3,11 +3,12 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { build, copyPackage, install } from './build.mjs';
+import { emptyProject, firstExample } from './empty-project.mjs';
 import { executable } from './executable.mjs';
 import { fail, root, run } from './run.mjs';
 
@@ -46,7 +47,8 @@ const tests = join(root, 'tests', 'node');
 const files = readdirSync(tests)
   .filter((file) => file.endsWith('.test.js') && !NOT_OF_THE_RUNTIME.includes(basename(file, '.test.js')))
   .map((file) => join(tests, file));
-const project = installedProject();
+const project = mkdtempSync(join(tmpdir(), 'shm-node-runtimes-'));
+emptyProject(project, platform, join(packageFolder, 'shm-node.node'));
 
 const seen = [];
 for (const name of wanted.length > 0 ? wanted : Object.keys(RUNTIMES)) {
@@ -78,7 +80,7 @@ async function test(name, runtime) {
     totals.failed.push(...result.failed);
   }
   const first = await finish(program, [...runtime.run, 'first.cjs'], { cwd: project });
-  return { version, example: first.output === readme().output, ...totals };
+  return { version, example: first.output === firstExample().output, ...totals };
 }
 
 /** Runs a program to its end, or, where it hangs, ends it with all that it started. */
@@ -123,26 +125,6 @@ function groupsOf(results, place) {
     depth = group.depth;
   }
   return groups;
-}
-
-/** A project with nothing but the tarball, installed offline and without scripts, and the README's first example. */
-function installedProject() {
-  const folder = mkdtempSync(join(tmpdir(), 'shm-node-runtimes-'));
-  const prebuilds = join(folder, 'prebuilds');
-  cpSync(join(packageFolder, 'shm-node.node'), join(prebuilds, platform, 'shm-node.node'));
-  run('node', [join(root, 'scripts', 'package.mjs'), '--prebuilds', prebuilds, '--into', folder]);
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }');
-  writeFileSync(join(folder, 'first.cjs'), readme().code);
-  const tarball = readdirSync(folder).find((file) => file.endsWith('.tgz'));
-  const flags = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel', 'error'];
-  run('npm', ['install', '--prefix', folder, ...flags, join(folder, tarball)]);
-  return folder;
-}
-
-function readme() {
-  const text = readFileSync(join(root, 'README.md'), 'utf8');
-  const [, code, output] = /```js\n(.*?)```.*?```text\n(.*?)```/s.exec(text);
-  return { code, output };
 }
 
 function report(all) {

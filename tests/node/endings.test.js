@@ -6,7 +6,7 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe, it } = require('node:test');
-const { TOLD, ask, built, existing, folder, newKey, newKeys, needsRoot, privately, run, start, until } = require('./support.js');
+const { TOLD, ask, built, existing, folder, newKey, newKeys, needsRoom, needsRoot, privately, run, start, until } = require('./support.js');
 
 const SILENT = '';
 
@@ -425,7 +425,7 @@ describe('a primary that tells its child to go, and exits at once,', { concurren
     'a child process, by a SIGKILL that its object knows nothing of': { begin: 'fork', tell: ({ pid }) => process.kill(pid, 'SIGKILL') },
     'a worker, where an exit listener came after create': { tell: (worker) => worker.kill(), told: LINGERING, listener: "process.on('exit', () => {});" },
   })) {
-    it(`is the last, and frees all: ${claim}`, { skip: how.skip ?? false }, async () => {
+    it(`is the last, and frees all: ${claim}`, { skip: how.skip || needsRoom(256 << 20).skip }, async () => {
       const keys = newKeys();
       const { code, stdout, stderr } = await run(family(how), [keys]);
       assert.deepEqual([code, stdout, stderr], [5, TOLD, '']);

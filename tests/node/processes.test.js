@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { after, describe, it } = require('node:test');
-const { TOLD, ask, built, existing, exists, newKeys, run, shm, start, systemV, needsRoot, privately } = require('./support.js');
+const { TOLD, ask, built, existing, exists, newKeys, run, shm, start, systemV, needsRoom, needsRoot, privately } = require('./support.js');
 
 after(() => shm.detachAll());
 
@@ -27,7 +27,7 @@ describe('another process', () => {
     }
   });
 
-  it('shares 400 MB of floats without copying', async () => {
+  it('shares 400 MB of floats without copying', needsRoom(450e6), async () => {
     for (const backend of built) {
       const length = 100_000_000;
       const view = shm.create({ length, type: 'Float32Array', backend });

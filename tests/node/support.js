@@ -35,6 +35,12 @@ const needsRoot = () => ({
   skip: process.getuid() === 0 && canUnshare() ? false : 'needs root, and the right to make namespaces',
 });
 
+/** `{ skip }` for a test that needs so many bytes of /dev/shm. */
+function needsRoom(bytes) {
+  const { blocks, bsize } = fs.statfsSync('/dev/shm');
+  return { skip: !built.includes('posix') || blocks * bsize >= bytes ? false : 'this /dev/shm is too small' };
+}
+
 /** A key that nobody else uses. */
 const newKey = () => randomInt(0x1000_0000, 0x7fff_ffff);
 const newName = () => `shm-node-test-${process.pid}-${newKey()}`;
@@ -162,6 +168,7 @@ module.exports = {
   folder,
   mine,
   needs,
+  needsRoom,
   needsRoot,
   newKey,
   newKeys,

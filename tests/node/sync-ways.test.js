@@ -59,6 +59,9 @@ const hear = (folder, heard) => {
 /** Whether the kernel lets us have io_uring, as the way that needs it says. */
 const hasRing = () => wayOf({ SHM_NODE_WAITS: 'uring' }).then(({ way }) => way === THREAD, () => false);
 
+/** The same of futex_waitv. */
+const hasWaitv = () => wayOf({ SHM_NODE_WAITS: 'waitv' }).then(() => true, () => false);
+
 describe('the way to wait', () => {
   it('is the event loop itself on libuv, and a thread of ours elsewhere', limit, async () => {
     const isNode = typeof Bun === 'undefined' && typeof Deno === 'undefined';
@@ -69,7 +72,7 @@ describe('the way to wait', () => {
   });
 
   it('can be chosen', limit, async () => {
-    for (const name of ['waitv', 'sliced']) assert.match((await wayOf({ SHM_NODE_WAITS: name })).way, THREAD_EACH);
+    for (const name of [...((await hasWaitv()) ? ['waitv'] : []), 'sliced']) assert.match((await wayOf({ SHM_NODE_WAITS: name })).way, THREAD_EACH);
   });
 
   it('needs no descriptor: a process that has none left waits all the same', limit, async () => {
@@ -80,7 +83,10 @@ describe('the way to wait', () => {
 });
 
 for (const way of ['', 'uring', 'waitv']) {
-  const skip = async (t) => way === 'uring' && !(await hasRing()) && (t.skip('io_uring is forbidden here'), true);
+  const skip = async (t) => {
+    if (way === 'uring' && !(await hasRing())) return (t.skip('io_uring is forbidden here'), true);
+    return way === 'waitv' && !(await hasWaitv()) && (t.skip('futex_waitv is forbidden here'), true);
+  };
   const ends = (body, args = []) => run(body, [folder, ...args], { env: { ...quiet, SHM_NODE_WAITS: way } });
 
   describe(`what is told (${way || 'the best way'})`, () => {

@@ -1,0 +1,128 @@
+// npm run test:platforms [-- NAME...] [-- --short] [-- --prebuilds FOLDER]: the Node tests on each platform that can run
+// on this machine, and the README's first example in an empty project where the tarball was installed. The binaries are
+// those of the folder, or else built here. Sets up what it needs in target/platforms. Writes what this run and the last
+// ones saw to docs/platforms.md, except in the short form. Fails where a test fails, where one is skipped for a reason
+// that is not in tests/skips.txt, and where a platform cannot be set up.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, delimiter, join } from 'node:path';
+import { copyPackage, install, parsed } from './build.mjs';
+import { emptyProject, firstExample } from './empty-project.mjs';
+import { containers } from './platforms/containers.mjs';
+import { platforms as folder } from './platforms/debian.mjs';
+import { kernels } from './platforms/kernels.mjs';
+import { linuxes } from './platforms/linux.mjs';
+import { report } from './platforms/report.mjs';
+import { buildFor } from './prebuilds.mjs';
+import { fail, root, run } from './run.mjs';
+import { isListed } from './skips.mjs';
+
+const PLATFORMS = [...linuxes, ...containers, ...kernels];
+const HOUR = 3_600_000;
+
+const { values, positionals } = parsed({ short: { type: 'boolean' }, prebuilds: { type: 'string' } }, true);
+const unknown = positionals.find((name) => !PLATFORMS.some((platform) => platform.name === name));
+if (unknown !== undefined) fail(`${unknown}: no such platform. There are ${PLATFORMS.map(({ name }) => name).join(', ')}.`);
+if (!existsSync(join(root, 'node_modules'))) run('npm', ['ci', '--no-audit', '--no-fund']);
+
+const wanted = PLATFORMS.filter(({ name, short }) => (positionals.length === 0 || positionals.includes(name)) && (!values.short || short));
+const seen = [];
+for (const platform of wanted) {
+  const result = await test(platform);
+  console.log(`${platform.name}: ${summary(result)}`);
+  for (const { file, claim, error } of result.failed) console.log(`  failed: ${file}: ${claim}\n    ${error}`);
+  for (const { file, claim, reason } of unlisted(result)) console.log(`  skipped, and not in tests/skips.txt: ${file}: ${claim}: ${reason}`);
+  if (result.example === false) console.log('  the first example of the README does not print what it should');
+  seen.push(result);
+  if (values.short) continue;
+  writeFileSync(join(folder, `${platform.name}.json`), JSON.stringify({ ...result, date: new Date().toISOString().slice(0, 10) }));
+  writeFileSync(join(root, 'docs', 'platforms.md'), report(PLATFORMS.map(({ name, about }) => ({ name, about, ...lastSeen(name) }))));
+}
+const isBad = (result) => result.missing !== undefined || !result.example || result.failed.length > 0 || unlisted(result).length > 0;
+process.exitCode = seen.some(isBad) ? 1 : 0;
+
+function lastSeen(name) {
+  const file = join(folder, `${name}.json`);
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { missing: 'nobody has yet', skipped: [], failed: [] };
+}
+
+function summary({ missing, version, passed, skipped, failed }) {
+  if (missing !== undefined) return `not run: ${missing}`;
+  return `Node ${version}: ${passed.length} passed, ${skipped.length} skipped, ${failed.length} failed`;
+}
+
+function unlisted({ skipped }) {
+  return skipped.filter(({ reason }) => !isListed(reason));
+}
+
+/** What a platform's tests, and the first example, come to there. */
+async function test({ name, binary, files, short, tests, left = {}, prepare }) {
+  mkdirSync(folder, { recursive: true });
+  const results = { passed: [], skipped: [], failed: [] };
+  let place;
+  try {
+    place = prepare();
+  } catch ({ message }) {
+    return { ...results, missing: message };
+  }
+  const own = join(folder, name);
+  const built = values.prebuilds === undefined ? buildFor(binary, join(folder, 'prebuilds')) : join(values.prebuilds, binary, 'shm-node.node');
+  const [packaged, project] = [join(own, 'package'), join(own, 'project')];
+  rmSync(own, { recursive: true, force: true });
+  for (const part of [packaged, project]) mkdirSync(part, { recursive: true });
+  copyPackage(packaged);
+  install(join(built, '..', 'shm-node.node'), packaged);
+
+  const node = [...place.under, join(place.bin, 'node')];
+  const env = { ...process.env, PATH: [place.bin, process.env.PATH].join(delimiter), NODE_OPTIONS: '', SHM_NODE_PACKAGE: packaged, ...place.env };
+  const version = spawnSync(node[0], [...node.slice(1), '--version'], { encoding: 'utf8', env }).stdout.trim().slice(1);
+  emptyProject(project, binary, built, place.npm, env);
+  const example = await finish([...node, join(project, 'first.cjs')], { cwd: project, env });
+
+  const chosen = tests ?? testsOf(values.short ? short : files);
+  const reporter = `--test-reporter=${join(root, 'scripts', 'platforms', 'results-reporter.mjs')}`;
+  for (const file of chosen) {
+    const reason = left[basename(file, '.test.js')];
+    if (reason !== undefined) {
+      results.skipped.push({ file: basename(file, '.test.js'), claim: 'all of it', reason });
+      continue;
+    }
+    const args = ['--test', '--test-timeout=600000', reporter, file];
+    const look = async () => resultsIn(await finish([...node, ...args], { cwd: root, env }), basename(file, '.test.js'));
+    let one = await look();
+    // What fails for want of processor time on a busy machine does not fail twice.
+    if (one.some(({ verdict }) => verdict === 'failed')) one = await look();
+    for (const result of one) results[result.verdict].push(result);
+    const count = (wanted) => one.filter(({ verdict }) => verdict === wanted).length;
+    console.log(`  ${basename(file, '.test.js')}: ${count('passed')} passed, ${count('skipped')} skipped, ${count('failed')} failed`);
+  }
+  return { ...results, version, files: chosen.length, example: example.output === firstExample().output };
+}
+
+/** The files of the Node tests whose names match. */
+function testsOf(names) {
+  const files = readdirSync(join(root, 'tests', 'node')).filter((file) => file.endsWith('.test.js'));
+  return files.filter((file) => names.test(basename(file, '.test.js'))).map((file) => join('tests', 'node', file));
+}
+
+/** The results of tests that a file has told. */
+function resultsIn({ output, code }, file) {
+  const lines = output.split('\n').filter((line) => line.startsWith('{"file":'));
+  const results = lines.map((line) => JSON.parse(line));
+  if (code === 0 || results.some(({ verdict }) => verdict === 'failed')) return results;
+  const error = output.split('\n').filter((line) => !line.startsWith('{"file":')).slice(-5).join('\n');
+  return [...results, { file, claim: 'it does not come to its end', verdict: 'failed', error }];
+}
+
+/** Runs a program to its end, or, where it hangs, ends it with all that it started. */
+async function finish([command, ...args], options) {
+  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  const patience = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), HOUR);
+  const [code] = await once(child, 'close');
+  clearTimeout(patience);
+  return { output, code };
+}
