@@ -1,8 +1,9 @@
 // docs/platforms.md, from what npm run test:platforms saw.
 
 import { release } from 'node:os';
+import { root } from '../run.mjs';
 
-const escaped = (text) => text.replace(/([<>*_|])/g, '\\$1');
+const escaped = (text) => text.replaceAll(root, '').replace(/([<>*_|])/g, '\\$1');
 
 function row({ name, about, missing, date, version, files, passed, skipped, failed, example }) {
   const cells = missing === undefined
