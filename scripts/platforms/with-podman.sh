@@ -7,6 +7,7 @@ exec unshare --mount bash -euc '
 mount --make-rprivate /
 mkdir -p /run/shm-node-podman
 mount -t tmpfs tmpfs /run/shm-node-podman
+mount -t tmpfs tmpfs /dev/shm # it keeps its locks there
 cd /run/shm-node-podman
 printf "[storage]\ndriver = \"vfs\"\ngraphroot = \"%s\"\nrunroot = \"%s\"\n" "$PWD/graph" "$PWD/run" > storage.conf
 export CONTAINERS_STORAGE_CONF=$PWD/storage.conf
