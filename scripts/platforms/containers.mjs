@@ -3,6 +3,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { buildStorm } from '../build.mjs';
 import { root } from '../run.mjs';
 import { need, platforms } from './debian.mjs';
 
@@ -28,6 +29,7 @@ function needed() {
 function container(name, about, files, ...options) {
   const prepare = () => {
     needed();
+    if (files.test('sync-kills')) buildStorm();
     const packaged = `--env=SHM_NODE_PACKAGE=${join(platforms, name, 'package')}`;
     return { under: [withPodman, 'podman', ...PODMAN, 'run', ...RUN, packaged, ...options, '--rootfs', '/:O'], bin };
   };
