@@ -60,7 +60,7 @@ pub use namespace::Namespaces;
 pub use object_id::ObjectId;
 pub use populate::populate;
 pub use presence::Presence;
-pub use protocol::{Kernel, OUTLIVES};
+pub use protocol::{Kernel, Looked, OUTLIVES};
 pub use range::AddressRange;
 pub use room::{check_room, orphans_may_hold};
 pub use wide::wide;

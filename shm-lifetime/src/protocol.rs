@@ -4,7 +4,7 @@ use crate::{
     BackendId, Check, Class, Entry, EntryId, EntryName, Ledger, Lifetime, LockFile, LockWait, NameLock,
     ObjectId, skips, step,
 };
-use shm_api::{CreateOptions, Detached, OsError};
+use shm_api::{AttachError, CreateOptions, Detached, Key, OsError};
 use std::{num::NonZeroUsize, time::UNIX_EPOCH};
 
 /// What one backend's kernel interface says of a segment in the ledger.
@@ -22,6 +22,17 @@ pub trait Kernel {
 
 /// The answer where a segment stays and its holders cannot be counted.
 pub const OUTLIVES: Detached = Detached::Outlives(NonZeroUsize::MIN);
+
+/// A name that was looked up, and is locked as long as this lives.
+#[derive(Debug)]
+pub struct Looked<'l> {
+    /// The file in which it is locked.
+    pub file: LockFile,
+    /// Its entry; `None` for a foreign segment.
+    pub known: Option<(EntryId, Entry)>,
+    /// The lock.
+    pub lock: NameLock<'l>,
+}
 
 impl Lifetime {
     /// The users who may open a segment that this process creates.
@@ -146,6 +157,29 @@ impl Lifetime {
         {
             ledger.erase(id);
         }
+    }
+
+    /// Looks a name up, and locks it in the file that its entry asks for. `of_foreign` says which file that is where it
+    /// has none, or `None` where the segment went meanwhile. `None`: what was looked up changed before it was locked;
+    /// look again.
+    ///
+    /// # Errors
+    ///
+    /// Those of `of_foreign`, and where the name cannot be locked within a second.
+    pub fn look_up(
+        &self,
+        key: &Key,
+        name: &EntryName,
+        of_foreign: impl FnOnce() -> Result<Option<LockFile>, AttachError>,
+    ) -> Result<Option<Looked<'_>>, AttachError> {
+        let known = self.entry_of(name);
+        let file = match &known {
+            Some((_, entry)) => Some(self.lock_file(entry.class())),
+            None => of_foreign()?,
+        };
+        let Some(file) = file else { return Ok(None) };
+        let lock = self.lock(file, name.lock_byte(), LockWait::Bounded).map_err(|error| error.on(key))?;
+        Ok((self.entry_of(name) == known).then_some(Looked { file, known, lock }))
     }
 
     /// Where a name's entry is and which lock file it asks for; `None` for a foreign segment.

@@ -8,7 +8,7 @@ use crate::{
 };
 use nix::{errno::Errno, fcntl::OFlag};
 use shm_api::{Access, AttachError, Detached, Key};
-use shm_lifetime::{Class, Entry, EntryName, Hold, Lifetime, LockFile, LockWait, fault::step};
+use shm_lifetime::{Class, EntryName, Hold, Lifetime, LockFile, Looked, fault::step};
 use std::{
     ffi::CStr,
     num::NonZeroUsize,
@@ -37,12 +37,8 @@ fn attach_once(
     name: &EntryName,
     access: Access,
 ) -> Result<Option<PosixSegment>, AttachError> {
-    let known = lifetime.entry_of(name);
-    let file = lock_file(lifetime, key, name, known.as_ref().map(|(_, entry)| entry))?;
-    let _lock = lifetime.lock(file, name.lock_byte(), LockWait::Bounded).map_err(|error| error.on(key))?;
-    if lifetime.entry_of(name) != known {
-        return Ok(None);
-    }
+    let looked = lifetime.look_up(key, name, || lock_file(key, name).map(Some))?;
+    let Some(Looked { file, known, lock: _lock }) = looked else { return Ok(None) };
     let (file_of_object, stat) = open(key, name.as_c_str(), access)?;
     if stat.is_unlinked() {
         return Ok(None);
@@ -74,16 +70,8 @@ fn attach_once(
     Ok(Some(PosixSegment::new(key, name, (start, size), access, hold, sign)))
 }
 
-/// The file in which the name of an object is locked, which has this entry.
-pub(crate) fn lock_file(
-    lifetime: &Lifetime,
-    key: &Key,
-    name: &EntryName,
-    known: Option<&Entry>,
-) -> Result<LockFile, AttachError> {
-    if let Some(entry) = known {
-        return Ok(lifetime.lock_file(entry.class()));
-    }
+/// The file in which the name of a foreign object is locked.
+pub(crate) fn lock_file(key: &Key, name: &EntryName) -> Result<LockFile, AttachError> {
     match object::look_up(name.as_c_str()).map_err(|errno| open_failed(errno, key))? {
         Some(stat) => Ok(LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) }),
         None => Err(AttachError::NotFound { key: key.clone() }),

@@ -9,7 +9,7 @@ use crate::{
 };
 use nix::errno::Errno;
 use shm_api::{AttachError, Detached, Key, OsError};
-use shm_lifetime::{Class, Entry, EntryId, EntryName, Hold, Lifetime, LockFile, LockWait, fault::step};
+use shm_lifetime::{Class, Entry, EntryId, EntryName, Hold, Lifetime, LockFile, Looked, fault::step};
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
@@ -34,16 +34,9 @@ fn attach_once(
     number: NonZeroU32,
 ) -> Result<Option<SysVSegment>, AttachError> {
     let name = EntryName::Key(number.get());
-    let find = || sys::find(number).map_err(|errno| find_failed(errno, key));
-    let known = lifetime.entry_of(&name);
-    let Some(file) = lock_file(lifetime, key, number, known.as_ref().map(|(_, entry)| entry))? else {
-        return Ok(None);
-    };
-    let _lock = lifetime.lock(file, name.lock_byte(), LockWait::Bounded).map_err(|error| error.on(key))?;
-    if lifetime.entry_of(&name) != known {
-        return Ok(None);
-    }
-    let found = find()?;
+    let looked = lifetime.look_up(key, &name, || lock_file(key, number))?;
+    let Some(Looked { file, known, lock: _lock }) = looked else { return Ok(None) };
+    let found = find(key, number)?;
     let stat = match sys::stat(found) {
         Ok(stat) => stat,
         Err(errno) => return unknown(errno, key),
@@ -69,18 +62,13 @@ fn attach_once(
     Ok(Some(SysVSegment::new(key, number, attachment, size, hold)))
 }
 
-/// The file in which the name of a segment is locked, which has this entry; `None` where it went meanwhile.
-pub(crate) fn lock_file(
-    lifetime: &Lifetime,
-    key: &Key,
-    number: NonZeroU32,
-    known: Option<&Entry>,
-) -> Result<Option<LockFile>, AttachError> {
-    if let Some(entry) = known {
-        return Ok(Some(lifetime.lock_file(entry.class())));
-    }
-    let found = sys::find(number).map_err(|errno| find_failed(errno, key))?;
-    match sys::stat(found) {
+pub(crate) fn find(key: &Key, number: NonZeroU32) -> Result<sys::Id, AttachError> {
+    sys::find(number).map_err(|errno| find_failed(errno, key))
+}
+
+/// The file in which the name of a foreign segment is locked; `None` where it went meanwhile.
+pub(crate) fn lock_file(key: &Key, number: NonZeroU32) -> Result<Option<LockFile>, AttachError> {
+    match sys::stat(find(key, number)?) {
         Ok(stat) => Ok(Some(LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) })),
         Err(errno) => unknown(errno, key),
     }

@@ -1,13 +1,13 @@
 //! Reading without holding.
 
 use crate::{
-    attach::{lock_file, unknown},
-    failed::{attach_failed, failed, find_failed},
+    attach::{find, lock_file, unknown},
+    failed::{attach_failed, failed},
     limits, number, sys,
 };
 use nix::errno::Errno;
 use shm_api::{AttachError, Key, racy_copy};
-use shm_lifetime::{EntryName, Lifetime, LockWait};
+use shm_lifetime::{EntryName, Lifetime};
 use std::{num::NonZeroU32, ptr::NonNull};
 
 /// Copies from the segment that has a key now.
@@ -31,15 +31,8 @@ fn peek_once(
     target: &mut [u8],
 ) -> Result<Option<usize>, AttachError> {
     let name = EntryName::Key(number.get());
-    let known = lifetime.entry_of(&name);
-    let Some(file) = lock_file(lifetime, key, number, known.as_ref().map(|(_, entry)| entry))? else {
-        return Ok(None);
-    };
-    let _lock = lifetime.lock(file, name.lock_byte(), LockWait::Bounded).map_err(|error| error.on(key))?;
-    if lifetime.entry_of(&name) != known {
-        return Ok(None);
-    }
-    let found = sys::find(number).map_err(|errno| find_failed(errno, key))?;
+    let Some(_looked) = lifetime.look_up(key, &name, || lock_file(key, number))? else { return Ok(None) };
+    let found = find(key, number)?;
     let stat = match sys::stat(found) {
         Ok(stat) => stat,
         Err(errno) => return unknown(errno, key),
