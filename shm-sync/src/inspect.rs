@@ -6,8 +6,8 @@
 use crate::protocol::{
     broadcast::head_of,
     layout::{
-        LIVE, MAGIC, Structure, barrier, broadcast, channel, condition, event_count, mutex, once, owner_word,
-        rw_lock, semaphore,
+        LIVE, MAGIC, STRUCTURES, Structure, barrier, broadcast, channel, condition, event_count, mutex, once,
+        owner_word, rw_lock, semaphore,
     },
     owner::Owner,
 };
@@ -187,19 +187,8 @@ pub fn find(source: &mut Source<'_>, size: usize, within: usize, most: usize) ->
 /// How many bytes are looked through at a time.
 const CHUNK: usize = 64 << 10;
 
-const ALL: [Structure; 8] = [
-    mutex::STRUCTURE,
-    condition::STRUCTURE,
-    once::STRUCTURE,
-    semaphore::STRUCTURE,
-    rw_lock::STRUCTURE,
-    barrier::STRUCTURE,
-    channel::STRUCTURE,
-    broadcast::STRUCTURE,
-];
-
 fn structure_of(magic: u32) -> Option<Structure> {
-    ALL.into_iter().find(|structure| structure.magic() == magic)
+    STRUCTURES.into_iter().find(|structure| structure.magic() == magic)
 }
 
 /// Bytes as words.

@@ -3,9 +3,7 @@
 use proptest::prelude::*;
 use shm_sync::{
     inspect::{Held, State, describe, find},
-    layout::{
-        Structure, barrier, broadcast, channel, condition, mutex, once, owner_word, rw_lock, semaphore,
-    },
+    layout::{STRUCTURES, channel, mutex, owner_word},
 };
 
 /// Copies from bytes, and counts how often.
@@ -19,17 +17,6 @@ fn source<'b>(bytes: &'b [u8], calls: &'b mut usize) -> impl FnMut(usize, &mut [
     }
 }
 
-const ALL: [Structure; 8] = [
-    mutex::STRUCTURE,
-    condition::STRUCTURE,
-    once::STRUCTURE,
-    semaphore::STRUCTURE,
-    rw_lock::STRUCTURE,
-    barrier::STRUCTURE,
-    channel::STRUCTURE,
-    broadcast::STRUCTURE,
-];
-
 fn bytes_of(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
@@ -38,7 +25,7 @@ fn bytes_of(words: &[u32]) -> Vec<u8> {
 fn word() -> impl Strategy<Value = u32> {
     prop_oneof![
         4 => Just(0),
-        3 => (0..ALL.len()).prop_map(|index| ALL[index].magic()),
+        3 => (0..STRUCTURES.len()).prop_map(|index| STRUCTURES[index].magic()),
         1 => any::<u32>(),
         2 => 0..70u32,
         1 => (0..32u32).prop_map(|bit| 1 << bit),

@@ -33,6 +33,18 @@ impl Structure {
     }
 }
 
+/// All of them.
+pub const STRUCTURES: [Structure; 8] = [
+    mutex::STRUCTURE,
+    condition::STRUCTURE,
+    once::STRUCTURE,
+    semaphore::STRUCTURE,
+    rw_lock::STRUCTURE,
+    barrier::STRUCTURE,
+    channel::STRUCTURE,
+    broadcast::STRUCTURE,
+];
+
 /// A word that one owner holds at a time.
 ///
 /// | `WAITERS` | `DIED` | `ID` | |
