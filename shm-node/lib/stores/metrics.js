@@ -10,23 +10,54 @@ const errors = require('../sync/errors.js');
  * what has a `collect`.
  */
 function metricsOver(client, series, attempt, refresh) {
-  /** What a metric is known by, which prom-client renames in OpenMetrics, and its labels as they are in keys. */
-  class Identity {
-    #names;
+  /** The series of a metric, shared or this owner's alone. prom-client renames a metric in OpenMetrics, and this not. */
+  class Kept {
+    #name;
+    #labelNames;
+    #sorted;
+    #isOurs;
 
-    constructor(metric) {
+    constructor(metric, what, isOurs = false) {
       if (metric.enableExemplars) {
         throw errors.wrongValue('enableExemplars', true, 'is not for metrics that processes share');
       }
-      this.name = metric.name;
-      this.#names = [...metric.labelNames].sort();
+      this.#name = metric.name;
+      this.#labelNames = metric.labelNames;
+      this.#sorted = [...metric.labelNames].sort();
+      this.#isOurs = isOurs;
       if (metric.collect) refresh(metric);
+      series.define(metric.name, what);
     }
 
-    labels(given) {
+    add(labels, terms) {
+      attempt(() => series.add(this.#name, this.#textOf(labels), terms, this.#isOurs));
+    }
+
+    set(labels, numbers) {
+      attempt(() => series.set(this.#name, this.#textOf(labels), numbers));
+    }
+
+    clear() {
+      series.clear(this.#name, this.#isOurs);
+    }
+
+    remove(args) {
+      series.delete(this.#name, this.#textOf(labelsOf(this.#labelNames, args)), this.#isOurs);
+    }
+
+    shared() {
+      return series.shared(this.#name);
+    }
+
+    ofTheLiving() {
+      return series.ofTheLiving(this.#name);
+    }
+
+    /** Labels as they are in keys. */
+    #textOf(given) {
       if (given === undefined || given === null) return '{}';
       let pairs = '';
-      for (const name of this.#names) {
+      for (const name of this.#sorted) {
         if (given[name] === undefined) continue;
         pairs += `${pairs === '' ? '' : ','}"${name}":${JSON.stringify(`${given[name]}`)}`;
       }
@@ -35,51 +66,45 @@ function metricsOver(client, series, attempt, refresh) {
   }
 
   class Counter extends client.Counter {
-    #identity;
+    #kept;
 
     constructor(config) {
       super(config);
-      this.#identity = new Identity(this);
-      series.define(this.name, { type: 'counter' });
+      this.#kept = new Kept(this, { type: 'counter' });
       const check = this.inc;
       this.inc = (labels, value) => {
         check.call(this, labels, value);
         const [given, by] = isObject(labels) ? [labels, value] : [undefined, labels];
-        this.#add(given, by ?? 1);
+        this.#kept.add(given, [by ?? 1]);
       };
-      if (this.labelNames.length === 0) this.#add(undefined, 0);
-    }
-
-    #add(labels, by) {
-      attempt(() => series.add(this.#identity.name, this.#identity.labels(labels), [by]));
+      if (this.labelNames.length === 0) this.#kept.add(undefined, [0]);
     }
 
     async get() {
       const own = await super.get();
-      return { ...own, values: valuesOf(series.shared(this.#identity.name)) };
+      return { ...own, values: valuesOf(this.#kept.shared()) };
     }
 
     reset() {
       super.reset();
-      if (!(#identity in this)) return; // called by the constructor above
-      series.clear(this.#identity.name);
-      if (this.labelNames.length === 0) this.#add(undefined, 0);
+      if (!(#kept in this)) return; // called by the constructor above
+      this.#kept.clear();
+      if (this.labelNames.length === 0) this.#kept.add(undefined, [0]);
     }
 
     remove(...args) {
       super.remove(...args);
-      series.delete(this.#identity.name, this.#identity.labels(labelsOf(this.labelNames, args)));
+      this.#kept.remove(args);
     }
   }
 
   /** A series is the sum, and how many values lie in each bucket and not in the one before; in the last, all others. */
   class Histogram extends client.Histogram {
-    #identity;
+    #kept;
 
     constructor(config) {
       super(config);
-      this.#identity = new Identity(this);
-      series.define(this.name, { type: 'histogram', buckets: this.upperBounds });
+      this.#kept = new Kept(this, { type: 'histogram', buckets: this.upperBounds });
       const check = this.observe;
       this.observe = (labels, value) => {
         check.call(this, labels, value);
@@ -99,7 +124,7 @@ function metricsOver(client, series, attempt, refresh) {
 
     /** Adds what was observed elsewhere. */
     addTerms(labels, terms) {
-      attempt(() => series.add(this.#identity.name, this.#identity.labels(labels), terms));
+      this.#kept.add(labels, terms);
     }
 
     labels(...args) {
@@ -119,7 +144,7 @@ function metricsOver(client, series, attempt, refresh) {
         const total = (kind, value) => ({ labels, value, metricName: `${name}_${kind}` });
         return [...buckets, total('sum', sum), total('count', count)];
       };
-      const values = series.shared(this.#identity.name).flatMap(samples);
+      const values = this.#kept.shared().flatMap(samples);
       return { name, help, type: 'histogram', values, aggregator };
     }
 
@@ -134,19 +159,19 @@ function metricsOver(client, series, attempt, refresh) {
 
     reset() {
       super.reset();
-      if (!(#identity in this)) return; // called by the constructor above
-      series.clear(this.#identity.name);
+      if (!(#kept in this)) return; // called by the constructor above
+      this.#kept.clear();
     }
 
     remove(...args) {
       super.remove(...args);
-      series.delete(this.#identity.name, this.#identity.labels(labelsOf(this.labelNames, args)));
+      this.#kept.remove(args);
     }
   }
 
   /** Each process has values of its own. */
   class Gauge extends client.Gauge {
-    #identity;
+    #kept;
 
     constructor(config) {
       super(config);
@@ -154,15 +179,14 @@ function metricsOver(client, series, attempt, refresh) {
         const names = Object.keys(client.aggregators).join(', ');
         throw errors.wrongValue('aggregator', this.aggregator, `is none of ${names}`);
       }
-      this.#identity = new Identity(this);
-      series.define(this.name, { type: 'gauge' });
+      this.#kept = new Kept(this, { type: 'gauge' }, true);
       if (this.labelNames.length === 0) this.set(0);
     }
 
     set(labels, value) {
       super.set(labels, value);
       const [given, number] = isObject(labels) ? [labels, value] : [undefined, labels];
-      attempt(() => series.set(this.#identity.name, this.#identity.labels(given), [number]));
+      this.#kept.set(given, [number]);
     }
 
     inc(labels, value) {
@@ -177,25 +201,25 @@ function metricsOver(client, series, attempt, refresh) {
 
     #add(labels, value, sign) {
       const [given, by = 1] = isObject(labels) ? [labels, value] : [undefined, labels];
-      attempt(() => series.add(this.#identity.name, this.#identity.labels(given), [sign * by], true));
+      this.#kept.add(given, [sign * by]);
     }
 
     async get() {
       const own = await super.get();
-      const all = series.ofTheLiving(this.#identity.name).map((one) => ({ ...own, values: valuesOf(one) }));
+      const all = this.#kept.ofTheLiving().map((one) => ({ ...own, values: valuesOf(one) }));
       return client.aggregators[this.aggregator](all) ?? { ...own, values: [] };
     }
 
     reset() {
       super.reset();
-      if (!(#identity in this)) return; // called by the constructor above
-      series.clear(this.#identity.name, true);
+      if (!(#kept in this)) return; // called by the constructor above
+      this.#kept.clear();
       if (this.labelNames.length === 0) this.set(0);
     }
 
     remove(...args) {
       super.remove(...args);
-      series.delete(this.#identity.name, this.#identity.labels(labelsOf(this.labelNames, args)), true);
+      this.#kept.remove(args);
     }
   }
 
