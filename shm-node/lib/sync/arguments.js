@@ -32,6 +32,9 @@ function placeOf(view, index) {
   return [number, view.byteOffset + index * 4, view.byteLength - index * 4];
 }
 
+/** The name of a place in this thread. */
+const nameOf = ([number, offset]) => `${number} ${offset}`;
+
 function checkTimeout(timeout) {
   if (timeout === undefined) return Infinity;
   if (typeof timeout !== 'number') throw errors.wrongType('timeout', 'a number', timeout);
@@ -70,4 +73,4 @@ function holders(name, options, most) {
   return options === undefined ? 0 : whole(name, options?.[name], 1, most);
 }
 
-module.exports = { checkOptions, checkTimeout, holders, placeOf, whole };
+module.exports = { checkOptions, checkTimeout, holders, nameOf, placeOf, whole };

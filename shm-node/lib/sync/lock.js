@@ -2,7 +2,7 @@
 
 // Locks: their guards, and the five ways to acquire one.
 
-const { checkOptions, checkTimeout } = require('./arguments.js');
+const { checkOptions, checkTimeout, nameOf } = require('./arguments.js');
 const { checkChain, holding } = require('./chains.js');
 const errors = require('./errors.js');
 const { Spin, give } = require('./loop.js');
@@ -96,10 +96,10 @@ class Lock {
     keyOf = (lock) => lock.#key;
   }
 
-  constructor([number, offset], handle, most) {
+  constructor(place, handle, most) {
     this.#handle = own(this, handle);
     this.#most = most;
-    this.#key = `${number} ${offset}`;
+    this.#key = nameOf(place);
   }
 }
 

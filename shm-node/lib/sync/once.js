@@ -1,6 +1,6 @@
 'use strict';
 
-const { checkOptions, placeOf } = require('./arguments.js');
+const { checkOptions, nameOf, placeOf } = require('./arguments.js');
 const { checkChain, held, holding } = require('./chains.js');
 const errors = require('./errors.js');
 const native = require('./native.js');
@@ -25,7 +25,7 @@ class Once {
   constructor(view, index) {
     const place = placeOf(view, index);
     this.#handle = own(this, native.openOnce(...place));
-    this.#key = place.slice(0, 2).join(' ');
+    this.#key = nameOf(place);
   }
 
   get done() {
