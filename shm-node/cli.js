@@ -49,23 +49,14 @@ then on POSIX, and created on System V; --backend sysv|posix says otherwise.
 
 exit code: 0 done, 1 not done (no such segment, held, refused by the system), 2 wrong usage`;
 
+/** Which part of a segment, and as what. */
+const PART = { type: { type: 'string' }, offset: { type: 'string' }, bytes: { type: 'string' } };
 const OPTIONS = {
   ls: { json: { type: 'boolean' } },
-  inspect: {
-    json: { type: 'boolean' },
-    type: { type: 'string' },
-    offset: { type: 'string' },
-    bytes: { type: 'string' },
-  },
+  inspect: { ...PART, json: { type: 'boolean' } },
   map: { json: { type: 'boolean' } },
   top: { every: { type: 'string' }, once: { type: 'boolean' }, json: { type: 'boolean' } },
-  watch: {
-    type: { type: 'string' },
-    offset: { type: 'string' },
-    bytes: { type: 'string' },
-    every: { type: 'string' },
-    times: { type: 'string' },
-  },
+  watch: { ...PART, every: { type: 'string' }, times: { type: 'string' } },
   create: {
     size: { type: 'string' },
     length: { type: 'string' },
@@ -106,7 +97,7 @@ function ls({ json }) {
 function inspect(values, [target]) {
   const type = typeOf(values.type);
   const range = rangeOf(values, type, 512);
-  const areBytesWanted = ['type', 'offset', 'bytes'].some((name) => values[name] !== undefined);
+  const areBytesWanted = Object.keys(PART).some((name) => values[name] !== undefined);
   if (values.json && areBytesWanted) throw new UsageError('--json is for structures, not for bytes');
   if (!areBytesWanted) {
     const info = infoOf(target);
@@ -128,7 +119,7 @@ async function watch(values, [target]) {
   const draw = show.canvas();
   let before = null;
   for (let time = 0; time < times; time++) {
-    if (time > 0) await new Promise((resolve) => setTimeout(resolve, every));
+    if (time > 0) await sleep(every);
     if (before !== null && shm.info(target) === null) return console.log('gone');
     const { bytes } = copy(target, range);
     draw(show.dump(bytes, range.offset, type, before ?? bytes));
