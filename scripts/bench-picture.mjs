@@ -4,10 +4,11 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { MAP } from './bench-map.mjs';
 import { time } from './bench-table.mjs';
 import { root } from './run.mjs';
 
-export const SECTION = 'Map: beside other stores';
+export const SECTION = MAP.node.title;
 
 // By how a row tells of it: what it is compared with, and how the plot calls that.
 const STORES = [

@@ -1,8 +1,7 @@
 // npm run test:runtimes [-- NAME...]: the Node tests on each runtime, each of which comes as an npm package.
 // Writes what it saw to docs/runtimes.md, if it ran them all. Fails where a Node fails, or the first example anywhere.
 
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -10,6 +9,7 @@ import { basename, join } from 'node:path';
 import { build, copyPackage, install } from './build.mjs';
 import { emptyProject, firstExample } from './empty-project.mjs';
 import { executable } from './executable.mjs';
+import { finish } from './finish.mjs';
 import { fail, root, run } from './run.mjs';
 
 const { platform } = createRequire(import.meta.url)('../shm-node/lib/platform.js');
@@ -23,6 +23,8 @@ const RUNTIMES = {
   bun: { spec: 'bun', ...bun },
   deno: { spec: 'deno', ...deno },
 };
+
+const PATIENCE = 150_000;
 
 // These try the compiler, the documents, other packages and programs in other languages, not the runtime.
 const OF_OTHER_PACKAGES = ['express-rate-limit', 'express-session', 'fastify-rate-limit', 'keyv', 'next', 'prom-client'];
@@ -69,7 +71,7 @@ async function test(name, runtime) {
   const totals = { passed: 0, skipped: 0, failed: [] };
   for (const file of files) {
     const look = async () => {
-      const { output, code } = await finish(program, [...runtime.test, file], { cwd: root, env });
+      const { output, code } = await finish([program, ...runtime.test, file], PATIENCE, { cwd: root, env });
       return count(output, runtime, basename(file, '.test.js'), code);
     };
     let result = await look();
@@ -79,19 +81,8 @@ async function test(name, runtime) {
     totals.skipped += result.skipped;
     totals.failed.push(...result.failed);
   }
-  const first = await finish(program, [...runtime.run, 'first.cjs'], { cwd: project });
+  const first = await finish([program, ...runtime.run, 'first.cjs'], PATIENCE, { cwd: project });
   return { version, example: first.output === firstExample().output, ...totals };
-}
-
-/** Runs a program to its end, or, where it hangs, ends it with all that it started. */
-async function finish(program, args, options) {
-  const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
-  const patience = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), 150_000);
-  const [code] = await once(child, 'close');
-  clearTimeout(patience);
-  return { output, code };
 }
 
 // Counts tests, not the groups that they are in: a group comes after or before what is indented below it.

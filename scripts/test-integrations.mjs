@@ -67,7 +67,7 @@ function prepare({ name, of, also = [] }) {
 
 function test(folder) {
   const results = join(folder, 'results');
-  const reporters = ['spec', 'stdout', join(root, 'scripts', 'integrations-reporter.mjs'), results];
+  const reporters = ['spec', 'stdout', join(root, 'scripts', 'results-reporter.mjs'), results];
   const args = reporters.map((value, i) => `--test-reporter${i % 2 === 0 ? '' : '-destination'}=${value}`);
   const files = readdirSync(folder).filter((file) => file.endsWith('.test.js'));
   const { status } = spawnSync(process.execPath, ['--test', '--test-timeout=900000', ...args, ...files], {
@@ -75,10 +75,11 @@ function test(folder) {
     env: { ...process.env, SHM_NODE_PACKAGE: join(folder, 'node_modules', 'shm-node') },
     stdio: 'inherit',
   });
-  const lines = readFileSync(results, 'utf8').trim().split('\n');
-  const failed = lines.filter((line) => line.startsWith('failed\t')).map((line) => line.slice('failed\t'.length));
+  const lines = readFileSync(results, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  const of = (wanted) => lines.filter(({ verdict }) => verdict === wanted);
+  const failed = of('failed').map(({ file, claim }) => `${file}: ${claim}`);
   if (status !== 0 && failed.length === 0) failed.push('the tests do not come to their end');
-  return { passed: lines.filter((line) => line.startsWith('passed\t')).length, failed };
+  return { passed: of('passed').length, failed };
 }
 
 function versionsIn(folder) {

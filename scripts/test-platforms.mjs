@@ -4,12 +4,12 @@
 // ones saw to docs/platforms.md, except in the short form. Fails where a test fails, where one is skipped for a reason
 // that is not in tests/skips.txt, and where a platform cannot be set up.
 
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
 import { copyPackage, install, parsed } from './build.mjs';
 import { emptyProject, firstExample } from './empty-project.mjs';
+import { finish } from './finish.mjs';
 import { containers } from './platforms/containers.mjs';
 import { platforms as folder } from './platforms/debian.mjs';
 import { kernels } from './platforms/kernels.mjs';
@@ -79,10 +79,10 @@ async function test({ name, binary, files, short, tests, left = {}, prepare }) {
   const env = { ...process.env, PATH: [place.bin, process.env.PATH].join(delimiter), NODE_OPTIONS: '', SHM_NODE_PACKAGE: packaged, ...place.env };
   const version = spawnSync(node[0], [...node.slice(1), '--version'], { encoding: 'utf8', env }).stdout.trim().slice(1);
   emptyProject(project, binary, built, place.npm, env);
-  const example = await finish([...node, join(project, 'first.cjs')], { cwd: project, env });
+  const example = await finish([...node, join(project, 'first.cjs')], HOUR, { cwd: project, env });
 
   const chosen = tests ?? testsOf(values.short ? short : files);
-  const reporter = `--test-reporter=${join(root, 'scripts', 'platforms', 'results-reporter.mjs')}`;
+  const reporter = `--test-reporter=${join(root, 'scripts', 'results-reporter.mjs')}`;
   for (const file of chosen) {
     const reason = left[basename(file, '.test.js')];
     if (reason !== undefined) {
@@ -90,7 +90,7 @@ async function test({ name, binary, files, short, tests, left = {}, prepare }) {
       continue;
     }
     const args = ['--test', '--test-timeout=600000', reporter, file];
-    const look = async () => resultsIn(await finish([...node, ...args], { cwd: root, env }), basename(file, '.test.js'));
+    const look = async () => resultsIn(await finish([...node, ...args], HOUR, { cwd: root, env }), basename(file, '.test.js'));
     let one = await look();
     // What fails for want of processor time on a busy machine does not fail twice.
     if (one.some(({ verdict }) => verdict === 'failed')) one = await look();
@@ -114,15 +114,4 @@ function resultsIn({ output, code }, file) {
   if (code === 0 || results.some(({ verdict }) => verdict === 'failed')) return results;
   const error = output.split('\n').filter((line) => !line.startsWith('{"file":')).slice(-5).join('\n');
   return [...results, { file, claim: 'it does not come to its end', verdict: 'failed', error }];
-}
-
-/** Runs a program to its end, or, where it hangs, ends it with all that it started. */
-async function finish([command, ...args], options) {
-  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
-  const patience = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), HOUR);
-  const [code] = await once(child, 'close');
-  clearTimeout(patience);
-  return { output, code };
 }
