@@ -51,7 +51,7 @@ fn each_word_is_where_the_page_says() {
         (header::MEMORY, "memory"),
         (header::ENTRIES, "entries"),
         (header::SHARDS, "shards"),
-        (header::KIND, "kind: 1 a cache, 2 a map that keeps"),
+        (header::KIND, "kind: 1 a cache, 2 a map that does not evict"),
         (header::MAX_VALUE, "longest value"),
         (header::TAG_SLOTS, "tag slots"),
         (header::BUCKETS, "buckets of the index"),
@@ -60,7 +60,7 @@ fn each_word_is_where_the_page_says() {
         (header::GHOSTS, "buckets of each ghost table, plus 1"),
         (header::SEED, "seed, 128 bits"),
         (header::CLEARED, "generation"),
-        (header::INVALIDATED, "how often something was invalidated"),
+        (header::INVALIDATED, "how often the map was cleared, or a tag was invalidated"),
     ]
     .map(|(offset, means)| (offset.to_string(), means))
     .into();
@@ -84,10 +84,10 @@ fn each_word_is_where_the_page_says() {
             (shard::HEADS[0], "head of the small ring"),
             (shard::HEADS[1], "head of the main ring"),
             (shard::LARGEST, "largest record"),
-            (shard::SOONEST, "soonest time at which"),
-            (shard::SWEEP, "sweep"),
-            (shard::SWEEP_SOONEST, "soonest time that the sweep"),
-            (shard::SWEEP_INVALIDATED, "invalidations when the sweep"),
+            (shard::SOONEST, "earliest time at which"),
+            (shard::SWEEP, "position of the sweep"),
+            (shard::SWEEP_SOONEST, "earliest time of expiry that the sweep"),
+            (shard::SWEEP_INVALIDATED, "number of invalidations when the sweep"),
             (shard::GHOST_CLOCK, "evictions from the small ring"),
             (shard::TAILS[0], "tail of the small ring"),
             (shard::TAILS[1], "tail of the main ring"),
@@ -97,7 +97,7 @@ fn each_word_is_where_the_page_says() {
             (shard::MOVES, "moves"),
             (shard::OWNERS_DIED, "owners that died"),
             (shard::LOADS, "loads under way"),
-            (shard::LOADED, "word (32 bits) on which those sleep"),
+            (shard::LOADED, "word (32 bits) on which owners sleep"),
         ],
     );
     assert!(PAGE.contains(&format!("the shards, {} bytes each", shard::SIZE)));
@@ -113,7 +113,7 @@ fn each_word_is_where_the_page_says() {
         "offset in a record",
         &[
             (record::HASH, "hash"),
-            (record::META, "what it is"),
+            (record::META, "description of the record"),
             (record::LENGTH, "length of the value"),
             (record::GENERATION, "generation"),
             (record::VERSION, "version"),
@@ -139,7 +139,7 @@ fn each_bit_means_what_the_page_says() {
         (record::SKIP, "`SKIP`"),
     ];
     assert_eq!(expected.iter().fold(0, |all, row| all | row.0), u32::MAX);
-    compare("bits of what it is", &expected.map(|(mask, means)| (bits(mask.into()), means)));
+    compare("bits of the description", &expected.map(|(mask, means)| (bits(mask.into()), means)));
 }
 
 #[test]
