@@ -1,8 +1,8 @@
 /// <reference types="node" />
 
 /**
- * The array types that a segment can be seen as, by name. They are over an `ArrayBuffer`, never a `SharedArrayBuffer`:
- * where the compiler tells the two apart (TypeScript 5.9), they are what `new` gives, `Float32Array<ArrayBuffer>`.
+ * The array types of views, by name. They are over an `ArrayBuffer`, never a `SharedArrayBuffer`: if the compiler
+ * distinguishes the two (TypeScript 5.9), the types are those of `new`, for example `Float32Array<ArrayBuffer>`.
  */
 export interface Views {
   Buffer: ReturnType<typeof Buffer.alloc>;
@@ -17,11 +17,11 @@ export interface Views {
   Float64Array: ReturnType<Float64ArrayConstructor['of']>;
   BigInt64Array: ReturnType<BigInt64ArrayConstructor['of']>;
   BigUint64Array: ReturnType<BigUint64ArrayConstructor['of']>;
-  /** Where the runtime has it: Node 24 and later. Its type is `never` where the TypeScript `lib` lacks it. */
+  /** Node 24 and later. Its type is `never` if the TypeScript `lib` lacks it. */
   Float16Array: typeof globalThis extends { Float16Array: { of(...items: number[]): infer A } } ? A : never;
 }
 
-// What the constructors' prototypes are.
+// The types of the constructors' prototypes.
 interface Classes {
   Buffer: Buffer;
   Int8Array: Int8Array;
@@ -172,7 +172,7 @@ export interface GetOptions<T extends Type = 'Buffer', K extends Key = Key, V ex
   key: K;
   /** What the view is. Default: `'Buffer'`. */
   type?: T;
-  /** Default, for an integer: the first that has the key of: attached in this thread, System V, POSIX. */
+  /** Default, for an integer: the backend of an attached segment with this key; then System V, then POSIX. */
   backend?: Backend;
   /** POSIX only: writes to the view stay private to it and never reach the segment. Default: false. */
   readOnly?: boolean;
@@ -190,8 +190,8 @@ export interface GetOptions<T extends Type = 'Buffer', K extends Key = Key, V ex
 export type Target = Key | ArrayBufferView | { readonly key: Key; readonly backend?: Backend };
 
 /**
- * Creates a segment of `size` bytes under a random integer key, filled with zeros, and attaches it. At its end, the
- * process prints how many segments of this form it destroyed; `SHM_NODE_QUIET=1` silences that.
+ * Creates a segment of `size` bytes under a random integer key, filled with zeros, and attaches it. When the process
+ * ends, it prints how many segments created in this form it destroyed; `SHM_NODE_QUIET=1` silences that line.
  *
  * @param size Bytes: 1 to `SizeMax`, a multiple of the element's size.
  * @param type What the view is. Default: `BufferType.Buffer`.
@@ -223,8 +223,8 @@ export function create<
  * @param type What the view is: as many whole elements as the segment holds. Default: `BufferType.Buffer`.
  * @returns The view; null if there is no such segment.
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
- * @throws {RangeError} `ERR_OUT_OF_RANGE`: a bad key, or a segment larger than a buffer of this runtime can be
- * @throws {Error} with `code`, `errno`, `syscall` and `key`: `EACCES`, `EAGAIN` (its creator has not sized it yet),
+ * @throws {RangeError} `ERR_OUT_OF_RANGE`: a bad key, or a segment that is too large for a buffer of this runtime
+ * @throws {Error} with `code`, `errno`, `syscall` and `key`: `EACCES`, `EAGAIN` (its creator has not set its size yet),
  * `EBUSY` (another process held the key's lock for a second)
  */
 export function get<K extends Key, T extends Type = 'Buffer'>(
@@ -261,7 +261,7 @@ export function detach(target: Target): number;
 export function detachAll(): number;
 
 /**
- * Copies bytes of an attached segment, from `offset` on, into `target`: as many as fit and as there are.
+ * Copies bytes of an attached segment, from `offset` on, into `target`, up to the end of `target` or of the segment.
  *
  * @param offset Bytes from the start of the segment: 0 to 2^53 - 1.
  * @returns How many bytes were copied; 0 at the end of the segment.
@@ -323,8 +323,8 @@ export function list(): SegmentInfo[];
 export function info(target: Target): SegmentInfo | null;
 
 /**
- * Destroys the segments that this user's processes created and that no process holds, as crashes leave them behind.
- * Runs by itself on the first `create` or `get` of a process, and when the process ends.
+ * Destroys the segments that this user's processes created and that no process holds: killed processes leave them
+ * behind. Runs by itself on the first `create` or `get` of a process, and when the process ends.
  *
  * @returns How many segments it destroyed.
  */

@@ -6,7 +6,7 @@
 export interface MapOptions {
   /** The size of the whole map in bytes, with its index: 32 KiB or more. Required to create a map. */
   memory?: number;
-  /** How many keys the index always has room for. Default: one for each 160 bytes of memory. */
+  /** The number of keys for which the index always has room. Default: one for each 160 bytes of memory. */
   entries?: number;
   /** true: evict entries to make room (S3-FIFO). false: throw `ERR_SHM_FULL` if there is no room. Default: true. */
   evict?: boolean;
@@ -16,11 +16,11 @@ export interface MapOptions {
   shards?: number;
   /** The number of tags that the map can distinguish: 1 to 2^24. Default: 4096, and less below 1 MiB. */
   tagSlots?: number;
-  /** For how many milliseconds an entry is valid, if the call does not say it. Default: Infinity. */
+  /** For how many milliseconds an entry is valid, if the call has no `ttl`. Default: Infinity. */
   ttl?: number;
   /** How this object writes values that are not a string, number, bigint, boolean, null or bytes. Default: 'json'. */
   encoding?: 'json' | 'v8' | 'bytes';
-  /** How many parsed JSON values this object keeps, frozen, to return them again while they are unchanged. Default: 0. */
+  /** How many parsed JSON values this object keeps, frozen, to return them again until they change. Default: 0. */
   near?: number;
   /** How many milliseconds a write waits for another writer of the same shard. Default: 100. */
   lockTimeout?: number;
@@ -36,7 +36,7 @@ export interface MapOptions {
 }
 
 export interface EntryOptions {
-  /** For how many milliseconds the entry is valid, above 0; Infinity: until it is deleted. Default: the map's. */
+  /** For how many milliseconds the entry is valid, above 0; Infinity: until it is deleted. Default: the map's `ttl`. */
   ttl?: number;
   /** Names by which the entry can be invalidated: at most 128, of at most 256 characters each. */
   tags?: readonly string[];
@@ -47,13 +47,13 @@ export interface LoadOptions extends EntryOptions {
   stale?: number;
   /** Ends the wait, but not the load: the promise rejects with the signal's reason. */
   signal?: AbortSignal;
-  /** After how many milliseconds another process may load. Default: 30,000. */
+  /** After how many milliseconds another process may load the entry too. Default: 30,000. */
   loadTimeout?: number;
 }
 
 export interface Entry<V> {
   value: V;
-  /** It changes with each change of the value, and is never used twice. */
+  /** A number that changes with each change of the value, and is never used twice. */
   version: number;
   /** When it expires, in milliseconds since 1970 as `Date.now()` has them; undefined: never. */
   expires: number | undefined;
@@ -94,11 +94,11 @@ export class SharedMap<V = unknown> {
   /** How many bytes are enough for `entries` entries, with keys of `key` bytes and values of `value` bytes. */
   static memoryFor(options: { entries: number; key: number; value: number }): number;
   /**
-   * Opens the map with a key. Creates it if there is none and the options have `memory`. Several processes may do so at
+   * Opens the map of a key. If there is none, and the options have `memory`, creates it. Several processes may do so at
    * the same moment.
    *
    * @param key An integer or a POSIX name, as for `create`.
-   * @throws {Error} `ERR_SHM_FRESH`: there is none. `ERR_SHM_OPTIONS`: it was created with other options.
+   * @throws {Error} `ERR_SHM_FRESH`: there is none, and no `memory`. `ERR_SHM_OPTIONS`: it has other options.
    * `ERR_SHM_VERSION`: it has another layout. `ERR_SHM_FOREIGN`: the segment is no map. `ERR_SHM_ENCODING`: `'v8'` on a
    * runtime whose format differs from Node's. The system's errors, as from `create` and `get`
    */
@@ -119,7 +119,7 @@ export class SharedMap<V = unknown> {
   get(key: string): V | undefined;
   has(key: string): boolean;
   /**
-   * Copies the bytes of a value. A string, or a value with an encoding, is UTF-8.
+   * Copies the bytes of a value to the start of `target`. The bytes of a string or of a JSON value are UTF-8.
    *
    * @returns How many bytes; -1: there is no such entry.
    * @throws {RangeError} `ERR_OUT_OF_RANGE`: they do not fit; the content of the target is undefined then
@@ -136,8 +136,11 @@ export class SharedMap<V = unknown> {
   /** As `get`, with the version and the expiry of the entry; never an object that `near` keeps. */
   getEntry(key: string): Entry<V> | undefined;
   /**
+   * Writes an entry.
+   *
    * @throws {Error} `EBUSY`: another writer of the shard held it for longer than `lockTimeout`. `ERR_SHM_FULL`: the map
-   * does not evict, and is full. `ERR_SHM_READ_ONLY`. If it throws, nothing was changed. All methods that write do so
+   * does not evict, and is full. `ERR_SHM_READ_ONLY`. If it throws, nothing was changed. All methods that write throw
+   * these errors
    */
   set(key: string, value: V, options?: EntryOptions): this;
   /** Writes an entry if there is none; returns whether it did. */
@@ -163,9 +166,9 @@ export class SharedMap<V = unknown> {
    * Returns the value of an entry. If there is none, exactly one process loads it, and the others wait for the result.
    * All callers get what `get` would return.
    *
-   * If `load` throws, the callers in this thread get that error, and nothing is stored; elsewhere one of the waiting
-   * callers loads. If `load` returns undefined or a value that does not fit, or if the entry was written, deleted or
-   * invalidated meanwhile, the callers get the loaded value, but it is not stored.
+   * If `load` throws, the callers in this thread get that error, and nothing is stored. In other threads and processes,
+   * one of the waiting callers then calls its own `load`. If `load` returns undefined or a value that does not fit, or
+   * if the entry was written, deleted or invalidated meanwhile, the callers get the loaded value, but it is not stored.
    */
   getOrSet(key: string, load: (key: string) => V | Promise<V>, options?: LoadOptions): Promise<V>;
   /** Removes all entries with one of these tags, in one step for each tag. */

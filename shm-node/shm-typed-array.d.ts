@@ -14,16 +14,16 @@ export type ShmMap = {
 };
 
 /**
- * Creates a System V segment (integer key, or none: a random one) or a POSIX object (string key).
+ * Creates a System V segment (integer key; without a key, a random one) or a POSIX object (string key).
  *
  * @param count Elements, not bytes: 1 to `LengthMax`.
  * @param typeKey Default: `'Buffer'`.
  * @param key 1 to 2^32 - 2, or a POSIX name.
  * @param perm Permissions in octal. Default: `'660'`.
  * @returns null if the key is taken.
- * @throws {Error} `Unknown type key`, or what the system refuses: `EACCES`, `ENOSPC`, `ENOMEM`, `EBUSY`, …
- * @throws {RangeError} a count, or a key, out of range
- * @throws {TypeError} a name that cannot be one
+ * @throws {Error} `Unknown type key`, or an error of the system: `EACCES`, `ENOSPC`, `ENOMEM`, `EBUSY`, …
+ * @throws {RangeError} a count or a key that is out of range
+ * @throws {TypeError} a string that is not a POSIX name
  */
 export function create<K extends keyof ShmMap = 'Buffer'>(
   count: number,
@@ -43,10 +43,10 @@ export function createPosix<K extends keyof ShmMap = 'Buffer'>(
 /**
  * Attaches a segment or an object; null if there is none.
  *
- * @throws {Error} `Unknown type key`; `ERR_SHM_SIZE_MISMATCH`: an object whose first 8 bytes are not its size;
- * `EAGAIN`: they are 0, as its creator is not done; `EACCES` and what else the system refuses
- * @throws {RangeError} a key out of range
- * @throws {TypeError} a name that cannot be one
+ * @throws {Error} `Unknown type key`; `ERR_SHM_SIZE_MISMATCH`: the first 8 bytes of the object are not its size;
+ * `EAGAIN`: they are 0, because its creator has not written them yet; `EACCES` and other errors of the system
+ * @throws {RangeError} a key that is out of range
+ * @throws {TypeError} a string that is not a POSIX name
  */
 export function get<K extends keyof ShmMap = 'Buffer'>(key: number | string, typeKey?: K): ShmMap[K] | null;
 
@@ -58,15 +58,15 @@ export function getPosix<K extends keyof ShmMap = 'Buffer'>(name: string, typeKe
  * with `forceDestroy`.
  *
  * @returns 0: destroyed. n > 0: detached, with n holders left (System V; always 1 on POSIX). -1: there was none.
- * @throws {Error} `EPERM`, `EACCES`: another user's, of which you were the last holder
- * @throws {RangeError} a key out of range
+ * @throws {Error} `EPERM`, `EACCES`: you were the last holder of a segment of another user
+ * @throws {RangeError} a key that is out of range
  */
 export function detach(key: number | string, forceDestroy?: boolean): number;
 
 /** As `detach` with a string key. */
 export function detachPosix(name: string, forceDestroy?: boolean): number;
 
-/** As `detach(key, true)`: whether a segment or an object was destroyed. */
+/** As `detach(key, true)`. Returns whether a segment or an object was destroyed. */
 export function destroy(key: number | string): boolean;
 
 /** Detaches everything; returns how many System V segments that destroyed. Runs by itself when the process ends. */
@@ -78,7 +78,7 @@ export function getTotalSize(): number;
 /** Bytes of shared memory that were created here and not destroyed since. */
 export function getTotalCreatedSize(): number;
 
-/** The most elements that a segment can have, and on Node 18 and 20 the most bytes. */
+/** The largest number of elements that a segment can have; on Node 18 and 20, also the largest number of bytes. */
 export const LengthMax: number;
 
 /** The number of each array type. */

@@ -32,13 +32,15 @@ export interface WaitOptions {
  */
 export function wait(view: Int32Array, index: number, value: number, timeout?: number): WaitOutcome;
 
-/** The same without blocking; thousands can be pending. A detach of the segment rejects it with `ERR_SHM_DETACHED`. */
+/**
+ * As `wait`, without blocking; thousands can be pending. A detach of the segment rejects it with `ERR_SHM_DETACHED`.
+ */
 export function waitAsync(view: Int32Array, index: number, value: number, options?: WaitOptions): Promise<WaitOutcome>;
 
 /**
  * Wakes waiters on `view[index]`, in every process.
  *
- * @param count At most so many. Default: all.
+ * @param count How many waiters to wake at most. Default: all.
  * @returns How many were woken.
  */
 export function notify(view: Int32Array, index: number, count?: number): number;
@@ -47,23 +49,23 @@ export function notify(view: Int32Array, index: number, count?: number): number;
 export interface Guard {
   /** The previous owner died while holding it: the protected data may be half-changed. */
   readonly ownerDied: boolean;
-  /** By this, another thread of the process can release it: see `release` and `endRead`. */
+  /** The slot of a permit or of a reader. Another thread of the process can release it: see `release` and `endRead`. */
   readonly slot: number;
-  /** @throws {Error} `ERR_SHM_NOT_HELD` the second time */
+  /** @throws {Error} `ERR_SHM_NOT_HELD` if it was unlocked already */
   unlock(): void;
-  /** Unlocks, unless that was done. */
+  /** Unlocks, unless it was unlocked already. */
   [Symbol.dispose](): void;
 }
 
 /**
  * A mutex in shared memory. All-zero bytes are a fresh one. The owner is a thread; any thread of its process may
- * unlock. If the owner is killed, a waiter gets the mutex within some 20 ms, and its guard has `ownerDied`. Not fair:
- * the first waiter does not always get it first.
+ * unlock. If the owner is killed, a waiter gets the mutex within some 20 ms, and its guard has `ownerDied`. It is not
+ * fair: the waiter that came first does not always get it first.
  */
 export class Mutex {
-  /** How many bytes it takes; they begin at any index. */
+  /** How many bytes a mutex takes. It can begin at any index. */
   static byteLength(): number;
-  /** @throws {Error} `ERR_SHM_FOREIGN`, `ERR_SHM_VERSION`, `ERR_SHM_LIVE_FILE` where something else is there */
+  /** @throws {Error} `ERR_SHM_FOREIGN`, `ERR_SHM_VERSION`, `ERR_SHM_LIVE_FILE` if the bytes are not a usable mutex */
   constructor(view: Int32Array, index: number);
   /**
    * Locks it, and waits for as long as that takes.
@@ -76,7 +78,8 @@ export class Mutex {
   /** Locks it if it is free or its owner is dead; false otherwise. */
   tryLock(): Guard | false;
   /**
-   * Locks it without blocking; queues where this thread holds it already, in the order of the calls on this object.
+   * Locks it without blocking. If this thread holds it already, the call queues, in the order of the calls on this
+   * object.
    *
    * @throws {Error} `ERR_SHM_DEADLOCK`: called without a time limit by the `work` of a `withLockAsync`. The other locks
    * throw it too
@@ -95,13 +98,13 @@ export class Mutex {
 /** A number of permits, fixed at creation. The permits of a killed process come back. */
 export class Semaphore {
   static byteLength(options: { permits: number }): number;
-  /** @param options Left out: as it was made. `permits`: 1 to 65536. */
+  /** @param options Without it: opens one that exists. `permits`: 1 to 65536. */
   constructor(view: Int32Array, index: number, options?: { permits: number });
   readonly permits: number;
   /**
    * Takes a permit. A thread may take several.
    *
-   * @throws {Error} `ERR_SHM_DEADLOCK`: this thread has them all
+   * @throws {Error} `ERR_SHM_DEADLOCK`: this thread has all permits
    */
   acquire(): Guard;
   acquire(timeout: number): Guard | false;
@@ -124,7 +127,7 @@ export class Semaphore {
  */
 export class RwLock {
   static byteLength(options: { readers: number }): number;
-  /** @param options Left out: as it was made. `readers`: how many can read at a time, 1 to 65536. */
+  /** @param options Without it: opens one that exists. `readers`: how many can read at a time, 1 to 65536. */
   constructor(view: Int32Array, index: number, options?: { readers: number });
   readonly readers: number;
   /**
@@ -136,7 +139,7 @@ export class RwLock {
   tryRead(): Guard | false;
   readAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<Guard>;
   readAsync(options: WaitOptions): Promise<Guard | false>;
-  /** @throws {Error} `ERR_SHM_DEADLOCK`: this thread has it already */
+  /** @throws {Error} `ERR_SHM_DEADLOCK`: this thread reads or writes already */
   write(): Guard;
   write(timeout: number): Guard | false;
   tryWrite(): Guard | false;
@@ -154,19 +157,19 @@ export class RwLock {
 
 /**
  * Waits until the data that a mutex protects has changed. A wait can end without a notification: check again in a loop.
- * Notify while you hold the mutex: if you are killed before you notify, the waiters are woken. If you lock the mutex
- * without a wait and get `ownerDied`, notify all too.
+ * Notify while you hold the mutex: then the waiters are woken even if your process is killed before it notifies. If you
+ * lock the mutex by `lock` and get `ownerDied`, call `notifyAll`.
  */
 export class Condition {
   static byteLength(): number;
   constructor(view: Int32Array, index: number);
   /** Unlocks the mutex of the guard, waits, and locks it again. False if time was up. */
   wait(guard: Guard, timeout?: number): boolean;
-  /** The same without blocking. If it rejects by its signal, the mutex is locked again too. */
+  /** As `wait`, without blocking. The mutex is locked again even if the signal rejects the promise. */
   waitAsync(guard: Guard, options?: WaitOptions): Promise<boolean>;
-  /** Wakes one waiter; returns whether one slept. */
+  /** Wakes one waiter; returns whether one was asleep. */
   notifyOne(): boolean;
-  /** Wakes all waiters; returns how many slept. */
+  /** Wakes all waiters; returns how many were asleep. */
   notifyAll(): number;
 }
 
@@ -189,10 +192,10 @@ export interface Party {
 /** Parties that wait for each other in each phase: no party goes on until all have arrived. */
 export class Barrier {
   static byteLength(options: { parties: number }): number;
-  /** @param options Left out: as it was made. `parties`: 1 to 65535. */
+  /** @param options Without it: opens one that exists. `parties`: 1 to 65535. */
   constructor(view: Int32Array, index: number, options?: { parties: number });
   readonly parties: number;
-  /** @throws {Error} `ERR_SHM_FULL` */
+  /** @throws {Error} `ERR_SHM_FULL`: all parties have joined already */
   join(): Party;
 }
 
@@ -206,7 +209,7 @@ export class Once {
    * own.
    */
   call(work: (turn: { readonly ownerDied: boolean }) => void): void;
-  /** @throws {Error} `ERR_SHM_DEADLOCK`: called without a limit by its own `work` */
+  /** @throws {Error} `ERR_SHM_DEADLOCK`: called by its own `work` without a time limit */
   callAsync(work: (turn: { readonly ownerDied: boolean }) => unknown, options?: WaitOptions): Promise<void>;
 }
 
@@ -216,13 +219,13 @@ export type Copy = ReturnType<typeof Buffer.alloc>;
 export type Bytes = ArrayBufferView | ArrayBuffer | SharedArrayBuffer;
 
 export interface ChannelOptions {
-  /** The ring's size in bytes: a power of two, 64 to 2^30. A message takes at most half of it, less 8 bytes. */
+  /** The ring's size in bytes: a power of two, 64 to 2^30. A message has at most `capacity / 2 - 8` bytes. */
   capacity: number;
   /** How many may send at the same time. Default: `'one'`, which is cheaper. */
   producers?: 'one' | 'many';
 }
 
-/** Room for a message. Write it to `view`, and commit it. */
+/** Room for a message. Write the message to `view`, and call `commit`. */
 export interface Reservation {
   readonly view: Uint8Array;
   /** Sends the message. */
@@ -247,7 +250,10 @@ export interface PeekedMessage {
  */
 export class Channel {
   static byteLength(options: ChannelOptions): number;
-  /** @param index A place at a multiple of 64 bytes. @param options Left out: as it was made. */
+  /**
+   * @param index Where the channel begins, at a multiple of 64 bytes.
+   * @param options Without it: opens one that exists.
+   */
   constructor(view: Int32Array, index: number, options?: ChannelOptions);
   readonly capacity: number;
   readonly producers: 'one' | 'many';
@@ -266,7 +272,7 @@ export class Channel {
   send(message: Bytes, timeout?: number): boolean;
   trySend(message: Bytes): boolean;
   /**
-   * The same without blocking. The message is copied when there is room for it: do not change it until then.
+   * As `send`, without blocking. The message is copied when there is room for it: do not change it until then.
    *
    * @throws {Error} as `send`, and `ERR_SHM_CLOSED`
    */
@@ -291,49 +297,50 @@ export class Channel {
   tryPeek(): PeekedMessage | null;
   peekAsync(options?: WaitOptions): Promise<PeekedMessage | null>;
   /**
-   * Gives all messages that are there now to `callback`, in place and one by one, and returns how many: `max` at most.
-   * Each is a view of the ring, valid until the callback returns; later it shows other messages. An exception of the
-   * callback is thrown here, and the remaining messages stay in the channel. If the callback closes the channel or
-   * detaches the segment, `drain` ends.
+   * Calls `callback` for each message that is there now (at most `max`), without a copy, and returns how many there
+   * were. The callback gets a view of the ring. It is valid until the callback returns; later it shows other messages.
+   * If the callback throws, `drain` throws the same error, and the remaining messages stay in the channel. If the
+   * callback closes the channel or detaches the segment, `drain` ends.
    *
-   * @throws {Error} `ERR_SHM_DRAINING`: called from within a callback. All receiving calls throw it there
+   * @throws {Error} `ERR_SHM_DRAINING`: called within a callback. All receiving calls throw it there
    */
   drain(callback: (message: Uint8Array) => void, options?: { max?: number }): number;
   /**
    * Iterates over the messages to come. Ends if none comes within `timeout`, and at a `close`. `return()` also ends a
-   * pending `next()`. With `batch`, each step gives all messages that are there.
+   * pending `next()`. With `batch`, each step returns an array of all messages that are there.
    */
   messages(options?: WaitOptions & { batch?: false }): AsyncGenerator<Copy, void, undefined>;
   messages(options: WaitOptions & { batch: true }): AsyncGenerator<Copy[], void, undefined>;
   [Symbol.asyncIterator](): AsyncGenerator<Copy, void, undefined>;
   /**
-   * Gives up the roles of producer and consumer. A reservation is given up, an unreleased message stays for the next
-   * consumer, and pending calls reject with `ERR_SHM_CLOSED`. A detach does the same, with `ERR_SHM_DETACHED`.
+   * Gives up the roles of producer and consumer. It abandons a reservation, leaves an unreleased message to the next
+   * consumer, and rejects pending calls with `ERR_SHM_CLOSED`. A detach does the same, with `ERR_SHM_DETACHED`.
    */
   close(): void;
   [Symbol.dispose](): void;
 }
 
 export interface BroadcastOptions {
-  /** How many messages it keeps: a power of two, at least 2. A reader that is further behind misses messages. */
+  /** How many messages the broadcast keeps: a power of two, at least 2. A reader that is further behind misses some. */
   slots: number;
   /** The longest message in bytes, at least 1. */
   maxMessage: number;
 }
 
 export interface Received {
-  /** The message's number; the first of all had 0. */
+  /** The message's number. The first message of the broadcast has 0. */
   readonly number: number;
   /** How many messages were missed since the previous one of this reader. */
   readonly missed: number;
   readonly message: Copy;
 }
 
-/** A message that is being written. */
+/** Room for a message. Write the message to `view`, and call `commit`. */
 export interface Draft {
   readonly view: Uint8Array;
-  /** Sends it, and returns its number. */
+  /** Sends the message, and returns its number. */
   commit(): number;
+  /** Sends nothing. */
   abandon(): void;
   [Symbol.dispose](): void;
 }
@@ -356,7 +363,7 @@ export interface BroadcastReader {
   } | null;
   /**
    * Iterates over the messages to come. Ends if none comes within `timeout`. `return()` also ends a pending `next()`.
-   * With `batch`, each step gives all messages that are there.
+   * With `batch`, each step returns an array of all messages that are there.
    */
   messages(options?: WaitOptions & { batch?: false }): AsyncGenerator<Received, void, undefined>;
   messages(options: WaitOptions & { batch: true }): AsyncGenerator<Received[], void, undefined>;
@@ -366,11 +373,14 @@ export interface BroadcastReader {
 /** Messages from one producer to many readers. The producer never waits: it overwrites the oldest message. */
 export class Broadcast {
   static byteLength(options: BroadcastOptions): number;
-  /** @param index A place at a multiple of 64 bytes. @param options Left out, or on a read-only view: as it was made. */
+  /**
+   * @param index Where the broadcast begins, at a multiple of 64 bytes.
+   * @param options Without it, or on a read-only view: opens one that exists.
+   */
   constructor(view: Int32Array, index: number, options?: BroadcastOptions);
   readonly slots: number;
   readonly maxMessage: number;
-  /** The number of the next message: how many there have been. */
+  /** The number of the next message, which is the count of messages so far. */
   readonly next: number;
   /**
    * Sends a message, and returns its number.
@@ -381,9 +391,9 @@ export class Broadcast {
   send(message: Bytes): number;
   /** Room for a message of `length` bytes, which you fill in place. */
   draft(length: number): Draft;
-  /** A reader of the messages to come; with `rewind`, also of those that are still there. */
+  /** Returns a reader of the messages to come; with `rewind`, also of those that are still there. */
   reader(options?: { rewind?: boolean }): BroadcastReader;
-  /** Gives up the role of producer, and a draft. A detach does the same. */
+  /** Gives up the role of producer, and abandons a draft. A detach does the same. */
   close(): void;
   [Symbol.dispose](): void;
 }

@@ -1,7 +1,7 @@
 import { SharedMap } from '../map.js';
 import { PlaceOptions } from '../lib/stores/place.js';
 
-/** The stores that the plugin makes of the class. */
+/** The stores that the plugin creates of the class. */
 export interface RateLimitStore {
   incr(
     key: string,

@@ -17,7 +17,7 @@ export class KeyvSharedMap {
   opts: object;
   get(key: string): Promise<any>;
   has(key: string): Promise<boolean>;
-  /** @param ttl Milliseconds. Default: the map object's. */
+  /** @param ttl Milliseconds. Default: the `ttl` of the map object. */
   set(key: string, value: unknown, ttl?: number): Promise<boolean>;
   delete(key: string): Promise<boolean>;
   /** Removes the entries of the namespace only; without one, those under the prefix. */

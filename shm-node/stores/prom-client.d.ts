@@ -1,7 +1,7 @@
 import { SharedMap } from '../map.js';
 import { PlaceOptions } from '../lib/stores/place.js';
 
-/** What is used of prom-client. */
+/** The parts of prom-client that are used. */
 export interface PromClient {
   Counter: new (config: any) => any;
   Gauge: new (config: any) => any;
@@ -13,43 +13,44 @@ export interface PromClient {
 
 export interface MetricsOptions {
   /**
-   * Milliseconds from one `collect` of a metric in this process to the next: so old are its values at most where another
-   * process answers. Infinity: only when this process answers. Default: 5000.
+   * Every how many milliseconds a metric with a `collect` is collected in this process. If another process answers a
+   * scrape, the values of this process are at most that old. Infinity: only when this process answers. Default: 5000.
    */
   refresh?: number;
   /**
-   * Is told of what could not be written to the map, `ERR_SHM_FULL` say, and so was not counted, and of what a `collect`
-   * threw meanwhile. Default: a warning of the process, one for each code.
+   * Called with the error if a value could not be written to the map, and so was not counted (for example
+   * `ERR_SHM_FULL`), or if a `collect` threw. Default: a warning of the process, one for each code.
    */
   onError?: (error: any) => void;
 }
 
 /**
- * Classes of prom-client's whose metrics all processes share. Its registries take them as their own, and `metrics()` in
- * any process answers for all.
+ * The classes of prom-client, with metrics that all processes share. You register them in prom-client's registries as
+ * usual. `metrics()` in any process answers for all.
  *
- * A counter and a histogram are one for all, and keep what dead processes counted. A gauge has a value in each process;
- * the `aggregator` makes one of those of the processes that live. `reset` and `remove` of a gauge are of this process.
+ * All processes share the numbers of a counter or a histogram. These keep the counts of processes that have ended. A
+ * gauge has a value in each process; the `aggregator` combines the values of the running processes. `reset` and
+ * `remove` of a gauge apply to this process only.
  */
 export interface SharedMetrics<C extends PromClient> {
   readonly Counter: C['Counter'];
   readonly Gauge: C['Gauge'];
   readonly Histogram: C['Histogram'];
-  /** @throws {Error} `ERR_SHM_UNSUPPORTED`, always: quantiles do not add up */
+  /** @throws {Error} `ERR_SHM_UNSUPPORTED`, always: quantiles of several processes cannot be combined */
   readonly Summary: new (...args: any[]) => never;
-  /** prom-client's, with metrics that are shared. */
+  /** That of prom-client, with metrics that all processes share. */
   readonly collectDefaultMetrics: C['collectDefaultMetrics'];
   readonly map: SharedMap;
   readonly prefix: string;
-  /** Ends refreshing, and closes a map of its own. */
+  /** Ends the refreshes. Closes the map if this call of `sharedMetrics` opened it. */
   close(): void;
 }
 
 /**
  * `const { Counter, Histogram } = sharedMetrics(require('prom-client'), { key: '/metrics', memory: 4 << 20 })`. Default
- * prefix: 'prom:'. A map of its own does not evict, unless the options say so.
+ * prefix: 'prom:'. A map that it opens does not evict, unless the options say so.
  *
- * The classes throw what prom-client's do, and `ERR_SHM_OPTIONS` where another process has a metric of that name and of
- * another type or other buckets. Exemplars are refused.
+ * The classes throw the errors of prom-client's classes. They throw `ERR_SHM_OPTIONS` if another process has a metric
+ * of that name with another type or other buckets. Exemplars are not supported.
  */
 export function sharedMetrics<C extends PromClient>(client: C, options: PlaceOptions & MetricsOptions): SharedMetrics<C>;
