@@ -34,7 +34,7 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`CreateError::Exists`] where the key is taken; nothing is left behind by any error.
+    /// [`CreateError::Exists`] if the key is taken; nothing is left behind by any error.
     fn create(&self, key: &Key, options: &CreateOptions) -> Result<Self::Segment, CreateError>;
 
     /// Creates a segment under a random integer key that was free.
@@ -56,21 +56,21 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`AttachError::NotFound`] where there is none.
+    /// [`AttachError::NotFound`] if there is none.
     fn attach(&self, key: &Key) -> Result<Self::Segment, AttachError>;
 
     /// Describes the segment that `key` names, without attaching it.
     ///
     /// # Errors
     ///
-    /// [`AttachError::NotFound`] where there is none.
+    /// [`AttachError::NotFound`] if there is none.
     fn info(&self, key: &Key) -> Result<SegmentInfo, AttachError>;
 
     /// Destroys the segment that `key` names now, even if processes hold it; holders keep their memory.
     ///
     /// # Errors
     ///
-    /// [`DestroyError::NotFound`] where there is none.
+    /// [`DestroyError::NotFound`] if there is none.
     fn destroy(&self, key: &Key) -> Result<(), DestroyError>;
 }
 
@@ -250,7 +250,7 @@ pub trait DestroyUnheld: Backend {
     ///
     /// # Errors
     ///
-    /// [`DestroyError::NotFound`] where there is none; `EPERM` or `EACCES` where this user may not ask.
+    /// [`DestroyError::NotFound`] if there is none; `EPERM` or `EACCES` if this user may not ask.
     fn destroy_unheld(&self, key: &Key) -> Result<Detached, DestroyError>;
 }
 

@@ -17,7 +17,7 @@ pub struct SegmentInfo {
     pub uid: u32,
     /// The group that owns it.
     pub gid: u32,
-    /// How many mappings of it exist; `None` where the kernel does not count them.
+    /// How many mappings of it exist; `None` if the kernel does not count them.
     pub holders: Option<u64>,
     /// The process that created it, where that is known.
     pub creator: Option<u32>,

@@ -64,7 +64,7 @@ impl Key {
         }
     }
 
-    /// The key of an object with that [name](Self::object_name); `None` where it cannot be one.
+    /// The key of an object with that [name](Self::object_name); `None` if it cannot be one.
     pub fn of_object_name(bare: &str) -> Option<Self> {
         let id =
             bare.strip_prefix(ID_PREFIX).and_then(|hex| u32::from_str_radix(hex, 16).ok()).and_then(Self::id);

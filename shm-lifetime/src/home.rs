@@ -54,7 +54,7 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// Where no place can be written, or something of this user's own stands in the folder's place.
+    /// If no place can be written, or something of this user's own stands in the folder's place.
     pub fn of_this_user(uid: u32) -> Result<Self, OsError> {
         let mut refused = None;
         for place in PLACES {
@@ -76,11 +76,11 @@ impl Home {
         Err(refused.expect("there is a first place"))
     }
 
-    /// The folder of another user; `None` where that user has none, and so has never used the library.
+    /// The folder of another user; `None` if that user has none, and so has never used the library.
     ///
     /// # Errors
     ///
-    /// Where that user lets others write to it.
+    /// If that user lets others write to it.
     pub fn of_other(uid: u32) -> Result<Option<Self>, OsError> {
         for place in PLACES {
             if let Some(home) = Self::find(place, uid)? {
@@ -154,7 +154,7 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// `ENOENT` where there is none; `EPERM` where something else stands in its place.
+    /// `ENOENT` if there is none; `EPERM` if something else stands in its place.
     pub fn open(path: &Path, uid: u32) -> Result<Self, OsError> {
         // PASSAGE does for another user's folder, whose 0711 does not let us read it; openat(2) takes it.
         let flags = PASSAGE | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -185,7 +185,7 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// Where no more files can be opened.
+    /// If no more files can be opened.
     pub fn folder(&self) -> Result<OwnedFd, OsError> {
         let folder = self.folder.as_fd().try_clone_to_owned();
         folder.map_err(|error| failed("dup", Errno::from_raw(error.raw_os_error().unwrap_or(0)), &self.path))
@@ -195,7 +195,7 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// `ENOENT` where it is missing and may not be made; `EPERM` where it is no regular file of the user.
+    /// `ENOENT` if it is missing and may not be made; `EPERM` if it is no regular file of the user.
     pub fn file(&self, name: &str, make: Option<Class>) -> Result<OwnedFd, OsError> {
         let path = self.path.join(name);
         if !self.folder.is_open() {

@@ -27,7 +27,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// `EBADF` where the descriptor is closed.
+    /// `EBADF` if the descriptor is closed.
     pub fn of(file: impl AsFd) -> nix::Result<Self> {
         Self::of_number(file.as_fd().as_raw_fd())
     }
@@ -36,13 +36,13 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// `EBADF` where it stands for nothing.
+    /// `EBADF` if it stands for nothing.
     pub fn of_number(fd: i32) -> Result<Self, Errno> {
         let (device, inode, created) = system::of(fd)?;
         Ok(Self { device, inode, created })
     }
 
-    /// Another such number, 32 bits and not 0, which a copy of the file does not share. `None` where the file system
+    /// Another such number, 32 bits and not 0, which a copy of the file does not share. `None` if the file system
     /// does not tell when a file was created, and so cannot tell it from one that had its inode before.
     pub const fn digest(&self) -> Option<u32> {
         if self.created == 0 {

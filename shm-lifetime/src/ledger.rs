@@ -50,7 +50,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// `ENOSPC` where there is no room for it, `ENOTSUP` where it is not of this version.
+    /// `ENOSPC` if there is no room for it, `ENOTSUP` if it is not of this version.
     pub(crate) fn open(file: OwnedFd) -> Result<Self, OsError> {
         Ok(Self { slots: Slots::open(file)?, attached: Attached::new() })
     }
@@ -59,7 +59,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// `ENOSPC` where the ledger cannot grow.
+    /// `ENOSPC` if the ledger cannot grow.
     pub fn insert(&self, entry: &Entry) -> Result<EntryId, OsError> {
         let hash = entry.name.lock_byte();
         let state = u64::from(hash) << 32;
@@ -83,7 +83,7 @@ impl Ledger {
         }
     }
 
-    /// Notes which object an entry stands for, once it exists; `None` where it was to be another and is not made.
+    /// Notes which object an entry stands for, once it exists; `None` if it was to be another and is not made.
     pub fn set_object(&self, id: EntryId, object: Option<ObjectId>) {
         if let Some(slot) = self.slots.get(id) {
             entry::write_object(slot, object);
@@ -100,7 +100,7 @@ impl Ledger {
         }
     }
 
-    /// The entry in a slot; `None` where there is none, or none to be believed.
+    /// The entry in a slot; `None` if there is none, or none to be believed.
     pub fn get(&self, id: EntryId) -> Option<Entry> {
         let slot = self.slots.get(id)?;
         let state = slot[STATE].load(Acquire);

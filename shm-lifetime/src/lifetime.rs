@@ -73,7 +73,7 @@ impl Lifetime {
     ///
     /// # Errors
     ///
-    /// Where the user's folder cannot be made, or is not ours.
+    /// If the user's folder cannot be made, or is not ours.
     pub fn current() -> Result<Arc<Self>, OsError> {
         let (generation, uid) = (fork::generation(), nix::unistd::geteuid().as_raw());
         let fits = |lifetime: &&Arc<Self>| {
@@ -137,7 +137,7 @@ impl Lifetime {
     ///
     /// # Errors
     ///
-    /// `ENOSPC` where there is no room for it, `ENOTSUP` where another version wrote it.
+    /// `ENOSPC` if there is no room for it, `ENOTSUP` if another version wrote it.
     pub fn ledger(&self) -> Result<&Ledger, OsError> {
         match self.ledger.get() {
             Some(ledger) => Ok(ledger),
@@ -167,7 +167,7 @@ impl Lifetime {
     ///
     /// # Errors
     ///
-    /// `EBUSY` where somebody held it for as long as `wait` lasted.
+    /// `EBUSY` if somebody held it for as long as `wait` lasted.
     pub fn lock(&self, file: LockFile, byte: u32, wait: LockWait) -> Result<NameLock<'_>, OsError> {
         self.locks.lock(&self.home, file, byte, wait)
     }
@@ -177,7 +177,7 @@ impl Lifetime {
         self.locks.of_class(&self.home, class)
     }
 
-    /// The lock file in which a holder is seen, under a description of its own; `None` where it is not ours to open.
+    /// The lock file in which a holder is seen, under a description of its own; `None` if it is not ours to open.
     pub(crate) fn reopen_lock_file(&self, file: LockFile) -> Result<Option<OwnedFd>, OsError> {
         lock::reopen(&self.home, self.uid, file)
     }

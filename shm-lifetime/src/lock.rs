@@ -260,7 +260,7 @@ impl Drop for NameLock<'_> {
     }
 }
 
-/// A lock file under a description of its own; `None` where it is not ours to open.
+/// A lock file under a description of its own; `None` if it is not ours to open.
 pub(crate) fn reopen(
     home: &Home,
     us: u32,

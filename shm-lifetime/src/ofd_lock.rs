@@ -30,7 +30,7 @@ pub enum LockKind {
 ///
 /// # Errors
 ///
-/// `EAGAIN` or `EACCES` where another description's lock is in the way; else as fcntl(2) says.
+/// `EAGAIN` or `EACCES` if another description's lock is in the way; else as fcntl(2) says.
 pub fn set(file: impl AsFd, first: i64, count: u32, kind: LockKind) -> nix::Result<()> {
     system::set(file.as_fd(), &span(first, count, kind))
 }

@@ -9,7 +9,7 @@ use std::{num::NonZeroUsize, ptr::NonNull};
 ///
 /// # Errors
 ///
-/// `EFAULT` where there is no room for a page, or it was cut off; `ENOMEM`; `ENOTSUP` where the kernel has no such
+/// `EFAULT` if there is no room for a page, or it was cut off; `ENOMEM`; `ENOTSUP` if the kernel has no such
 /// call.
 ///
 /// # Safety

@@ -45,7 +45,7 @@ fn byte_of(created: Option<u64>, byte: u32) -> i64 {
 /// One attachment's mark; dropping it takes it away.
 #[derive(Debug)]
 pub struct Presence {
-    /// [`NO_FILE`] where the lock file is not ours to open (the owner then does not see us), and when the mark has
+    /// [`NO_FILE`] if the lock file is not ours to open (the owner then does not see us), and when the mark has
     /// ended.
     file: AtomicI32,
     /// The byte of our mark, and the byte of users who know only the name.
@@ -99,11 +99,11 @@ impl Drop for Presence {
 
 impl crate::Lifetime {
     /// Marks an attachment of a segment, under its name's lock. `created` is when the ledger says that it was created,
-    /// or is about to; `None` where it is not in the ledger.
+    /// or is about to; `None` if it is not in the ledger.
     ///
     /// # Errors
     ///
-    /// Where no more files can be opened.
+    /// If no more files can be opened.
     pub fn mark_presence(
         &self,
         file: LockFile,

@@ -93,7 +93,7 @@ impl Lifetime {
     ///
     /// # Errors
     ///
-    /// `EBUSY` where the name stays locked, or where the ledger cannot be had.
+    /// `EBUSY` if the name stays locked, or if the ledger cannot be had.
     pub fn lock_to_create<K: Kernel>(
         &self,
         name: &EntryName,
@@ -121,7 +121,7 @@ impl Lifetime {
     ///
     /// # Errors
     ///
-    /// As `create`, or `ENOSPC` where the ledger cannot grow.
+    /// As `create`, or `ENOSPC` if the ledger cannot grow.
     pub fn enter<T, E: From<OsError>>(
         &self,
         entry: &Entry,
@@ -160,12 +160,12 @@ impl Lifetime {
     }
 
     /// Looks a name up, and locks it in the file that its entry asks for. `of_foreign` says which file that is where it
-    /// has none, or `None` where the segment went meanwhile. `None`: what was looked up changed before it was locked;
+    /// has none, or `None` if the segment went meanwhile. `None`: what was looked up changed before it was locked;
     /// look again.
     ///
     /// # Errors
     ///
-    /// Those of `of_foreign`, and where the name cannot be locked within a second.
+    /// Those of `of_foreign`, and if the name cannot be locked within a second.
     pub fn look_up(
         &self,
         key: &Key,

@@ -28,7 +28,7 @@ pub const fn orphans_may_hold(errno: i32) -> bool {
 ///
 /// # Errors
 ///
-/// `ENOMEM` where they do not. What cannot be read is taken to have room.
+/// `ENOMEM` if they do not. What cannot be read is taken to have room.
 pub fn check_room(call: &'static str, size: u64) -> Result<(), OsError> {
     if size < SMALL {
         return Ok(());

@@ -14,7 +14,7 @@ pub enum MapError {
     /// There is no map here yet, and the options do not say how much memory it is to have.
     #[error("there is no map {}: give `memory` to create it, or check the key", place(key.as_ref()))]
     Fresh {
-        /// The key under which there is none; `None` where a region was given, and no key.
+        /// The key under which there is none; `None` if a region was given, and no key.
         key: Option<Key>,
     },
     /// The bytes are no map.

@@ -40,7 +40,7 @@ pub struct Found {
 ///
 /// # Errors
 ///
-/// [`MapError::Fresh`] where there are zeros, [`MapError::Foreign`] where something else is, [`MapError::Version`],
+/// [`MapError::Fresh`] if there are zeros, [`MapError::Foreign`] if something else is, [`MapError::Version`],
 /// [`MapError::Damaged`].
 pub fn describe(source: &mut Source<'_>, size: usize) -> Result<Found, MapError> {
     stamp::check_room(size)?;

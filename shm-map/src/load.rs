@@ -42,7 +42,7 @@ impl Map<'_> {
         })
     }
 
-    /// Writes what was loaded, and wakes those who wait. Gives the version; `None` where the entry was written, removed
+    /// Writes what was loaded, and wakes those who wait. Gives the version; `None` if the entry was written, removed
     /// or invalidated meanwhile, or the time was over: then nothing is stored.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ impl Map<'_> {
     ///
     /// # Errors
     ///
-    /// [`MapError::Busy`] where another writer of this shard is stopped.
+    /// [`MapError::Busy`] if another writer of this shard is stopped.
     pub fn abandon_load(&self, key: &[u8], load: Load) -> Result<(), MapError> {
         let key = self.key(key)?;
         let loaded = self.locked(&key, 0, |shard| {

@@ -351,7 +351,7 @@ impl<'a> Map<'a> {
     ///
     /// # Errors
     ///
-    /// [`MapError::Busy`] where another writer of this shard is stopped.
+    /// [`MapError::Busy`] if another writer of this shard is stopped.
     pub fn remove(&self, key: &[u8]) -> Result<bool, MapError> {
         let key = self.key(key)?;
         self.locked(&key, 0, |shard| Ok(shard.remove(&key, SystemClock)))
@@ -373,7 +373,7 @@ impl<'a> Map<'a> {
     ///
     /// # Errors
     ///
-    /// [`MapError::NotANumber`] where the entry, `by` or the sum is not a whole number within 2^53 - 1; otherwise as
+    /// [`MapError::NotANumber`] if the entry, `by` or the sum is not a whole number within 2^53 - 1; otherwise as
     /// [`insert`](Self::insert).
     pub fn increment(&self, key: &[u8], by: f64, ttl: Option<Duration>) -> Result<Counted, MapError> {
         let key = self.key(key)?;
@@ -437,7 +437,7 @@ impl<'a> Map<'a> {
     ///
     /// # Errors
     ///
-    /// Where the segment was cut off.
+    /// If the segment was cut off.
     pub fn next(
         &self,
         cursor: &mut Cursor,
@@ -515,7 +515,7 @@ impl<'a> Map<'a> {
     ///
     /// # Errors
     ///
-    /// [`MapError::ReadOnly`]; the operating system's, where this thread has no id yet.
+    /// [`MapError::ReadOnly`]; the operating system's, if this thread has no id yet.
     pub fn owner(&self) -> Result<Owner, MapError> {
         match (self.owner, self.live) {
             (Some(owner), _) => Ok(owner),

@@ -23,7 +23,7 @@ impl<S: Segment> SegmentMap<S> {
     ///
     /// # Errors
     ///
-    /// [`MapError::Fresh`] where there is none, and the options do not say how much memory it is to have; otherwise as
+    /// [`MapError::Fresh`] if there is none, and the options do not say how much memory it is to have; otherwise as
     /// [`Map::open`], [`Backend::create`] and [`Backend::attach`].
     pub fn open<B: Backend<Segment = S>>(
         backend: &B,

@@ -19,7 +19,7 @@ unsafe impl Send for Place<'_> {}
 unsafe impl Sync for Place<'_> {}
 
 impl<'a> Place<'a> {
-    /// All of a region; `None` where it is not aligned.
+    /// All of a region; `None` if it is not aligned.
     pub(crate) fn of(region: Region<'a>) -> Option<Self> {
         let start = region.as_ptr();
         start.cast::<AtomicU64>().is_aligned().then_some(Self {

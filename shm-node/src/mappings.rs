@@ -18,7 +18,7 @@ static UNCOUNTED: AtomicUsize = AtomicUsize::new(1024);
 ///
 /// # Errors
 ///
-/// `ENOMEM` where too few are left.
+/// `ENOMEM` if too few are left.
 pub(crate) fn check() -> Result<(), OsError> {
     if UNCOUNTED.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
         return Ok(());

@@ -84,7 +84,7 @@ impl<'a> Creation<'a> {
         made.map_err(|error| self.not_made(&error))?.map(|made| self.map(made)).transpose()
     }
 
-    /// Locks the name; `None` where it is taken.
+    /// Locks the name; `None` if it is taken.
     fn lock(&self) -> Result<Option<NameLock<'a>>, CreateError> {
         let lock = self.lifetime.lock_to_create::<PosixKernel>(self.name, self.class);
         Ok(lock.map_err(|error| error.on(self.key))?)

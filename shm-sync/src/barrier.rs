@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// A barrier in shared memory: in each phase, no party goes on until all have arrived.
 ///
-/// Each party joins, so that a killed party is found: the waiting parties then get [`SyncError::Broken`] within 20 ms,
-/// once, and the phase begins again as soon as another party has joined in its place.
+/// Each party joins the barrier, so that the others notice if it is killed: the waiting parties then get
+/// [`SyncError::Broken`] within 20 ms, once. The phase begins again when another party has joined in its place.
 #[derive(Clone, Copy, Debug)]
 pub struct Barrier<'a> {
     barrier: barrier::Barrier<Region<'a>>,
@@ -23,16 +23,16 @@ pub struct Barrier<'a> {
 }
 
 impl<'a> Barrier<'a> {
-    /// Its size in bytes. It begins at a multiple of 4.
+    /// How many bytes it takes. It must begin at a multiple of 4.
     pub const fn byte_len(parties: u32) -> usize {
         SLOTS as usize + 4 * parties as usize
     }
 
-    /// The barrier at `offset`. Makes it if the bytes are all zero.
+    /// Opens the barrier at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where the place or the number of parties (1 to 65535) is no good, or something else is there.
+    /// If the place or the number of parties (1 to 65535) is invalid, or the bytes there are something else.
     pub fn open(
         region: Region<'a>,
         offset: usize,
@@ -45,7 +45,7 @@ impl<'a> Barrier<'a> {
         Ok(Self { barrier: barrier::Barrier::new(place, parties), caller: Caller::thread(live) })
     }
 
-    /// The barrier that someone has made at `offset`, with however many parties.
+    /// Opens the barrier that exists at `offset`, with any number of parties.
     ///
     /// # Errors
     ///
@@ -60,8 +60,8 @@ impl<'a> Barrier<'a> {
         self.barrier.parties().count()
     }
 
-    /// The same barrier, but `owner` is the owner of its operations, and not the calling thread. This is for something
-    /// that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
+    /// Returns the same barrier, but with `owner` as the owner of its operations, and not the calling thread. This is
+    /// for something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
@@ -71,7 +71,7 @@ impl<'a> Barrier<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Full`] where all parties have joined and live.
+    /// [`SyncError::Full`] if all parties have joined already, and all of them live.
     pub fn join(&self) -> Result<Party<'a>, SyncError> {
         self.join_as(self.caller.owner()?)
     }
@@ -103,13 +103,13 @@ impl<'a> Party<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Broken`] where a party was killed.
+    /// [`SyncError::Broken`] if a party was killed.
     pub fn wait(&mut self) -> Result<bool, SyncError> {
         let mut arrival = self.arrive()?;
         block(|| arrival.step())
     }
 
-    /// The same; `None` when `timeout` is over, and then it has not arrived.
+    /// As [`wait`](Self::wait), but returns `None` if `timeout` is over. Then this party has not arrived.
     ///
     /// # Errors
     ///
@@ -122,11 +122,11 @@ impl<'a> Party<'a> {
         }
     }
 
-    /// Waiting in steps, for an event loop. It arrives now.
+    /// Begins to wait in steps, for an event loop. The party arrives now.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Forked`] where the party joined before a fork, in its parent.
+    /// [`SyncError::Forked`] if the party joined before a fork, in its parent.
     pub fn arrive(&mut self) -> Result<Arrival<'a>, SyncError> {
         live::check_generation(self.generation)?;
         let (barrier, generation) = (self.barrier, self.generation);
@@ -143,7 +143,7 @@ impl Drop for Party<'_> {
     }
 }
 
-/// A party that has arrived: see [`Party::arrive`]. Dropping it takes the arrival back.
+/// A party that has arrived: see [`Party::arrive`]. If it is dropped, the arrival is taken back.
 #[derive(Debug)]
 pub struct Arrival<'a> {
     barrier: Barrier<'a>,
@@ -152,17 +152,18 @@ pub struct Arrival<'a> {
 }
 
 impl<'a> Arrival<'a> {
-    /// The next step.
+    /// Takes the next step.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Broken`] where a party was killed.
+    /// [`SyncError::Broken`] if a party was killed.
     pub fn step(&mut self) -> Result<Step<'a, bool>, SyncError> {
         let Barrier { barrier, caller } = self.barrier;
         barrier.memory.sound_result(barrier.step(&mut self.arrived, caller))
     }
 
-    /// Takes the arrival back: `None`, or as a [step](Self::step) where the phase has ended meanwhile.
+    /// Takes the arrival back, and returns `None`. If the phase has ended meanwhile, returns the result of the last
+    /// [step](Self::step).
     ///
     /// # Errors
     ///

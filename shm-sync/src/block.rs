@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// A time beyond what the clock can tell is no limit.
+    /// A time that is too long for the clock is no limit.
     pub(crate) fn after(timeout: Duration) -> Self {
         Self(Instant::now().checked_add(timeout))
     }
@@ -33,7 +33,7 @@ pub(crate) fn block<'a, T>(mut step: impl FnMut() -> Result<Step<'a, T>, SyncErr
     }
 }
 
-/// The same; `None` when time is up.
+/// The same, but returns `None` if time is up.
 pub(crate) fn block_until<'a, T>(
     deadline: Deadline,
     mut step: impl FnMut() -> Result<Step<'a, T>, SyncError>,
@@ -58,8 +58,8 @@ struct Sleeper {
 }
 
 impl Sleeper {
-    /// Where the word was cut off after the step, the system refuses (EFAULT): the next step finds that out, and says
-    /// so. It is an error where it does not.
+    /// If the word was cut off after the step, the system refuses (EFAULT). The next step notices that, and returns the
+    /// error. If it does not, the refusal itself is the error.
     fn sleep(&mut self, Pause { cell, expected }: Pause<'_>, time: Duration) -> Result<(), SyncError> {
         let slept = futex::wait(cell, expected, Some(time));
         if self.refused {
@@ -72,15 +72,15 @@ impl Sleeper {
     }
 }
 
-/// Takes steps, and blocks this thread between them, until one is ready; `None` when `timeout` is over. No timeout is
-/// no time limit.
+/// Takes steps, and blocks this thread between them, until one is ready; returns `None` if `timeout` is over. Without
+/// `timeout` there is no time limit.
 ///
-/// It may be called again with the same steps. (A program that has to look after something else as well calls it for a
-/// tenth of a second at a time.)
+/// It may be called again with the same steps. (A program that has other work too can call it for a tenth of a second
+/// at a time.)
 ///
 /// # Errors
 ///
-/// Those of the step; where the system refuses.
+/// Those of the step, and an error if the system refuses.
 pub fn block_on<'a, T>(
     timeout: Option<Duration>,
     step: impl FnMut() -> Result<Step<'a, T>, SyncError>,

@@ -1,4 +1,4 @@
-//! For whom the operations of a structure are: for the calling thread, or for an owner that its user names.
+//! The owner of the operations of a structure: the calling thread, or an owner that the user names.
 
 use crate::protocol::step::{Patience, Peers};
 use crate::{Live, Owner, SyncError};
@@ -12,17 +12,17 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Each thread for itself.
+    /// Each calling thread is the owner.
     pub(crate) const fn thread(live: &'static Live) -> Self {
         Self { live, owner: None }
     }
 
-    /// One owner, whichever thread calls.
+    /// `owner` is the owner, whichever thread calls.
     pub(crate) const fn named(self, owner: Owner) -> Self {
         Self { owner: Some(owner), ..self }
     }
 
-    /// The owner for whom a call of this thread is.
+    /// The owner of a call of this thread.
     #[inline]
     pub(crate) fn owner(&self) -> Result<Owner, SyncError> {
         match self.owner {

@@ -1,4 +1,4 @@
-//! Waits until the data that a mutex protects has changed.
+//! Waiting until the data that a mutex protects has changed.
 
 use crate::protocol::{
     condition::{self, WaitState},
@@ -16,9 +16,9 @@ use std::time::Duration;
 /// A condition variable in shared memory.
 ///
 /// A wait can end without a notification, as with every condition variable, so check again in a loop. Such a wake-up
-/// also helps the other waiters if the notified one is killed. Notify while you hold the mutex: if you are killed or
-/// panic before you notify, the waiters are woken. If you lock the mutex without a wait and are told of a death
-/// ([`MutexGuard::owner_died`]), notify all too.
+/// also helps the other waiters if the notified one is killed. Notify while you hold the mutex: then the waiters are
+/// woken even if you are killed or panic before you notify. If you lock the mutex by [`lock`](crate::Mutex::lock) and
+/// [`MutexGuard::owner_died`] is true, notify all waiters.
 #[derive(Clone, Copy, Debug)]
 pub struct Condition<'a> {
     condition: condition::Condition<Region<'a>>,
@@ -26,12 +26,12 @@ pub struct Condition<'a> {
 }
 
 impl<'a> Condition<'a> {
-    /// Its size in bytes. It begins at a multiple of 4.
+    /// How many bytes it takes. It must begin at a multiple of 4.
     pub const fn byte_len() -> usize {
         SIZE as usize
     }
 
-    /// The condition at `offset`. Makes it if the bytes are all zero.
+    /// Opens the condition at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -41,19 +41,19 @@ impl<'a> Condition<'a> {
         Ok(Self { condition: condition::Condition::new(place), caller: Caller::thread(live) })
     }
 
-    /// Unlocks the mutex, waits for a notification, and locks the mutex again. The mutex has to be one of the
-    /// same live file.
+    /// Unlocks the mutex, waits for a notification, and locks the mutex again. The mutex must have the same live file
+    /// as the condition.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Forked`] where the guard was locked before a fork, by its parent.
+    /// [`SyncError::Forked`] if the guard was locked before a fork, by its parent.
     pub fn wait(&self, guard: MutexGuard<'a>) -> Result<MutexGuard<'a>, SyncError> {
         let mut waiting = self.waiting(guard)?;
         block(|| waiting.step())
     }
 
-    /// The same, but waits no longer than `timeout` (to lock the mutex again may take longer). Tells whether
-    /// it ended before time was up.
+    /// As [`wait`](Self::wait), but waits no longer than `timeout` (to lock the mutex again may take longer). Returns
+    /// whether the wait ended before time was up.
     ///
     /// # Errors
     ///
@@ -72,23 +72,23 @@ impl<'a> Condition<'a> {
         Ok((guard, waiting.notified()))
     }
 
-    /// Waiting in steps, for an event loop. It unlocks the mutex now.
+    /// Begins to wait in steps, for an event loop. It unlocks the mutex now.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait); where the mutex's bytes were overwritten.
+    /// As [`wait`](Self::wait); also if the bytes of the mutex were overwritten.
     pub fn waiting(&self, guard: MutexGuard<'a>) -> Result<Waiting<'a>, SyncError> {
         let (mutex, owner) = guard.into_parts()?;
         let state = self.condition.memory.sound_result(self.condition.begin(mutex, owner))?;
         Ok(Waiting { condition: *self, mutex, owner, state, generation: live::generation() })
     }
 
-    /// Wakes one waiter; tells whether one slept.
+    /// Wakes one waiter; returns whether one was asleep.
     pub fn notify_one(&self) -> bool {
         self.condition.notify(1) == 1
     }
 
-    /// Wakes all waiters, and returns how many slept.
+    /// Wakes all waiters, and returns how many were asleep.
     pub fn notify_all(&self) -> usize {
         self.condition.notify(u32::MAX)
     }
@@ -105,7 +105,7 @@ pub struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    /// The next step.
+    /// Takes the next step.
     ///
     /// # Errors
     ///
@@ -116,12 +116,12 @@ impl<'a> Waiting<'a> {
         condition.memory.sound(step.map(|acquired| MutexGuard::new(self.mutex, self.owner, acquired)))
     }
 
-    /// No longer waits for a notification: the next steps lock the mutex again.
+    /// Stops waiting for a notification: the next steps lock the mutex again.
     pub fn give_up(&mut self) {
         self.condition.condition.give_up(&mut self.state);
     }
 
-    /// Whether it was over before [`give_up`](Self::give_up).
+    /// Whether the wait ended before [`give_up`](Self::give_up).
     pub const fn notified(&self) -> bool {
         self.state.is_notified()
     }

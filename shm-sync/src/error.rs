@@ -1,4 +1,4 @@
-//! What can go wrong. Every error says what to do; one that came from the system keeps the errno.
+//! What can go wrong. Every error says what to do. An error of the system keeps its errno.
 
 use crate::Producers;
 use crate::protocol::{
@@ -13,14 +13,14 @@ use shm_api::OsError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
-    /// The place ends before the structure does.
+    /// The region is too small for the structure at this offset.
     #[error("{needed} bytes are needed at offset {offset}, but the memory ends at {size}: make it larger")]
     TooSmall {
-        /// Where it was to be.
+        /// Where the structure begins.
         offset: usize,
         /// How many bytes it takes.
         needed: usize,
-        /// How many there are in all.
+        /// How many bytes the region has.
         size: usize,
     },
     /// The place is not aligned.
@@ -83,7 +83,7 @@ pub enum SyncError {
         /// What it has to be.
         must: &'static str,
     },
-    /// Its users find each other through another live file.
+    /// The structure was made with another live file, through which its users find each other.
     #[error(
         "this {what} is used with another live file, so nobody here could tell who of its users lives: use the one \
          its first user chose. If that was removed (with its owner's folder, at a logout perhaps) or is that of another \
@@ -105,15 +105,15 @@ pub enum SyncError {
     /// This thread would wait for itself.
     #[error("this thread holds it already, and would wait for itself: release it first")]
     Deadlock,
-    /// Nobody holds what was to be released.
+    /// Nobody holds what you released.
     #[error("nobody holds it: release only what you hold")]
     NotHeld,
-    /// A fork came between.
+    /// It was taken before a fork, by the parent of this process.
     #[error(
         "this process is a fork of the one that took it, which has it still: open it anew and take it here"
     )]
     Forked,
-    /// Another process holds what was to be released.
+    /// Another process holds what you released.
     #[error("{0}, of another process, holds it: release only what you hold")]
     NotOwner(Owner),
     /// Another owner is the only producer, or the only consumer. The fields are the role and that owner.
@@ -122,7 +122,7 @@ pub enum SyncError {
     /// A party of a barrier was killed.
     #[error("a party was killed, so the others would wait for ever: begin the phase again")]
     Broken,
-    /// All parties of a barrier are there.
+    /// All parties of a barrier have joined already.
     #[error("all {parties} parties have joined: make the barrier for more")]
     Full {
         /// How many it was made for.
@@ -133,13 +133,13 @@ pub enum SyncError {
     TooLong {
         /// Its length.
         length: usize,
-        /// The most that fits.
+        /// The longest message that fits.
         most: usize,
     },
     /// All owner ids have been used.
     #[error("no owner ids are left: end the programs that use the live file, and remove it")]
     NoIds,
-    /// The live file of another user's segment cannot be had.
+    /// The segment belongs to another user, and its live file cannot be used.
     #[error("user {owner} owns the segment, and {why}")]
     NoLiveFile {
         /// The segment's owner.

@@ -1,4 +1,5 @@
-//! Futures, for any executor: the steps of an operation, and between them waits in the engine of this process.
+//! Futures, for any executor. A future takes the steps of an operation, and waits between them in the engine of this
+//! process.
 
 use crate::engine::{self, Ended, Engine, Request};
 use crate::{PATIENCE, Pause, Step, SyncError, live, notify};
@@ -17,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-/// With many waits pending, it checks less often which owners live.
+/// With many waits pending, a future checks less often which owners live.
 const PATIENCE_PER_WAIT: Duration = Duration::from_micros(100);
 /// How long [`end_waits`] waits. They take microseconds.
 const AT_MOST: Duration = Duration::from_secs(5);
@@ -71,13 +72,13 @@ pub fn end_waits(addresses: Range<usize>) {
 /// Takes steps until one is ready, and waits between them without blocking a thread of the caller.
 /// [`block_on`](crate::block_on) is the same for a thread.
 ///
-/// Dropping the future cancels its wait. If the wait was woken already, the wake-up is passed on to another waiter on
-/// the same word, so that none sleeps on because of a dropped future.
+/// If you drop the future, its wait is cancelled. If the wait was woken already, the wake-up is passed on to another
+/// waiter on the same word, so that no waiter sleeps on because of a dropped future.
 ///
 /// # Safety
 ///
-/// The words on which the steps wait stay mapped for as long as any clone of `keep` lives. (The engine has one until
-/// its wait has ended, which a leaked future does not prevent.)
+/// The words on which the steps wait stay mapped as long as any clone of `keep` lives. (The engine has one until its
+/// wait has ended, even if the future is leaked.)
 pub unsafe fn steps_to_future<'a, T, K, F>(keep: K, step: F) -> StepFuture<'a, K, F>
 where
     K: Clone + Send + 'static,
@@ -92,7 +93,7 @@ pub struct StepFuture<'a, K, F> {
     keep: K,
     step: F,
     wait: Option<Wait>,
-    /// The system refused the last time. As for a thread that blocks, the next step finds out why, if it can.
+    /// Whether the system refused the last wait. The next step finds out why, if it can, as for a thread that blocks.
     refused: bool,
     steps: PhantomData<Pause<'a>>,
 }
@@ -211,7 +212,7 @@ impl Wait {
         Ok(Self { engine, token, generation: live::generation(), state })
     }
 
-    /// Whether it is over, and why where the system refused it.
+    /// Whether the wait is over, and the error if the system refused it.
     fn poll(&self, waker: &Waker) -> Poll<Option<SyncError>> {
         let mut state = self.state.lock();
         match &mut *state {
@@ -228,7 +229,7 @@ impl Wait {
 }
 
 impl State {
-    /// It is over, or will be, and nothing has to be told of it.
+    /// The wait is over, or will be, and nobody wants to know.
     fn drop_over(state: &Mutex<Self>) {
         if let Self::Woken(PassOn(pass_on)) = std::mem::replace(&mut *state.lock(), Self::Dropped) {
             pass_on();
@@ -238,7 +239,7 @@ impl State {
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        // The waits of a fork's parent are the parent's, and their locks may be taken for ever.
+        // After a fork, the waits are the parent's, and in the child their locks may stay locked without end.
         if self.generation == live::generation() {
             State::drop_over(&self.state);
             self.engine.cancel(self.token);

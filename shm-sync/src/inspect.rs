@@ -1,7 +1,7 @@
-//! What stands in a segment, for programs that show it: a copy of some words is all that it takes.
+//! The structures in a segment, for programs that show them. A copy of some words is enough.
 //!
-//! Nobody has to be asked, and nothing is opened or written. The words may change while they are copied, and may be
-//! anything: what contradicts itself is not recognised, or tells what its bytes say.
+//! Nothing is opened or written, and no other process is involved. The words may change while they are copied, and may
+//! have any value. Words that contradict each other are not recognised as a structure, or are shown as they are.
 
 use crate::protocol::{
     broadcast::head_of,
@@ -12,21 +12,21 @@ use crate::protocol::{
     owner::Owner,
 };
 
-/// Copies from an offset on, and gives how many bytes: fewer where the segment ends.
+/// Copies bytes from an offset on, and returns how many: fewer if the segment ends earlier.
 pub type Source<'s> = dyn FnMut(usize, &mut [u8]) -> usize + 's;
 
 /// A structure, as its words were when they were copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// What it is.
+    /// The name of the structure.
     pub name: &'static str,
     /// Where it begins.
     pub offset: usize,
     /// How many bytes it takes.
     pub size: usize,
-    /// The id of the live file that its users find each other through.
+    /// The id of the live file through which its users find each other.
     pub live: u32,
-    /// The rest.
+    /// What its words say.
     pub state: State,
 }
 
@@ -40,41 +40,41 @@ pub enum State {
     Condition {
         /// How often it was notified, modulo 2^32.
         notified: u32,
-        /// How many wait; too many where a waiter was killed.
+        /// How many wait; too high if a waiter was killed.
         waiters: u32,
     },
-    /// A once-flag; whose turn it is.
+    /// A once-flag.
     Once {
-        /// It has been done.
+        /// The work has been done.
         is_done: bool,
-        /// Who does it.
+        /// The owner that does the work.
         turn: Held,
     },
     /// A semaphore.
     Semaphore {
-        /// How many there are.
+        /// How many permits there are.
         permits: u32,
-        /// Who has one.
+        /// The owners of permits.
         owners: Vec<Owner>,
-        /// Somebody may wait for one.
+        /// Somebody may wait for a permit.
         has_waiters: bool,
     },
     /// A read-write lock.
     RwLock {
         /// How many may read at a time.
         readers: u32,
-        /// Who writes, or is about to.
+        /// The owner that writes, or is about to.
         writer: Held,
-        /// Who reads.
+        /// The owners that read.
         owners: Vec<Owner>,
         /// A reader may wait for a slot.
         has_waiters: bool,
     },
     /// A barrier.
     Barrier {
-        /// How many parties there are.
+        /// How many parties the barrier is for.
         parties: u32,
-        /// Who has joined.
+        /// The owners that have joined.
         owners: Vec<Owner>,
         /// How many have arrived.
         arrived: u32,
@@ -91,9 +91,9 @@ pub enum State {
         has_many_producers: bool,
         /// How many bytes were sent, with headers, modulo 2^32.
         sent: u32,
-        /// How many bytes are in the ring, with headers; `None` where its positions are impossible.
+        /// How many bytes are in the ring, with headers; `None` if its positions are impossible.
         used: Option<u32>,
-        /// The only producer; of many, the one that makes room for its message.
+        /// The producer. If there may be many: the one that reserves room for its message.
         producer: Held,
         /// The consumer.
         consumer: Held,
@@ -120,7 +120,7 @@ pub enum State {
 /// What an owner word says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
-    /// Who has it.
+    /// The owner, if there is one.
     pub owner: Option<Owner>,
     /// Somebody may wait for it.
     pub has_waiters: bool,
@@ -140,7 +140,7 @@ impl Held {
     }
 }
 
-/// The structure that begins at `offset` of a segment of `size` bytes; `None` where none is recognised.
+/// Returns the structure that begins at `offset` of a segment of `size` bytes; `None` if none is recognised.
 pub fn describe(source: &mut Source<'_>, size: usize, offset: usize) -> Option<Found> {
     let mut header = [0; channel::DATA as usize];
     let count = source(offset, &mut header).min(header.len());
@@ -161,9 +161,9 @@ pub fn describe(source: &mut Source<'_>, size: usize, offset: usize) -> Option<F
     Some(Found { name: structure.name, offset, size: length, live, state })
 }
 
-/// The structures that begin in the first `within` bytes of a segment of `size` bytes, in the order of their offsets.
-/// What lies inside of one is not looked at: a message may look like anything. `most` words that look like a magic are
-/// looked at, and no more.
+/// Returns the structures that begin in the first `within` bytes of a segment of `size` bytes, in the order of their
+/// offsets. It does not search inside a structure, because a message may look like anything. It checks at most `most`
+/// words that look like a magic.
 pub fn find(source: &mut Source<'_>, size: usize, within: usize, most: usize) -> Vec<Found> {
     let (mut found, mut offset, mut left, end) = (Vec::new(), 0, most, within.min(size));
     let mut chunk = vec![0; CHUNK];
@@ -184,7 +184,7 @@ pub fn find(source: &mut Source<'_>, size: usize, within: usize, most: usize) ->
     found
 }
 
-/// How many bytes are looked through at a time.
+/// How many bytes are searched at a time.
 const CHUNK: usize = 64 << 10;
 
 fn structure_of(magic: u32) -> Option<Structure> {
@@ -220,7 +220,8 @@ impl Words<'_> {
     }
 }
 
-/// How many bytes a structure takes, and what its words say. `owners` reads so many slots from an offset on.
+/// Returns how many bytes a structure takes, and what its words say. `owners` reads a number of slots from an offset
+/// on.
 fn state_of(
     structure: Structure,
     header: Words<'_>,

@@ -1,7 +1,7 @@
 //! Wait and notify, locks and rings between processes, over any shared-memory segment.
 //!
-//! The user places each structure: a [`Region`] of a segment, and a byte offset. All-zero bytes are a fresh
-//! structure; the first user makes it. `docs/layout.md` describes every word, for other languages.
+//! You choose where each structure lies: a [`Region`] of a segment, and a byte offset. All-zero bytes are a fresh
+//! structure: the first process that opens it makes it. `docs/layout.md` describes every word, for other languages.
 //!
 //! ```
 //! use shm_api::{Backend, CreateOptions, heap::Heap};
@@ -12,7 +12,7 @@
 //! # std::fs::create_dir_all(&folder)?;
 //! # let live = Live::in_folder(&folder)?;
 //! # let _ = r"
-//! let live = Live::own()?; // how the users of a structure know who of them lives
+//! let live = Live::own()?; // by this, the users of a structure know which of them live
 //! # ";
 //! let segment = Heap::default().create_anywhere(&CreateOptions::new(NonZeroUsize::new(4096).unwrap()))?;
 //! let mutex = Mutex::open(Region::of(&segment), 0, live)?;
@@ -37,8 +37,8 @@
 //!
 //! # What is shared
 //!
-//! Other processes may write anything at any time. Whatever they write, this crate never reaches outside its region,
-//! and never waits for ever because of it. It returns an error, or a wrong answer that the bytes allow.
+//! Other processes may write anything at any time. Whatever they write, this crate never reads or writes outside its
+//! region, and their bytes never make it wait without end. It returns an error, or a wrong answer that the bytes allow.
 //!
 //! # Systems
 //!
@@ -61,7 +61,7 @@ pub use protocol::{
     layout,
 };
 
-// The model checker has words of its own, so all that maps memory is not compiled for it.
+// The model checker has its own words, so the modules that map memory are not compiled for it.
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
         mod barrier;

@@ -1,20 +1,20 @@
 //! The live file shows which owners are alive.
 //!
 //! Each thread that holds something has an [`Owner`] id, and its process holds an open-file-description lock on byte
-//! `id` of the live file. The kernel drops the lock when the process ends, however it ends; any process can ask by
-//! `F_OFD_GETLK`. If a process cannot find out whether an owner lives, it treats the owner as alive.
+//! `id` of the live file. The kernel drops the lock when the process ends, however it ends. Any process can ask for the
+//! lock by `F_OFD_GETLK`. If a process cannot find out whether an owner lives, it treats the owner as alive.
 //!
-//! All users of a structure need the same live file, so a structure carries the file's id and refuses others. The id
-//! follows from the file's device, inode and time of creation: a copy is another file, and damage to its bytes is
-//! repaired.
+//! All users of a structure need the same live file, so a structure has the file's id, and cannot be opened with
+//! another file. The id is computed from the file's device, inode and time of creation. So a copy is another file, and
+//! damage to its bytes is repaired.
 //!
 //! A live file lies in the folder of the user who owns the segment, one for each [`Class`] of users who may write to
 //! its segments: `live` (mode 0600) for its owner, `live.group-<gid>` (0660, of that group), `live.all` (0666). Only
-//! the owner makes them. Asking for a lock needs no more than read permission, but holding one and drawing ids needs
-//! write permission. A user who may write there can pretend that a dead owner lives, and stall waiters. That user
-//! could also overwrite the segment itself.
+//! the owner makes them. To ask for a lock, a process needs read permission; to hold one and to draw ids, it needs
+//! write permission. A user who may write to the file can pretend that a dead owner lives, and so stall waiters. That
+//! user could also overwrite the segment itself.
 //!
-//! In a fork's child, this process's ids are gone: the child draws new ones, through a description of its own.
+//! The child of a fork does not have the ids of its parent. It draws new ones, through a file description of its own.
 
 mod counter;
 mod deaths;
@@ -22,7 +22,7 @@ mod file;
 mod forks;
 mod ids;
 
-// What both systems have here and a fork's child calls allocates nothing.
+// The functions of both systems that the child of a fork calls allocate nothing.
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         #[path = "live/system/linux.rs"]
@@ -83,31 +83,32 @@ thread_local! {
 }
 
 impl Live {
-    /// The live file of this user, for segments that only this user can write to.
+    /// Returns the live file of this user, for segments that only this user can write to.
     ///
     /// # Errors
     ///
-    /// Where the folder or the file is not ours alone, or cannot be made.
+    /// If other users can write to the folder or the file, or if it cannot be made.
     pub fn own() -> Result<&'static Self, SyncError> {
         Self::of_class(geteuid().as_raw(), Class::Owner)
     }
 
-    /// The live file for the segments of user `uid` that everybody can write to.
+    /// Returns the live file for the segments of user `uid` that everybody can write to.
     ///
     /// # Errors
     ///
-    /// [`SyncError::NoLiveFile`] where it is another user's and does not exist yet: its owner makes it with the first
-    /// such segment.
+    /// [`SyncError::NoLiveFile`] if it belongs to another user and does not exist yet: that user makes it with the
+    /// first such segment.
     pub fn shared(uid: u32) -> Result<&'static Self, SyncError> {
         Self::of_class(uid, Class::Everybody)
     }
 
-    /// The live file for a structure in a segment: that of those who may write to it. `carried` is the word at offset
-    /// 4 of the structure, the id of the live file that it was made with, or 0: it may be an earlier one.
+    /// Returns the live file for a structure in a segment: that of the users who may write to the segment. `carried` is
+    /// the word at offset 4 of the structure: the id of the live file with which it was made, which may be an earlier
+    /// one, or 0.
     ///
     /// # Errors
     ///
-    /// [`SyncError::NoLiveFile`] where it is another user's, and is not there or lets nobody in.
+    /// [`SyncError::NoLiveFile`] if it belongs to another user, and does not exist or may not be opened.
     pub fn of_segment(segment: &SegmentInfo, carried: u32) -> Result<&'static Self, SyncError> {
         let is_wanted = |live: &&Self| live.file_id() == carried;
         // Processes that use a live file whose folder was removed go on using it.
@@ -158,21 +159,21 @@ impl Live {
         Self::meet(file, belief, || Origin::of(home, name).map(Some))
     }
 
-    /// The live file in a folder of the caller's choice, made if need be.
+    /// Returns the live file in `folder`. Makes it if there is none.
     ///
     /// # Errors
     ///
-    /// Where it cannot be opened, or is no live file.
+    /// If it cannot be opened, or is not a live file.
     pub fn in_folder(folder: &Path) -> Result<&'static Self, SyncError> {
         let home = Home::open(folder, geteuid().as_raw())?;
         Self::in_home(&home, Home::LIVE, Some(Class::Owner), Belief::Ours)
     }
 
-    /// The live file that `file` is, opened for reading and writing. The same file gives the same result.
+    /// Returns the live file over `file`, which is open for reading and writing. The same file gives the same result.
     ///
     /// # Errors
     ///
-    /// Where it holds something else.
+    /// If the file has other contents.
     pub fn over(file: OwnedFd) -> Result<&'static Self, SyncError> {
         Self::meet(file, Belief::Given, || Ok(None))
     }
@@ -221,22 +222,23 @@ impl Live {
         std::iter::successors(at(&NEWEST), move |live| at(&live.next))
     }
 
-    /// The file's id: structures carry it.
+    /// The file's id. A structure has the id of the file with which it was made.
     pub const fn file_id(&self) -> u32 {
         self.id.id
     }
 
-    /// Whether the structure of a segment whose word at offset 4 this is can be used with this live file. Where its
-    /// users met in another one that is gone, and nobody but this process has the segment, it can from now on.
+    /// Whether a structure can be used with this live file. `carried` is the word at offset 4 of the structure, in its
+    /// segment. If the structure was made with another file that is gone, and only this process has the segment, the
+    /// structure changes to this file.
     pub fn fits(&self, carried: &AtomicU32) -> bool {
         meet(carried, self, true)
     }
 
-    /// The id of the calling thread.
+    /// Returns the id of the calling thread.
     ///
     /// # Errors
     ///
-    /// Where a new one is needed and cannot be drawn.
+    /// If a new id is needed and cannot be drawn.
     #[inline]
     pub fn this_thread(&self) -> Result<Owner, SyncError> {
         let recent = RECENT.get();
@@ -266,12 +268,12 @@ impl Live {
         })
     }
 
-    /// An id that belongs to no thread, for something that acts like a thread (a JavaScript environment). It lives
-    /// until [`retire`](Self::retire) or the end of the process.
+    /// Returns an id that belongs to no thread, for something that acts like a thread (a JavaScript environment). It is
+    /// alive until [`retire`](Self::retire) or the end of the process.
     ///
     /// # Errors
     ///
-    /// [`SyncError::NoIds`] when all have been used, or where the file cannot be used.
+    /// [`SyncError::NoIds`] if all ids have been used; other errors if the file cannot be used.
     pub fn new_owner(&self) -> Result<Owner, SyncError> {
         self.ids.draw(|count| {
             let mut attempt = 0;
@@ -304,12 +306,12 @@ impl Live {
         }
     }
 
-    /// Whether `owner` is of this process, and not retired.
+    /// Whether `owner` belongs to this process, and is not retired.
     pub fn is_ours(&self, owner: Owner) -> bool {
         self.ids.contain(owner.get())
     }
 
-    /// Whether `owner` may still be at work: of this process, or its process holds its byte.
+    /// Whether `owner` is alive: it belongs to this process and is not retired, or its process holds its byte.
     pub fn is_alive(&self, owner: Owner) -> bool {
         // A lock asked for through our own description always looks free.
         if owner.get() == 0 || self.ids.has_retired(owner.get()) {
@@ -323,8 +325,9 @@ impl Live {
         self.file.get().map_or(true, |file| is_locked(file) || !self.file.is_at(file.as_raw_fd()))
     }
 
-    /// Which processes have which owners, as far as this user may look: of other users' processes it may not, and on macOS
-    /// of none. One that is not here may live all the same: see [`is_alive`](Self::is_alive).
+    /// Returns the owner ids of each process, as far as this user may know: only root sees the processes of other
+    /// users, and on macOS nothing is known. An owner that is not listed may be alive all the same: see
+    /// [`is_alive`](Self::is_alive).
     pub fn processes(&self) -> Vec<(RangeInclusive<u32>, u32)> {
         let file =
             self.file.get().ok().and_then(|file| File::from(file.try_clone_to_owned().ok()?).metadata().ok());
@@ -342,7 +345,7 @@ const NOT_MADE: &str = "has not made the live file for it yet: let that user ope
 const NOT_FOR_US: &str = "keeps the live file for it from this user: only those who may write to the segment may use \
     its structures, and where its group is one that its owner is not in, its owner alone";
 
-/// How far we believe the header of a class's file.
+/// How far the header of the live file of a class is believed.
 const fn belief_in(class: Class) -> Belief {
     match class {
         Class::Owner => Belief::Ours,
@@ -367,13 +370,13 @@ impl MeetingPlace for &Live {
         self.file_id()
     }
 
-    /// The other file is none that this process uses, and only this process has the segment.
+    /// Whether this process does not use the other file, and only this process has the segment.
     fn is_abandoned(self, word: &AtomicU32, other: u32) -> bool {
         !Live::all().any(|live| live.file_id() == other) && system::is_ours_alone(ptr::from_ref(word).addr())
     }
 }
 
-/// The generation of this process: what was locked in another one was locked by the parent, before a fork.
+/// The generation of this process. What was locked in another generation was locked by the parent, before a fork.
 #[inline]
 pub(crate) fn generation() -> u32 {
     forks::generation()

@@ -16,9 +16,9 @@ use std::time::Duration;
 /// A mutex in shared memory.
 ///
 /// The owner is a thread; any thread of its process may unlock. If the owner's process is killed, a waiter takes the
-/// mutex over within 20 ms. Its guard says so ([`owner_died`](MutexGuard::owner_died)), so that it can repair the
-/// protected data. If a guard is dropped while its thread panics, the mutex is unlocked, and the next owner is told
-/// the same.
+/// mutex over within 20 ms. Then [`owner_died`](MutexGuard::owner_died) of its guard is true, so that it can repair the
+/// protected data. The same happens if a guard is dropped while its thread panics: the mutex is unlocked, and the next
+/// owner is told.
 ///
 /// It is not fair: the first waiter does not always get it first. In exchange, a running thread takes a free mutex at
 /// once, and need not wait until a sleeper has woken up.
@@ -30,12 +30,12 @@ pub struct Mutex<'a> {
 }
 
 impl<'a> Mutex<'a> {
-    /// Its size in bytes. It begins at a multiple of 4.
+    /// How many bytes it takes. It must begin at a multiple of 4.
     pub const fn byte_len() -> usize {
         SIZE as usize
     }
 
-    /// The mutex at `offset`. Makes it if the bytes are all zero.
+    /// Opens the mutex at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -45,8 +45,8 @@ impl<'a> Mutex<'a> {
         Ok(Self { region: place, word: LockWord::at(place, WORD), caller: Caller::thread(live) })
     }
 
-    /// The same mutex, but `owner` is the owner of its operations, and not the calling thread. This is for something
-    /// that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
+    /// Returns the same mutex, but with `owner` as the owner of its operations, and not the calling thread. This is for
+    /// something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
@@ -56,7 +56,7 @@ impl<'a> Mutex<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] where this thread holds it already.
+    /// [`SyncError::Deadlock`] if this thread holds it already.
     #[inline]
     pub fn lock(&self) -> Result<MutexGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
@@ -88,24 +88,24 @@ impl<'a> Mutex<'a> {
         block_until(Deadline::after(timeout), || locking.step_soon())
     }
 
-    /// Locks it if nobody holds it, this thread included.
+    /// Locks it if nobody holds it. Returns `None` if this thread holds it.
     ///
     /// # Errors
     ///
-    /// Where this thread has no owner id yet, and none can be had.
+    /// If this thread has no owner id yet, and none can be had.
     pub fn try_lock(&self) -> Result<Option<MutexGuard<'a>>, SyncError> {
         let owner = self.caller.owner()?;
         let acquired = self.word.attempt(owner, self.caller);
         self.region.sound(acquired.map(|acquired| self.guard(owner, acquired)))
     }
 
-    /// Locking in steps, for an event loop, on behalf of any owner of this process. Where that owner holds
-    /// the mutex already, it queues.
+    /// Begins to lock it in steps, for an event loop, on behalf of any owner of this process. If that owner holds the
+    /// mutex already, the operation queues.
     pub fn locking(&self, owner: Owner) -> Locking<'a> {
         Locking { mutex: *self, owner, state: LockState::default() }
     }
 
-    /// The guard of a lock that its owner has [kept](MutexGuard::keep).
+    /// Returns the guard of a lock that its owner has [kept](MutexGuard::keep).
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ pub struct Locking<'a> {
 }
 
 impl<'a> Locking<'a> {
-    /// The next step.
+    /// Takes the next step.
     ///
     /// # Errors
     ///
@@ -161,11 +161,11 @@ impl<'a> Locking<'a> {
         self.step()
     }
 
-    /// An error if a caller that blocks here would wait for itself. (An event loop may unlock it meanwhile.)
+    /// Returns an error if a caller that blocks here would wait for itself. (An event loop may unlock it meanwhile.)
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] where the owner holds the mutex already.
+    /// [`SyncError::Deadlock`] if the owner holds the mutex already.
     pub fn check_deadlock(&self) -> Result<(), SyncError> {
         let waits = self.mutex.word.owner() == self.owner;
         self.mutex.region.sound_result(if waits { Err(SyncError::Deadlock) } else { Ok(()) })
@@ -188,13 +188,13 @@ impl<'a> MutexGuard<'a> {
         self.owner_died
     }
 
-    /// Whether the mutex is locked by it: not in a fork's child, whose parent has it.
+    /// Whether this guard holds the mutex. It does not in the child of a fork: there the parent holds it.
     pub fn is_held(&self) -> bool {
         self.generation == live::generation()
     }
 
-    /// Unlocks the mutex. If the thread is panicking, the next owner is not told, unlike when the guard is dropped:
-    /// the protected data is whole.
+    /// Unlocks the mutex. Even if the thread is panicking, the next owner is not told. (It is told if the guard is
+    /// dropped.) So call it only if the protected data is whole.
     pub fn unlock(self) {
         if let Ok((word, owner)) = self.into_parts() {
             drop(word.release(owner, 1)); // an error as in `drop`
@@ -219,7 +219,7 @@ impl<'a> MutexGuard<'a> {
         Self { word, owner, generation: live::generation(), owner_died: acquired.owner_died }
     }
 
-    /// The word that is locked, and its owner, in order to release it; an error in a forked child.
+    /// Returns the locked word and its owner, so that the caller can release it. An error in a forked child.
     pub(crate) fn into_parts(self) -> Result<(LockWord<'a, Region<'a>>, Owner), SyncError> {
         let (parts, generation) = ((self.word, self.owner), self.generation);
         std::mem::forget(self);

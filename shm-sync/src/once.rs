@@ -17,12 +17,12 @@ pub struct Once<'a> {
 }
 
 impl<'a> Once<'a> {
-    /// Its size in bytes. It begins at a multiple of 4.
+    /// How many bytes it takes. It must begin at a multiple of 4.
     pub const fn byte_len() -> usize {
         SIZE as usize
     }
 
-    /// The flag at `offset`. Makes it if the bytes are all zero.
+    /// Opens the flag at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -32,14 +32,14 @@ impl<'a> Once<'a> {
         Ok(Self { once: once::Once::new(place), caller: Caller::thread(live) })
     }
 
-    /// The same flag, but `owner` is the owner of its operations, and not the calling thread. This is for something
-    /// that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
+    /// Returns the same flag, but with `owner` as the owner of its operations, and not the calling thread. This is for
+    /// something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
     }
 
-    /// Whether it has been done.
+    /// Whether the work has been done.
     #[inline]
     pub fn is_done(&self) -> bool {
         self.once.is_done()
@@ -50,7 +50,7 @@ impl<'a> Once<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] from within `f`.
+    /// [`SyncError::Deadlock`] if it is called within `f`.
     pub fn call(&self, f: impl FnOnce(&Turn<'a>)) -> Result<(), SyncError> {
         if let Some(turn) = self.begin()? {
             f(&turn);
@@ -59,11 +59,11 @@ impl<'a> Once<'a> {
         Ok(())
     }
 
-    /// The turn to do the work; `None` if it has been done.
+    /// Takes the turn to do the work; `None` if the work has been done.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] if this thread is doing it.
+    /// [`SyncError::Deadlock`] if this thread has the turn already.
     pub fn begin(&self) -> Result<Option<Turn<'a>>, SyncError> {
         if self.is_done() {
             return self.once.memory.sound(None);
@@ -73,7 +73,7 @@ impl<'a> Once<'a> {
         block(|| beginning.step())
     }
 
-    /// [`begin`](Self::begin) in steps, for an event loop, on behalf of any owner of this process.
+    /// As [`begin`](Self::begin), in steps, for an event loop, on behalf of any owner of this process.
     pub fn beginning(&self, owner: Owner) -> Beginning<'a> {
         Beginning { once: *self, owner, patience: Patience::default() }
     }
@@ -88,7 +88,7 @@ pub struct Beginning<'a> {
 }
 
 impl<'a> Beginning<'a> {
-    /// The next step.
+    /// Takes the next step.
     ///
     /// # Errors
     ///
@@ -101,11 +101,11 @@ impl<'a> Beginning<'a> {
         once.memory.sound(step.map(|acquired| acquired.map(turn)))
     }
 
-    /// An error if a caller that blocks here would wait for itself.
+    /// Returns an error if a caller that blocks here would wait for itself.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] if the owner is doing it.
+    /// [`SyncError::Deadlock`] if the owner has the turn already.
     pub fn check_deadlock(&self) -> Result<(), SyncError> {
         let once = self.once.once;
         once.memory.sound_result(if once.owner() == self.owner { Err(SyncError::Deadlock) } else { Ok(()) })
@@ -123,12 +123,12 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Whether a previous owner died while doing it: the work may be half done.
+    /// Whether the previous owner of the turn died: the work may be half done.
     pub const fn owner_died(&self) -> bool {
         self.owner_died
     }
 
-    /// Marks it as done, for ever.
+    /// Marks the work as done. Nobody does it again.
     pub fn done(self) {
         if self.is_ours() {
             self.once.done(self.owner);
@@ -136,7 +136,7 @@ impl Turn<'_> {
         std::mem::forget(self);
     }
 
-    // A fork's child has a copy of its parent's turn, but not the turn.
+    // The child of a fork has a copy of this object, but the parent has the turn.
     fn is_ours(&self) -> bool {
         self.generation == live::generation()
     }

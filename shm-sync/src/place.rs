@@ -1,4 +1,5 @@
-//! The place of a structure: what is checked once, when it is opened, so that its algorithm need not check again.
+//! The place of a structure. It is checked once, when the structure is opened, so that the algorithm need not check
+//! again.
 
 use crate::protocol::{
     layout::{LIVE, Structure},
@@ -36,7 +37,7 @@ pub(crate) fn check_count(
     Err(SyncError::OutOfRange { option, value: count.into(), must })
 }
 
-/// How many slots the structure at `offset` was made with, which the word at `count` tells.
+/// Returns how many slots the structure at `offset` was made with: the word at `count`.
 pub(crate) fn count(
     structure: Structure,
     region: Region<'_>,
@@ -56,12 +57,12 @@ pub(crate) fn count(
     Err(structure.damaged("its number of slots is impossible").into())
 }
 
-/// The id of the live file with which the structure at `offset` of a region is used, whatever it is; 0 where there is
-/// none yet.
+/// Returns the id of the live file with which the structure at `offset` of a region is used, for any structure; 0 if
+/// there is none yet.
 ///
 /// # Errors
 ///
-/// Where it does not fit, or is not aligned.
+/// If it does not fit, or is not aligned.
 #[doc(hidden)]
 pub fn live_file_at(region: Region<'_>, offset: usize) -> Result<u32, SyncError> {
     let header = region.at(offset, LIVE as usize + size_of::<u32>())?;

@@ -1,4 +1,4 @@
-//! A piece of a segment, checked once so that everything above it need not check again.
+//! A part of a segment. It is checked once, so that the code that uses it need not check again.
 
 use crate::SyncError;
 use crate::futex;
@@ -13,7 +13,7 @@ pub struct Region<'a> {
     start: NonNull<u8>,
     size: usize,
     access: Access,
-    /// How many 32-bit words it has: none where it is not aligned for them.
+    /// How many 32-bit words it has: 0 if it is not aligned for them.
     words: u32,
     mark: &'static Mark,
     memory: PhantomData<&'a AtomicU32>,
@@ -25,13 +25,13 @@ unsafe impl Send for Region<'_> {}
 unsafe impl Sync for Region<'_> {}
 
 impl<'a> Region<'a> {
-    /// All of a segment.
+    /// Returns all of a segment.
     pub fn of(segment: &'a impl Segment) -> Self {
         let start = segment.as_ptr();
         Self::new(start, segment.size().get(), segment.access(), Mark::of(start))
     }
 
-    /// Memory that was mapped by other means.
+    /// Returns memory that was mapped by other means.
     ///
     /// # Safety
     ///
@@ -47,17 +47,17 @@ impl<'a> Region<'a> {
         Self { start, size, access, words, mark, memory: PhantomData }
     }
 
-    /// `size` bytes of it, from `offset` on.
+    /// Returns `size` bytes of it, from `offset` on.
     ///
     /// # Errors
     ///
-    /// [`SyncError::TooSmall`] where it ends before them.
+    /// [`SyncError::TooSmall`] if the region ends earlier.
     pub fn at(&self, offset: usize, size: usize) -> Result<Self, SyncError> {
         let part = self.from(offset, size)?;
         Ok(Self::new(part.start, size, self.access, self.mark))
     }
 
-    /// What begins at `offset`, `at_least` bytes of it or more.
+    /// Returns the rest of it from `offset` on: `at_least` bytes or more.
     pub(crate) fn from(&self, offset: usize, at_least: usize) -> Result<Self, SyncError> {
         if offset.checked_add(at_least).is_none_or(|end| end > self.size) {
             return Err(SyncError::TooSmall { offset, needed: at_least, size: self.size });
@@ -82,14 +82,14 @@ impl<'a> Region<'a> {
         self.start
     }
 
-    /// What an operation found or got, if nothing of the segment was cut off until it was done: a lock word on a
-    /// private page excludes nobody, and no process wrote what is read there.
+    /// Returns the result of an operation, unless a part of the segment was cut off before its end. The missing part is
+    /// private pages: a lock word there excludes nobody, and no process wrote what is read there.
     #[inline]
     pub(crate) fn sound<T>(&self, value: T) -> Result<T, SyncError> {
         if self.is_shrunk() { Err(SyncError::Shrunk) } else { Ok(value) }
     }
 
-    /// The same of one that may have failed: of why, where it did so for nothing.
+    /// The same for an operation that may have failed. If a part was cut off, that is the error to report.
     #[inline]
     pub(crate) fn sound_result<T, E: Into<SyncError>>(&self, result: Result<T, E>) -> Result<T, SyncError> {
         if self.is_shrunk() { Err(SyncError::Shrunk) } else { result.map_err(Into::into) }
@@ -119,7 +119,7 @@ impl<'a> Region<'a> {
     ///
     /// # Errors
     ///
-    /// Where it does not fit, is not aligned, or the region is read-only.
+    /// If it does not fit, is not aligned, or the region is read-only.
     pub fn cell(&self, offset: usize) -> Result<&'a std::sync::atomic::AtomicU32, SyncError> {
         self.writable()?;
         let word = self.from(offset, size_of::<AtomicU32>())?;

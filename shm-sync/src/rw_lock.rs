@@ -15,10 +15,10 @@ use std::time::Duration;
 
 /// A read-write lock in shared memory. How many can read at a time is set when it is made.
 ///
-/// A waiting writer keeps new readers out, so readers do not starve it; a stream of writers can starve readers.
+/// A waiting writer keeps new readers out, so readers cannot starve it. A stream of writers can starve readers.
 /// Waiters notice a killed reader or writer within 20 ms. After a writer was killed, all readers are told
-/// ([`ReadGuard::owner_died`]), and the next writer too, until it has finished. If a write guard is dropped while its
-/// thread panics, it unlocks, and the same is told.
+/// ([`ReadGuard::owner_died`]) until the next writer has finished; that writer is told too. The same happens if a write
+/// guard is dropped while its thread panics: the lock is unlocked, and readers and the next writer are told.
 #[derive(Clone, Copy, Debug)]
 pub struct RwLock<'a> {
     lock: rw_lock::RwLock<Region<'a>>,
@@ -26,16 +26,16 @@ pub struct RwLock<'a> {
 }
 
 impl<'a> RwLock<'a> {
-    /// Its size in bytes. It begins at a multiple of 4.
+    /// How many bytes it takes. It must begin at a multiple of 4.
     pub const fn byte_len(readers: u32) -> usize {
         SLOTS as usize + 4 * readers as usize
     }
 
-    /// The lock at `offset`. Makes it if the bytes are all zero.
+    /// Opens the lock at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where the place or the number of readers (1 to 65536) is no good, or something else is there.
+    /// If the place or the number of readers (1 to 65536) is invalid, or the bytes there are something else.
     pub fn open(
         region: Region<'a>,
         offset: usize,
@@ -48,7 +48,7 @@ impl<'a> RwLock<'a> {
         Ok(Self { lock: rw_lock::RwLock::new(place, readers), caller: Caller::thread(live) })
     }
 
-    /// The lock that exists at `offset`, with any number of readers.
+    /// Opens the lock that exists at `offset`, with any number of readers.
     ///
     /// # Errors
     ///
@@ -63,14 +63,14 @@ impl<'a> RwLock<'a> {
         self.lock.readers().count()
     }
 
-    /// The same lock, but `owner` is the owner of its operations, and not the calling thread. This is for something
-    /// that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
+    /// Returns the same lock, but with `owner` as the owner of its operations, and not the calling thread. This is for
+    /// something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
     }
 
-    /// Whether a writer has it, or waits for readers to leave.
+    /// Whether a writer has the lock, or waits for readers to end.
     pub fn is_written(&self) -> bool {
         !self.lock.writer().owner().is_nobody()
     }
@@ -79,7 +79,7 @@ impl<'a> RwLock<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] where this thread is the writer, or reads already while a writer waits for it, or holds
+    /// [`SyncError::Deadlock`] if this thread is the writer, or reads already while a writer waits for it, or holds
     /// all slots of readers.
     #[inline]
     pub fn read(&self) -> Result<ReadGuard<'a>, SyncError> {
@@ -111,7 +111,7 @@ impl<'a> RwLock<'a> {
     ///
     /// # Errors
     ///
-    /// Where this thread has no owner id yet, and none can be had.
+    /// If this thread has no owner id yet, and none can be had.
     pub fn try_read(&self) -> Result<Option<ReadGuard<'a>>, SyncError> {
         let owner = self.caller.owner()?;
         let read = self.lock.attempt_read(owner, self.caller);
@@ -122,7 +122,7 @@ impl<'a> RwLock<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] where this thread has it already, for reading or for writing.
+    /// [`SyncError::Deadlock`] if this thread has the lock already, for reading or for writing.
     #[inline]
     pub fn write(&self) -> Result<WriteGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
@@ -161,28 +161,28 @@ impl<'a> RwLock<'a> {
         self.lock.memory.sound(acquired.map(|acquired| self.write_guard(owner, acquired)))
     }
 
-    /// Locking for reading in steps, for an event loop, on behalf of any owner of this process.
+    /// Begins to lock for reading in steps, for an event loop, on behalf of any owner of this process.
     pub fn reading(&self, owner: Owner) -> Reading<'a> {
         Reading { lock: *self, owner, state: ReadState::default() }
     }
 
-    /// Locking for writing in steps, for an event loop, on behalf of any owner of this process.
+    /// Begins to lock for writing in steps, for an event loop, on behalf of any owner of this process.
     pub fn writing(&self, owner: Owner) -> Writing<'a> {
         Writing { lock: *self, owner, generation: live::generation(), state: WriteState::default() }
     }
 
-    /// The guard of a reading that its owner has [kept](ReadGuard::keep).
+    /// Returns the guard of a reader that its owner has [kept](ReadGuard::keep).
     ///
     /// # Errors
     ///
-    /// If nobody reads there, or another owner does.
+    /// If nobody has that slot, or another owner has it.
     pub fn resume_read(&self, slot: u32) -> Result<ReadGuard<'a>, SyncError> {
         let owner = self.caller.owner()?;
         self.lock.memory.sound_result(self.lock.readers().check_held(slot, owner))?;
         Ok(self.read_guard(owner, Read { slot, owner_died: false }))
     }
 
-    /// The guard of the writing that its owner has [kept](WriteGuard::keep).
+    /// Returns the guard of the writer that its owner has [kept](WriteGuard::keep).
     ///
     /// # Errors
     ///
@@ -193,17 +193,17 @@ impl<'a> RwLock<'a> {
         Ok(self.write_guard(owner, Acquired { owner_died: false }))
     }
 
-    /// Ends the reading of a guard of this process that was [kept](ReadGuard::keep).
+    /// Unlocks for a reader of this process whose guard was [kept](ReadGuard::keep).
     ///
     /// # Errors
     ///
-    /// If nobody reads there, or another process does.
+    /// If nobody has that slot, or another process has it.
     pub fn end_read(&self, slot: u32) -> Result<(), SyncError> {
         let released = self.lock.readers().release_ours(slot, |owner| self.caller.is_ours(owner));
         self.lock.memory.sound_result(released)
     }
 
-    /// Ends the writing of this process, its guard having been [kept](WriteGuard::keep).
+    /// Unlocks for the writer of this process whose guard was [kept](WriteGuard::keep).
     ///
     /// # Errors
     ///
@@ -244,11 +244,11 @@ impl<'a> Reading<'a> {
         lock.memory.sound(step.map(|read| self.lock.read_guard(self.owner, read)))
     }
 
-    /// An error if a caller that blocks here, `for_ever` or for some time, would wait for itself.
+    /// Returns an error if a caller that blocks here, `for_ever` or for some time, would wait for itself.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] where the owner is the writer, or reads already while a writer waits for it, or holds
+    /// [`SyncError::Deadlock`] if the owner is the writer, or reads already while a writer waits for it, or holds
     /// all slots of readers.
     pub fn check_deadlock(&self, for_ever: bool) -> Result<(), SyncError> {
         let waits = self.lock.lock.read_waits_for_itself(self.owner, for_ever);
@@ -277,11 +277,11 @@ impl<'a> Writing<'a> {
         lock.memory.sound(step.map(|acquired| self.lock.write_guard(self.owner, acquired)))
     }
 
-    /// An error if a caller that blocks here would wait for itself.
+    /// Returns an error if a caller that blocks here would wait for itself.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] where the owner has it already, for reading or for writing.
+    /// [`SyncError::Deadlock`] if the owner has it already, for reading or for writing.
     pub fn check_deadlock(&self) -> Result<(), SyncError> {
         let waits = self.lock.lock.write_waits_for_itself(self.owner, &self.state);
         self.lock.lock.memory.sound_result(if waits { Err(SyncError::Deadlock) } else { Ok(()) })
@@ -317,7 +317,7 @@ impl ReadGuard<'_> {
         self.read.slot
     }
 
-    /// Keeps reading until [`RwLock::end_read`] of the number returned.
+    /// Keeps the lock until [`RwLock::end_read`] is called with the returned number.
     pub fn keep(self) -> u32 {
         let slot = self.read.slot;
         std::mem::forget(self);
@@ -350,12 +350,12 @@ impl WriteGuard<'_> {
         self.owner_died
     }
 
-    /// Whether it is written by it: not in a fork's child, whose parent writes.
+    /// Whether this guard holds the lock. It does not in the child of a fork: there the parent holds it.
     pub fn is_held(&self) -> bool {
         self.generation == live::generation()
     }
 
-    /// Ends the writing. If the thread is panicking, the next owners are not told, unlike when the guard is dropped.
+    /// Unlocks. Even if the thread is panicking, the next owners are not told. (They are told if the guard is dropped.)
     pub fn unlock(self) {
         if self.generation == live::generation() {
             self.lock.end_write(self.owner);
@@ -363,8 +363,8 @@ impl WriteGuard<'_> {
         std::mem::forget(self);
     }
 
-    /// Ends the writing, and tells the next owners that the writer died. Use it if you did not repair what a dead
-    /// writer left, or left something half-changed yourself.
+    /// Unlocks, and tells the next owners that the writer died. Use it if you did not repair what a dead writer left,
+    /// or left something half-changed yourself.
     pub fn unlock_as_dead(self) {
         if self.generation == live::generation() {
             self.lock.end_write_as_dead(self.owner);
@@ -372,7 +372,7 @@ impl WriteGuard<'_> {
         std::mem::forget(self);
     }
 
-    /// Keeps writing until [`RwLock::end_write`].
+    /// Keeps the lock until [`RwLock::end_write`].
     pub fn keep(self) {
         std::mem::forget(self);
     }

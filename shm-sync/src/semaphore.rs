@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// A semaphore in shared memory: a number of permits, set when it is made.
 ///
-/// Each permit records its owner. If a process is killed, its permits come back within 20 ms once another thread
-/// waits, and the next owner of such a permit is told ([`Permit::owner_died`]). It is not fair, as the mutex is not.
+/// Each permit records its owner. If a process is killed and another thread waits, that thread gets a permit of the
+/// killed process within 20 ms, and is told ([`Permit::owner_died`]). Like the mutex, a semaphore is not fair.
 #[derive(Clone, Copy, Debug)]
 pub struct Semaphore<'a> {
     slots: Slots<Region<'a>>,
@@ -23,16 +23,16 @@ pub struct Semaphore<'a> {
 }
 
 impl<'a> Semaphore<'a> {
-    /// Its size in bytes. It begins at a multiple of 4.
+    /// How many bytes it takes. It must begin at a multiple of 4.
     pub const fn byte_len(permits: u32) -> usize {
         SLOTS as usize + 4 * permits as usize
     }
 
-    /// The semaphore at `offset`. Makes it if the bytes are all zero.
+    /// Opens the semaphore at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
-    /// Where the place or the number of permits (1 to 65536) is no good, or something else is there.
+    /// If the place or the number of permits (1 to 65536) is invalid, or the bytes there are something else.
     pub fn open(
         region: Region<'a>,
         offset: usize,
@@ -45,7 +45,7 @@ impl<'a> Semaphore<'a> {
         Ok(Self { slots: Slots::new(place, QUEUE, SLOTS, permits), caller: Caller::thread(live) })
     }
 
-    /// The semaphore that exists at `offset`, with any number of permits.
+    /// Opens the semaphore that exists at `offset`, with any number of permits.
     ///
     /// # Errors
     ///
@@ -60,8 +60,8 @@ impl<'a> Semaphore<'a> {
         self.slots.count()
     }
 
-    /// The same semaphore, but `owner` is the owner of its operations, and not the calling thread. This is for
-    /// something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
+    /// Returns the same semaphore, but with `owner` as the owner of its operations, and not the calling thread. This is
+    /// for something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
@@ -71,7 +71,8 @@ impl<'a> Semaphore<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] where this thread has them all; where it has no owner id yet, and none can be had.
+    /// [`SyncError::Deadlock`] if this thread has all permits. An error of the live file if this thread has no owner id
+    /// yet, and cannot get one.
     #[inline]
     pub fn acquire(&self) -> Result<Permit<'a>, SyncError> {
         let owner = self.caller.owner()?;
@@ -108,12 +109,12 @@ impl<'a> Semaphore<'a> {
         self.slots.memory.sound(claimed.map(|claimed| self.permit(owner, claimed)))
     }
 
-    /// Acquiring in steps, for an event loop, on behalf of any owner of this process.
+    /// Begins to take a permit in steps, for an event loop, on behalf of any owner of this process.
     pub fn acquiring(&self, owner: Owner) -> Acquiring<'a> {
         Acquiring { semaphore: *self, owner, state: ClaimState::default() }
     }
 
-    /// A permit that its owner has [kept](Permit::keep).
+    /// Returns a permit that its owner has [kept](Permit::keep).
     ///
     /// # Errors
     ///
@@ -124,7 +125,7 @@ impl<'a> Semaphore<'a> {
         Ok(self.permit(owner, Claimed { slot, owner_died: false }))
     }
 
-    /// Gives back a permit of this process that was [kept](Permit::keep).
+    /// Releases a permit of this process that was [kept](Permit::keep).
     ///
     /// # Errors
     ///
@@ -149,7 +150,7 @@ pub struct Acquiring<'a> {
 }
 
 impl<'a> Acquiring<'a> {
-    /// The next step.
+    /// Takes the next step.
     ///
     /// # Errors
     ///
@@ -160,11 +161,11 @@ impl<'a> Acquiring<'a> {
         slots.memory.sound(step.map(|claimed| self.semaphore.permit(self.owner, claimed)))
     }
 
-    /// An error if a caller that blocks here without a time limit would wait for itself.
+    /// Returns an error if a caller that blocks here without a time limit would wait for itself.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Deadlock`] where the owner has all permits.
+    /// [`SyncError::Deadlock`] if the owner has all permits.
     pub fn check_deadlock(&self) -> Result<(), SyncError> {
         let slots = self.semaphore.slots;
         let waits = slots.are_all_of(self.owner);
@@ -183,7 +184,7 @@ pub struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Whether its previous owner died while holding it.
+    /// Whether the previous owner of this permit died while it had the permit.
     pub const fn owner_died(&self) -> bool {
         self.claimed.owner_died
     }
@@ -193,7 +194,7 @@ impl Permit<'_> {
         self.claimed.slot
     }
 
-    /// Keeps it until [`Semaphore::release`] of the number returned.
+    /// Keeps the permit until [`Semaphore::release`] is called with the returned number.
     pub fn keep(self) -> u32 {
         let slot = self.claimed.slot;
         std::mem::forget(self);

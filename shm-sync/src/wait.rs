@@ -51,7 +51,7 @@ impl Cell for AtomicI32 {
 ///
 /// # Errors
 ///
-/// Where the system refuses; on Linux that means that the memory is gone.
+/// If the system refuses. On Linux it does so only if the memory is gone.
 pub fn wait<C: Cell>(cell: &C, expected: C::Value, timeout: Option<Duration>) -> Result<Outcome, OsError> {
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let expected = C::bits(expected);

@@ -66,7 +66,7 @@ pub(crate) fn find(key: &Key, number: NonZeroU32) -> Result<sys::Id, AttachError
     sys::find(number).map_err(|errno| find_failed(errno, key))
 }
 
-/// The file in which the name of a foreign segment is locked; `None` where it went meanwhile.
+/// The file in which the name of a foreign segment is locked; `None` if it went meanwhile.
 pub(crate) fn lock_file(key: &Key, number: NonZeroU32) -> Result<Option<LockFile>, AttachError> {
     match sys::stat(find(key, number)?) {
         Ok(stat) => Ok(Some(LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) })),
@@ -113,7 +113,7 @@ fn stands_for(
     Ok(if is_gone() { StandsFor::Unknown } else { StandsFor::Another })
 }
 
-/// A segment that cannot be asked about: `None` where it went meanwhile.
+/// A segment that cannot be asked about: `None` if it went meanwhile.
 #[cold]
 pub(crate) fn unknown<T>(errno: Errno, key: &Key) -> Result<Option<T>, AttachError> {
     match errno {

@@ -79,7 +79,7 @@ pub(crate) fn find(key: NonZeroU32) -> Result<Id, Errno> {
     Errno::result(unsafe { libc::shmget(key.get() as key_t, 0, 0) }).map(Id)
 }
 
-/// Creates a segment; `EEXIST` where the key is taken. The umask does not apply.
+/// Creates a segment; `EEXIST` if the key is taken. The umask does not apply.
 pub(crate) fn create(key: NonZeroU32, size: usize, mode: u32) -> Result<Id, Errno> {
     let flags = libc::IPC_CREAT | libc::IPC_EXCL | mode as c_int;
     // SAFETY: shmget takes no pointers.

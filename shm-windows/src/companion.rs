@@ -111,7 +111,7 @@ impl Companion {
         companion.checked()
     }
 
-    /// Opens it, for reading where only the owner may write; `None` where nobody has it.
+    /// Opens it, for reading where only the owner may write; `None` if nobody has it.
     pub(crate) fn open(name: &ObjectName) -> Result<Option<Self>, Failed> {
         let name = name.companion();
         let (section, is_writable) = match section::open(&name, FILE_MAP_READ | FILE_MAP_WRITE) {
@@ -199,7 +199,7 @@ impl Companion {
         record.current.store(new.number.get(), Release);
     }
 
-    /// Takes the key from the segment that has it; `false` where only another user may.
+    /// Takes the key from the segment that has it; `false` if only another user may.
     pub(crate) fn clear(&self) -> bool {
         if self.is_writable {
             self.record().current.store(0, Release);

@@ -40,7 +40,7 @@ impl Lock {
         access.apply(&self.0)
     }
 
-    /// Opens it; `None` where nobody has it.
+    /// Opens it; `None` if nobody has it.
     pub(crate) fn open(name: &ObjectName) -> Result<Option<Self>, Failed> {
         let name = name.lock();
         let access = SYNCHRONIZATION_SYNCHRONIZE | MUTEX_MODIFY_STATE;

@@ -24,7 +24,7 @@ use windows_sys::{
     },
 };
 
-/// A new section of so many bytes, all zero, with its room reserved in the paging file; `None` where the name is taken.
+/// A new section of so many bytes, all zero, with its room reserved in the paging file; `None` if the name is taken.
 pub(crate) fn create(name: &Wide, size: usize, access: &Descriptor) -> Result<Option<OwnedHandle>, Failed> {
     let attributes = access.attributes();
     match make(&raw const attributes, name.as_ptr(), size) {
@@ -64,7 +64,7 @@ fn make(
     Ok((made, existed))
 }
 
-/// The section of that name, for `access` to it; `None` where there is none.
+/// The section of that name, for `access` to it; `None` if there is none.
 pub(crate) fn open(name: &Wide, access: u32) -> Result<Option<OwnedHandle>, Failed> {
     // SAFETY: a string with its NUL.
     let opened = unsafe { OpenFileMappingW(access, 0, name.as_ptr()) };

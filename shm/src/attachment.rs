@@ -140,7 +140,7 @@ impl Attachment {
     }
 }
 
-/// What structures need to know of it.
+/// What structures need to know of an attachment.
 #[cfg(all(unix, feature = "sync"))]
 impl Attachment {
     pub(crate) fn start(&self) -> std::ptr::NonNull<u8> {

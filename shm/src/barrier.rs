@@ -25,13 +25,13 @@ pub struct Barrier(Owned<Raw<'static>>);
 pub struct Party(Owned<RawParty<'static>>);
 
 impl Barrier {
-    /// Its size in bytes. It begins at a multiple of 4.
+    /// How many bytes it takes. It must begin at a multiple of 4.
     pub const fn byte_len(parties: u32) -> usize {
         Raw::byte_len(parties)
     }
 
-    /// The barrier at `offset` of a segment, for that many parties (1 to 65535; all who open it say the same). Makes
-    /// it if the bytes are all zero.
+    /// Opens the barrier at `offset` of a segment, for that many parties (1 to 65535; every process passes the same
+    /// number). Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl Barrier {
     ///
     /// # Errors
     ///
-    /// [`Full`](shm_sync::SyncError::Full) where all parties have joined.
+    /// [`Full`](shm_sync::SyncError::Full) if all parties have joined already.
     pub fn join(&self) -> Result<Party, Error> {
         Ok(Party(self.0.part(Raw::join)?))
     }
@@ -60,12 +60,12 @@ impl Party {
     ///
     /// # Errors
     ///
-    /// [`Broken`](shm_sync::SyncError::Broken) where a party was killed: the phase begins again.
+    /// [`Broken`](shm_sync::SyncError::Broken) if a party was killed: the phase begins again.
     pub fn wait(&mut self) -> Result<bool, Error> {
         Ok(self.0.raw.wait()?)
     }
 
-    /// The same; `None` when `timeout` is over, and then it has not arrived.
+    /// As [`wait`](Self::wait), but returns `None` if `timeout` is over. Then this party has not arrived.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl Party {
         Ok(self.0.raw.wait_timeout(timeout)?)
     }
 
-    /// The same without blocking a thread. Dropping the future takes the arrival back.
+    /// As [`wait`](Self::wait), without blocking a thread. If you drop the future, the arrival is taken back.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use shm_sync::{
 };
 use std::time::Duration;
 
-/// A broadcast in shared memory: a slow reader misses messages, and does not delay the producer.
+/// A broadcast in shared memory. A slow reader misses messages, but does not delay the producer.
 ///
 /// ```
 /// # use shm_segments::{Broadcast, BroadcastOptions, Error, Segment};
@@ -33,12 +33,12 @@ pub struct Producer(Owned<RawProducer<'static>>);
 pub struct Reader(Owned<RawReader<'static>>);
 
 impl Broadcast {
-    /// Its size in bytes. It begins at a multiple of 64.
+    /// How many bytes it takes. It must begin at a multiple of 64.
     pub const fn byte_len(options: &BroadcastOptions) -> usize {
         Raw::byte_len(options)
     }
 
-    /// The broadcast at `offset` of a segment. Makes it if the bytes are all zero.
+    /// Opens the broadcast at `offset` of a segment. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl Broadcast {
         Owned::open(segment, offset, |region, live| Raw::open(region, offset, options, live)).map(Self)
     }
 
-    /// The broadcast that exists at `offset`, with the options it was created with.
+    /// Opens the broadcast that exists at `offset`, with the options it was created with.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl Broadcast {
         self.0.raw.options()
     }
 
-    /// The producer's end.
+    /// Returns the producer's end.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl Broadcast {
         Ok(Producer(self.0.part(|broadcast| broadcast.producer(self.0.live))?))
     }
 
-    /// A reader of the messages to come.
+    /// Returns a reader of the messages to come.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// [`TooLong`](shm_sync::SyncError::TooLong) beyond what the broadcast was made for.
+    /// [`TooLong`](shm_sync::SyncError::TooLong) if the message is longer than `max_message` of the broadcast.
     pub fn send(&mut self, message: &[u8]) -> Result<u64, Error> {
         Ok(self.0.raw.send(message)?)
     }
@@ -101,7 +101,7 @@ impl Reader {
         Ok(self.0.raw.rewind()?)
     }
 
-    /// The next message, its number, and how many were missed before it; waits until there is one.
+    /// Receives the next message, its number, and how many were missed before it. Waits until there is one.
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ impl Reader {
         Ok((self.0.raw.receive(&mut message)?, message))
     }
 
-    /// The next message, if there is one now.
+    /// Receives the next message, if there is one now.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ impl Reader {
         Ok(self.0.raw.try_receive(&mut message)?.map(|received| (received, message)))
     }
 
-    /// The next message; `None` when `timeout` is over.
+    /// Receives the next message; `None` if `timeout` is over.
     ///
     /// # Errors
     ///
@@ -132,7 +132,7 @@ impl Reader {
         Ok(received.map(|received| (received, message)))
     }
 
-    /// The next message, without blocking a thread.
+    /// Receives the next message, without blocking a thread.
     ///
     /// # Errors
     ///
@@ -146,7 +146,7 @@ impl Reader {
                     Step::Ready(frame) => {
                         let mut message = Vec::with_capacity(frame.len());
                         frame.append_to(&mut message);
-                        // None where the producer has overwritten it meanwhile.
+                        // None if the producer has overwritten it meanwhile.
                         Step::Ready(frame.finish().map(|received| (received, message)))
                     }
                 })

@@ -10,8 +10,8 @@ use shm_sync::{
 };
 use std::time::Duration;
 
-/// A channel in shared memory. A producer that is killed loses the message that it had not sent; a consumer that is
-/// killed loses none.
+/// A channel in shared memory. If a producer is killed, only the message that it had not sent is lost. If the consumer
+/// is killed, no message is lost.
 ///
 /// ```
 /// # use shm_segments::{Channel, ChannelOptions, Error, Producers, Segment};
@@ -25,7 +25,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Channel(Owned<Raw<'static>>);
 
-// A `Reservation<'_, 'static>` or `Message<'_, 'static>` borrows its end, and gives nothing that outlives itself.
+// A `Reservation<'_, 'static>` or `Message<'_, 'static>` borrows its end, and returns nothing that outlives it.
 
 /// Sends messages.
 #[derive(Debug)]
@@ -36,12 +36,12 @@ pub struct Sender(Owned<RawSender<'static>>);
 pub struct Receiver(Owned<RawReceiver<'static>>);
 
 impl Channel {
-    /// Its size in bytes. It begins at a multiple of 64.
+    /// How many bytes it takes. It must begin at a multiple of 64.
     pub const fn byte_len(options: &ChannelOptions) -> usize {
         Raw::byte_len(options)
     }
 
-    /// The channel at `offset` of a segment. Makes it if the bytes are all zero.
+    /// Opens the channel at `offset` of a segment. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl Channel {
         Owned::open(segment, offset, |region, live| Raw::open(region, offset, options, live)).map(Self)
     }
 
-    /// The channel that exists at `offset`, with the options it was created with.
+    /// Opens the channel that exists at `offset`, with the options it was created with.
     ///
     /// # Errors
     ///
@@ -64,12 +64,12 @@ impl Channel {
         self.0.raw.options()
     }
 
-    /// The longest message that it carries.
+    /// The length of the longest message that it can carry.
     pub const fn max_message(&self) -> usize {
         self.0.raw.max_message()
     }
 
-    /// A producer's end.
+    /// Returns a producer's end.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Channel {
         Ok(Sender(self.0.part(Raw::sender)?))
     }
 
-    /// The consumer's end.
+    /// Returns the consumer's end.
     ///
     /// # Errors
     ///
@@ -93,12 +93,12 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`TooLong`](shm_sync::SyncError::TooLong) beyond half the ring.
+    /// [`TooLong`](shm_sync::SyncError::TooLong) if the message is longer than [`max_message`](Channel::max_message).
     pub fn send(&mut self, message: &[u8]) -> Result<(), Error> {
         Ok(self.0.raw.send(message)?)
     }
 
-    /// Sends a message if there is room now; tells whether it did.
+    /// Sends a message if there is room now; returns whether it did.
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ impl Sender {
         Ok(self.0.raw.try_send(message)?)
     }
 
-    /// Sends a message, or gives up when `timeout` is over; tells whether it did.
+    /// Sends a message, or gives up when `timeout` is over; returns whether it did.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ impl Sender {
         Ok(self.0.raw.send_timeout(message, timeout)?)
     }
 
-    /// Sends a message without blocking a thread. Where the future is dropped before it is ready, nothing is sent.
+    /// Sends a message without blocking a thread. If you drop the future before it is ready, nothing is sent.
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl Sender {
         Ok(wait(segment, send).await?)
     }
 
-    /// Room for a message of `length` bytes, which you fill in place; waits until there is room.
+    /// Reserves room for a message of `length` bytes, which you fill in place. Waits until there is room.
     ///
     /// # Errors
     ///
@@ -148,7 +148,7 @@ impl Sender {
 }
 
 impl Receiver {
-    /// The next message; waits until there is one.
+    /// Receives the next message. Waits until there is one.
     ///
     /// # Errors
     ///
@@ -159,7 +159,7 @@ impl Receiver {
         Ok(message)
     }
 
-    /// The next message, if there is one now.
+    /// Receives the next message, if there is one now.
     ///
     /// # Errors
     ///
@@ -169,7 +169,7 @@ impl Receiver {
         Ok(self.0.raw.try_receive(&mut message)?.then_some(message))
     }
 
-    /// The next message; `None` when `timeout` is over.
+    /// Receives the next message; `None` if `timeout` is over.
     ///
     /// # Errors
     ///
@@ -179,8 +179,8 @@ impl Receiver {
         Ok(self.0.raw.receive_timeout(&mut message, timeout)?.then_some(message))
     }
 
-    /// The next message, without blocking a thread. Where the future is dropped before it is ready, the message stays
-    /// in the channel.
+    /// Receives the next message, without blocking a thread. If you drop the future before it is ready, the message
+    /// stays in the channel.
     ///
     /// # Errors
     ///
@@ -201,8 +201,8 @@ impl Receiver {
         Ok(wait(segment, receive).await?)
     }
 
-    /// The next message in place, without a copy; waits until there is one. If it is not released, the next call gives
-    /// it again.
+    /// Gives the next message in place, without a copy. Waits until there is one. If you do not release it, the next
+    /// call gives it again.
     ///
     /// # Errors
     ///
@@ -211,7 +211,7 @@ impl Receiver {
         Ok(self.0.raw.peek()?)
     }
 
-    /// How many messages it found incomplete, because their producers were killed.
+    /// How many messages this consumer found incomplete, because their producers were killed.
     pub const fn lost(&self) -> u64 {
         self.0.raw.lost()
     }

@@ -24,12 +24,12 @@ use std::time::Duration;
 pub struct Condition(Owned<Raw<'static>>);
 
 impl Condition {
-    /// Its size in bytes. It begins at a multiple of 4.
+    /// How many bytes it takes. It must begin at a multiple of 4.
     pub const fn byte_len() -> usize {
         Raw::byte_len()
     }
 
-    /// The condition at `offset` of a segment. Makes it if the bytes are all zero.
+    /// Opens the condition at `offset` of a segment. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -38,17 +38,18 @@ impl Condition {
         Owned::open(segment, offset, |region, live| Raw::open(region, offset, live)).map(Self)
     }
 
-    /// Unlocks the mutex, waits for a notification, and locks the mutex again. The two lie in segments of one user.
+    /// Unlocks the mutex, waits for a notification, and locks the mutex again. The segments of the mutex and of the
+    /// condition must belong to the same user, with the same users who may write.
     ///
     /// # Errors
     ///
-    /// [`Error::OwnerDied`] where the mutex's owner died meanwhile; the mutex is not locked then.
+    /// [`Error::OwnerDied`] if the mutex's owner died meanwhile; the mutex is not locked then.
     pub fn wait<'m, T: Pod>(&self, guard: MutexGuard<'m, T>) -> Result<MutexGuard<'m, T>, Error> {
         Ok(self.wait_with(guard, |condition, lock| Ok((condition.wait(lock)?, true)))?.0)
     }
 
-    /// The same, but waits no longer than `timeout` (to lock the mutex again may take longer). Tells whether the wait
-    /// ended before time was up.
+    /// As [`wait`](Self::wait), but waits no longer than `timeout` (to lock the mutex again may take longer). Returns
+    /// whether the wait ended before time was up.
     ///
     /// # Errors
     ///
@@ -72,12 +73,12 @@ impl Condition {
         Ok((Guard::new(lock, home, "mutex")?, in_time))
     }
 
-    /// Wakes one waiter; tells whether one slept.
+    /// Wakes one waiter; returns whether one was asleep.
     pub fn notify_one(&self) -> bool {
         self.0.raw.notify_one()
     }
 
-    /// Wakes all waiters, and returns how many slept.
+    /// Wakes all waiters, and returns how many were asleep.
     pub fn notify_all(&self) -> usize {
         self.0.raw.notify_all()
     }

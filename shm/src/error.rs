@@ -17,10 +17,10 @@ pub enum Error {
     #[error(transparent)]
     Attach(#[from] AttachError),
     /// A segment without bytes was asked for.
-    #[error("a segment has at least one byte: ask for more than 0")]
+    #[error("a segment has at least one byte: pass a size greater than 0")]
     Empty,
-    /// A part that lies outside the segment.
-    #[error("{size} bytes at offset {offset} are not inside the segment, which has {end}: make it larger")]
+    /// A part that does not lie inside the segment.
+    #[error("{size} bytes at offset {offset} do not fit into the segment, which has {end} bytes: make it larger")]
     Outside {
         /// Where the part begins.
         offset: usize,
@@ -40,8 +40,8 @@ pub enum Error {
     /// The last owner of a lock died or panicked, and no thread has repaired the protected value.
     #[cfg(all(unix, feature = "sync"))]
     #[error(
-        "the last owner of this {what} was killed or panicked, and may have left its value half-changed: take it with \
-         recover(), mend the value, and go on"
+        "the last owner of this {what} was killed or panicked, and may have left its value half-changed: call \
+         recover(), and repair the value"
     )]
     OwnerDied {
         /// The lock.

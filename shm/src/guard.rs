@@ -1,4 +1,4 @@
-//! A value in shared memory that a lock protects: copied when it is locked, and back when it is unlocked.
+//! A value in shared memory that a lock protects. It is copied when it is locked, and copied back when it is unlocked.
 
 use crate::Error;
 use bytemuck::Pod;
@@ -88,10 +88,10 @@ macro_rules! exclusive {
 }
 exclusive!(MutexGuard WriteGuard);
 
-/// A lock that is held, and the value that it protects: a copy, which goes back when the guard is dropped.
+/// A lock that is held, and a copy of the value that it protects. The copy is written back when the guard is dropped.
 ///
-/// If a panic drops the guard, nothing is copied back: the value stays as it was when it was locked. The next owner is
-/// told ([`Error::OwnerDied`]), because the panic may have left other data half-changed.
+/// If a panic drops the guard, nothing is written back: the value stays as it was when it was locked. The next owner
+/// gets [`Error::OwnerDied`], because the panic may have left other data half-changed.
 #[derive(Debug)]
 #[must_use = "dropping it unlocks"]
 pub struct Guard<L: Exclusive, T: Pod> {
@@ -109,7 +109,7 @@ impl<L: Exclusive, T: Pod> Guard<L, T> {
         Self { lock: Some(lock), home, value, is_changed: false, was_panicking: panicking() }
     }
 
-    /// Takes the lock, unless its last owner died: then it waits to be [recovered](Self::recover).
+    /// Takes the lock, unless its last owner died: then a thread has to [recover](Self::recover) it.
     pub(crate) fn new(lock: L, home: Home<T>, what: &'static str) -> Result<Self, Error> {
         if lock.owner_died() {
             lock.unlock_as_dead();
@@ -128,7 +128,7 @@ impl<L: Exclusive, T: Pod> Guard<L, T> {
         self.home
     }
 
-    /// The lock, still held, the value having gone back.
+    /// Writes the value back, and returns the lock, which is still held.
     pub(crate) fn into_lock(mut self) -> Option<L> {
         self.put_back();
         self.lock.take()

@@ -3,7 +3,7 @@
     not(all(unix, feature = "posix", feature = "map")),
     doc = "Shared memory between processes: the documentation of a build for Linux with all features tells more."
 )]
-// docs.rs shows which feature brings what.
+// docs.rs shows which feature each item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(any(all(unix, any(feature = "sysv", feature = "posix")), all(windows, feature = "windows"))))]

@@ -13,11 +13,11 @@ const WHAT: &str = "mutex";
 
 /// A mutex in shared memory, and the value that it protects. Fresh memory is a free mutex, and a value of zeros.
 ///
-/// [`lock`](Self::lock) copies the value, and the guard copies it back: this is for values of up to a few kilobytes.
-/// For more, protect a part of the segment with a `Mutex<()>`.
+/// [`lock`](Self::lock) copies the value, and the guard copies it back. Use this for values of up to a few kilobytes.
+/// For larger ones, protect a part of the segment with a `Mutex<()>`.
 ///
-/// If a process is killed, or a thread panics, while it has the mutex, then locking it is an error
-/// ([`Error::OwnerDied`]) until a thread has [recovered](Self::recover) it.
+/// If a process is killed, or a thread panics, while it has the mutex, [`lock`](Self::lock) returns
+/// [`Error::OwnerDied`] until a thread has [recovered](Self::recover) the mutex.
 ///
 /// ```
 /// # use shm_segments::{Error, Mutex, Segment};
@@ -34,12 +34,12 @@ pub struct Mutex<T>(Owned<(Raw<'static>, Home<T>)>);
 pub type MutexGuard<'m, T> = Guard<RawGuard<'m>, T>;
 
 impl<T: Pod> Mutex<T> {
-    /// How many bytes it takes, its value included; they begin at a multiple of 8 for values that other languages read.
+    /// How many bytes it takes, with its value. If other languages read the value, it must begin at a multiple of 8.
     pub const fn byte_len() -> usize {
         Home::<T>::byte_len(Raw::byte_len())
     }
 
-    /// The mutex at `offset` of a segment. Makes it if the bytes are all zero.
+    /// Opens the mutex at `offset` of a segment. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -64,8 +64,8 @@ impl<T: Pod> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::OwnerDied`] until a thread has recovered it; [`Deadlock`](shm_sync::SyncError::Deadlock) where this
-    /// thread has it.
+    /// [`Error::OwnerDied`] until a thread has recovered it; [`Deadlock`](shm_sync::SyncError::Deadlock) if this
+    /// thread has it already.
     pub fn lock(&self) -> Result<MutexGuard<'_, T>, Error> {
         self.guard(self.raw().lock()?)
     }
@@ -88,18 +88,19 @@ impl<T: Pod> Mutex<T> {
         self.raw().try_lock()?.map(|lock| self.guard(lock)).transpose()
     }
 
-    /// Locks it without blocking a thread. Dropping the future leaves the queue.
+    /// Locks it without blocking a thread. If you drop the future, it leaves the queue.
     ///
     /// # Errors
     ///
-    /// [`Error::OwnerDied`] until a thread has recovered it. If this task has it already, it waits for itself, for
-    /// ever.
+    /// [`Error::OwnerDied`] until a thread has recovered it. If this task has the mutex already, it waits for itself,
+    /// without end.
     pub async fn lock_async(&self) -> Result<MutexGuard<'_, T>, Error> {
         let mut locking = self.raw().locking(self.0.live.this_thread()?);
         self.guard(wait(&self.0.segment, || locking.step()).await?)
     }
 
-    /// Locks it even if its last owner died; the guard tells so. Repair the value then.
+    /// Locks it even if its last owner died. In that case, [`owner_died`](Guard::owner_died) of the guard is true:
+    /// repair the value.
     ///
     /// # Errors
     ///

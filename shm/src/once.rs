@@ -16,12 +16,12 @@ use shm_sync::{Once as Raw, Turn};
 pub struct Once(Owned<Raw<'static>>);
 
 impl Once {
-    /// Its size in bytes. It begins at a multiple of 4.
+    /// How many bytes it takes. It must begin at a multiple of 4.
     pub const fn byte_len() -> usize {
         Raw::byte_len()
     }
 
-    /// The flag at `offset` of a segment. Makes it if the bytes are all zero.
+    /// Opens the flag at `offset` of a segment. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -30,17 +30,17 @@ impl Once {
         Owned::open(segment, offset, |region, live| Raw::open(region, offset, live)).map(Self)
     }
 
-    /// Runs `f` once across all processes; waits while another one runs it. If the one that runs it is killed, the next
-    /// one runs it, and its [`Turn::owner_died`] says so; if it panics, the next one runs it.
+    /// Runs `f` once across all processes; waits while another process runs its own. If that process is killed, or
+    /// panics, the next one runs its `f`. After a kill, [`Turn::owner_died`] is true.
     ///
     /// # Errors
     ///
-    /// [`Deadlock`](shm_sync::SyncError::Deadlock) from within `f`.
+    /// [`Deadlock`](shm_sync::SyncError::Deadlock) if it is called within `f`.
     pub fn call(&self, f: impl FnOnce(&Turn<'_>)) -> Result<(), Error> {
         Ok(self.0.raw.call(|turn| f(turn))?)
     }
 
-    /// Whether it has been done.
+    /// Whether the work has been done.
     pub fn is_done(&self) -> bool {
         self.0.raw.is_done()
     }

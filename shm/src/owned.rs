@@ -1,5 +1,5 @@
-//! A structure together with the segment in which it lies: what makes `Mutex`, `Channel` and the others types without a
-//! lifetime, which a struct can have beside each other and a thread can take along.
+//! A structure together with the segment in which it lies. So `Mutex`, `Channel` and the other types need no lifetime:
+//! a struct can have a segment and its structures as fields, and you can move them into a thread.
 
 use crate::{Error, Segment, attachment::Attachment};
 use shm_sync::{Live, Region, Step, SyncError, future::steps_to_future, live_file_at};
@@ -53,7 +53,7 @@ unsafe fn region(segment: &Segment) -> Region<'static> {
 fn live_at(segment: &Segment, region: Region<'_>, offset: usize) -> Result<&'static Live, SyncError> {
     match segment.attachment().info() {
         Ok(info) => Live::of_segment(&info, live_file_at(region, offset)?),
-        // A segment that was destroyed under its holders tells nothing.
+        // A segment that was destroyed while it is held has no description.
         Err(_) => Live::own(),
     }
 }

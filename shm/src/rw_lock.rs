@@ -15,7 +15,7 @@ const WHAT: &str = "read-write lock";
 /// zeros.
 ///
 /// Its guards have a copy of the value, as those of a [`Mutex`](crate::Mutex). If a process is killed, or a thread
-/// panics, while it writes, then reading and writing are errors ([`Error::OwnerDied`]) until a thread has
+/// panics, while it writes, then reading and writing return [`Error::OwnerDied`] until a thread has
 /// [recovered](Self::recover) the lock.
 ///
 /// ```
@@ -49,14 +49,14 @@ impl<T> Deref for ReadGuard<'_, T> {
 }
 
 impl<T: Pod> RwLock<T> {
-    /// How many bytes it takes for that many readers at a time, its value included; they begin at a multiple of 8 for
-    /// values that other languages read.
+    /// How many bytes it takes for that many readers at a time, with its value. If other languages read the value, it
+    /// must begin at a multiple of 8.
     pub const fn byte_len(readers: u32) -> usize {
         Home::<T>::byte_len(Raw::byte_len(readers))
     }
 
-    /// The lock at `offset` of a segment, for that many readers at a time (1 to 65536; all who open it say the same).
-    /// Makes it if the bytes are all zero.
+    /// Opens the lock at `offset` of a segment, for that many readers at a time (1 to 65536; every process passes the
+    /// same number). Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl<T: Pod> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::OwnerDied`] until a thread has recovered it; [`Deadlock`](shm_sync::SyncError::Deadlock) where this
+    /// [`Error::OwnerDied`] until a thread has recovered it; [`Deadlock`](shm_sync::SyncError::Deadlock) if this
     /// thread would wait for itself.
     pub fn read(&self) -> Result<ReadGuard<'_, T>, Error> {
         self.read_guard(self.raw().read()?)
@@ -152,7 +152,8 @@ impl<T: Pod> RwLock<T> {
         self.write_guard(wait(&self.0.segment, || writing.step()).await?)
     }
 
-    /// Locks it for writing even if its last writer died; the guard tells so. Repair the value then.
+    /// Locks it for writing even if its last writer died. In that case, [`owner_died`](Guard::owner_died) of the guard
+    /// is true: repair the value.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A segment, as several owners in this process share one attachment of it.
+//! A segment. Several values in this process can share one attachment of it.
 
 use crate::{
     Error,
@@ -8,23 +8,24 @@ use bytemuck::Pod;
 use shm_api::{Atomic, AttachError, CreateError, CreateOptions, Key, Segment as _};
 use std::{num::NonZeroUsize, sync::Arc};
 
-/// A segment of shared memory that is attached to this process. A clone is the same attachment: the segment is detached
-/// when the last clone is dropped, and every structure that was opened in it; it is destroyed when the last process has
-/// detached it, however that process ends.
+/// A segment of shared memory that is attached to this process. A clone is the same attachment. The segment is detached
+/// when the last clone, and the last structure that was opened in it, have been dropped. It is destroyed when the last
+/// process has detached it, however that process ends.
 ///
-/// A key is a name (`"orders"`, a POSIX segment) or an integer (`42`, a System V segment). Where only one backend is
-/// built in, integers are for that one. On Windows both name a section.
+/// A key is a name (`"orders"`, a POSIX segment) or an integer (`42`, a System V segment). If only one backend is built
+/// in, integers are for that one. On Windows both name a section.
 #[derive(Clone, Debug)]
 pub struct Segment(Arc<Handle>);
 
-/// What all clones have in common. The engine of the futures keeps the attachment, too, while it waits in it.
+/// What all clones have in common. The engine of the futures also keeps the attachment while it waits in it.
 #[derive(Debug)]
 struct Handle {
     attachment: Arc<Attachment>,
 }
 
 impl Segment {
-    /// Attaches the segment that `key` names, or creates it, with `size` bytes, all zero. Any process may come first.
+    /// Attaches the segment that `key` names. If there is none, creates it, with `size` bytes, all zero. Any process
+    /// may come first.
     ///
     /// # Errors
     ///
@@ -50,7 +51,7 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`CreateError::Exists`] where the key is taken; otherwise as [`open`](Self::open).
+    /// [`CreateError::Exists`] if the key is taken; otherwise as [`open`](Self::open).
     pub fn create<K: TryInto<Key>>(key: K, size: usize) -> Result<Self, Error>
     where
         Error: From<K::Error>,
@@ -58,7 +59,7 @@ impl Segment {
         Self::create_with(key, &options(size)?)
     }
 
-    /// Creates a segment with options: a mode, so that other users may attach it; to persist without holders.
+    /// Creates a segment with options. A mode can let other users attach it, and it can persist without holders.
     ///
     /// # Errors
     ///
@@ -83,7 +84,7 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`AttachError::NotFound`] where there is none; otherwise as [`open`](Self::open).
+    /// [`AttachError::NotFound`] if there is none; otherwise as [`open`](Self::open).
     pub fn attach<K: TryInto<Key>>(key: K) -> Result<Self, Error>
     where
         Error: From<K::Error>,
@@ -109,18 +110,19 @@ impl Segment {
         self.attachment().size()
     }
 
-    /// Copies bytes from `offset` on into `target`, and returns how many: fewer at the segment's end. Another process
-    /// may write at the same time, so the copy may mix old and new bytes.
+    /// Copies bytes from `offset` on into `target`, and returns how many: fewer if the segment ends earlier. Another
+    /// process may write at the same time, so the copy may mix old and new bytes.
     pub fn read(&self, offset: usize, target: &mut [u8]) -> usize {
         with_segment!(&**self.attachment(), segment => segment.read(offset, target))
     }
 
-    /// Copies `source` into the segment from `offset` on, and returns how many bytes went in: fewer at its end.
+    /// Copies `source` into the segment from `offset` on, and returns how many bytes it copied: fewer if the segment
+    /// ends earlier.
     pub fn write(&self, offset: usize, source: &[u8]) -> usize {
         with_segment!(&**self.attachment(), segment => segment.write(offset, source))
     }
 
-    /// A copy of the value at `offset`. It may mix old and new bytes, as in [`read`](Self::read).
+    /// Returns a copy of the value at `offset`. It may mix old and new bytes, as in [`read`](Self::read).
     ///
     /// # Errors
     ///
@@ -148,7 +150,7 @@ impl Segment {
         Error::Outside { offset, size: size_of::<T>(), end: self.size() }
     }
 
-    /// The atomic integer at `offset`; `None` where it does not fit or is not aligned.
+    /// The atomic integer at `offset`; `None` if it does not fit or is not aligned.
     pub fn atomic<T: Atomic>(&self, offset: usize) -> Option<&T> {
         with_segment!(&**self.attachment(), segment => segment.atomic(offset))
     }

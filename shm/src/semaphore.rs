@@ -7,7 +7,7 @@ use crate::{
 use shm_sync::{Permit, Semaphore as Raw};
 use std::time::Duration;
 
-/// A semaphore in shared memory. The permits of a killed process come back, and the next owner of one is told
+/// A semaphore in shared memory. If a process is killed, its permits are free again, and their next owners are told
 /// ([`Permit::owner_died`]).
 ///
 /// ```
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// # let segment = Segment::create_anywhere(4096)?;
 /// let printers = Semaphore::open(&segment, 0, 2)?;
 /// let permit = printers.acquire()?;
-/// // one of two processes at most is here beside us
+/// // at most one other owner is here too
 /// drop(permit);
 /// # Ok::<(), Error>(())
 /// ```
@@ -23,13 +23,13 @@ use std::time::Duration;
 pub struct Semaphore(Owned<Raw<'static>>);
 
 impl Semaphore {
-    /// Its size in bytes. It begins at a multiple of 4.
+    /// How many bytes it takes. It must begin at a multiple of 4.
     pub const fn byte_len(permits: u32) -> usize {
         Raw::byte_len(permits)
     }
 
-    /// The semaphore at `offset` of a segment, with that many permits (1 to 65536; all who open it say the same).
-    /// Makes it if the bytes are all zero.
+    /// Opens the semaphore at `offset` of a segment, with that many permits (1 to 65536; every process passes the same
+    /// number). Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`Deadlock`](shm_sync::SyncError::Deadlock) where this thread has them all.
+    /// [`Deadlock`](shm_sync::SyncError::Deadlock) if this thread has all permits.
     pub fn acquire(&self) -> Result<Permit<'_>, Error> {
         Ok(self.0.raw.acquire()?)
     }
@@ -56,7 +56,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// Where the system refuses.
+    /// If the system refuses.
     pub fn acquire_timeout(&self, timeout: Duration) -> Result<Option<Permit<'_>>, Error> {
         Ok(self.0.raw.acquire_timeout(timeout)?)
     }
@@ -65,16 +65,16 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// Where the system refuses.
+    /// If the system refuses.
     pub fn try_acquire(&self) -> Result<Option<Permit<'_>>, Error> {
         Ok(self.0.raw.try_acquire()?)
     }
 
-    /// Takes a permit without blocking a thread. Dropping the future leaves the queue.
+    /// Takes a permit without blocking a thread. If you drop the future, it leaves the queue.
     ///
     /// # Errors
     ///
-    /// Where the system refuses.
+    /// If the system refuses.
     pub async fn acquire_async(&self) -> Result<Permit<'_>, Error> {
         let mut acquiring = self.0.raw.acquiring(self.0.live.this_thread()?);
         Ok(wait(&self.0.segment, || acquiring.step()).await?)

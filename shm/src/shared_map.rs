@@ -3,8 +3,8 @@
 use crate::{Error, Segment, owned::Owned};
 use shm_map::{EntryOptions, Map as Raw, MapOptions};
 
-/// A map in shared memory: a cache that makes room by eviction, or a table that keeps what it has. Readers take no
-/// lock. A process that is killed while it writes leaves the entry as it was, or as it was to be.
+/// A map in shared memory: a cache that makes room by eviction, or a table that never evicts. Readers take no lock. If
+/// a process is killed while it writes, the entry has its old value or its new value.
 ///
 /// ```
 /// # use shm_segments::{EntryOptions, Error, Map, MapOptions, Segment};
@@ -19,8 +19,8 @@ use shm_map::{EntryOptions, Map as Raw, MapOptions};
 pub struct Map(Owned<Raw<'static>>);
 
 impl Map {
-    /// The map at `offset` of a segment, which is a multiple of 64. Makes it if the bytes are all zero; then the
-    /// options say how much memory it has. A process that opens an existing map may leave options out.
+    /// Opens the map at `offset` of a segment; `offset` is a multiple of 64. Makes it if the bytes are all zero; then
+    /// the options must have `memory`. A process that opens an existing map may leave options out.
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl Map {
         .map(Self)
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Map {
         Ok(self.0.raw.insert(key.as_ref(), value.as_ref(), options)?)
     }
 
-    /// Removes an entry; tells whether there was one.
+    /// Removes an entry; returns whether there was one.
     ///
     /// # Errors
     ///

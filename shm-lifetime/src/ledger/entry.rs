@@ -171,7 +171,7 @@ pub(super) fn write(slot: &Slot, entry: &Entry) {
     }
 }
 
-/// The entry in a slot; `None` where that is none to be believed.
+/// The entry in a slot; `None` if that is none to be believed.
 pub(super) fn read(slot: &Slot) -> Option<Entry> {
     let kind = slot[KIND].load(Relaxed);
     let name = match kind as u8 {

@@ -209,7 +209,7 @@ impl Slots {
         Ok(self.levels[level].get_or_init(|| mapped))
     }
 
-    /// A slot; `None` where the file does not hold it.
+    /// A slot; `None` if the file does not hold it.
     pub(super) fn get(&self, id: EntryId) -> Option<&Slot> {
         let level = level_of(id);
         self.of_level(level)?.get(id.place())

@@ -62,7 +62,7 @@ fn level(further: usize) -> Option<&'static [Row]> {
     Some(unsafe { NonNull::slice_from_raw_parts(start, len_of(further)).as_ref() })
 }
 
-/// The same, made now where it is missing; `None` where there can be no more.
+/// The same, made now where it is missing; `None` if there can be no more.
 fn make_level(further: usize) -> Option<&'static [Row]> {
     let place = LEVELS.get(further)?;
     if place.load(Acquire).is_null() {

@@ -132,7 +132,7 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
         Place { bucket, slot, passed: path.passed() }
     }
 
-    /// Puts a value into a free slot for a hash; `None` where no slot of the index is free.
+    /// Puts a value into a free slot for a hash; `None` if no slot of the index is free.
     pub(crate) fn take_slot(&self, hash: u32, value: u64) -> Option<Place> {
         loop {
             let place = self.free_slot(hash)?;

@@ -131,7 +131,7 @@ impl Record {
 }
 
 impl<'a, M: Memory<'a>> Core<'a, M> {
-    /// What stands at a position; `None` where it would reach beyond the ring, or is nothing.
+    /// What stands at a position; `None` if it would reach beyond the ring, or is nothing.
     #[inline]
     pub(crate) fn record(&self, ring: &Ring, position: u64) -> Option<Record> {
         let place = ring.place(position, 1)?;

@@ -61,7 +61,7 @@ impl Ring {
         }
     }
 
-    /// The first byte of the `granules` at a position; `None` where they are not all in the ring.
+    /// The first byte of the `granules` at a position; `None` if they are not all in the ring.
     #[inline]
     pub(crate) const fn place(&self, position: u64, granules: u64) -> Option<usize> {
         let offset = position & self.mask;
@@ -91,7 +91,7 @@ impl Ring {
         tag | main | position & slot::POSITION
     }
 
-    /// How many granules are used between tail and head; `None` where that cannot be.
+    /// How many granules are used between tail and head; `None` if that cannot be.
     const fn used(&self, head: u64, tail: u64) -> Option<u64> {
         let (end, start) = (head & self.mask, tail & self.mask);
         if end >= self.size || start >= self.size {

@@ -142,7 +142,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         if position == extent.head { Ok(()) } else { Err(Damaged("a ring's records do not end at its head")) }
     }
 
-    /// The entry that a record at a position is; `None` where it is garbage.
+    /// The entry that a record at a position is; `None` if it is garbage.
     pub(crate) fn entry_at(&self, ring: &Ring, position: u64, record: &Record) -> Option<Entry> {
         if record.is_dead() {
             return None;

@@ -37,7 +37,7 @@ pub(crate) struct Counted {
 }
 
 impl<'a, M: Memory<'a>> Shard<'a, M> {
-    /// Writes an entry, and gives its version; `None` where the condition does not hold.
+    /// Writes an entry, and gives its version; `None` if the condition does not hold.
     pub(crate) fn put(&self, draft: &Draft<'_>, when: If, clock: impl Clock) -> Result<Option<u64>, Refused> {
         self.prefetch(draft.granules());
         let entry = self.find(&draft.key);
@@ -146,7 +146,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         if is_main { self.ring(Which::Main) } else { small }
     }
 
-    /// Sees to it that one more entry, or the same with more bytes, is within the limits. `false` where entries may
+    /// Sees to it that one more entry, or the same with more bytes, is within the limits. `false` if entries may
     /// have gone for it.
     fn has_place(
         &self,

@@ -78,7 +78,7 @@ impl Drop for Watch {
 }
 
 impl Libuv {
-    /// `None` where the runtime is not built on libuv. (Bun has had functions of these names that end the process, and
+    /// `None` if the runtime is not built on libuv. (Bun has had functions of these names that end the process, and
     /// Deno has some of its own making.)
     pub(super) fn of(env: &Env) -> Option<&'static Self> {
         let global = env.get_global().ok()?;

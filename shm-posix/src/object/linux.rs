@@ -100,7 +100,7 @@ pub(crate) fn make_unnamed(size: u64, mode: u32, reserve: bool) -> Result<Option
     }
 }
 
-/// Gives an object its name; `EEXIST` where that is taken.
+/// Gives an object its name; `EEXIST` if that is taken.
 pub(crate) fn publish(file: &OwnedFd, name: &CStr) -> Result<(), Failed> {
     let failed = Failed::of("linkat");
     let path = path(name);
@@ -163,7 +163,7 @@ fn fill(file: &OwnedFd, stat: &Stat, size: u64, mode: u32, reserve: bool) -> Res
     }
 }
 
-/// `ENOSPC` where the file system has less room than the whole object still needs.
+/// `ENOSPC` if the file system has less room than the whole object still needs.
 ///
 /// fallocate says so too, but only after the chunks before the one that fails took all the room there is, and
 /// memory with it; and huge pages are touched before they are reserved.

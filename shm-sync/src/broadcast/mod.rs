@@ -18,7 +18,7 @@ pub use reader::{Frame, KeptFrame, Reader, Received};
 pub struct BroadcastOptions {
     /// How many messages it keeps: a power of two, at least 2. A reader that is further behind misses messages.
     pub slots: u32,
-    /// The longest message, at least 1.
+    /// The length of the longest message in bytes, at least 1.
     pub max_message: u32,
 }
 
@@ -35,7 +35,7 @@ pub struct Broadcast<'a> {
 }
 
 impl<'a> Broadcast<'a> {
-    /// Its size in bytes. It begins at a multiple of 64.
+    /// How many bytes it takes. It must begin at a multiple of 64.
     pub const fn byte_len(options: &BroadcastOptions) -> usize {
         let size = (options.slots as u64).saturating_mul(stride(options.max_message));
         // More than there can be, where it does not fit into a usize.
@@ -43,7 +43,7 @@ impl<'a> Broadcast<'a> {
         if size > usize::MAX as u64 { usize::MAX } else { size as usize }
     }
 
-    /// The broadcast at `offset`. Makes it if the bytes are all zero.
+    /// Opens the broadcast at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -80,7 +80,8 @@ impl<'a> Broadcast<'a> {
         Ok(Self { region, slots: Latest::new(region, slots, stride, max_message), owner: None })
     }
 
-    /// The broadcast that exists at `offset`, with any options. A read-only region is enough: its readers poll then.
+    /// Opens the broadcast that exists at `offset`, with any options. A read-only region is enough: its readers poll
+    /// then.
     ///
     /// # Errors
     ///
@@ -111,7 +112,7 @@ impl<'a> Broadcast<'a> {
         Self { owner: Some(owner), ..self }
     }
 
-    /// The producer's end.
+    /// Returns the producer's end.
     ///
     /// # Errors
     ///
@@ -120,7 +121,7 @@ impl<'a> Broadcast<'a> {
         self.region.sound_result(Producer::new(*self, live))
     }
 
-    /// A reader of the messages to come.
+    /// Returns a reader of the messages to come.
     ///
     /// # Errors
     ///

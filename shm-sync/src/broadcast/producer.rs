@@ -29,7 +29,7 @@ impl<'a> Producer<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::TooLong`] beyond what the broadcast was made for.
+    /// [`SyncError::TooLong`] if the message is longer than `max_message` of the broadcast.
     #[inline]
     pub fn send(&mut self, message: &[u8]) -> Result<u64, SyncError> {
         let mut draft = self.draft(message.len())?;
@@ -38,8 +38,8 @@ impl<'a> Producer<'a> {
         self.broadcast.region.sound(number)
     }
 
-    /// Room for a message of `length` bytes, which you fill in place. It overwrites the oldest message. A draft that
-    /// was not committed is there again in the next one of the same length.
+    /// Gives room for a message of `length` bytes, which you fill in place. It overwrites the oldest message. If you do
+    /// not commit it, the next draft of the same length has the same bytes.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl<'a> Producer<'a> {
         region.sound(Draft { producer: self, length: short })
     }
 
-    /// The number of the next message: how many there have been.
+    /// The number of the next message, which is the count of messages so far.
     pub const fn next(&self) -> u64 {
         self.next
     }
@@ -70,7 +70,7 @@ impl Drop for Producer<'_> {
     }
 }
 
-/// A message being written. Dropping it sends nothing.
+/// A message that is being written. If it is dropped, nothing is sent.
 #[derive(Debug)]
 #[must_use = "a message is sent by commit()"]
 pub struct Draft<'p, 'a> {
@@ -85,7 +85,7 @@ impl Draft<'_, '_> {
         self.length as usize
     }
 
-    /// Where the message goes, aligned to 8 bytes. Readers may read it meanwhile: they find out afterwards.
+    /// Where the message goes, aligned to 8 bytes. Readers may read the bytes meanwhile; they notice that afterwards.
     #[inline]
     pub fn as_ptr(&self) -> NonNull<u8> {
         self.producer.broadcast.region.byte(self.at())
@@ -101,7 +101,7 @@ impl Draft<'_, '_> {
         self.producer.broadcast.slots.message(self.producer.next)
     }
 
-    /// Copies bytes into the message, from `offset` on; what does not fit is left out. Returns how many fit.
+    /// Copies bytes into the message, from `offset` on, up to its end. Returns how many bytes it copied.
     #[inline]
     pub fn write(&mut self, offset: usize, bytes: &[u8]) -> usize {
         self.bytes().write(offset, bytes)

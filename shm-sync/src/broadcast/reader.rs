@@ -23,13 +23,13 @@ pub struct Reader<'a> {
 /// The position of a received message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// The message's number; the first of all had 0.
+    /// The message's number. The first message of the broadcast has 0.
     pub number: u64,
     /// How many messages were missed since the previous one of this reader.
     pub missed: u64,
 }
 
-/// A message that was kept, of the reader that it came from.
+/// A message that was kept. Resume it with the reader that it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptFrame {
     number: u64,
@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
         Ok(Self { broadcast, cursor: broadcast.slots.cursor() })
     }
 
-    /// Goes back to the oldest message that is still there, which may go away at any moment.
+    /// Goes back to the oldest message that is still there. The producer may overwrite it at any moment.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
         self.cursor.next
     }
 
-    /// The next message, copied to the end of `into`, if there is one now.
+    /// Receives the next message, if there is one now, and copies it to the end of `into`.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
-    /// The next message; waits until there is one.
+    /// Receives the next message, and copies it to the end of `into`. Waits until there is one.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next message, or none when `timeout` is over.
+    /// Receives the next message; `None` if `timeout` is over.
     ///
     /// # Errors
     ///
@@ -103,8 +103,8 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
-    /// The next message in place, if there is one now. What you read is valid only if [`finish`](Frame::finish)
-    /// returns it.
+    /// Gives the next message in place, if there is one now. What you read is valid only if [`finish`](Frame::finish)
+    /// does not return `None`.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         Ok(Some(Frame { reader: self, length }))
     }
 
-    /// The next message in place; waits until there is one.
+    /// Gives the next message in place. Waits until there is one.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
         Ok(Frame { reader: self, length })
     }
 
-    /// The next message in place; `None` when `timeout` is over.
+    /// Gives the next message in place; `None` if `timeout` is over.
     ///
     /// # Errors
     ///
@@ -139,11 +139,11 @@ impl<'a> Reader<'a> {
         Ok(length.map(|length| Frame { reader: self, length }))
     }
 
-    /// Peeking in steps, for an event loop.
+    /// Takes a step of [`peek`](Self::peek), for an event loop.
     ///
     /// # Errors
     ///
-    /// [`SyncError::ReadOnly`] where the region is: such a reader can only poll.
+    /// [`SyncError::ReadOnly`] if the region is read-only: such a reader can only poll.
     pub fn peek_step(&mut self) -> Result<Step<'a, Frame<'_, 'a>>, SyncError> {
         if let Some(length) = self.find()? {
             return Ok(Step::Ready(Frame { reader: self, length }));
@@ -153,11 +153,11 @@ impl<'a> Reader<'a> {
         Ok(step.map(|length| Frame { reader: self, length }))
     }
 
-    /// A message that was [kept](Frame::keep), whether overwritten meanwhile or not.
+    /// Returns a message that was [kept](Frame::keep), even if it has been overwritten meanwhile.
     ///
     /// # Errors
     ///
-    /// [`SyncError::NotHeld`] where the reader has gone on to another one.
+    /// [`SyncError::NotHeld`] if the reader has gone on to another message.
     pub fn resume(&mut self, kept: KeptFrame) -> Result<Frame<'_, 'a>, SyncError> {
         if kept.number != self.cursor.next {
             return Err(SyncError::NotHeld);
@@ -226,8 +226,7 @@ impl Poll {
     }
 }
 
-/// A message in place. The producer may overwrite it at any moment; [`finish`](Self::finish) tells whether it
-/// did.
+/// A message in place. The producer may overwrite it at any moment; [`finish`](Self::finish) says whether it did.
 #[derive(Debug)]
 #[must_use = "what was read counts only if finish() says so"]
 pub struct Frame<'r, 'a> {
@@ -258,7 +257,7 @@ impl Frame<'_, '_> {
         broadcast.region.byte(broadcast.slots.message(self.reader.cursor.next))
     }
 
-    /// Copies bytes of it, from `offset` on, into `target`; returns how many: fewer at its end.
+    /// Copies bytes of it, from `offset` on, into `target`; returns how many: fewer if the message ends earlier.
     #[inline]
     pub fn read(&self, offset: usize, target: &mut [u8]) -> usize {
         self.bytes().read(offset, target)
@@ -276,7 +275,7 @@ impl Frame<'_, '_> {
         unsafe { Bytes::new(self.as_ptr(), self.len()) }
     }
 
-    // All of it at the end of `into`, or nothing where it was overwritten meanwhile.
+    // Copies all of it to the end of `into`, or nothing if it was overwritten meanwhile.
     fn copy_to(self, into: &mut Vec<u8>) -> Option<Received> {
         let length = into.len();
         self.append_to(into);
@@ -292,8 +291,8 @@ impl Frame<'_, '_> {
         KeptFrame { number: self.reader.cursor.next, length: self.length }
     }
 
-    /// Ends the reading. `None` if the message was overwritten meanwhile: what was read may mix old and new bytes. The
-    /// reader goes on to the next message.
+    /// Ends the reading, and goes on to the next message. Returns `None` if the message was overwritten meanwhile: then
+    /// what you read may mix old and new bytes.
     #[inline]
     pub fn finish(self) -> Option<Received> {
         let Reader { broadcast, cursor } = self.reader;

@@ -12,7 +12,7 @@ use crate::{Live, Owner, Region, SyncError, caller::Caller, place};
 pub use receiver::{Message, Receiver};
 pub use sender::{Reservation, Reserving, Sender};
 
-/// How many may send at the same time.
+/// How many producers may send at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Producers {
     /// One, which makes sending cheaper.
@@ -43,14 +43,14 @@ impl Producers {
 pub struct ChannelOptions {
     /// The ring's size in bytes: a power of two, 64 to 2^30. A message may take up to half of it.
     pub capacity: u32,
-    /// How many may send.
+    /// How many producers may send.
     pub producers: Producers,
 }
 
 /// A channel in shared memory: one consumer, and one or many producers.
 ///
-/// A producer that is killed loses only the message that it had not committed. A consumer that is killed
-/// loses none that it had not released: the next one goes on from there.
+/// If a producer is killed, only the message that it had not committed is lost. If the consumer is killed, the next
+/// consumer gets the messages that it had not released.
 #[derive(Clone, Copy, Debug)]
 pub struct Channel<'a> {
     region: Region<'a>,
@@ -60,12 +60,12 @@ pub struct Channel<'a> {
 }
 
 impl<'a> Channel<'a> {
-    /// Its size in bytes. It begins at a multiple of 64.
+    /// How many bytes it takes. It must begin at a multiple of 64.
     pub const fn byte_len(options: &ChannelOptions) -> usize {
         DATA as usize + options.capacity as usize
     }
 
-    /// The channel at `offset`. Makes it if the bytes are all zero.
+    /// Opens the channel at `offset`. Makes it if the bytes are all zero.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl<'a> Channel<'a> {
         Ok(Self { region, ring, producers, caller: Caller::thread(live) })
     }
 
-    /// The channel that exists at `offset`, with any options.
+    /// Opens the channel that exists at `offset`, with any options.
     ///
     /// # Errors
     ///
@@ -105,19 +105,19 @@ impl<'a> Channel<'a> {
         ChannelOptions { capacity: self.ring.capacity(), producers: self.producers }
     }
 
-    /// The longest message that it carries.
+    /// The length of the longest message that it can carry.
     pub const fn max_message(&self) -> usize {
         self.ring.max_message() as usize
     }
 
-    /// The same channel, whose ends are `owner`'s from now on, and not the thread's that makes them: for what acts like
-    /// a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    /// Returns the same channel, but with `owner` as the owner of its ends, and not the thread that makes them. This is
+    /// for something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
     pub const fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
     }
 
-    /// A producer's end.
+    /// Returns a producer's end.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl<'a> Channel<'a> {
         self.region.sound_result(Sender::new(*self))
     }
 
-    /// The consumer's end.
+    /// Returns the consumer's end.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl<'a> Channel<'a> {
     }
 }
 
-/// A reservation or a message that was kept, of the end that it came from.
+/// A reservation or a message that was kept. Resume it with the end that it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
     position: u32,

@@ -35,7 +35,7 @@ impl<'a> Receiver<'a> {
         self.consumer.lost
     }
 
-    /// The next message, copied to the end of `into`; waits until there is one.
+    /// Receives the next message, and copies it to the end of `into`. Waits until there is one.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl<'a> Receiver<'a> {
         self.channel.region.sound(())
     }
 
-    /// The next message, if there is one now; tells whether there was.
+    /// Receives the next message, if there is one now; returns whether there was one.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl<'a> Receiver<'a> {
         self.channel.region.sound(true)
     }
 
-    /// The next message, or not when `timeout` is over; tells whether there was one.
+    /// Receives the next message, or gives up when `timeout` is over; returns whether there was one.
     ///
     /// # Errors
     ///
@@ -73,7 +73,8 @@ impl<'a> Receiver<'a> {
         self.channel.region.sound(true)
     }
 
-    /// The next message, in place. If it is not released, the next call gives it again.
+    /// Gives the next message, in place. Waits until there is one. If you do not release it, the next call gives it
+    /// again.
     ///
     /// # Errors
     ///
@@ -90,9 +91,8 @@ impl<'a> Receiver<'a> {
 
     #[inline]
     fn known_message(&self) -> Option<Record> {
-        // A child of a fork knows none.
+        // Nothing is known in the child of a fork, or if a part of the segment was cut off.
         let is_ours = self.generation == live::generation();
-        // Nor does a receiver whose segment was cut off.
         if is_ours && !self.channel.region.is_shrunk() {
             self.channel.ring.known_message(&self.consumer)
         } else {
@@ -115,7 +115,7 @@ impl<'a> Receiver<'a> {
         block(|| self.step_soon())
     }
 
-    /// The next message, in place, if there is one now.
+    /// Gives the next message, in place, if there is one now.
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ impl<'a> Receiver<'a> {
         region.sound(record.map(|record| Message { receiver: self, record }))
     }
 
-    /// The next message, in place; `None` when `timeout` is over.
+    /// Gives the next message, in place; `None` if `timeout` is over.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl<'a> Receiver<'a> {
         Ok(found.map(|record| Message { receiver: self, record }))
     }
 
-    /// Peeking in steps, for an event loop.
+    /// Takes a step of [`peek`](Self::peek), for an event loop.
     ///
     /// # Errors
     ///
@@ -165,11 +165,11 @@ impl<'a> Receiver<'a> {
         self.channel.region.sound_result(step)
     }
 
-    /// A message that was [kept](Message::keep).
+    /// Returns a message that was [kept](Message::keep).
     ///
     /// # Errors
     ///
-    /// [`SyncError::NotHeld`] where it was released.
+    /// [`SyncError::NotHeld`] if it was released.
     pub fn resume(&mut self, kept: Kept) -> Result<Message<'_, 'a>, SyncError> {
         match self.known_message() {
             Some(record) if Kept::from(record) == kept => Ok(Message { receiver: self, record }),
@@ -177,12 +177,12 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    /// Where the window of a receiver is, for a binding that receives on its own within it: see [`ReceiveWindow`]. It
-    /// stays there for as long as the receiver is not moved.
+    /// Returns the place of a receiver's window, for a binding that receives within it by itself: see
+    /// [`ReceiveWindow`]. The window stays there as long as the receiver is not moved.
     ///
     /// # Safety
     ///
-    /// There is a receiver, and it is used through this pointer only, by one at a time.
+    /// `receiver` points to a receiver. The receiver is used only through this pointer, by one thread at a time.
     #[doc(hidden)]
     pub const unsafe fn window(receiver: NonNull<Self>) -> NonNull<ReceiveWindow> {
         // SAFETY: it is inside the receiver, by the caller's promise.
@@ -206,7 +206,7 @@ impl Drop for Receiver<'_> {
     }
 }
 
-/// A message, in place until it is released.
+/// A message in place. It stays there until it is released.
 #[derive(Debug)]
 #[must_use = "a message stays in the channel until release()"]
 pub struct Message<'r, 'a> {
@@ -237,7 +237,7 @@ impl Message<'_, '_> {
         (self.receiver.channel.ring.offset(self.record.position) + RECORD) as usize
     }
 
-    /// Copies bytes of it, from `offset` on, into `target`; returns how many: fewer at its end.
+    /// Copies bytes of it, from `offset` on, into `target`; returns how many: fewer if the message ends earlier.
     #[inline]
     pub fn read(&self, offset: usize, target: &mut [u8]) -> usize {
         self.bytes().read(offset, target)
@@ -270,7 +270,7 @@ impl Message<'_, '_> {
         self.record.into()
     }
 
-    /// Releases it: its room is free for other messages.
+    /// Releases the message: its room is free for other messages.
     #[inline]
     pub fn release(self) {
         self.receiver.channel.ring.release(&mut self.receiver.consumer, self.record);

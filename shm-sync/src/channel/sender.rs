@@ -43,7 +43,7 @@ impl<'a> Sender<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::TooLong`] beyond half the ring.
+    /// [`SyncError::TooLong`] if the message is longer than [`max_message`](Channel::max_message).
     #[inline]
     pub fn send(&mut self, message: &[u8]) -> Result<(), SyncError> {
         let mut reservation = self.reserve(message.len())?;
@@ -52,7 +52,7 @@ impl<'a> Sender<'a> {
         self.channel.region.sound(())
     }
 
-    /// Sends a message if there is room now; tells whether it did.
+    /// Sends a message if there is room now; returns whether it did.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl<'a> Sender<'a> {
         self.channel.region.sound(true)
     }
 
-    /// Sends a message, or gives up when `timeout` is over; tells whether it did.
+    /// Sends a message, or gives up when `timeout` is over; returns whether it did.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl<'a> Sender<'a> {
         self.channel.region.sound(true)
     }
 
-    /// Room for a message of `length` bytes, which you fill in place.
+    /// Reserves room for a message of `length` bytes, which you fill in place. Waits until there is room.
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ impl<'a> Sender<'a> {
         block(|| self.step_soon(length, &mut state))
     }
 
-    /// Room for a message if there is some now.
+    /// Reserves room for a message, if there is room now.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl<'a> Sender<'a> {
         Ok(position.map(|position| Reservation { sender: self, position, length }))
     }
 
-    /// Room for a message; `None` when `timeout` is over.
+    /// Reserves room for a message; `None` if `timeout` is over.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl<'a> Sender<'a> {
         Ok(reserved.map(|position| Reservation { sender: self, position, length }))
     }
 
-    /// Reserving in steps, for an event loop.
+    /// Takes a step of [`reserve`](Self::reserve), for an event loop.
     ///
     /// # Errors
     ///
@@ -169,11 +169,11 @@ impl<'a> Sender<'a> {
         })
     }
 
-    /// A reservation that was [kept](Reservation::keep).
+    /// Returns a reservation that was [kept](Reservation::keep).
     ///
     /// # Errors
     ///
-    /// [`SyncError::NotHeld`] where it is of another sender; [`SyncError::Forked`] in a fork's child.
+    /// [`SyncError::NotHeld`] if it belongs to another sender; [`SyncError::Forked`] in the child of a fork.
     pub fn resume(&mut self, kept: Kept) -> Result<Reservation<'_, 'a>, SyncError> {
         live::check_generation(self.generation)?;
         let Kept { position, length } = kept;
@@ -188,12 +188,12 @@ impl<'a> Sender<'a> {
         Ok(Reservation { sender: self, position, length })
     }
 
-    /// Where the window of a sender is, for a binding that sends on its own within it: see [`SendWindow`]. It stays
-    /// there for as long as the sender is not moved.
+    /// Returns the place of a sender's window, for a binding that sends within it by itself: see [`SendWindow`]. The
+    /// window stays there as long as the sender is not moved.
     ///
     /// # Safety
     ///
-    /// There is a sender, and it is used through this pointer only, by one at a time.
+    /// `sender` points to a sender. The sender is used only through this pointer, by one thread at a time.
     #[doc(hidden)]
     pub const unsafe fn window(sender: NonNull<Self>) -> NonNull<SendWindow> {
         // SAFETY: it is inside the sender, by the caller's promise.
@@ -223,7 +223,7 @@ impl Drop for Sender<'_> {
     }
 }
 
-/// Room for a message. Fill and commit it; dropping it gives the room up.
+/// Room for a message. Fill it and commit it. If you drop it, nothing is sent.
 #[derive(Debug)]
 #[must_use = "a message is sent by commit()"]
 pub struct Reservation<'s, 'a> {
@@ -251,7 +251,7 @@ impl Reservation<'_, '_> {
         (self.sender.channel.ring.offset(self.position) + RECORD) as usize
     }
 
-    /// Copies bytes into the message, from `offset` on; what does not fit is left out. Returns how many fit.
+    /// Copies bytes into the message, from `offset` on, up to its end. Returns how many bytes it copied.
     #[inline]
     pub fn write(&mut self, offset: usize, bytes: &[u8]) -> usize {
         self.bytes().write(offset, bytes)
@@ -273,7 +273,8 @@ impl Reservation<'_, '_> {
         unsafe { NonNull::slice_from_raw_parts(self.as_ptr(), self.len()).as_mut() }
     }
 
-    /// Keeps the room until [`Sender::resume`]. One producer can send nothing else meanwhile: it would lie there.
+    /// Keeps the room until [`Sender::resume`]. In a channel with one producer, do not send anything else meanwhile: it
+    /// would be written to the same room.
     pub fn keep(self) -> Kept {
         let kept = Kept { position: self.position, length: self.length };
         // It is found again, and nobody sends within the window.

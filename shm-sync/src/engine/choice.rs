@@ -13,20 +13,20 @@ cfg_if::cfg_if! {
     }
 }
 
-/// The best engine that works here.
+/// Returns the best engine that works here.
 ///
 /// # Errors
 ///
-/// On macOS before 14.4; elsewhere none so far, as the last way works everywhere.
+/// On macOS before 14.4. Elsewhere there are none so far, because the last engine works everywhere.
 pub fn choose() -> Result<Box<dyn Engine>, SyncError> {
     system::choose()
 }
 
-/// An engine by the name of its way: `uring`, `waitv` or `sliced`. `None`: this system has no such way.
+/// Returns an engine by its name: `uring`, `waitv` or `sliced`. `None`: this system has no such engine.
 ///
 /// # Errors
 ///
-/// Where that way does not work here.
+/// If that engine does not work here.
 pub fn by_name(name: &str) -> Option<Result<Box<dyn Engine>, SyncError>> {
     match name {
         "sliced" => Some(boxed(ThreadsSliced::new())),

@@ -1,12 +1,12 @@
 //! Many waits at once, without blocking a thread of the caller, as an event loop needs.
 //!
-//! Three ways, best first: `Uring` (Linux 6.7, where `io_uring` is not forbidden: one thread for all
-//! waits), `ThreadsWaitv` (Linux 5.16: a thread for each wait), [`ThreadsSliced`] (everywhere: a thread for
-//! each wait that wakes up every 10 ms to see whether it was cancelled). [`choose`] takes the first that
-//! works here. On macOS there is the last one only, and where pointers have 32 bits there is no `Uring`.
+//! There are three engines, the best first: `Uring` (Linux 6.7, unless `io_uring` is forbidden: one thread for all
+//! waits), `ThreadsWaitv` (Linux 5.16: a thread for each wait), [`ThreadsSliced`] (everywhere: a thread for each wait,
+//! which wakes up every 10 ms to check whether it was cancelled). [`choose`] takes the first that works here. On macOS
+//! there is only the last one. On systems with 32-bit pointers there is no `Uring`.
 //!
-//! A program with an event loop of its own has `Polled` where `Uring` works: the loop watches its descriptor, and
-//! no other thread stands between the kernel and the loop.
+//! If `Uring` works, a program with its own event loop can use `Polled`: the loop watches its descriptor, and no other
+//! thread is needed between the kernel and the loop.
 
 mod choice;
 mod pending;
@@ -42,13 +42,13 @@ pub use threads::{Threads, Way};
 /// A thread for each wait, which checks every 10 ms whether the wait was cancelled.
 pub type ThreadsSliced = Threads<Sliced>;
 
-/// The most waits that one engine has pending.
+/// How many waits one engine can have pending.
 pub const MOST_PENDING: usize = 1 << 16;
 
 /// How a submitted wait ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It was notified, or notified and cancelled at the same moment: a wake-up is never lost.
+    /// It was notified, perhaps at the moment in which it was cancelled: a wake-up is never lost.
     Woken,
     /// The cell did not hold the expected value.
     NotEqual,
@@ -60,18 +60,18 @@ pub enum Ended {
     Failed(OsError),
 }
 
-/// Called once, from a thread of the engine's, or from one that waits for the end of waits; it must not block.
+/// Called once, from a thread of the engine, or from a thread that waits for the end of waits. It must not block.
 pub type Completion = Box<dyn FnOnce(Ended) + Send>;
 
 /// A wait to submit.
 pub struct Request {
     /// The word to wait on.
     pub cell: *const AtomicU32,
-    /// The value while which to wait.
+    /// The wait lasts while the word has this value.
     pub expected: u32,
-    /// How long, if not for ever.
+    /// How long to wait at most; `None`: no time limit.
     pub timeout: Option<Duration>,
-    /// The caller's name for it: below 2^63, and different from the names of all pending waits.
+    /// The caller's number for it: less than 2^63, and different from the tokens of all pending waits.
     pub token: u64,
     /// The function to call when it has ended.
     pub completion: Completion,
@@ -91,13 +91,13 @@ impl fmt::Debug for Request {
     }
 }
 
-/// A way to have many waits pending. Dropping it cancels them all and waits for their completions.
+/// Something that keeps many waits pending. If it is dropped, it cancels them all and waits for their completions.
 pub trait Engine: fmt::Debug + Send + Sync {
     /// Its name, for messages.
     fn name(&self) -> &'static str;
 
-    /// Begins a wait. Change the cell before you notify; then no wake-up is lost. (A notification without a change can
-    /// come before a thread of the engine sleeps; with `io_uring` the wait is in place when this returns.)
+    /// Begins a wait. Change the cell before you notify; then no wake-up is lost. (A notification without a change may
+    /// come before a thread of the engine sleeps. With `io_uring`, the wait has begun when this returns.)
     ///
     /// # Errors
     ///
@@ -105,21 +105,21 @@ pub trait Engine: fmt::Debug + Send + Sync {
     ///
     /// # Safety
     ///
-    /// The cell stays mapped until the completion was called. So before detaching: [`cancel_in`], then
-    /// [`wait_out`].
+    /// The cell stays mapped until the completion was called. So call [`cancel_in`] and then [`wait_out`] before you
+    /// detach.
     ///
     /// [`cancel_in`]: Self::cancel_in
     /// [`wait_out`]: Self::wait_out
     unsafe fn submit(&self, request: Request) -> Result<(), SyncError>;
 
-    /// Asks for the end of a wait; its completion tells how it ended. `false` where no such wait is pending.
+    /// Cancels a wait. Its completion says how it ended. Returns `false` if no such wait is pending.
     fn cancel(&self, token: u64) -> bool;
 
     /// Cancels all waits on cells in a range of addresses, and returns how many.
     fn cancel_in(&self, addresses: Range<usize>) -> usize;
 
-    /// Blocks until no wait on a cell in the range is pending and their completions have been called, or
-    /// `timeout` is over; tells which. Not from within a completion.
+    /// Blocks until no wait on a cell in the range is pending, and all their completions have been called. Returns
+    /// `false` if `timeout` is over before. Do not call it within a completion.
     fn wait_out(&self, addresses: Range<usize>, timeout: Duration) -> bool;
 
     /// How many waits are pending.

@@ -14,12 +14,12 @@ use std::{
 };
 
 const SUBMISSIONS: u32 = 64;
-// What does not fit is kept by the kernel until there is room.
+// The kernel keeps completions that do not fit until there is room.
 const COMPLETIONS: u32 = 1024;
 const SIZE_U32: u32 = 2;
 const ANY: u64 = u32::MAX as u64;
 const GETEVENTS: u32 = 1; // IORING_ENTER_GETEVENTS, io_uring_enter(2)
-// Marks what is not a wait: the timeouts linked to waits, and cancellations.
+// Marks entries that are not waits: the timeouts linked to waits, and cancellations.
 const ASIDE: u64 = 1 << 63;
 const AT_LEAST: Duration = Duration::from_secs(60);
 const AGES: Duration = Duration::from_secs(1 << 30);
@@ -27,8 +27,8 @@ const AGES: Duration = Duration::from_secs(1 << 30);
 const SLICE: Duration = Duration::from_millis(1);
 const TRIES: u32 = 20;
 
-/// An engine without a thread: who has it looks at its descriptor (`poll`, `epoll`, an event loop), and calls
-/// [`harvest`](Self::harvest) where that can be read. `IORING_OP_FUTEX_WAIT` does the waiting.
+/// An engine without a thread. Its user watches its descriptor (by `poll`, `epoll`, or an event loop), and calls
+/// [`harvest`](Self::harvest) when the descriptor can be read. `IORING_OP_FUTEX_WAIT` does the waiting.
 ///
 /// Completions are called by `harvest`, or by [`wait_out`](Engine::wait_out), which any thread may call.
 pub struct Polled {
@@ -78,11 +78,11 @@ pub(super) fn failed(call: &'static str, error: &io::Error) -> OsError {
 }
 
 impl Polled {
-    /// An engine with nothing pending.
+    /// Makes an engine with nothing pending.
     ///
     /// # Errors
     ///
-    /// Where the kernel is too old, or does not let us, or is short of descriptors or memory.
+    /// If the kernel is too old, forbids it, or has no descriptors or memory left.
     pub fn new() -> Result<Self, SyncError> {
         let mut ring = IoUring::builder()
             .setup_clamp()
@@ -104,9 +104,9 @@ impl Polled {
         Ok(Self { ring, submitting: Mutex::new(()), taking: Mutex::new(()), pending: Pending::new() })
     }
 
-    /// Calls the completions of waits that have ended, of so many at most that the loop's other work has its turn.
-    /// `true`: there may be more, and then the descriptor can still be read. Blocks for nothing; does nothing in a
-    /// fork's child.
+    /// Calls the completions of waits that have ended: a limited number of them, so that the loop can also do its other
+    /// work. `true`: there may be more, and then the descriptor can still be read. It does not block. In the child of a
+    /// fork it does nothing.
     pub fn harvest(&self) -> bool {
         if !self.pending.is_ours() {
             return false; // the queue is the parent's
@@ -131,7 +131,7 @@ impl Polled {
             if !self.has_more() {
                 return None;
             }
-            // The kernel moves what it kept into the queue. Where it cannot, the descriptor stays readable.
+            // The kernel moves what it kept into the queue. If it cannot, the descriptor stays readable.
             let _ = self.get_events(0);
             next()
         })
@@ -144,8 +144,8 @@ impl Polled {
         unsafe { self.ring.submission_shared() }.cq_overflow()
     }
 
-    /// Blocks until so many completions are there. It submits nothing: the thread that pushes does, and a thread that
-    /// came in the middle of a push could take a wait without the timeout that is linked to it.
+    /// Blocks until at least `least` completions are there. It submits nothing, because only the thread that pushes may
+    /// do that: another thread, in the middle of a push, could submit a wait without the timeout that is linked to it.
     fn get_events(&self, least: u32) -> io::Result<usize> {
         // SAFETY: it submits nothing, so that nothing has to stay valid.
         unsafe { self.ring.submitter().enter::<libc::sigset_t>(0, least, GETEVENTS, None) }
@@ -156,13 +156,12 @@ impl Polled {
         self.get_events(1).map(drop)
     }
 
-    /// Ends a [`wait_for_one`](Self::wait_for_one); `false` where there is no room for that.
+    /// Ends a [`wait_for_one`](Self::wait_for_one); `false` if there is no room for the entry.
     pub(super) fn wake(&self) -> bool {
         self.submit_all(&[opcode::Nop::new().build().user_data(ASIDE)]).is_ok()
     }
 
-    /// Hands entries to the kernel. They stay in the queue where it is short of something; the next submission tries
-    /// again.
+    /// Passes entries to the kernel. If it has no memory, they stay in the queue, and the next submission tries again.
     fn submit_all(&self, entries: &[squeue::Entry]) -> Result<(), ()> {
         let _alone = self.submitting.lock();
         self.push(entries).or_else(|()| {
@@ -191,11 +190,11 @@ impl Polled {
         }
     }
 
-    /// Hands a pending wait to the kernel.
+    /// Passes a pending wait to the kernel.
     fn begin(&self, token: u64) -> Result<(), ()> {
         let Some(entries) = self.pending.with(token, |wait| wait.entries(token)) else { return Ok(()) };
         self.submit_all(&entries)?;
-        // A cancellation that came before the kernel had it found nothing to cancel.
+        // If it was cancelled before the kernel had it, the cancellation found nothing to cancel.
         if self.pending.with(token, |wait| wait.cancelled) == Some(true) {
             self.end(token);
         }
@@ -222,7 +221,7 @@ impl Polled {
                 match why {
                     None => return,
                     Some(Some(ended)) => ended,
-                    // The kernel cancels what a thread has submitted when that thread ends. Ours does not.
+                    // The kernel cancels the entries of a thread when that thread ends. We do not: submit it again.
                     Some(None) if self.begin(token).is_ok() => return,
                     Some(None) => {
                         Ended::Failed(failed("io_uring_enter", &io::Error::from_raw_os_error(libc::EBUSY)))

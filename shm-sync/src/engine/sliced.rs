@@ -1,4 +1,4 @@
-//! Waiting in slices, and looking between them whether the wait was cancelled.
+//! Waiting in slices. Between them, the thread checks whether the wait was cancelled.
 
 use super::{Ended, Way};
 use crate::{

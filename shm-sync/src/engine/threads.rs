@@ -21,11 +21,11 @@ pub trait Way: fmt::Debug + Send + Sync + 'static {
     /// Its name, for messages.
     const NAME: &'static str;
 
-    /// Whether it works here.
+    /// Checks whether it works here.
     ///
     /// # Errors
     ///
-    /// Where it does not.
+    /// If it does not work here.
     fn check() -> Result<(), OsError>;
 
     /// Waits while `cell` holds `expected`, until `deadline`, unless `cancelled` is not 0.
@@ -43,11 +43,11 @@ pub struct Threads<W: Way> {
 }
 
 impl<W: Way> Threads<W> {
-    /// An engine with nothing pending.
+    /// Makes an engine with nothing pending.
     ///
     /// # Errors
     ///
-    /// Where this way to wait does not work here.
+    /// If this way to wait does not work here.
     pub fn new() -> Result<Self, SyncError> {
         W::check()?;
         Ok(Self { pending: Arc::new(Pending::new()), way: PhantomData })

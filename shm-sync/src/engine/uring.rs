@@ -14,7 +14,7 @@ use std::{
 
 const STACK: usize = 64 << 10;
 
-/// A [`Polled`], and a thread that looks after it.
+/// A [`Polled`], and a thread that harvests it.
 #[derive(Debug)]
 pub struct Uring {
     ring: Arc<Polled>,
@@ -24,11 +24,11 @@ pub struct Uring {
 }
 
 impl Uring {
-    /// An engine with nothing pending.
+    /// Makes an engine with nothing pending.
     ///
     /// # Errors
     ///
-    /// As [`Polled::new`], and where there is no thread to be had.
+    /// As [`Polled::new`], and if the thread cannot be started.
     pub fn new() -> Result<Self, SyncError> {
         let (ring, ends) = (Arc::new(Polled::new()?), Arc::new(AtomicBool::new(false)));
         let thread = std::thread::Builder::new().name("shm-sync uring".into()).stack_size(STACK);

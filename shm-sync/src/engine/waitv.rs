@@ -77,7 +77,7 @@ impl Way for Waitv {
     }
 
     fn wait(cell: &AtomicU32, expected: u32, deadline: Option<Instant>, cancelled: &AtomicU32) -> Ended {
-        // Where both were woken, the kernel tells of the last: a wake-up is never taken for a cancellation.
+        // If both were woken, the kernel reports the last entry: so a wake-up is never taken for a cancellation.
         let entries = [Entry::new(cancelled, 0, SIZE_U32 | PRIVATE), Entry::new(cell, expected, SIZE_U32)];
         loop {
             return match wait(&entries, deadline) {

@@ -1,7 +1,7 @@
-//! `os_sync_wait_on_address` and its kin, always with the SHARED flag. They came with macOS 14.4, so they are looked up
-//! when the program runs: linked, they would keep it from starting on an older system.
+//! `os_sync_wait_on_address` and its sibling calls, always with the SHARED flag. macOS has them from 14.4 on, so they
+//! are looked up when the program runs: a program that links them would not start on an older system.
 //!
-//! They tell less than a futex: not whether the word held another value, and not how many were woken.
+//! They report less than a futex: not whether the word had another value, and not how many sleepers were woken.
 
 use super::{Outcome, errno};
 use crate::protocol::memory::{AtomicU32, Ordering};
@@ -26,10 +26,10 @@ struct Calls {
 
 const SIZE: usize = size_of::<u32>();
 
-/// A timeout of our own, so that no number is too large for the kernel's clock.
+/// The longest timeout of one call, so that no number is too large for the kernel's clock.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// So many are woken one by one, to be counted; a crowd is woken at once.
+/// Up to this number, sleepers are woken one by one, so that they are counted. More are woken by one call.
 const COUNTED: u32 = 1024;
 
 fn calls() -> Result<&'static Calls, OsError> {
@@ -75,12 +75,13 @@ pub(crate) fn wait(
     timeout: Option<Duration>,
 ) -> Result<Option<Outcome>, OsError> {
     let calls = calls()?;
-    // The kernel does not tell this from a wake-up. Where it changes after this look, that is one.
+    // The kernel does not distinguish this from a wake-up. If the word changes after this check, it counts as a
+    // wake-up.
     if cell.load(Ordering::SeqCst) != expected {
         return Ok(Some(Outcome::NotEqual));
     }
     if timeout == Some(Duration::ZERO) {
-        return Ok(Some(Outcome::TimedOut)); // no time is an error to it
+        return Ok(Some(Outcome::TimedOut)); // the call refuses a timeout of 0
     }
     let (word, value, shared) = (cell.as_ptr().cast(), expected.into(), libc::OS_SYNC_WAIT_ON_ADDRESS_SHARED);
     let answer = match timeout {
@@ -99,14 +100,14 @@ pub(crate) fn wait(
     match errno() {
         libc::ETIMEDOUT if timeout.is_some_and(|timeout| timeout > LONGEST) => Ok(None),
         libc::ETIMEDOUT => Ok(Some(Outcome::TimedOut)),
-        // EFAULT: the word's page was not there just now (it does not page in while it looks). The next look does.
+        // EFAULT: the word's page was not in memory (the call does not page it in). The next check of the word does.
         libc::EINTR | libc::EFAULT => Ok(None),
         errno => Err(OsError::new("os_sync_wait_on_address", errno)
             .advise("Is the memory still mapped, and writable?")),
     }
 }
 
-/// Wakes at most `count` sleepers on `cell`; tells how many. Past a thousand it is a guess.
+/// Wakes at most `count` sleepers on `cell`; returns how many. Above a thousand, the number is a guess.
 pub(crate) fn wake(cell: &AtomicU32, count: u32) -> usize {
     // Without the calls nobody sleeps.
     let Ok(calls) = calls() else { return 0 };

@@ -1,4 +1,4 @@
-//! Sleeping on a word and waking who sleeps there, in any process: the words lie in memory of several.
+//! Sleeping on a word of shared memory, and waking the sleepers, in any process.
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {

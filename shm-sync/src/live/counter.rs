@@ -15,23 +15,24 @@ use std::{
 
 const WAIT: Duration = Duration::from_secs(1);
 
-/// How far what a header says is believed.
+/// How far a header is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Belief {
-    /// The caller opened the file: what is no live file is none.
+    /// The caller opened the file: if it is not a live file, that is an error.
     Given,
-    /// Only this user writes to it, or a version of the library did that knew no identity. Damage is repaired.
+    /// Only this user writes to it. (An earlier version, which used no identity, may have written it.) Damage is
+    /// repaired.
     Ours,
-    /// Others write to it: the id is what the file's identity says. Damage is repaired.
+    /// Other users write to it: only the id that follows from the file's identity is accepted. Damage is repaired.
     Anybodys,
 }
 
-/// The header, read and written under a lock. It is not mapped: a file that someone cuts short is an error,
-/// not a SIGBUS. One thread of a process at a time, as they share the description.
+/// The header, read and written under a lock. It is not mapped: so a file that someone cuts short is an error, and not
+/// a SIGBUS. Only one thread of a process uses it at a time, because they share the description.
 pub(super) struct Counter<'a>(pub(super) BorrowedFd<'a>);
 
 impl Counter<'_> {
-    /// The id of the file. A copy of a live file is another one, and gets another id.
+    /// Returns the id of the file. A copy of a live file is another file, and gets another id.
     pub(super) fn file_id(&self, identity: Identity, belief: Belief) -> Result<FileId, SyncError> {
         self.with_header(|found| {
             let found = match found {
@@ -40,7 +41,7 @@ impl Counter<'_> {
                 Found::Nothing | Found::Damaged(_) => None,
             };
             let header = match (found, identity.digest()) {
-                // Nobody can tell it from a copy here.
+                // On this file system a copy cannot be recognised.
                 (Some(header), None) => header,
                 (Some(header), Some(digest)) if header.file == FileId::digest(digest) => header,
                 (Some(header), Some(_)) if !header.file.is_digest && belief != Belief::Anybodys => header,
@@ -85,7 +86,7 @@ impl Counter<'_> {
     }
 }
 
-/// What a file is known by.
+/// The id of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileId {
     pub(super) id: u32,
@@ -148,8 +149,8 @@ fn random() -> Result<u32, SyncError> {
     })
 }
 
-/// The first owner id: anywhere in the lower half, so that the ids of a file that was there before, or of this one
-/// before it was damaged, mean nobody.
+/// The first owner id: a random one in the lower half. So the ids of an earlier file, or of this file before it was
+/// damaged, belong to nobody.
 fn first() -> Result<u32, SyncError> {
     Ok((random()? % (Owner::MAX / 2)).max(1))
 }

@@ -1,7 +1,7 @@
-//! The news that an owner may have died: who waits for one need not ask again and again.
+//! Notifications that an owner may have died, so that a waiter need not check again and again.
 //!
-//! A process that dies closes the live files that it had open for writing. An owner that dies before its process changes
-//! the file's times. Both can be watched on Linux.
+//! When a process dies, the live files that it had open for writing are closed. When an owner dies before its process,
+//! it changes the times of the file. Both can be watched on Linux.
 
 use super::Live;
 use crate::SyncError;
@@ -19,25 +19,25 @@ cfg_if::cfg_if! {
     }
 }
 
-/// Hears of deaths under the live files that this process uses.
+/// Watches the live files that this process uses for the deaths of owners.
 #[derive(Debug)]
 pub struct Deaths(system::Watch);
 
 impl Deaths {
-    /// One that watches nothing yet.
+    /// Makes one that watches nothing yet.
     ///
     /// # Errors
     ///
-    /// Where the system has no such thing, or no more of them: on Linux it is an inotify instance.
+    /// If the system cannot watch files, or allows no more of these. (On Linux it is an inotify instance.)
     pub fn new() -> Result<Self, SyncError> {
         system::Watch::new().map(Self).map_err(|errno| failed("inotify_init1", errno))
     }
 
-    /// Hears of each death from now on, under all live files that this process uses by now.
+    /// Watches all live files that this process uses now, from now on.
     ///
     /// # Errors
     ///
-    /// Where one of them cannot be watched.
+    /// If one of them cannot be watched.
     pub fn watch(&self) -> Result<(), SyncError> {
         for live in Live::all() {
             let file = live.file.get()?.as_raw_fd();
@@ -46,21 +46,21 @@ impl Deaths {
         Ok(())
     }
 
-    /// Blocks until owners may have died. They look alive for a moment yet: the kernel tells of it just before it drops
-    /// their locks. Other reasons for the news are a process that opened a live file for a moment only, or a file whose
-    /// mode was changed.
+    /// Blocks until owners may have died. For a moment they still look alive, because the kernel reports the close just
+    /// before it drops their locks. It may also return if a process has opened a live file for a moment only, or if the
+    /// mode of a file was changed.
     ///
     /// # Errors
     ///
-    /// Where somebody closed the descriptor under us: nothing is heard any more.
+    /// If the program has closed the descriptor. Then nothing is reported any more.
     pub fn wait(&self) -> Result<(), SyncError> {
         self.0.wait().map_err(|errno| failed("read", errno))
     }
 }
 
-/// Tells all that an owner of this process has died.
+/// Tells all processes that an owner of this process has died.
 pub(super) fn announce(file: impl AsFd) {
-    // If it fails, they hear of it when this process ends.
+    // If it fails, they notice when this process ends.
     let _ = futimens(file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW);
 }
 

@@ -1,7 +1,7 @@
 //! The live file as this process has it open.
 //!
-//! Programs close descriptors that are not theirs (close_range(2), a daemon's clean-up), and their next file then has
-//! our number. So a number is believed only while it stands for our file, and our locks do not hang on it: the kernel
+//! Programs close descriptors that are not theirs (close_range(2), a daemon's clean-up), and their next file then gets
+//! our number. So a number is used only while it stands for our file. Our locks do not depend on the number: the kernel
 //! keeps them as long as something else refers to the description, see `system::keep`.
 
 use super::system;
@@ -20,7 +20,7 @@ use std::{
 
 const NONE: RawFd = -1;
 
-/// Where it can be opened again: a path may lead elsewhere (chroot(2), a change of mounts).
+/// From where the file can be opened again. (A path may lead elsewhere after chroot(2) or a change of mounts.)
 #[derive(Debug)]
 pub(super) struct Origin {
     folder: OwnedFd,
@@ -54,7 +54,7 @@ impl LiveFile {
         Ok(Self { fd: AtomicI32::new(file.into_raw_fd()), identity, origin, kept })
     }
 
-    /// A description of the file, opened again where its number was closed under us.
+    /// Returns a description of the file. Opens the file again if the program has closed its number.
     pub(super) fn get(&self) -> Result<BorrowedFd<'_>, SyncError> {
         let known = self.fd.load(Ordering::Acquire);
         let fd = if self.is_at(known) { known } else { self.renew(known)? };
@@ -99,8 +99,8 @@ impl LiveFile {
         Err(Errno::ESTALE)
     }
 
-    /// In the child of a fork: a description of its own, or none for now. The parent's must not outlive it here, as
-    /// the parent's death would go unseen.
+    /// In the child of a fork: gets a description of its own, or none for now. The child must not keep the parent's
+    /// description, because then nobody would notice the parent's death.
     pub(super) fn renew_in_child(&self) {
         let old = self.fd.swap(NONE, Ordering::AcqRel);
         let shares = self.is_at(old);
@@ -108,7 +108,7 @@ impl LiveFile {
         if shares {
             close(old);
         }
-        // There is room for it now, if it was the descriptor table that was full.
+        // Now there is room, if the descriptor table was full before.
         let fresh = again.and_then(|fd| self.checked(fd)).or_else(|_| self.open_by_name());
         if let Ok(fresh) = fresh.and_then(kept) {
             self.fd.store(fresh, Ordering::Release);
@@ -117,7 +117,7 @@ impl LiveFile {
 }
 
 impl Drop for LiveFile {
-    /// For the thread that came second with a file; other ones are never dropped.
+    /// Only for the thread that came second with the same file; others are never dropped.
     fn drop(&mut self) {
         let fd = *self.fd.get_mut();
         if self.is_at(fd) {
@@ -127,7 +127,7 @@ impl Drop for LiveFile {
     }
 }
 
-/// Has its locks last as long as the process.
+/// Makes its locks last as long as the process.
 fn kept(fd: RawFd) -> Result<RawFd, Errno> {
     match system::keep(fd) {
         Ok(_) => Ok(fd),

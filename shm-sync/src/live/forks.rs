@@ -15,7 +15,7 @@ pub(super) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// From now on, a fork's child starts anew.
+/// From now on, the child of a fork begins without the parent's ids.
 pub(super) fn watch() -> Result<(), SyncError> {
     static WATCHED: OnceLock<i32> = OnceLock::new();
     // SAFETY: the handler makes only calls that are allowed between fork and exec.

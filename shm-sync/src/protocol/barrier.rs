@@ -53,7 +53,7 @@ impl<'a, M: Memory<'a>> Barrier<M> {
         self.memory.word(STATE)
     }
 
-    /// Becomes a party, of the slot returned; `None` where all have joined and live.
+    /// Becomes a party, of the slot returned; `None` if all have joined and live.
     pub(crate) fn join(&self, owner: Owner, peers: impl Peers) -> Option<u32> {
         self.parties.claim(owner).or_else(|| {
             let slot = self.parties.claim_from_the_dead(owner, peers)?;
@@ -154,7 +154,7 @@ impl<'a, M: Memory<'a>> Barrier<M> {
         if self.withdraw(arrival) { Ok(None) } else { self.ended(arrival).map(Some) }
     }
 
-    /// Takes the arrival back, unless the phase has ended; tells whether it did.
+    /// Takes the arrival back, unless the phase has ended; returns whether it did.
     pub(crate) fn withdraw(&self, arrival: &mut Arrived) -> bool {
         if !std::mem::take(&mut arrival.waits) {
             return false;

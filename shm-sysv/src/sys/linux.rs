@@ -19,7 +19,7 @@ pub(super) const DESTROYED: u32 = SHM_DEST;
 /// The permission bits while the kernel is asked whether anyone is left: nobody gets in but root.
 pub(crate) const GUARD: u32 = 0;
 
-/// Describes a segment, even if this user may not read it; `EINVAL` or `EIDRM` where it is gone.
+/// Describes a segment, even if this user may not read it; `EINVAL` or `EIDRM` if it is gone.
 pub(crate) fn stat(id: Id) -> Result<Stat, Errno> {
     // shmctl(2), SHM_STAT_ANY (Linux 4.17): "Return a shmid_ds structure as for SHM_STAT. However,
     // shm_perm.mode is not checked for read access" — which matters while the mode is 0. It finds by the id's

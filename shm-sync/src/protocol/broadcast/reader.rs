@@ -22,7 +22,7 @@ pub(crate) struct Cursor {
 }
 
 impl<'a, M: Memory<'a>> Latest<M> {
-    /// A reader of the messages to come.
+    /// Returns a reader of the messages to come.
     pub(crate) fn cursor(&self) -> Cursor {
         let mut cursor = Cursor { next: 0, missed: 0, overtaken: 0 };
         cursor.next = self.head_for(&cursor);

@@ -15,7 +15,7 @@ fn words() -> Vec<u32> {
     vec![MUTEX, SEQUENCE, WAITERS]
 }
 
-/// Waits once; tells whether a dead owner left the mutex.
+/// Waits once; returns whether a dead owner left the mutex.
 fn wait(words: Words, id: u32, peers: Those) -> bool {
     let (condition, mutex) = (Condition::new(words), LockWord::at(words, MUTEX));
     let mut state = condition.begin(mutex, owner(id)).unwrap();

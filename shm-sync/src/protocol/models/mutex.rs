@@ -6,7 +6,7 @@ use crate::protocol::{
 use loom::{cell::UnsafeCell, sync::Arc, thread};
 use std::convert::Infallible;
 
-/// Locks it; tells whether the owner before died.
+/// Locks it; returns whether the owner before died.
 pub(super) fn lock(word: LockWord<'static, Words>, id: u32, peers: Those) -> bool {
     let mut state = LockState::default();
     let Ok(acquired) = drive(|| Ok::<_, Infallible>(word.step(owner(id), &mut state, peers)));
