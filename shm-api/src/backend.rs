@@ -18,10 +18,10 @@ use std::{
 ///
 /// An implementation promises that
 ///
-/// - every segment it hands out fulfils the contract of [`Segment`];
-/// - a segment from [`create`](Self::create) is exactly as large as was asked, and all zero;
-/// - while a process holds a segment, only [`destroy`](Self::destroy) destroys it; a segment that was not made
-///   by this library is destroyed only by that and by [`DestroyUnheld`];
+/// - every segment that it returns fulfils the contract of [`Segment`];
+/// - a segment from [`create`](Self::create) has exactly the size that was asked for, and is all zero;
+/// - while a process holds a segment, only [`destroy`](Self::destroy) destroys it; a segment that was not made by this
+///   library is destroyed only by [`destroy`](Self::destroy) and by [`DestroyUnheld`];
 /// - after [`destroy`](Self::destroy) the holders keep their memory, and the key is free.
 pub unsafe trait Backend: fmt::Debug + Send + Sync {
     /// The type of its segments.
@@ -34,7 +34,7 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`CreateError::Exists`] if the key is taken; nothing is left behind by any error.
+    /// [`CreateError::Exists`] if the key is taken. After an error, nothing is left behind.
     fn create(&self, key: &Key, options: &CreateOptions) -> Result<Self::Segment, CreateError>;
 
     /// Creates a segment under a random integer key that was free.
@@ -81,10 +81,9 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
 /// An implementation promises that
 ///
 /// - [`as_ptr`](Self::as_ptr) and [`size`](Self::size) never change, and the bytes they span can be read and written
-///   (see [`Access::ReadOnly`] for where a write goes) until the segment is detached or dropped, except where another
-///   process that may write to the segment makes it smaller, on systems that cannot prevent that (POSIX objects).
-///   Reading the missing part then ends this process, or gives zeros if the program asked for that, and does nothing
-///   worse;
+///   until the segment is detached or dropped (see [`Access::ReadOnly`] for where a write goes). There is one
+///   exception: another process that may write to a POSIX object can make it smaller. Reading the missing part then
+///   ends this process, or gives zeros if the program asked for that, and does nothing worse;
 /// - `as_ptr` is aligned to a page, or at least to 64 bytes;
 /// - the range that [`let_go_in_place`](Self::let_go_in_place) returns keeps the same addresses readable and
 ///   writable until it is dropped.
@@ -111,7 +110,7 @@ pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
     ///
     /// # Errors
     ///
-    /// The kernel's: `EFAULT` if there is no room for a page, `ENOMEM`, `ENOTSUP` if the kernel cannot do it.
+    /// Those of the kernel: `EFAULT` if there is no room for a page, `ENOMEM`, `ENOTSUP` if the kernel cannot do it.
     fn populate(&self) -> Result<(), OsError>;
 
     /// Leaves the segment and frees its addresses. The last holder destroys the segment, unless it persists or was
@@ -121,9 +120,9 @@ pub unsafe trait Segment: fmt::Debug + Send + Sync + Sized {
     /// Leaves the segment, but keeps its addresses mapped, so that code that still uses them (a system call in
     /// flight) does no harm. On a kernel backend they are private memory from then on, and read as zeros.
     ///
-    /// If other processes hold a segment that this process created, waits for them to leave, so that this process is
-    /// the last holder. It waits as long as `others_leave` says that one of them is about to leave. It calls
-    /// `others_leave` every fraction of a millisecond, and holds no lock meanwhile.
+    /// If other processes hold a segment that this process created, it waits for them to leave, so that this process is
+    /// the last holder. It waits as long as `others_leave` returns `true`: one of them is about to leave. It calls
+    /// `others_leave` several times in each millisecond, and holds no lock meanwhile.
     fn let_go_in_place(self, others_leave: &dyn Fn() -> bool) -> (Detached, Self::Range);
 
     /// Copies bytes from `offset` on into `target`, and returns how many: fewer than asked if the segment ends
@@ -223,9 +222,9 @@ pub trait AttachReadOnly: Backend {
 /// A backend that can read a segment without being one of its holders.
 pub trait Peek: Backend {
     /// Copies bytes from `offset` on into `target`, and returns how many: fewer than asked if the segment ends before.
-    /// Read permission is enough. Nobody counts as a holder for it, so it neither keeps a segment that its last holder
-    /// leaves nor frees one that nobody holds. Another process may write at the same time, so the copy may mix old and
-    /// new bytes.
+    /// Read permission is enough. The reader does not count as a holder: a segment whose last holder leaves goes, and a
+    /// segment that nobody holds stays. Another process may write at the same time, so the copy may mix old and new
+    /// bytes.
     ///
     /// # Errors
     ///
@@ -245,8 +244,8 @@ pub trait Sweep: Backend {
 
 /// A backend that can check whether a process holds a segment, and destroy it in one atomic step.
 pub trait DestroyUnheld: Backend {
-    /// Destroys the segment that `key` names, if no process holds it: even if it persists, and if another program
-    /// created it. Returns what became of it.
+    /// Destroys the segment that `key` names, if no process holds it, even if it persists or another program created
+    /// it. Returns what became of it.
     ///
     /// # Errors
     ///
@@ -263,8 +262,9 @@ pub trait LeaveAtEnd: Segment {
     /// The segment counts as detached afterwards: its owner must not use or drop it again.
     unsafe fn leave_at_exit(&self, others_leave: &dyn Fn() -> bool) -> Detached;
 
-    /// The same from inside a signal handler. It only makes system calls: it allocates nothing, and tries a lock until
-    /// `deadline` without waiting. A segment that it could not settle is left to a sweep.
+    /// As [`leave_at_exit`](Self::leave_at_exit), from inside a signal handler. It only makes system calls and
+    /// allocates nothing. It tries to take a lock until `deadline`, without sleeping. It leaves a segment that it could
+    /// not settle to a sweep.
     ///
     /// # Safety
     ///

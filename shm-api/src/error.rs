@@ -58,7 +58,7 @@ impl OsError {
 #[non_exhaustive]
 pub enum InvalidKey {
     /// A string key, for a backend that has only integer keys.
-    #[error("{backend} has integer keys, so {key} cannot be one: give an integer, or use the POSIX backend")]
+    #[error("{backend} has only integer keys, and {key} is a name: pass an integer, or use the POSIX backend")]
     NotAnInteger {
         /// The backend's name.
         backend: &'static str,
@@ -66,7 +66,7 @@ pub enum InvalidKey {
         key: Key,
     },
     /// A name that is too long for this system.
-    #[error("{key} is too long a name here: it has at most {most} bytes, its slash counted")]
+    #[error("the name {key} is too long: it may have at most {most} bytes, with its slash")]
     TooLong {
         /// The key.
         key: Key,
@@ -74,21 +74,21 @@ pub enum InvalidKey {
         most: usize,
     },
     /// A name that the namespace of Windows cannot have.
-    #[error("{key} has a backslash, which no name of a Windows object has: leave it out")]
+    #[error("the name {key} has a backslash, which names on Windows cannot have: leave it out")]
     Backslash {
         /// The key.
         key: Key,
     },
     /// A name that is reserved for the library.
-    #[error("{key} is a name that this library keeps for itself: choose another")]
+    #[error("the name {key} is reserved for this library: choose another")]
     Reserved {
         /// The key.
         key: Key,
     },
     /// The integer that System V reserves for segments without a key.
-    #[error("0 is no key: choose an integer from 1 to 4294967295")]
+    #[error("0 is not a key: choose an integer from 1 to 4294967295")]
     Zero,
-    /// The string is no valid name.
+    /// The string is not a valid name.
     #[error(transparent)]
     Name(#[from] InvalidName),
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Debug, Default)]
 pub struct Heap(Arc<Mutex<BTreeMap<Key, Entry>>>);
 
-// What the index knows of a segment that has its key. The count tells who is the last.
+// What the index knows of a segment that has its key. The count says whether a holder is the last.
 #[derive(Debug)]
 struct Entry {
     memory: Arc<Memory>,
@@ -20,8 +20,8 @@ struct Entry {
     persist: bool,
 }
 
-// 1. The memory itself. It is freed when the last `Arc` goes, so holders keep it after a destroy, and so does who
-//    only keeps the addresses.
+// 1. The memory itself. It is freed when the last `Arc` is dropped. So holders keep it after a destroy, and so does
+//    code that only keeps the addresses.
 #[derive(Debug)]
 pub struct Memory {
     start: NonNull<u8>,
@@ -90,7 +90,7 @@ impl Drop for HeapSegment {
 }
 
 // SAFETY: the pointer and the size are those of an allocation that the `Arc` keeps; it is aligned to 64
-// bytes. The range below is what is left of a copy that nobody else reaches.
+// bytes. The range below keeps another `Arc` of the same allocation.
 unsafe impl Segment for HeapSegment {
     type Range = Arc<Memory>;
 
@@ -114,8 +114,8 @@ unsafe impl Segment for HeapSegment {
         self.heap.index().get(&self.key).is_some_and(|entry| Arc::ptr_eq(&entry.memory, self.memory()))
     }
 
-    // An allocation that is all zero may lie in pages that nobody touched yet; they are a process's own, and cannot
-    // fail.
+    // An allocation that is all zero may lie in pages that nobody touched yet. They are private to the process, so a
+    // touch cannot fail.
     fn populate(&self) -> Result<(), OsError> {
         Ok(())
     }

@@ -3,7 +3,7 @@
 use crate::{Key, Mode};
 use std::{num::NonZeroUsize, time::SystemTime};
 
-/// The description of a segment, from [`Backend::info`](crate::Backend::info) and [`List`](crate::List).
+/// A description of a segment, from [`Backend::info`](crate::Backend::info) or [`List`](crate::List).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SegmentInfo {
@@ -28,7 +28,7 @@ pub struct SegmentInfo {
 }
 
 impl SegmentInfo {
-    /// A description with what every backend knows. The rest is unknown, and the state is [`State::Foreign`].
+    /// Makes a description with what every backend knows. The rest is unknown, and the state is [`State::Foreign`].
     pub const fn new(key: Key, size: u64, mode: Mode, uid: u32, gid: u32) -> Self {
         let (holders, creator, created) = (None, None, None);
         Self { key, size, mode, uid, gid, holders, creator, created, state: State::Foreign }

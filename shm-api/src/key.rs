@@ -55,8 +55,8 @@ impl Key {
         }
     }
 
-    /// The name of the object that it stands for where objects have names: a name without its slash, and
-    /// `shm-node-%08x` for an integer.
+    /// The name of the object that the key stands for, on backends whose objects have names: a name without its slash,
+    /// and `shm-node-%08x` for an integer.
     pub fn object_name(&self) -> Cow<'_, str> {
         match self {
             Self::Id(id) => format!("{ID_PREFIX}{id:08x}").into(),
@@ -147,7 +147,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// Why a string is no name of a segment.
+/// Why a string is not a name of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidName {

@@ -26,21 +26,21 @@
 //!
 //! # Implementing a backend
 //!
-//! There are four steps. The source of [`heap`], the smallest backend, shows them all; tests use it in place of the
-//! others:
+//! There are four steps. The source of [`heap`], the smallest backend, shows them all. (Tests use it in place of the
+//! others.)
 //!
-//! 1. something that owns the memory, so that it outlives a destroy while somebody holds it;
-//! 2. a [`Segment`]: pointer, size and key, and one function through which every detach goes;
-//! 3. the [`Backend`]: *look up and attach*, and *leave and destroy*, must exclude each other for one key;
-//! 4. the traits of its further abilities.
+//! 1. Write something that owns the memory, so that the memory outlives a destroy while a process holds it.
+//! 2. Write a [`Segment`]: pointer, size and key, and one function that every detach calls.
+//! 3. Write the [`Backend`]: *look up and attach*, and *leave and destroy*, must exclude each other for one key.
+//! 4. Implement the traits of its further abilities.
 //!
-//! Then run the conformance suite of the workspace's `tests` crate over it: it is generic over the backend.
+//! Then run the conformance suite of the workspace's `tests` crate with it: the suite is generic over the backend.
 //!
 //! ```
 #![doc = include_str!("heap.rs")]
 //! ```
 
-extern crate self as shm_api; // heap.rs names this crate as any other implementer would
+extern crate self as shm_api; // so that heap.rs names this crate as a backend in another crate does
 
 mod backend;
 mod error;

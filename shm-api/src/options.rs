@@ -14,7 +14,7 @@ pub struct CreateOptions {
 }
 
 impl CreateOptions {
-    /// A segment of `size` bytes, mode 0600, with its room reserved, that its last holder destroys.
+    /// Options for a segment of `size` bytes, with mode 0600 and reserved room, which its last holder destroys.
     pub const fn new(size: NonZeroUsize) -> Self {
         Self { size, mode: Mode::OWNER, persist: false, reserve: true, huge_pages: false, populate: false }
     }
@@ -26,28 +26,28 @@ impl CreateOptions {
         self
     }
 
-    /// Keep the segment when no process holds it, until it is destroyed. Default: no.
+    /// Whether to keep the segment when no process holds it, until it is destroyed. Default: no.
     #[must_use]
     pub const fn persist(mut self, persist: bool) -> Self {
         self.persist = persist;
         self
     }
 
-    /// Reserve room now, so that no later write can fail. Default: yes.
+    /// Whether to reserve room now, so that no later write can fail. Default: yes.
     #[must_use]
     pub const fn reserve(mut self, reserve: bool) -> Self {
         self.reserve = reserve;
         self
     }
 
-    /// Ask for huge pages. No effect if the system does not allow them. Default: no.
+    /// Whether to ask for huge pages. It has no effect if the system does not allow them. Default: no.
     #[must_use]
     pub const fn huge_pages(mut self, huge_pages: bool) -> Self {
         self.huge_pages = huge_pages;
         self
     }
 
-    /// Map all pages now, as [`Segment::populate`](crate::Segment::populate) does. Default: no.
+    /// Whether to map all pages now, as [`Segment::populate`](crate::Segment::populate) does. Default: no.
     #[must_use]
     pub const fn populate(mut self, populate: bool) -> Self {
         self.populate = populate;

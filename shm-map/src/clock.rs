@@ -14,7 +14,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The time of the system, less so much.
+/// The time of the system, minus a duration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Earlier(pub(crate) Duration);
 
@@ -24,7 +24,7 @@ impl Clock for Earlier {
     }
 }
 
-/// When something expires that is valid for so long from now on; never, where that is beyond all numbers.
+/// When an entry expires that is valid for `ttl` from now on. Never, if the time is too large for a number.
 pub(crate) fn expiry(ttl: Option<Duration>, clock: impl Clock) -> Option<u64> {
     let ttl = u64::try_from(ttl?.as_nanos().div_ceil(1_000_000)).ok()?;
     clock.now().checked_add(ttl).filter(|expires| *expires < u64::MAX)

@@ -11,7 +11,7 @@ const EBUSY: i32 = 16;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MapError {
-    /// There is no map here yet, and the options do not say how much memory it is to have.
+    /// There is no map here yet, and the options have no `memory`, so none was created.
     #[error("there is no map {}: give `memory` to create it, or check the key", place(key.as_ref()))]
     Fresh {
         /// The key under which there is none; `None` if a region was given, and no key.
@@ -65,7 +65,7 @@ pub enum MapError {
     TooLong {
         /// Its length in bytes.
         length: usize,
-        /// The most that fits, with this key and these tags.
+        /// The length of the longest value that fits, with this key and these tags.
         most: usize,
     },
     /// The map has no room, and does not evict.
@@ -129,7 +129,7 @@ impl MapError {
         if matches!(self, Self::Fresh { .. }) { Self::Fresh { key: Some(key.clone()) } } else { self }
     }
 
-    /// The error for what a shard refused. `length` and `most` are for a value that is too long.
+    /// The error for an operation that a shard refused. `length` and `most` are for a value that is too long.
     pub(crate) fn of(refused: Refused, length: usize, most: impl FnOnce() -> usize) -> Self {
         match refused {
             Refused::Full => Self::Full,

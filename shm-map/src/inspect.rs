@@ -1,6 +1,7 @@
-//! What a map is and has done, for programs that show it: a copy of some words is all that it takes.
+//! The options and statistics of a map, for programs that show them. A copy of some words is enough.
 //!
-//! As [`shm_sync::inspect`]: nobody has to be asked, nothing is opened or written, and the words may be anything.
+//! As in [`shm_sync::inspect`], nothing is opened or written, no other process is involved, and the words may have any
+//! value.
 
 use crate::{
     MapError, MapOptions, Stats,
@@ -24,11 +25,11 @@ use std::ptr::NonNull;
 /// A map, as its words were when they were copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// What it was made with.
+    /// The options with which it was created.
     pub options: MapOptions,
-    /// What all processes have done.
+    /// The sums over all processes.
     pub stats: Stats,
-    /// The id of the live file that its users find each other through.
+    /// The id of the live file through which its users find each other.
     pub live: u32,
     /// The mutexes of the writers, one for each shard.
     pub writers: Vec<Held>,
@@ -36,12 +37,12 @@ pub struct Found {
     pub loads: u64,
 }
 
-/// The map of a segment of `size` bytes.
+/// Describes the map in a segment of `size` bytes.
 ///
 /// # Errors
 ///
-/// [`MapError::Fresh`] if there are zeros, [`MapError::Foreign`] if something else is, [`MapError::Version`],
-/// [`MapError::Damaged`].
+/// [`MapError::Fresh`] if the bytes are zeros, [`MapError::Foreign`] if they are something else,
+/// [`MapError::Version`], [`MapError::Damaged`].
 pub fn describe(source: &mut Source<'_>, size: usize) -> Result<Found, MapError> {
     stamp::check_room(size)?;
     let beginning = Copied::of(source, 0, header::TAGS)?;
@@ -98,7 +99,7 @@ impl Copied {
     }
 }
 
-/// What a map's numbers are computed from: its beginning, and its shards.
+/// The parts of a map from which its numbers are computed: its header, and its shards.
 #[derive(Clone, Copy)]
 struct Excerpt<'e> {
     header: Place<'e>,

@@ -31,8 +31,8 @@
 //!   changed nothing. The work of one call is bounded.
 //! - The index has room for [`MapOptions::entries`] keys, whatever they are.
 //! - [`Map::clear`] and [`Map::invalidate_tags`] are one step for all processes.
-//! - **Whatever other processes write into the segment**, the library stays inside its bounds, and every call ends. It
-//!   returns an error, or a wrong value that the bytes allow.
+//! - **Whatever other processes write into the segment**, the library never reads or writes outside it, and every call
+//!   ends. It returns an error, or a wrong value that the bytes allow.
 //!
 //! `docs/layout.md` describes every word, for readers in other languages.
 //!
@@ -48,7 +48,7 @@ mod protocol;
 #[doc(hidden)]
 pub use protocol::layout;
 
-// The model checker has integers of its own, so all that maps memory is not compiled for it.
+// The model checker has its own integers, so the modules that map memory are not compiled for it.
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
         mod clock;

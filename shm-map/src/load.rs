@@ -1,4 +1,4 @@
-//! Loading what is not there, once for all processes.
+//! Loading a missing entry, once for all processes.
 
 use crate::protocol::{load::Beginning, writer::If};
 use crate::{
@@ -8,17 +8,17 @@ use crate::{
 use shm_sync::{Owner, Pause, Step, notify};
 use std::time::Duration;
 
-/// Who may load an entry: see [`Map::begin_load`]. It says nothing when it is dropped: end it with
-/// [`Map::finish_load`] or [`Map::abandon_load`], or nobody else loads until its time is over, or its owner is dead.
+/// The right to load an entry: see [`Map::begin_load`]. End it with [`Map::finish_load`] or [`Map::abandon_load`]. A
+/// drop does not end it: then nobody else loads the entry until the timeout is over, or its owner is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "others wait for it"]
 pub struct Load(u64);
 
 impl Map<'_> {
-    /// Begins to load an entry that is not there: `Ready(None)` where it is there by now, `Ready(Some)` for the one who
-    /// is to load it, and `Wait` for all others, who look and begin again after the pause. One whose process is killed
-    /// is replaced within 20 ms, one who takes longer than `timeout` too. The tags are those that the entry is going to
-    /// have.
+    /// Begins to load a missing entry. `Ready(None)`: the entry exists by now. `Ready(Some)`: this caller loads it.
+    /// `Wait`: another caller loads it; look for the entry and begin again after the pause. If the process of the
+    /// loading caller is killed, another caller gets the load within 20 ms; also if the load takes longer than
+    /// `timeout`. `tags` are the tags that the entry will have.
     ///
     /// # Errors
     ///
@@ -42,12 +42,12 @@ impl Map<'_> {
         })
     }
 
-    /// Writes what was loaded, and wakes those who wait. Gives the version; `None` if the entry was written, removed
-    /// or invalidated meanwhile, or the time was over: then nothing is stored.
+    /// Writes the loaded value, and wakes the callers that wait. Returns the version. Returns `None`, and stores
+    /// nothing, if the entry was written, removed or invalidated meanwhile, or if the timeout was over.
     ///
     /// # Errors
     ///
-    /// As [`insert`](Self::insert). The load has ended all the same.
+    /// As [`insert`](Self::insert). The load has ended even after an error.
     pub fn finish_load(
         &self,
         key: &[u8],
@@ -74,7 +74,7 @@ impl Map<'_> {
         stored.map_err(|refused| self.error_of(refused, &key, value.len()))
     }
 
-    /// Gives a load up, so that one of those who wait loads.
+    /// Gives up a load, so that one of the waiting callers loads.
     ///
     /// # Errors
     ///

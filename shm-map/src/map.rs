@@ -1,4 +1,4 @@
-//! The map, as its users have it.
+//! The map, for its users.
 
 use crate::protocol::{
     Core, Refused,
@@ -27,14 +27,14 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A map in shared memory.
 ///
-/// Any number of processes and threads use it at the same time. Readers take no lock and wait for nobody. Writers of a
-/// shard exclude each other; if one is
-/// killed, it is noticed within 20 ms, and its entry has its old value or its new value.
+/// Any number of processes and threads can use it at the same time. Readers take no lock and never wait. A shard has
+/// one writer at a time. If a writer is killed, the next one notices it within 20 ms, and the entry has its old value
+/// or its new value.
 #[derive(Clone, Debug)]
 pub struct Map<'a> {
     core: Core<'a, Place<'a>>,
     mark: &'static Mark,
-    /// One for each shard; none where the map is read-only.
+    /// One for each shard; empty if the map is read-only.
     mutexes: Box<[Mutex<'a>]>,
     live: Option<&'static Live>,
     owner: Option<Owner>,
@@ -74,26 +74,25 @@ pub struct Counted {
 pub struct Cursor(iterate::Cursor);
 
 impl Cursor {
-    /// The cursor of a number that [`number`](Self::number) gave: for bindings.
+    /// Returns the cursor of a number that [`number`](Self::number) returned. For bindings.
     pub const fn of_number(number: u64) -> Self {
         Self(iterate::Cursor::of_number(number))
     }
 
-    /// A number that says where it is. Less than 2^53.
+    /// Returns a number that stands for the position. Less than 2^53.
     pub const fn number(self) -> u64 {
         self.0.number()
     }
 }
 
 impl<'a> Map<'a> {
-    /// The map in a region, whose first byte lies at a multiple of 64. All-zero bytes become one, if the options say
-    /// how much memory it is to have.
+    /// Opens the map in a region, whose first byte lies at a multiple of 64. Creates it if the bytes are all zero and
+    /// the options have `memory`.
     ///
     /// # Errors
     ///
-    /// [`MapError::Fresh`] if there is none, and the options do not say how much memory it is to have;
-    /// [`MapError::Options`] if it was created with other options; an error if the bytes are no map, or an option is
-    /// invalid.
+    /// [`MapError::Fresh`] if there is none, and the options have no `memory`; [`MapError::Options`] if it was created
+    /// with other options; other errors if the bytes are not a map, or an option is invalid.
     pub fn open(region: Region<'a>, options: &MapOptions, live: &'static Live) -> Result<Self, MapError> {
         if region.access() == Access::ReadOnly {
             return Err(MapError::ReadOnly);
@@ -122,7 +121,7 @@ impl<'a> Map<'a> {
         Ok(map)
     }
 
-    /// The map in a region, for reading only. The region may be read-only. Lookups are not counted.
+    /// Opens the map in a region for reading only. The region may be read-only. Lookups are not counted.
     ///
     /// # Errors
     ///
@@ -151,8 +150,8 @@ impl<'a> Map<'a> {
         Ok(map)
     }
 
-    /// The same map, whose operations are those of `owner` from now on, and not of the thread that calls: for what acts
-    /// like a thread, as a JavaScript environment does. The owner comes from [`Live::new_owner`].
+    /// Returns the same map, but with `owner` as the owner of its operations, and not the calling thread. This is for
+    /// something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
     pub fn for_owner(mut self, owner: Owner) -> Self {
         self.mutexes = self.mutexes.iter().map(|mutex| mutex.for_owner(owner)).collect();
@@ -160,7 +159,7 @@ impl<'a> Map<'a> {
         self
     }
 
-    /// The same map, but a write waits at most this long for another writer of the same shard. Default:
+    /// Returns the same map, but a write waits at most this long for another writer of the same shard. Default:
     /// [`LOCK_TIMEOUT`].
     #[must_use]
     pub fn lock_timeout(self, lock_timeout: Duration) -> Self {
@@ -172,12 +171,13 @@ impl<'a> Map<'a> {
         MapOptions::of(&self.core.geometry.sizes)
     }
 
-    /// Whether it cannot be written to.
+    /// Whether it was opened for reading only.
     pub fn is_read_only(&self) -> bool {
         self.mutexes.is_empty()
     }
 
-    /// Finds an entry, and copies its value into `target` if it fits: compare its length with the target's.
+    /// Finds an entry, and copies its value into `target` if it fits: compare [`Found::length`] with the length of
+    /// `target`.
     ///
     /// # Errors
     ///
@@ -203,8 +203,8 @@ impl<'a> Map<'a> {
         })
     }
 
-    /// Finds an entry as [`get`](Self::get) does, also one that expired less than `stale` ago and has not been dropped
-    /// yet.
+    /// Finds an entry as [`get`](Self::get) does, and also one that expired less than `stale` ago and has not been
+    /// removed yet.
     ///
     /// # Errors
     ///
@@ -240,8 +240,8 @@ impl<'a> Map<'a> {
         Ok(self.find(key)?.is_some())
     }
 
-    /// Finds an entry, and calls `copy` with the address and the length of its value. Another process may overwrite the
-    /// bytes meanwhile. Then `copy` is called again; the last call has read the value.
+    /// Finds an entry, and calls `copy` with the address and the length of its value. If another process overwrites the
+    /// bytes meanwhile, `copy` is called again. The last call has read the value.
     ///
     /// # Errors
     ///
@@ -347,7 +347,7 @@ impl<'a> Map<'a> {
         Draft { key, value, encoding: options.encoding, expires, tags }
     }
 
-    /// Removes an entry; tells whether there was one.
+    /// Removes an entry; returns whether there was one.
     ///
     /// # Errors
     ///
@@ -357,7 +357,7 @@ impl<'a> Map<'a> {
         self.locked(&key, 0, |shard| Ok(shard.remove(&key, SystemClock)))
     }
 
-    /// Sets how long an entry is valid from now on; tells whether there is one.
+    /// Sets how long an entry is valid from now on; returns whether there is one.
     ///
     /// # Errors
     ///
@@ -368,7 +368,7 @@ impl<'a> Map<'a> {
         self.locked(&key, 0, |shard| shard.touch(&key, expires, &mut buffer, SystemClock))
     }
 
-    /// Adds to a number ([`NUMBER`](crate::NUMBER)), and tells what it is then. One that there is not is 0, and is
+    /// Adds to a number ([`NUMBER`](crate::NUMBER)), and returns the sum. A missing entry counts as 0; the new entry is
     /// valid for `ttl`.
     ///
     /// # Errors
@@ -385,8 +385,8 @@ impl<'a> Map<'a> {
         Ok(Counted { value: counted.value, expires })
     }
 
-    /// Removes all entries in one step: once this has returned, nobody finds an older one. (Where another writer is
-    /// stopped, its shard frees the room later.)
+    /// Removes all entries in one step: after this has returned, no process finds an older entry. (If another writer is
+    /// stopped, the room of its shard is freed later.)
     ///
     /// # Errors
     ///
@@ -404,8 +404,8 @@ impl<'a> Map<'a> {
         self.sound(Ok(()))
     }
 
-    /// Removes all entries that have one of these tags, in one step for each tag: once this has returned, nobody finds
-    /// an older one. Entries with a tag that shares its slot go too.
+    /// Removes all entries that have one of these tags, in one step for each tag: after this has returned, no process
+    /// finds an older entry. Entries with another tag in the same slot are removed too.
     ///
     /// # Errors
     ///
@@ -416,7 +416,7 @@ impl<'a> Map<'a> {
         self.sound(Ok(()))
     }
 
-    /// How many entries there are. Those that have expired, or were invalidated, may be among them.
+    /// The number of entries. It may include entries that have expired or were invalidated.
     pub fn len(&self) -> usize {
         self.core.entries().try_into().unwrap_or(usize::MAX)
     }
@@ -426,14 +426,14 @@ impl<'a> Map<'a> {
         self.len() == 0
     }
 
-    /// What all processes have done.
+    /// Returns the sums over all processes.
     pub fn stats(&self) -> Stats {
         Stats::of(self.core.counts(), &self.core.geometry.sizes)
     }
 
-    /// The next entry of those that there are: its key and its value go in place of what is in the vectors. No lock is
-    /// held, and entries may come and go meanwhile: each that is there from begin to end is given once, others once or
-    /// not at all. Begin with `Cursor::default()`.
+    /// Visits the next entry, and replaces the contents of the two vectors with its key and its value. Begin with
+    /// `Cursor::default()`. No lock is held between the calls. An entry that exists during the whole iteration is
+    /// visited exactly once. An entry that is added or removed meanwhile is visited once or not at all.
     ///
     /// # Errors
     ///
@@ -450,7 +450,7 @@ impl<'a> Map<'a> {
         })
     }
 
-    /// The same without the value.
+    /// As [`next`](Self::next), without the value.
     ///
     /// # Errors
     ///
@@ -459,7 +459,7 @@ impl<'a> Map<'a> {
         self.step(cursor, key, |_, _| {})
     }
 
-    /// The same as [`next`](Self::next), but `copy` reads the value, as in [`get_with`](Self::get_with).
+    /// As [`next`](Self::next), but `copy` reads the value, as in [`get_with`](Self::get_with).
     ///
     /// # Errors
     ///
@@ -497,7 +497,7 @@ impl<'a> Map<'a> {
         if length > most { Err(MapError::TooLong { length, most }) } else { Ok(()) }
     }
 
-    /// The tags with their generations of now.
+    /// The tags with their current generations.
     #[inline]
     pub(crate) fn tags(&self, tags: &[&str]) -> Result<Vec<u64>, MapError> {
         if tags.len() > MAX_TAGS {
@@ -511,11 +511,11 @@ impl<'a> Map<'a> {
         Ok(tags.iter().map(|tag| self.core.tag(tag.as_bytes())).collect())
     }
 
-    /// For whom the map's operations are.
+    /// Returns the owner of the map's operations.
     ///
     /// # Errors
     ///
-    /// [`MapError::ReadOnly`]; the operating system's, if this thread has no id yet.
+    /// [`MapError::ReadOnly`]; an error of the operating system if this thread has no id yet and cannot get one.
     pub fn owner(&self) -> Result<Owner, MapError> {
         match (self.owner, self.live) {
             (Some(owner), _) => Ok(owner),
@@ -524,8 +524,8 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// Whether one who has this map open, or had, still lives: ids are of the map's live file, and none is used twice. A
-    /// map that is open for reading only cannot tell, and says that all do.
+    /// Whether an owner that has used this map still lives. Ids belong to the live file of the map, and none is used
+    /// twice. A map that is open for reading only cannot find out, and returns `true`.
     pub fn is_alive(&self, owner: Owner) -> bool {
         self.live.is_none_or(|live| live.is_alive(owner))
     }
@@ -534,7 +534,7 @@ impl<'a> Map<'a> {
         if self.is_read_only() { Err(MapError::ReadOnly) } else { Ok(()) }
     }
 
-    /// What was found or done, if nothing of the segment was cut off until then.
+    /// Returns the result of an operation, unless a part of the segment was cut off before its end.
     #[inline]
     pub(crate) fn sound<T>(&self, result: Result<T, MapError>) -> Result<T, MapError> {
         if self.mark.is_set() { Err(SyncError::Shrunk.into()) } else { result }
@@ -561,7 +561,7 @@ impl<'a> Map<'a> {
         MapError::of(refused, length, || self.most_with(key))
     }
 
-    /// How long a value can be with a key, beside other things.
+    /// How long a value can be together with this key.
     fn most_with(&self, key: &Key<'_>) -> usize {
         let sizes = &self.core.geometry.sizes;
         let most = (sizes.main as usize / 3 * 16).saturating_sub(64 + key.bytes.len());

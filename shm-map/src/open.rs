@@ -1,11 +1,11 @@
-//! A map by its key: created, or opened if it is there.
+//! A map by its key: created, or opened if it exists.
 
 use crate::{Map, MapError, MapOptions};
 use shm_api::{AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, Key, Segment};
 use shm_sync::{Live, Region, live_file_at};
 use std::num::NonZeroUsize;
 
-/// How often one looks whether the key is taken, or free.
+/// How often opening tries again, if the segment is created and destroyed meanwhile.
 const ATTEMPTS: u32 = 100;
 
 /// A map, and the segment in which it lies. Dropping it detaches the segment.
@@ -17,14 +17,14 @@ pub struct SegmentMap<S> {
 }
 
 impl<S: Segment> SegmentMap<S> {
-    /// Opens the map that `key` names; creates it where there is none, if the options say how much memory it is to
-    /// have. Two processes may do so at the same moment. `shape` sets what else the segment is to be: its mode, whether
-    /// it persists.
+    /// Opens the map that `key` names. If there is none, and the options have `memory`, creates it. Two processes may
+    /// do so at the same moment. `shape` sets further options of the new segment, for example its mode, or whether it
+    /// persists.
     ///
     /// # Errors
     ///
-    /// [`MapError::Fresh`] if there is none, and the options do not say how much memory it is to have; otherwise as
-    /// [`Map::open`], [`Backend::create`] and [`Backend::attach`].
+    /// [`MapError::Fresh`] if there is none, and the options have no `memory`; otherwise as [`Map::open`],
+    /// [`Backend::create`] and [`Backend::attach`].
     pub fn open<B: Backend<Segment = S>>(
         backend: &B,
         key: &Key,
@@ -125,7 +125,7 @@ fn size(options: &MapOptions) -> Result<NonZeroUsize, MapError> {
     usize::try_from(memory).ok().and_then(NonZeroUsize::new).ok_or_else(too_much)
 }
 
-/// All of a segment, for as long as it is held: what it is given to lies beside it, and is dropped first.
+/// All of a segment, as long as it is held. The map over it lies in the same struct, and is dropped first.
 fn region(segment: &impl Segment) -> Region<'static> {
     // SAFETY: the segment stays attached, wherever its value is moved to, until it is dropped, and `SegmentMap` drops
     // the map before it; nobody gets a copy of the map for longer, as `map` lends it. It is reached by the map alone

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub struct MapOptions {
     /// The size of the whole map in bytes, with its index: at least 32 KiB.
     pub memory: Option<u64>,
-    /// How many keys the index always has room for. Default: one for each 160 bytes of memory.
+    /// The number of keys for which the index always has room. Default: one for each 160 bytes of memory.
     pub entries: Option<u32>,
     /// The number of parts. Each part has one writer at a time. A power of two, 1 to 1024. Default: up to 16, of at
     /// least 512 KiB each; more from 256 MiB on.
@@ -165,7 +165,7 @@ pub struct EntryOptions<'o> {
     pub ttl: Option<Duration>,
     /// Tags by which the entry can be invalidated: at most 128.
     pub tags: &'o [&'o str],
-    /// The encoding of the value. Its users agree on the numbers; [`NUMBER`] is reserved for numbers.
+    /// The encoding of the value: a number whose meaning the program defines. [`NUMBER`] is reserved for numbers.
     pub encoding: u8,
 }
 

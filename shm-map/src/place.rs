@@ -1,4 +1,5 @@
-//! The memory of a map in a segment. Every offset is checked, so that no mistake of ours reaches outside.
+//! The memory of a map in a segment. Every offset is checked, so that a mistake in this crate reaches nothing outside
+//! it.
 
 use crate::protocol::memory::{AtomicU8, AtomicU32, AtomicU64, Memory};
 use shm_api::racy_copy;

@@ -1,5 +1,6 @@
-//! The header of a map: who makes it, and who finds it made. Each word is set once, from zero, always in the same order
-//! and the magic last, so several can do it at once, and one who is killed half-way is completed by the next.
+//! Making the header of a map, and checking a header that exists. Each word is set once, from zero, always in the same
+//! order, and the magic last. So several processes can do it at once, and if one is killed in the middle, the next
+//! completes the header.
 
 use crate::protocol::{
     geometry::{Geometry, Sizes},
@@ -16,7 +17,7 @@ use crate::{MapError, MapOptions, place::Place};
 use shm_lifetime::fault;
 use shm_sync::{Live, SyncError};
 
-/// Whether a map is here; an error where something else is.
+/// Whether there is a map here; an error if the bytes are something else.
 pub(crate) fn is_made(place: Place<'_>) -> Result<bool, MapError> {
     // Acquire: with the magic comes the rest of the header.
     let found = place.word(AT_MAGIC).load(Ordering::Acquire);
@@ -28,7 +29,7 @@ pub(crate) fn is_made(place: Place<'_>) -> Result<bool, MapError> {
     }
 }
 
-/// Makes the map, or completes what another one has begun with the same options.
+/// Makes the map, or completes a map that another process has begun with the same options.
 pub(crate) fn make(place: Place<'_>, sizes: &Sizes, live: &Live) -> Result<(), MapError> {
     if set_once(place.word(LIVE), live.file_id()) != live.file_id() {
         return Err(SyncError::OtherLiveFile { what: "map" }.into());
@@ -67,7 +68,7 @@ pub(crate) fn make(place: Place<'_>, sizes: &Sizes, live: &Live) -> Result<(), M
     }
 }
 
-/// The geometry of a map that is made, and was made with these options.
+/// Returns the geometry of an existing map, if it was made with these options.
 pub(crate) fn geometry(place: Place<'_>, size: usize, options: &MapOptions) -> Result<Geometry, MapError> {
     // Read once; the magic came after them.
     let word = |offset| place.word(offset).load(Ordering::Relaxed);

@@ -1,11 +1,11 @@
-//! Numbers of all processes.
+//! The statistics of a map.
 
 use crate::protocol::{count::Counts, geometry::Sizes, layout::record::GRANULE};
 
-/// What all processes have done with a map, since it was made.
+/// The sums over all processes since the map was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// How many entries there are. Those that have expired, or were invalidated, may be among them.
+    /// The number of entries. It may include entries that have expired or were invalidated.
     pub entries: u64,
     /// The size of the map in bytes.
     pub memory: u64,
@@ -15,13 +15,13 @@ pub struct Stats {
     pub sets: u64,
     /// How many entries were evicted to make room.
     pub evictions: u64,
-    /// How many entries were dropped because they had expired, or were invalidated or cleared.
+    /// How many entries were removed because they had expired, or were invalidated or cleared.
     pub expired: u64,
     /// How often an entry was moved to make room.
     pub moves: u64,
     /// How many lookups found an entry.
     pub hits: u64,
-    /// How many found none.
+    /// How many lookups found none.
     pub misses: u64,
     /// How often a writer was killed while it wrote.
     pub owners_died: u64,

@@ -1,4 +1,4 @@
-//! Which line of counters a thread writes to: neighbours have different ones.
+//! Which line of counters a thread writes to. Threads that are started one after the other have different lines.
 
 use std::{
     cell::Cell,

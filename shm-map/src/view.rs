@@ -5,8 +5,8 @@ use crate::place::Place;
 use crate::protocol::{Core, ring::Which};
 use std::ptr::NonNull;
 
-/// The bytes of a value in the map. They may be written over at any time: use them, and ask
-/// [`is_whole`](Self::is_whole) **afterwards**. Nobody may write to them.
+/// The bytes of a value in the map. Another process may overwrite them at any time: use them, and call
+/// [`is_whole`](Self::is_whole) **afterwards**. Do not write to them.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'m> {
     core: Core<'m, Place<'m>>,
@@ -27,7 +27,7 @@ impl<'m> View<'m> {
         Self { core, shard, slot, start, found }
     }
 
-    /// Where they begin. There are as many as [`found`](Self::found) says; they stay readable as long as the map.
+    /// Where they begin. [`found`](Self::found) has their number. They stay readable as long as the map is open.
     pub const fn as_ptr(&self) -> NonNull<u8> {
         self.start
     }
@@ -37,7 +37,7 @@ impl<'m> View<'m> {
         self.found
     }
 
-    /// Whether all that was read of them until now was the value.
+    /// Whether everything that you have read of them until now was the value.
     pub fn is_whole(&self) -> bool {
         self.core.is_whole(&self.core.geometry.ring(self.shard, Which::of(self.slot)), self.slot)
     }

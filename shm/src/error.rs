@@ -20,7 +20,9 @@ pub enum Error {
     #[error("a segment has at least one byte: pass a size greater than 0")]
     Empty,
     /// A part that does not lie inside the segment.
-    #[error("{size} bytes at offset {offset} do not fit into the segment, which has {end} bytes: make it larger")]
+    #[error(
+        "{size} bytes at offset {offset} do not fit into the segment, which has {end} bytes: make it larger"
+    )]
     Outside {
         /// Where the part begins.
         offset: usize,
