@@ -58,7 +58,9 @@ impl OsError {
 #[non_exhaustive]
 pub enum InvalidKey {
     /// A string key, for a backend that has only integer keys.
-    #[error("{backend} has only integer keys, and {key} is a name: pass an integer, or use the POSIX backend")]
+    #[error(
+        "{backend} has only integer keys, and {key} is a name: pass an integer, or use the POSIX backend"
+    )]
     NotAnInteger {
         /// The backend's name.
         backend: &'static str,
