@@ -3,7 +3,7 @@
 
 // The command line. What it prints is in lib/show.js and lib/cli.
 
-process.env.SHM_NODE_QUIET = '1'; // before the package is loaded: what this process attaches is nobody's news
+process.env.SHM_NODE_QUIET = '1'; // before the package is loaded: this process prints only what its command prints
 
 const fs = require('fs');
 const { setTimeout: sleep } = require('timers/promises');
@@ -20,34 +20,34 @@ const { BufferType } = require('./lib/types.js');
 
 const HELP = `usage: shm-node <command> [options]
 
-  ls [--json]                 the segments of all programs, on both backends, and what is in them
-  inspect KEY [--json]        a map, the channels and locks in it, and who holds them; else its bytes
-      --type TYPE             its elements instead: uint8 (default), int16, float32, bigint64, …
+  ls [--json]                 lists the segments of all programs, on both backends, and what is in them
+  inspect KEY [--json]        shows the map, channels and locks in it, and who holds them; else its bytes
+      --type TYPE             shows its elements instead: uint8 (default), int16, float32, bigint64, …
       --offset N --bytes N    from which byte (0), and how many (512)
-  map stats|keys KEY          what a map has counted, and its keys
-  map get KEY ENTRY           a value
+  map stats|keys KEY          shows the statistics of a map, or its keys
+  map get KEY ENTRY           shows a value
   map delete KEY ENTRY...     removes entries
-  map clear KEY               removes all entries; each of these takes --json
-  top                         maps, channels and broadcasts, live
+  map clear KEY               removes all entries; each map command takes --json
+  top                         shows maps, channels and broadcasts, live
       --every MS              how often to look (1000)
-      --once                  looks twice, and prints that once
-      --json                  a line of JSON each time
-  watch KEY                   its first elements, live; what changed is marked with *
+      --once                  looks twice, and prints once
+      --json                  prints a line of JSON each time
+  watch KEY                   shows its first elements, live; * marks what changed
       --type TYPE --offset N --bytes N (64)
       --every MS              how often to look (500)
       --times N               how many times (until it is gone, or Ctrl+C)
-  create [KEY]                a segment that stays until rm; prints its key
+  create [KEY]                creates a segment that stays until rm; prints its key
       --size N                bytes
       --length N --type TYPE  or elements
       --mode MODE             permissions in octal (600)
-  rm KEY... [--force]         removes segments; what someone holds, or may hold, only with --force
-  sweep [--dry-run]           frees what crashes left behind
+  rm KEY... [--force]         removes segments; those that are held, or may be, only with --force
+  sweep [--dry-run]           frees what killed processes left behind
   --help, --version
 
 KEY is an integer (0x for hexadecimal) or a name (POSIX). An integer is looked for on System V,
-then on POSIX, and created on System V; --backend sysv|posix says otherwise.
+then on POSIX. create puts an integer on System V. --backend sysv|posix chooses the backend.
 
-exit code: 0 done, 1 not done (no such segment, held, refused by the system), 2 wrong usage`;
+exit code: 0 success, 1 failure (no such segment, held, refused by the system), 2 wrong usage`;
 
 /** Which part of a segment, and as what. */
 const PART = { type: { type: 'string' }, offset: { type: 'string' }, bytes: { type: 'string' } };
@@ -219,13 +219,13 @@ function typeOf(text = 'uint8') {
   const wanted = text.toLowerCase().replace(/array$/, '');
   const name = Object.keys(BufferType).find((name) => name.toLowerCase().replace(/array$/, '') === wanted);
   const constructor = name === 'Buffer' ? Uint8Array : globalThis[name];
-  if (constructor === undefined) throw new UsageError(`--type ${text} is none of ${Object.keys(BufferType).join(', ')}`);
+  if (constructor === undefined) throw new UsageError(`--type ${text} is not one of ${Object.keys(BufferType).join(', ')}`);
   return { name, constructor };
 }
 
 function rangeOf(values, { constructor: { BYTES_PER_ELEMENT: unit } }, count) {
   const range = { offset: integer('offset', values.offset, 0, 0), count: integer('bytes', values.bytes, count, 1), unit };
-  if (range.offset % unit !== 0) throw new UsageError(`--offset is a multiple of ${unit}, as the type has`);
+  if (range.offset % unit !== 0) throw new UsageError(`--offset must be a multiple of ${unit}, the element size of the type`);
   return range;
 }
 
@@ -251,7 +251,7 @@ async function main([name, ...args]) {
 
 function checkMap([verb, , ...names]) {
   if (!Object.hasOwn(mapCommands.ARGUMENTS, verb)) {
-    throw new UsageError(`map ${verb}: it is one of ${Object.keys(mapCommands.ARGUMENTS).join(', ')}`);
+    throw new UsageError(`map ${verb}: no such command; use one of ${Object.keys(mapCommands.ARGUMENTS).join(', ')}`);
   }
   const [least, most] = mapCommands.ARGUMENTS[verb];
   if (names.length < least) throw new UsageError(`map ${verb}: which ENTRY of the map?`);

@@ -280,17 +280,19 @@ fn failed(call: &'static str, errno: Errno, path: &Path) -> OsError {
         Errno::EMFILE | Errno::ENFILE => format!(
             "{path} could not be opened, as too many files are open (`ulimit -n`): close some, or raise the limit."
         ),
-        Errno::ENOSPC | Errno::EDQUOT => format!("This library keeps its ledger and locks in {path}: free some room there."),
+        Errno::ENOSPC | Errno::EDQUOT => {
+            format!("This library keeps its ledger and locks in {path}: free some room there.")
+        }
         Errno::EACCES | Errno::EROFS if call == "mkdir" => format!(
             "This library keeps its ledger and locks in {path}: make its parent folder writable for this user."
         ),
-        _ => format!("This library keeps its ledger and locks in folders: it was about {path}."),
+        _ => format!("This library keeps its ledger and locks in folders. The call was for {path}."),
     })
 }
 
 fn planted(path: &Path) -> OsError {
     OsError::new("open", libc::EPERM).advise(format!(
-        "{} is not what this library put there, or others may write to it: remove it.",
+        "{} was not made by this library, or other users may write to it: remove it.",
         path.display()
     ))
 }

@@ -59,7 +59,7 @@ impl Presence {
         if let Some(file) = &file {
             ofd_lock::set(file, bytes[0], 1, LockKind::Read).map_err(|errno: Errno| {
                 OsError::new("fcntl(F_OFD_SETLK)", errno as i32)
-                    .advise("It was about the mark that this process holds the segment.")
+                    .advise("The call was for the mark that this process holds the segment.")
             })?;
         }
         Ok(Self { file: AtomicI32::new(file.map_or(NO_FILE, IntoRawFd::into_raw_fd)), bytes })

@@ -12,13 +12,13 @@ const EBUSY: i32 = 16;
 #[non_exhaustive]
 pub enum MapError {
     /// There is no map here yet, and the options have no `memory`, so none was created.
-    #[error("there is no map {}: give `memory` to create it, or check the key", place(key.as_ref()))]
+    #[error("there is no map {}: pass `memory` to create it, or check the key", place(key.as_ref()))]
     Fresh {
         /// The key under which there is none; `None` if a region was given, and no key.
         key: Option<Key>,
     },
     /// The bytes are no map.
-    #[error("the bytes here are no map (they begin with {found:#010x}): another key?")]
+    #[error("the bytes here are not a map (they begin with {found:#010x}): check the key")]
     Foreign {
         /// The first word.
         found: u32,

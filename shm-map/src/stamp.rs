@@ -57,7 +57,8 @@ pub(crate) fn make(place: Place<'_>, sizes: &Sizes, live: &Live) -> Result<(), M
     let mut seed = [0; 16];
     getrandom::fill(&mut seed).map_err(|error| {
         let errno = error.raw_os_error().unwrap_or(5);
-        shm_api::OsError::new("getrandom", errno).advise("A map needs a seed that nobody can guess.")
+        shm_api::OsError::new("getrandom", errno)
+            .advise("A map needs a random seed, and the system gave none.")
     })?;
     let seed = u128::from_le_bytes(seed);
     set_once_long(place.long(SEED), seed as u64 | 1);

@@ -38,7 +38,7 @@ function flag(name, value, bit, fallback = false) {
 
 function sizeOf(name, value, type, max) {
   integer(name, value, 1, max);
-  if (value % type.bytes !== 0) throw errors.outOfRange(name, `a multiple of ${type.bytes}, as ${type.name} has`, value);
+  if (value % type.bytes !== 0) throw errors.outOfRange(name, `a multiple of ${type.bytes}, the element size of ${type.name}`, value);
   return value;
 }
 
@@ -58,7 +58,7 @@ function createOptions(options, second) {
   const parsed = typeOf(type);
   const viewFlag = flag('view', view, flags.VIEW, true);
   const max = viewFlag ? MAX_LENGTH : Number.MAX_SAFE_INTEGER;
-  if (size !== undefined && length !== undefined) throw errors.wrongValue('length', length, 'cannot go with "size"');
+  if (size !== undefined && length !== undefined) throw errors.wrongValue('length', length, 'cannot be used together with "size"');
   if (length !== undefined) integer('length', length, 1, Math.floor(max / parsed.bytes));
   return {
     backend: backendOf(backend, key),
@@ -77,7 +77,7 @@ function createOptions(options, second) {
 
 // The options have it all; what comes after them would be ignored.
 function noSecond(value) {
-  if (value !== undefined) throw errors.wrongValue('type', value, 'belongs into the options');
+  if (value !== undefined) throw errors.wrongValue('type', value, 'must be in the options');
 }
 
 function getArguments(first, second) {
@@ -125,7 +125,7 @@ function keyOf(key) {
   if (/\p{Surrogate}/u.test(key)) throw errors.wrongValue('key', key, 'is not well-formed Unicode');
   // As it comes from process.argv or process.env.
   if (/^\d+$/.test(key)) {
-    throw errors.wrongValue('key', key, `is a number as a string: Number(key) is that key, and '/${key}' a POSIX name`);
+    throw errors.wrongValue('key', key, `is a string of digits: pass Number(key), or '/${key}' for a POSIX name`);
   }
   return key;
 }
@@ -147,7 +147,7 @@ function backendOf(name, key) {
 function modeOf(mode = 0o600) {
   if (typeof mode === 'number') return integer('mode', mode, 0, 0o777);
   if (typeof mode !== 'string') throw errors.wrongType('mode', 'a number or an octal string', mode);
-  if (!/^(0o)?0?[0-7]{1,3}$/.test(mode)) throw errors.wrongValue('mode', mode, 'is no octal string from 0 to 777');
+  if (!/^(0o)?0?[0-7]{1,3}$/.test(mode)) throw errors.wrongValue('mode', mode, 'is not an octal string from 0 to 777');
   return Number.parseInt(mode.replace('0o', ''), 8);
 }
 

@@ -41,7 +41,7 @@ function extentOf(name, view) {
   try {
     return [viewOffset(view), viewLength(view)];
   } catch (error) {
-    throw error instanceof TypeError ? errors.wrongValue(name, view, 'is over a buffer that is detached, or too short by now') : error;
+    throw error instanceof TypeError ? errors.wrongValue(name, view, 'is over a buffer that is detached, or has become too short') : error;
   }
 }
 

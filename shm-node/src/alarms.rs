@@ -38,7 +38,7 @@ pub(crate) fn set(door: Arc<Door>, slot: u32, after: Duration) -> Result<u64, Fa
         thread.spawn(ring).map_err(|error| {
             Failure::System(
                 OsError::new("clone", error.raw_os_error().unwrap_or(libc::EAGAIN))
-                    .advise("No thread to keep the time: try again once some have ended."),
+                    .advise("There is no thread for time limits: try again when some threads have ended."),
             )
         })?;
         alarms.has_thread = true;

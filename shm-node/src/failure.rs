@@ -35,8 +35,8 @@ impl Failure {
     }
 
     pub(crate) fn shrunk(key: &Key) -> Self {
-        let why = "was made smaller by another process, or had no room for a page that `reserve: false` left out. What \
-                   was cut off reads as zeros here: detach it, and get it anew";
+        let why = "was made smaller by another process, or was created with `reserve: false` and had no room for a \
+                   page. The missing part reads as zeros here: detach the segment, and get it again";
         Self::Ours("ERR_SHM_SHRUNK", format!("segment {key} {why}"))
     }
 

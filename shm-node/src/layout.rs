@@ -49,7 +49,7 @@ impl Layout {
         if stored == 0 {
             return Err(OsError::new("mmap", Errno::EAGAIN as i32)
                 .on(segment.key())
-                .advise("It has no size in its first 8 bytes: its creator is not done, or is another program")
+                .advise("Its first 8 bytes, for its size, are 0: its creator has not written them yet, or is another program")
                 .into());
         }
         let room = segment.size().saturating_sub(self.header());

@@ -152,7 +152,7 @@ pub(crate) fn to_key(key: JsKey) -> Result<Key, Failure> {
         Either::A(id) => Key::id(id).ok_or_else(|| Failure::Range("an integer key is 1 to 2^32 - 1".into())),
         Either::B(name) => {
             let shown = || name.chars().take(60).collect::<String>();
-            Key::name(&name).map_err(|error| Failure::Value(format!("{:?} is no key: {error}", shown())))
+            Key::name(&name).map_err(|error| Failure::Value(format!("{:?} is not a key: {error}", shown())))
         }
     }
 }

@@ -57,7 +57,7 @@ fn attach_once(
     }
     let Some(size) = size else {
         return Err(failed("fstat", Errno::EAGAIN, key)
-            .advise("It has no size yet: its creator is not done, so try again.")
+            .advise("It has no size yet, because its creator has not set it: try again.")
             .into());
     };
     let ours = known.filter(|_| is_ours);

@@ -15,7 +15,7 @@ pub(crate) fn refused(
         Errno::EMFILE | Errno::ENFILE => {
             "Too many open files (`ulimit -n`): close some, or raise the limit.".into()
         }
-        Errno::ENOMEM => format!("Asked for {size} bytes: the system has not that much memory left."),
+        Errno::ENOMEM => format!("Asked for {size} bytes: the system does not have that much memory left."),
         _ => object::advise_to_make(errno, size),
     };
     failed(call, errno, key).advise(advice)
@@ -24,8 +24,10 @@ pub(crate) fn refused(
 /// While it was looked up or opened.
 pub(crate) fn open_failed(errno: Errno, key: &Key) -> OsError {
     let advice = match errno {
-        Errno::EACCES => "Its owner's mode does not let this user in.",
-        Errno::EPERM => "What stands there is no shared memory object: remove it, or choose another name.",
+        Errno::EACCES => "Its mode does not let this user open it.",
+        Errno::EPERM => {
+            "The file of that name is not a shared memory object: remove it, or choose another name."
+        }
         Errno::EMFILE | Errno::ENFILE => "Too many open files (`ulimit -n`): close some, or raise the limit.",
         _ => "",
     };

@@ -41,7 +41,7 @@ pub enum SyncError {
         what: &'static str,
     },
     /// The bytes are those of something else.
-    #[error("the bytes here are no {what} (they begin with {found:#010x}): wrong offset?")]
+    #[error("the bytes here are not a {what} (they begin with {found:#010x}): check the offset")]
     Foreign {
         /// The structure that was looked for.
         what: &'static str,
@@ -49,7 +49,9 @@ pub enum SyncError {
         found: u32,
     },
     /// It was made by another version of this library.
-    #[error("this {what} has layout version {found}, we know {known}: use one version everywhere")]
+    #[error(
+        "this {what} has layout version {found}, and this library knows version {known}: use one version everywhere"
+    )]
     Version {
         /// The structure.
         what: &'static str,
@@ -85,10 +87,10 @@ pub enum SyncError {
     },
     /// The structure was made with another live file, through which its users find each other.
     #[error(
-        "this {what} is used with another live file, so nobody here could tell who of its users lives: use the one \
-         its first user chose. If that was removed (with its owner's folder, at a logout perhaps) or is that of another \
-         mount, end the programs that still have the segment: a System V segment is then taken over by who comes \
-         next, any other is to be destroyed and created anew"
+        "this {what} was made with another live file, so this process cannot see which of its users live: use that \
+         file. If it was removed with its folder (at a logout perhaps) or lies in another mount, end the programs that \
+         still have the segment. Then the next process takes over a System V segment; destroy any other segment, and \
+         create it anew"
     )]
     OtherLiveFile {
         /// The structure.
@@ -110,7 +112,7 @@ pub enum SyncError {
     NotHeld,
     /// It was taken before a fork, by the parent of this process.
     #[error(
-        "this process is a fork of the one that took it, which has it still: open it anew and take it here"
+        "the parent of this process took it before the fork, and still has it: open the structure again, and take it here"
     )]
     Forked,
     /// Another process holds what you released.
@@ -148,21 +150,21 @@ pub enum SyncError {
         why: &'static str,
     },
     /// The live file cannot be used.
-    #[error("the live file is not usable ({0}): remove it once no program uses it")]
+    #[error("the live file cannot be used ({0}): remove it when no program uses it")]
     LiveFile(&'static str),
     /// A wait under this token is pending.
     #[error("a wait under token {0} is pending: give each wait a token of its own")]
     TokenInUse(u64),
     /// There is no room for one more wait.
-    #[error("{pending} waits are pending, and there is no room for more: try again once some are done")]
+    #[error("{pending} waits are pending, and there is no room for more: try again when some have ended")]
     TooManyWaits {
         /// How many there are.
         pending: usize,
     },
     /// The segment was made smaller while it was attached, or had no room for a page.
     #[error(
-        "the segment was made smaller by another process, or had no room for a page that was not reserved. What was cut \
-         off reads as zeros here: detach it, and attach it anew"
+        "the segment was made smaller by another process, or had no room for a page that was not reserved. The missing \
+         part reads as zeros here: detach the segment, and attach it again"
     )]
     Shrunk,
     /// The system refused.

@@ -287,7 +287,7 @@ impl Live {
                     Ok(()) => return Err(OsError::new("fcntl(F_OFD_SETLK)", libc::EBADF).into()),
                     Err(errno) => {
                         return Err(OsError::new("fcntl(F_OFD_SETLK)", errno as i32)
-                            .advise("Somebody who did not draw them has locked the ids of the live file.")
+                            .advise("Another process has locked ids of the live file that it did not draw: end that process.")
                             .into());
                     }
                 }
@@ -355,7 +355,7 @@ const fn belief_in(class: Class) -> Belief {
 
 /// The identity of a file; an error if it is no regular file.
 fn identify(file: OwnedFd) -> Result<(OwnedFd, Identity), SyncError> {
-    let failed = |errno| OsError::new("fstat", errno).advise("It was about the live file.");
+    let failed = |errno| OsError::new("fstat", errno).advise("The call was for the live file.");
     let file = File::from(file);
     let stat = file.metadata().map_err(|error| failed(error.raw_os_error().unwrap_or(libc::EBADF)))?;
     if !stat.is_file() {

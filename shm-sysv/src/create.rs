@@ -23,8 +23,8 @@ pub(crate) fn create(key: &Key, options: &CreateOptions) -> Result<SysVSegment, 
     if options.persists() && limits::all_go_with_their_last_holder() {
         return Err(failed("shmget", Errno::EOPNOTSUPP, key)
             .advise(
-                "kernel.shm_rmid_forced is 1, so that the kernel destroys each System V segment with its last \
-                 attachment, and none can persist: set it to 0, or put the segment on the POSIX backend.",
+                "kernel.shm_rmid_forced is 1. So the kernel destroys each System V segment with its last attachment, \
+                 and none can persist: set it to 0, or put the segment on the POSIX backend.",
             )
             .into());
     }

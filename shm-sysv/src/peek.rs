@@ -44,7 +44,7 @@ fn peek_once(
     // The kernel would take us for its last holder.
     if stat.holders() == 0 && limits::all_go_with_their_last_holder() {
         return Err(failed("shmat", Errno::EOPNOTSUPP, key)
-            .advise("Nobody holds it, and kernel.shm_rmid_forced is 1: to look at it would destroy it.")
+            .advise("No process holds it, and kernel.shm_rmid_forced is 1: reading it would destroy it.")
             .into());
     }
     let start = match sys::attach_to_read(found) {

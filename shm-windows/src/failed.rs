@@ -21,7 +21,7 @@ impl Failed {
     /// While a segment was looked up, opened or mapped.
     pub(crate) fn on(self, key: &Key) -> OsError {
         let advice = match self.code {
-            ERROR_ACCESS_DENIED => "Its owner's mode does not let this user in.",
+            ERROR_ACCESS_DENIED => "Its mode does not let this user open it.",
             ERROR_BUSY => "Another process has locked this key for a second: try again.",
             ERROR_INVALID_HANDLE => "An object of another kind has that name: choose another key.",
             _ => "",

@@ -56,7 +56,7 @@ test('wrong usage is exit code 2, and says what is wrong', () => {
   fails(2, /--backend/, 'ls', '--backend', 'sysv');
   fails(2, /--backend/, 'rm', '7', '--backend', 'other');
   fails(2, /which KEY/, 'map', 'stats');
-  fails(2, /map size: it is one of stats, keys, get, delete, clear/, 'map', 'size', '7');
+  fails(2, /map size: no such command; use one of stats, keys, get, delete, clear/, 'map', 'size', '7');
   fails(2, /which ENTRY/, 'map', 'get', '7');
   fails(2, /too many entries/, 'map', 'clear', '7', 'a');
   fails(2, /--json/, 'inspect', '7', '--json', '--bytes', '8');

@@ -43,7 +43,7 @@ function timeOf(name, value) {
 /** The options with which a map is opened. */
 function mapOptions(given, options) {
   const isKeyed = typeof given !== 'object' || given === null;
-  if (!isKeyed && options !== undefined) throw errors.wrongValue('options', options, 'come first, or after a key');
+  if (!isKeyed && options !== undefined) throw errors.wrongValue('options', options, 'must be the first argument, or follow a key');
   const all = objectOf(isKeyed ? options : given);
   const { memory, entries, ttl = Infinity, evict, encoding = 'json', maxValue, shards, tagSlots, near = 0 } = all;
   const { lockTimeout = LOCK_TIMEOUT, mode, backend, persist, hugePages, readOnly } = all;
@@ -57,7 +57,7 @@ function mapOptions(given, options) {
     parse.flag('persist', persist, parse.flags.PERSIST) |
     parse.flag('hugePages', hugePages, parse.flags.HUGE_PAGES) |
     parse.flag('readOnly', readOnly, parse.flags.READ_ONLY);
-  if (!isKeyed && readOnly) throw errors.wrongValue('readOnly', readOnly, 'needs a key: what is new is to be written');
+  if (!isKeyed && readOnly) throw errors.wrongValue('readOnly', readOnly, 'needs a key: a map with a random key is new, and has to be written');
   const key = isKeyed ? parse.keyOf(given) : undefined;
   return {
     backend: placeOf(backend, key),

@@ -341,15 +341,15 @@ const expiryOf = () => (numbers[EXPIRES] === Infinity ? undefined : numbers[EXPI
 /** Why a map with that mode cannot have values that V8 encodes. */
 function noClones(mode) {
   if ((mode & OTHERS_WRITE) === 0) {
-    return errors.ours('ERR_SHM_ENCODING', "this runtime does not write and read what Node does: choose 'json'");
+    return errors.ours('ERR_SHM_ENCODING', "'v8' works in Node only: choose 'json'");
   }
-  const why = `is only for maps that others cannot write to, and the mode is 0${mode.toString(8)}`;
+  const why = `is only for maps that other users cannot write to, and the mode is 0${mode.toString(8)}`;
   return errors.wrongValue('encoding', 'v8', why);
 }
 
 function synchronous(result) {
   if (typeof result?.then === 'function') {
-    throw errors.wrongType('use', 'a function that is done when it returns', result);
+    throw errors.wrongType('use', 'a function that returns no promise', result);
   }
   return result;
 }

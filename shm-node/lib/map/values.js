@@ -41,11 +41,11 @@ function encode(value, encoding) {
     throw errors.wrongType('value', wanted, value);
   }
   if (isChanged(value)) {
-    throw errors.wrongValue('value', value, `is more than JSON can say${INSTEAD}`);
+    throw errors.wrongValue('value', value, `would be changed by JSON${INSTEAD}`);
   }
   const text = JSON.stringify(value);
   if (text === undefined) {
-    throw errors.wrongValue('value', value, `is nothing in JSON${INSTEAD}`);
+    throw errors.wrongValue('value', value, `has no JSON text${INSTEAD}`);
   }
   return as(isWellFormed(text) ? AS_JSON : failed(value), text);
 }
@@ -114,7 +114,7 @@ function decode(kind, given, target, isPooled, canClone) {
     case UINT8_ARRAY:
       return isPooled ? new Uint8Array(take(given)) : target.subarray(0, given);
     case V8:
-      if (!canClone) throw undecodable('is one of V8, and others may write to the map, or this runtime lacks that');
+      if (!canClone) throw undecodable("has the encoding 'v8', and this runtime cannot read it, or other users may write to the map");
       return deserialize(isPooled ? Buffer.from(take(given)) : bufferOver(target, given));
     default:
       throw undecodable(`has the encoding ${kind}, which this version does not know`);
@@ -135,7 +135,7 @@ function parse(text) {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw undecodable(`is no JSON: ${error.message}`, error);
+    throw undecodable(`is not JSON: ${error.message}`, error);
   }
 }
 
@@ -143,7 +143,7 @@ function toBigInt(text) {
   try {
     return BigInt(text);
   } catch (error) {
-    throw undecodable('is no integer', error);
+    throw undecodable('is not an integer', error);
   }
 }
 
@@ -151,7 +151,7 @@ function deserialize(buffer) {
   try {
     return v8.deserialize(buffer);
   } catch (error) {
-    throw undecodable(`is nothing that this runtime can clone: ${error.message}`, error);
+    throw undecodable(`cannot be decoded by this runtime: ${error.message}`, error);
   }
 }
 

@@ -19,7 +19,7 @@ function metricsOver(client, series, attempt, refresh) {
 
     constructor(metric, what, isOurs = false) {
       if (metric.enableExemplars) {
-        throw errors.wrongValue('enableExemplars', true, 'is not for metrics that processes share');
+        throw errors.wrongValue('enableExemplars', true, 'is not supported for metrics that processes share');
       }
       this.#name = metric.name;
       this.#labelNames = metric.labelNames;
@@ -225,8 +225,8 @@ function metricsOver(client, series, attempt, refresh) {
 
   class Summary {
     constructor() {
-      const why = 'quantiles of several processes do not add up to those of all: use a Histogram';
-      throw errors.ours('ERR_SHM_UNSUPPORTED', `a Summary cannot be shared, as ${why}`);
+      const why = 'quantiles of several processes cannot be combined: use a Histogram';
+      throw errors.ours('ERR_SHM_UNSUPPORTED', `a Summary cannot be shared, because ${why}`);
     }
   }
 

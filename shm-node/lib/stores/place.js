@@ -16,12 +16,12 @@ function placeOf(options, defaultPrefix, defaults) {
   if (!isWellFormed(prefix)) throw errors.wrongValue('prefix', prefix, 'is not well-formed Unicode');
   if (given === undefined) {
     // Other processes could not open a map without a key.
-    if (key === undefined) throw errors.wrongType('map', 'a SharedMap, or "key" that of one', given);
+    if (key === undefined) throw errors.wrongType('map', 'a SharedMap, unless "key" is given', given);
     return { map: new SharedMap(key, { ...defaults, ...made }), prefix, isOwn: true };
   }
   if (!(given instanceof SharedMap)) throw errors.wrongType('map', 'a SharedMap', given);
   const [other] = Object.keys({ ...(key !== undefined && { key }), ...made });
-  if (other !== undefined) throw errors.wrongValue(other, options[other], 'is for a new map, and "map" is one that is there');
+  if (other !== undefined) throw errors.wrongValue(other, options[other], 'is for a map that the store opens: leave out "map"');
   return { map: given, prefix, isOwn: false };
 }
 

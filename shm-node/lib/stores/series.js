@@ -30,7 +30,7 @@ class Series {
     if (map.add(prefix + name, text, FOR_EVER)) return;
     const other = map.get(prefix + name);
     if (other === text) return;
-    const message = `the metric ${name} is ${other} in the map, and not ${text}: give each version of the program a map`;
+    const message = `the metric ${name} is ${other} in the map, not ${text}: give each version of the program its own map`;
     throw errors.ours('ERR_SHM_OPTIONS', message);
   }
 

@@ -16,7 +16,7 @@ const NOTIFIED = 2;
 /** The mutex that a guard has locked. */
 function mutexOf(guard) {
   const mutex = guard instanceof Guard ? Guard.lockOf(guard) : undefined;
-  if (!(mutex instanceof Mutex)) throw errors.wrongValue('guard', guard, 'is no guard of a locked Mutex');
+  if (!(mutex instanceof Mutex)) throw errors.wrongValue('guard', guard, 'is not the guard of a locked Mutex');
   return handleOf(mutex);
 }
 

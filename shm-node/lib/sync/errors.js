@@ -15,7 +15,7 @@ module.exports = {
   // As Node's, for signals that have no reason.
   aborted: () => Object.assign(ours('ABORT_ERR', 'The operation was aborted'), { name: 'AbortError' }),
   changed: () => ours('ERR_SHM_CHANGED', 'the message was detached or made shorter before it was sent: nothing was sent'),
-  closed: () => ours('ERR_SHM_CLOSED', 'it was closed meanwhile: what was open or pending is given up'),
+  closed: () => ours('ERR_SHM_CLOSED', 'this object was closed, which ended its reservations and pending calls: make a new one'),
   deadlockOfChain: () =>
     ours(
       'ERR_SHM_DEADLOCK',
@@ -24,5 +24,5 @@ module.exports = {
   detached: () => ours('ERR_SHM_DETACHED', 'the segment is detached: create or get it anew'),
   ours,
   notHeld: () => ours('ERR_SHM_NOT_HELD', 'nobody holds it: release only what you hold'),
-  timedOut: () => ours('ERR_SHM_TIMED_OUT', 'time is up: give it more, or see who holds it'),
+  timedOut: () => ours('ERR_SHM_TIMED_OUT', 'time is up: pass a longer timeout, or see who holds it (npx shm-node inspect KEY)'),
 };

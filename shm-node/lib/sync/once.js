@@ -39,7 +39,7 @@ class Once {
     let done = false;
     try {
       const result = work({ ownerDied: (turn & OWNER_DIED) !== 0 });
-      if (typeof result?.then === 'function') throw errors.wrongValue('work', work, 'gives a promise: use callAsync');
+      if (typeof result?.then === 'function') throw errors.wrongValue('work', work, 'returned a promise: use callAsync');
       done = true;
     } finally {
       native.endTurn(this.#handle, done);

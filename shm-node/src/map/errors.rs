@@ -11,7 +11,7 @@ impl From<MapError> for Failure {
             MapError::Sync(SyncError::TooSmall { .. }) => {
                 return Self::Ours(
                     "ERR_SHM_FOREIGN",
-                    "the segment is too small to be a map: another key?".into(),
+                    "the segment is too small for a map: check the key".into(),
                 );
             }
             MapError::Sync(error) => return error.into(),
@@ -21,8 +21,8 @@ impl From<MapError> for Failure {
             MapError::OutOfRange { .. } => return Self::Range(Self::about_options(&error)),
             MapError::TooLong { .. } => return Self::Range(error.to_string()),
             MapError::Busy => {
-                let why = "Another writer holds this part of the map: is it stopped? Nothing was changed: try again, or \
-                           raise `lockTimeout`.";
+                let why = "Another writer holds this part of the map, perhaps a stopped one. Nothing was changed: try \
+                           again, or raise `lockTimeout`.";
                 return OsError::new("futex", nix::errno::Errno::EBUSY as i32).advise(why).into();
             }
             MapError::Fresh { .. } => "ERR_SHM_FRESH",

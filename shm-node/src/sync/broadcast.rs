@@ -46,7 +46,7 @@ fn options<const N: usize>(call: &Call<N>, first: usize) -> BroadcastOptions {
 pub(super) fn length(_: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
     let length = Broadcast::byte_len(&options(call, 0));
     if length > MOST + Broadcast::byte_len(&BroadcastOptions { slots: 0, max_message: 1 }) {
-        let why = r#""maxMessage" must be so long that all slots take at most 2 GiB"#;
+        let why = r#""maxMessage" is too large: all slots together may take at most 2 GiB"#;
         return Err(Failure::Range(why.into()));
     }
     Ok(length as f64)

@@ -8,15 +8,18 @@ pub(crate) fn detached() -> Failure {
 }
 
 pub(crate) fn read_only() -> Failure {
-    Failure::Value(r#""view" is read-only: such a segment can neither wait nor lock"#.into())
+    Failure::Value(r#""view" is read-only: to wait or lock, get the segment without `readOnly`"#.into())
 }
 
 pub(crate) fn reserved() -> Failure {
-    Failure::Ours("ERR_SHM_RESERVED", "a reservation is open: commit it or give it up first".into())
+    Failure::Ours(
+        "ERR_SHM_RESERVED",
+        "this object has an open reservation: commit or abandon it first".into(),
+    )
 }
 
 pub(super) fn draining() -> Failure {
-    let advice = "drain() is at work: return from its callback before you receive in another way";
+    let advice = "drain() is running: return from its callback before you receive in another way";
     Failure::Ours("ERR_SHM_DRAINING", advice.into())
 }
 
@@ -31,7 +34,7 @@ impl From<SyncError> for Failure {
             }
             SyncError::Misaligned { what, align } => {
                 return Self::Range(format!(
-                    r#""index" must be a place at a multiple of {align} bytes, as a {what} needs"#
+                    r#""index" must lie at a multiple of {align} bytes, as a {what} needs"#
                 ));
             }
             SyncError::TooLong { length, most } => {

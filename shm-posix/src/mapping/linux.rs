@@ -11,7 +11,7 @@ use std::{
 pub(crate) const fn advise(errno: Errno) -> &'static str {
     match errno {
         Errno::ENOMEM => {
-            "No address range was free for it, or this process has as many mappings as vm.max_map_count allows: \
+            "There is no free address range for it, or this process has as many mappings as vm.max_map_count allows: \
              detach segments, or raise the limit."
         }
         _ => "",

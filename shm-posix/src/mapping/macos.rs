@@ -8,7 +8,7 @@ use std::{io, os::fd::OwnedFd};
 /// What to do where an object cannot be mapped.
 pub(crate) const fn advise(errno: Errno) -> &'static str {
     match errno {
-        Errno::ENOMEM => "No address range was free for it: detach segments.",
+        Errno::ENOMEM => "There is no free address range for it: detach segments.",
         Errno::ENOTSUP => {
             "macOS has no read-only view of a shared memory object that survives a stray write: attach it for writing."
         }

@@ -76,7 +76,7 @@ impl<W: Way> Engine for Threads<W> {
         spawned.map(drop).map_err(|error| {
             self.pending.forget(token);
             OsError::new("clone", error.raw_os_error().unwrap_or(libc::EAGAIN))
-                .advise("No thread for one more wait: try again once some are done.")
+                .advise("There is no thread for one more wait: try again when some have ended.")
                 .into()
         })
     }

@@ -169,7 +169,7 @@ impl<'a> Guard<'a> {
                 }
                 Err(errno) => {
                     return Err(OsError::new("fcntl(F_OFD_SETLK)", errno as i32)
-                        .advise("Some process holds the header of the live file, perhaps a stopped one.")
+                        .advise("Another process, perhaps a stopped one, holds the header of the live file: try again.")
                         .into());
                 }
             }
@@ -185,5 +185,5 @@ impl Drop for Guard<'_> {
 }
 
 fn failed(call: &'static str, errno: Errno) -> SyncError {
-    OsError::new(call, errno as i32).advise("It was about the live file.").into()
+    OsError::new(call, errno as i32).advise("The call was for the live file.").into()
 }

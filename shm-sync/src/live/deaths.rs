@@ -66,6 +66,6 @@ pub(super) fn announce(file: impl AsFd) {
 
 fn failed(call: &'static str, errno: nix::errno::Errno) -> SyncError {
     OsError::new(call, errno as i32)
-        .advise("It was about hearing of deaths: ask again and again instead.")
+        .advise("Deaths of owners are not reported now: check again and again instead.")
         .into()
 }

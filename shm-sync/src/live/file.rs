@@ -145,6 +145,6 @@ fn close(fd: RawFd) {
 
 fn failed(call: &'static str, errno: Errno) -> SyncError {
     OsError::new(call, errno as i32)
-        .advise("It was about the live file, which this process cannot use as long as that fails.")
+        .advise("The call was for the live file, which this process cannot use as long as it fails.")
         .into()
 }

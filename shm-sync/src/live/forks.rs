@@ -23,7 +23,7 @@ pub(super) fn watch() -> Result<(), SyncError> {
     match errno {
         0 => Ok(()),
         errno => {
-            let advice = "Without it a child would take itself for its parent.";
+            let advice = "Without it, the child of a fork would use the ids of its parent.";
             Err(OsError::new("pthread_atfork", errno).advise(advice).into())
         }
     }

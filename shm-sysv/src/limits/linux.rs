@@ -36,7 +36,7 @@ pub(crate) fn advise_to_attach(errno: Errno) -> String {
     match errno {
         Errno::EACCES => "Its owner's mode does not let this user read and write it.".into(),
         Errno::ENOMEM => {
-            "No address range was free for it, or this process has as many mappings as vm.max_map_count allows: \
+            "There is no free address range for it, or this process has as many mappings as vm.max_map_count allows: \
              detach segments, or raise the limit."
                 .into()
         }
