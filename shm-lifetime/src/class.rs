@@ -1,7 +1,7 @@
 //! The class of users who may open a segment, and so who may use the lock and live files for it.
 
-/// The access class of a segment. Each has a lock file and a live file of its own in the owner's folder, so that
-/// nobody who may not open a segment can disturb its users.
+/// The access class of a segment. Each class has its own lock file and live file in the owner's folder. So users who
+/// may not open a segment cannot disturb its users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Its owner.
@@ -27,7 +27,7 @@ impl Class {
         Self::of(mode & 0o222, gid)
     }
 
-    /// The name of the class's file of some kind.
+    /// The name of the file of this class, for a kind of file.
     pub fn file_name(self, kind: &str) -> String {
         match self {
             Self::Owner => kind.to_owned(),

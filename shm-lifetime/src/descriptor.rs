@@ -1,8 +1,8 @@
 //! A descriptor of a file of ours that we lock.
 //!
-//! A program may close what it did not open (close_range(2), a daemon's clean-up), and its next file then has our
-//! number. And a fork's child shares our descriptions, with the locks on them. So a number is believed, and closed,
-//! only while it stands for our file, and in the process that opened it.
+//! A program may close descriptors that it did not open (close_range(2), a daemon's clean-up), and its next file then
+//! gets our number. And the child of a fork shares our descriptions, with the locks on them. So a number is used, and
+//! closed, only while it stands for our file, and only in the process that opened it.
 
 use crate::{Identity, fork};
 use shm_api::OsError;
@@ -18,7 +18,7 @@ use std::{
     },
 };
 
-/// One process seldom works for many users; what finds no place here is shared with a child.
+/// A process seldom works for many users. Descriptors for which there is no place here are shared with a child.
 const MOST: usize = 64;
 
 /// The descriptors that a forked child closes, because their locks would outlast the parent.

@@ -6,7 +6,7 @@ use crate::{
 use shm_api::Detached;
 use std::sync::Arc;
 
-/// What an attachment has to know to leave its segment.
+/// What an attachment needs to leave its segment.
 #[derive(Debug)]
 pub struct Hold {
     /// The files of the user that attached it.
@@ -24,7 +24,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// An attachment that was just made, under the name's lock.
+    /// Makes the hold of a new attachment, under the name's lock.
     pub fn new(
         lifetime: &Arc<Lifetime>,
         entry: Option<EntryId>,
@@ -39,8 +39,9 @@ impl Hold {
         Self { lifetime: lifetime.clone(), entry, file, byte: name.lock_byte(), object, created_here }
     }
 
-    /// Leaves: lets go of the memory with `release` and, as the last holder, destroys the segment. One that is
-    /// not in the ledger stays, and `look` says whether it still exists. Safe in a signal handler if both are.
+    /// Leaves: calls `release` to let go of the memory, and destroys the segment if this was the last holder. A segment
+    /// that is not in the ledger stays, and `look` says whether it still exists. Safe in a signal handler if `release`
+    /// and `look` are.
     pub fn leave<K: Kernel>(
         &self,
         wait: LockWait,
@@ -58,11 +59,11 @@ impl Hold {
         step();
         let ledger = lifetime.existing_ledger();
         let held_elsewhere = ledger.is_some_and(|ledger| ledger.detach(id, self.object));
-        // A lock we did not get, or memory that would not go: the entry stays, and a sweep looks again.
+        // We did not get the lock, or the memory was not let go: the entry stays, and a sweep looks again.
         let (Ok(_lock), true) = (lock, released) else { return OUTLIVES };
         let Some(ledger) = ledger else { return look() };
         match ledger.get(id).filter(|entry| entry.is_about(self.object)) {
-            // This process asks when it leaves there.
+            // This process asks the kernel when its last attachment leaves.
             Some(_) if held_elsewhere && !K::COUNTS && !skips(Check::EntryStays) => OUTLIVES,
             Some(entry) => {
                 let detached = lifetime.settle::<K>(ledger, id, &entry);
@@ -76,12 +77,12 @@ impl Hold {
         }
     }
 
-    /// The user whose ledger and locks it goes by.
+    /// The user whose ledger and locks it uses.
     pub fn uid(&self) -> u32 {
         self.lifetime.uid()
     }
 
-    /// What the ledger has under its name now: the entry of this very segment, where that is still there.
+    /// The entry of this segment, if the ledger still has it under this name.
     pub fn entry_of(&self, name: &EntryName) -> Option<Entry> {
         let ledger = self.lifetime.existing_ledger()?;
         let own = self.entry.and_then(|id| ledger.get(id));

@@ -27,8 +27,8 @@ cfg_if::cfg_if! {
 /// The folder `.shm-node-<uid>`, opened and verified: a real directory, owned by that user, and writable by nobody
 /// else. Its parent folders are sticky, so no other user can replace it.
 ///
-/// Where something of another user stands there (planted, or of the root of another user namespace), the folder
-/// is `.shm-node-<uid>.1`, or the next number that is free.
+/// If something of another user has that name (put there to attack us, or made by the root of another user namespace),
+/// the folder is `.shm-node-<uid>.1`, or the next free number.
 #[derive(Debug)]
 pub struct Home {
     folder: Descriptor,
@@ -36,7 +36,7 @@ pub struct Home {
     path: PathBuf,
 }
 
-/// What stands in a folder's place.
+/// What has the name of the folder.
 enum Standing {
     Ours(Home),
     AnotherUsers,
@@ -44,17 +44,17 @@ enum Standing {
 }
 
 impl Home {
-    /// How a file name begins that the library keeps for itself.
+    /// The beginning of file names that are reserved for the library.
     pub const PREFIX: &'static str = ".shm-node-";
 
-    /// What the live files of coordination are called, before their class.
+    /// The name of the live files of coordination, without their class.
     pub const LIVE: &'static str = "live";
 
-    /// The folder of this user, made where it is missing.
+    /// Opens the folder of this user. Makes it if there is none.
     ///
     /// # Errors
     ///
-    /// If no place can be written, or something of this user's own stands in the folder's place.
+    /// If no place can be written, or if something else of this user has the folder's name.
     pub fn of_this_user(uid: u32) -> Result<Self, OsError> {
         let mut refused = None;
         for place in PLACES {
@@ -76,11 +76,11 @@ impl Home {
         Err(refused.expect("there is a first place"))
     }
 
-    /// The folder of another user; `None` if that user has none, and so has never used the library.
+    /// Opens the folder of another user; `None` if that user has none, and so has never used the library.
     ///
     /// # Errors
     ///
-    /// If that user lets others write to it.
+    /// If other users may write to it.
     pub fn of_other(uid: u32) -> Result<Option<Self>, OsError> {
         for place in PLACES {
             if let Some(home) = Self::find(place, uid)? {
@@ -150,11 +150,11 @@ impl Home {
         }
     }
 
-    /// The folder at `path`, where that is a real one, of that user, and nobody else may write to it.
+    /// Opens the folder at `path`, if it is a real one of that user, and nobody else may write to it.
     ///
     /// # Errors
     ///
-    /// `ENOENT` if there is none; `EPERM` if something else stands in its place.
+    /// `ENOENT` if there is none; `EPERM` if something else has its name.
     pub fn open(path: &Path, uid: u32) -> Result<Self, OsError> {
         // PASSAGE does for another user's folder, whose 0711 does not let us read it; openat(2) takes it.
         let flags = PASSAGE | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -181,7 +181,7 @@ impl Home {
         &self.path
     }
 
-    /// A descriptor of it, which leads to its files wherever a chroot(2) may lead their paths.
+    /// Returns a descriptor of it. It leads to its files even after a chroot(2).
     ///
     /// # Errors
     ///
@@ -191,11 +191,12 @@ impl Home {
         folder.map_err(|error| failed("dup", Errno::from_raw(error.raw_os_error().unwrap_or(0)), &self.path))
     }
 
-    /// Opens a file of the folder for reading and writing; `make` says whose it is where it may be made.
+    /// Opens a file of the folder for reading and writing. With `make`, makes a missing file for the users of that
+    /// class.
     ///
     /// # Errors
     ///
-    /// `ENOENT` if it is missing and may not be made; `EPERM` if it is no regular file of the user.
+    /// `ENOENT` if it is missing and may not be made; `EPERM` if it is not a regular file of the user.
     pub fn file(&self, name: &str, make: Option<Class>) -> Result<OwnedFd, OsError> {
         let path = self.path.join(name);
         if !self.folder.is_open() {
@@ -238,7 +239,7 @@ impl Home {
     }
 }
 
-/// Lets those of a class use a file of ours.
+/// Lets the users of a class use a file of ours.
 fn give(file: &OwnedFd, stat: &FileStat, class: Class) -> nix::Result<()> {
     let mode = match class {
         Class::Group(gid) if stat.st_gid != gid => match fchown(file, None, Some(Gid::from_raw(gid))) {
@@ -265,7 +266,7 @@ fn is_us(uid: u32) -> bool {
     uid == nix::unistd::geteuid().as_raw()
 }
 
-/// The user's folder, or the one in its stead with this number.
+/// The path of the user's folder, or of its replacement with this number.
 fn path(place: &str, uid: u32, number: u32) -> PathBuf {
     match number {
         0 => format!("{place}/{}{uid}", Home::PREFIX),

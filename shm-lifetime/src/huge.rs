@@ -2,8 +2,8 @@
 
 use std::{num::NonZeroUsize, ptr::NonNull};
 
-/// Asks for huge pages, and with `now` takes them at once, before anything pins small ones. Whatever of it the
-/// system refuses (`shmem_enabled`, the mount's `huge=`, an older kernel) is left at small pages.
+/// Asks for huge pages. With `now`, it takes them at once, before anything pins small ones. Where the system refuses
+/// (`shmem_enabled`, the mount's `huge=`, an older kernel), the pages stay small.
 ///
 /// # Safety
 ///

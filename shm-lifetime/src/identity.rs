@@ -1,4 +1,4 @@
-//! What tells one file from every other that there was or will be.
+//! What distinguishes a file from all other files, of any time.
 
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd};
@@ -13,7 +13,7 @@ cfg_if::cfg_if! {
     }
 }
 
-/// Device, inode and time of creation: file systems use the numbers of inodes again.
+/// Device, inode and time of creation. (File systems use the numbers of inodes again.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
@@ -23,7 +23,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// That of an open file. Safe in a signal handler and in a fork's child.
+    /// Returns the identity of an open file. Safe in a signal handler and in the child of a fork.
     ///
     /// # Errors
     ///
@@ -32,18 +32,18 @@ impl Identity {
         Self::of_number(file.as_fd().as_raw_fd())
     }
 
-    /// That of whatever a number stands for now: descriptors may be closed under us.
+    /// Returns the identity of the file that has this descriptor number now. (The program may have closed ours.)
     ///
     /// # Errors
     ///
-    /// `EBADF` if it stands for nothing.
+    /// `EBADF` if no file has it.
     pub fn of_number(fd: i32) -> Result<Self, Errno> {
         let (device, inode, created) = system::of(fd)?;
         Ok(Self { device, inode, created })
     }
 
-    /// Another such number, 32 bits and not 0, which a copy of the file does not share. `None` if the file system
-    /// does not tell when a file was created, and so cannot tell it from one that had its inode before.
+    /// Returns a digest of it, with 32 bits and not 0. A copy of the file has another digest. `None` if the file system
+    /// does not tell when a file was created: then an earlier file with the same inode cannot be distinguished.
     pub const fn digest(&self) -> Option<u32> {
         if self.created == 0 {
             return None;

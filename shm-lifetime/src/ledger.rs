@@ -1,12 +1,12 @@
 //! The entries of the segments that this user created.
 //!
-//! One mapped file of 512-byte slots, each free or one entry: `slots` is the file and how it grows, `entry` what a
-//! entry says and in which words. Here an entry gets its slot, is found, and gives the slot back to be used again.
-//! `attached` counts what this process alone has to know.
+//! It is one mapped file of 512-byte slots. Each slot is free or has one entry. `slots` has the file and how it grows;
+//! `entry` has the words of an entry. In this file, an entry gets its slot, is found, and gives the slot back.
+//! `attached` counts the attachments of this process.
 //!
-//! A slot changes hands by compare-and-swap of its first word, which also holds the hash: the process that gets that
-//! name's lock and finds the slot claimed but not written knows that its writer is dead. An entry is checked before it
-//! is believed.
+//! A process takes a slot by compare-and-swap of its first word, which also has the hash of the name. If a process has
+//! the lock of that name and finds a slot that is taken but not written, it knows that the writer is dead. An entry is
+//! checked before it is used.
 
 mod attached;
 mod entry;
@@ -83,7 +83,8 @@ impl Ledger {
         }
     }
 
-    /// Notes which object an entry stands for, once it exists; `None` if it was to be another and is not made.
+    /// Writes which object an entry stands for, when the object exists. `None`: the object that was written before was
+    /// not made.
     pub fn set_object(&self, id: EntryId, object: Option<ObjectId>) {
         if let Some(slot) = self.slots.get(id) {
             entry::write_object(slot, object);
@@ -100,7 +101,7 @@ impl Ledger {
         }
     }
 
-    /// The entry in a slot; `None` if there is none, or none to be believed.
+    /// The entry in a slot; `None` if there is none, or if it is damaged.
     pub fn get(&self, id: EntryId) -> Option<Entry> {
         let slot = self.slots.get(id)?;
         let state = slot[STATE].load(Acquire);
@@ -135,7 +136,7 @@ impl Ledger {
             })
     }
 
-    /// Corrects the counts of empty levels, which processes left wrong that died half-way.
+    /// Corrects the counts of empty levels. Processes that died in the middle of a change leave wrong ones.
     pub(crate) fn recount(&self) {
         for level in self.slots.occupied().filter(|level| *level != 0) {
             let is_free = |slot: &Slot| slot[STATE].load(SeqCst) == FREE;
@@ -157,7 +158,7 @@ impl Ledger {
         self.attached.add(id, object);
     }
 
-    /// Takes an attachment of this process off the count; tells whether it has others. Safe in a signal handler.
+    /// Takes an attachment of this process off the count; returns whether it has others. Safe in a signal handler.
     pub(crate) fn detach(&self, id: EntryId, object: ObjectId) -> bool {
         self.attached.remove(id, object)
     }

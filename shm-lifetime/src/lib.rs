@@ -1,17 +1,18 @@
-//! What the System V and POSIX backends share on the side of the operating system.
+//! The part of the System V and POSIX backends that is the same for both.
 //!
-//! Per user one folder, [`Home`], with three files of ours:
+//! Each user has one folder, [`Home`], with these files:
 //!
-//! - the [`Ledger`]: an entry of each segment that this user created through the library. It is written before the
-//!   segment is created and erased when the segment is gone, so that the next sweep knows what to ask the kernel
-//!   about, even if the process dies. Segments in the ledger are ours; all others are foreign.
-//! - lock files, one for this user alone and one for each [`Class`] of others who may open segments of this user's. A
-//!   [`NameLock`] is one byte of them. It excludes *look up and attach* from *detach and destroy* for one name.
+//! - the [`Ledger`]: it has an entry for each segment that this user created through the library. The entry is written
+//!   before the segment is created, and erased when the segment is gone. So the next sweep knows which segments to ask
+//!   the kernel about, even if the process dies. Segments in the ledger are ours; all others are foreign.
+//! - lock files: one for this user alone, and one for each [`Class`] of other users who may open segments of this user.
+//!   A [`NameLock`] is a lock on one byte of them. It excludes *look up and attach* from *detach and destroy* for one
+//!   name.
 //!
-//! [`Lifetime`] ties them together for one process and user, and holds the protocol that creates and leaves a segment;
-//! a backend adds the [`Kernel`]'s word on who holds it. Nothing is kept per holder: a holder that dies leaves nothing
-//! of its own behind. Where the kernel has no word (POSIX on macOS, and on overlayfs), holders leave a [`Presence`],
-//! which it takes away when they die.
+//! [`Lifetime`] combines them for one process and user, and has the protocol that creates and leaves a segment. Each
+//! backend implements [`Kernel`], which finds out who holds a segment. Nothing is written for a holder, so a holder
+//! that dies leaves nothing behind. Where the kernel does not tell who holds a segment (POSIX on macOS, and on
+//! overlayfs), each holder has a [`Presence`], which the kernel removes when it dies.
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 compile_error!("shm-lifetime knows where its files lie and how to lock them on Linux and macOS only");

@@ -22,7 +22,8 @@ use std::{
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What [`Lifetime::current`] gives, behind a lock that no thread of a parent can have left locked in a child.
+/// What [`Lifetime::current`] returns, behind a lock. In the child of a fork, no thread of the parent can have left
+/// this lock locked.
 struct Current {
     generation: u32,
     lifetime: RwLock<Option<Arc<Lifetime>>>,
@@ -52,7 +53,7 @@ impl Current {
     }
 }
 
-/// Ledger and locks of one user in one process. A fork or a change of user needs another one: a child shares
+/// Ledger and locks of one user in one process. After a fork or a change of user, another one is needed: a child shares
 /// its parent's open file descriptions, and with them its locks.
 #[derive(Debug)]
 pub struct Lifetime {
@@ -64,16 +65,16 @@ pub struct Lifetime {
     ledger: OnceLock<Ledger>,
     namespaces: Namespaces,
     swept: [AtomicBool; 2],
-    /// When to see whether the files are still there, in milliseconds.
+    /// When to check whether the files still exist, in milliseconds.
     next_look: AtomicU64,
 }
 
 impl Lifetime {
-    /// That of this process and its effective user; opened on first use.
+    /// Returns that of this process and its effective user. The first call opens it.
     ///
     /// # Errors
     ///
-    /// If the user's folder cannot be made, or is not ours.
+    /// If the user's folder cannot be made, or belongs to another user.
     pub fn current() -> Result<Arc<Self>, OsError> {
         let (generation, uid) = (fork::generation(), nix::unistd::geteuid().as_raw());
         let fits = |lifetime: &&Arc<Self>| {
@@ -97,9 +98,9 @@ impl Lifetime {
         Ok(current.insert(lifetime).clone())
     }
 
-    /// Whether somebody removed the folder (a login manager does, when its user logs out): the next process then makes
-    /// another, and what is written and locked in ours is seen by nobody. Or whether somebody closed our files (a
-    /// daemon that closes all). Looked for every now and then.
+    /// Whether somebody removed the folder (a login manager does that when its user logs out), or the program closed
+    /// our files (a daemon that closes all descriptors). If the folder was removed, the next process makes another one,
+    /// and nobody sees what we write and lock in ours. This is checked from time to time.
     fn has_lost_its_files(&self) -> bool {
         static START: OnceLock<Instant> = OnceLock::new();
         let now = START.get_or_init(Instant::now).elapsed().as_millis() as u64;
@@ -113,12 +114,12 @@ impl Lifetime {
         lost
     }
 
-    /// Whether this process opened it, and did not inherit it through fork.
+    /// Whether this process opened it, and did not inherit it by a fork.
     pub fn is_this_process(&self) -> bool {
         self.generation == fork::generation()
     }
 
-    /// This process, as entries name it.
+    /// The id of this process, as entries have it.
     pub const fn pid(&self) -> u32 {
         self.pid
     }
@@ -133,7 +134,7 @@ impl Lifetime {
         self.namespaces
     }
 
-    /// The ledger, made where it is missing.
+    /// Returns the ledger. Makes it if there is none.
     ///
     /// # Errors
     ///
@@ -148,7 +149,7 @@ impl Lifetime {
         }
     }
 
-    /// The ledger where there is one; where there is none, or none we can read, there are no entries.
+    /// Returns the ledger if there is one. `None`: there is none, or we cannot read it, so there are no entries.
     pub fn existing_ledger(&self) -> Option<&Ledger> {
         self.ledger.get().or_else(|| {
             let ledger = Ledger::open(self.home.file(ledger::FILE, None).ok()?).ok()?;
@@ -156,7 +157,7 @@ impl Lifetime {
         })
     }
 
-    /// The entries of one backend in the ledger of this user.
+    /// Returns the entries of one backend in the ledger of this user.
     pub fn entries(&self, backend: BackendId) -> Vec<Entry> {
         let Some(ledger) = self.existing_ledger() else { return Vec::new() };
         let entries = ledger.taken().filter_map(|(id, ..)| ledger.get(id));
@@ -172,17 +173,17 @@ impl Lifetime {
         self.locks.lock(&self.home, file, byte, wait)
     }
 
-    /// The file that those of a class lock the names of our segments through.
+    /// Returns the file in which users of a class lock the names of our segments.
     pub(crate) fn lock_file_of_class(&self, class: Class) -> Result<BorrowedFd<'_>, OsError> {
         self.locks.of_class(&self.home, class)
     }
 
-    /// The lock file in which a holder is seen, under a description of its own; `None` if it is not ours to open.
+    /// Opens the lock file in which a holder has its mark, with a description of its own; `None` if we may not open it.
     pub(crate) fn reopen_lock_file(&self, file: LockFile) -> Result<Option<OwnedFd>, OsError> {
         lock::reopen(&self.home, self.uid, file)
     }
 
-    /// Whether a backend is used for the first time in this process, and so has to sweep.
+    /// Whether this is the first use of a backend in this process, so that it has to sweep.
     pub(crate) fn is_first_use(&self, backend: BackendId) -> bool {
         let swept = &self.swept[backend as usize - 1];
         !swept.load(Relaxed) && !swept.swap(true, Relaxed)

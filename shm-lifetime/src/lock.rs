@@ -4,11 +4,11 @@
 //! fcntl(2): "open file description locks placed via the same open file description […] are compatible", so
 //! they do not exclude our own threads; the flag does. The kernel drops the byte lock of a process that dies.
 //!
-//! Both are polled. A mutex that queues its waiters would be no better (contention is rare, and a wait ends
-//! after a second), and its queue is not safe to touch in a signal handler.
+//! Both are polled. A mutex with a queue of waiters would not be better (contention is rare, and a wait ends after a
+//! second), and a signal handler could not use the queue safely.
 //!
-//! A thread holds one name at a time, so there is no order to keep, and two names that share a byte only wait
-//! for each other. Every wait has an end: a stopped process must not stall the others.
+//! A thread holds one name at a time, so no order has to be kept. If two names share a byte, they only wait for each
+//! other. Every wait has an end: a stopped process must not stall the others.
 
 use crate::{
     Check, Class, Home,
@@ -37,8 +37,8 @@ const SHARDS: usize = 64;
 
 /// The lock file of a segment: of its class, in its owner's folder.
 ///
-/// Our own processes lock a name in the file `lock`, which no other user can open, and then in the file of the
-/// segment's class as well, where that is not we alone. So no other user decides when the ledger is written.
+/// Our own processes lock a name in the file `lock`, which no other user can open. If other users may open the segment,
+/// they then lock it in the file of its class as well. So no other user can keep us from writing the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LockFile {
     /// The owner of the segment.
@@ -50,7 +50,7 @@ pub struct LockFile {
 /// How long to wait for a lock.
 #[derive(Clone, Copy, Debug)]
 pub enum LockWait {
-    /// A second, or what is left of it for one call: see [`within_a_second`].
+    /// A second, or the rest of a second: see [`within_a_second`].
     Bounded,
     /// Not at all.
     Try,
@@ -66,7 +66,7 @@ thread_local! {
     static LEFT: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
-/// Runs a call that takes many locks: it waits a second for all of them together, and not for each.
+/// Runs a call that takes many locks. It waits a second for all of them together, and not a second for each.
 pub fn within_a_second<T>(call: impl FnOnce() -> T) -> T {
     struct Outer(Option<Duration>);
     impl Drop for Outer {
@@ -109,7 +109,7 @@ impl Drop for Wait {
     }
 }
 
-/// The lock files of one user, with the flags that go before them.
+/// The lock files of one user, and the flags that are set before a byte is locked.
 #[derive(Debug)]
 pub(crate) struct Locks {
     uid: u32,
@@ -118,7 +118,7 @@ pub(crate) struct Locks {
     shards: [AtomicBool; SHARDS],
 }
 
-/// The file of a class that others belong to, in a list that only grows: a signal handler may read it.
+/// The lock file of a class with other users. The list of these files only grows, so a signal handler may read it.
 #[derive(Debug)]
 struct ClassFile {
     class: Class,
@@ -132,12 +132,12 @@ impl Locks {
         Ok(Self { uid, own, classes: OnceLock::new(), shards: array::from_fn(|_| AtomicBool::new(false)) })
     }
 
-    /// Whether somebody removed the file, or closed it under us: what is locked in it is seen by nobody.
+    /// Whether somebody removed the file, or the program closed it. Then nobody sees what is locked in it.
     pub(crate) fn are_lost(&self) -> bool {
         !self.own.is_open() || nix::sys::stat::fstat(&self.own).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
-    /// The file that locks the segments of this user, even if other users may open them.
+    /// The file in which this user's processes lock all their segments, also those that other users may open.
     pub(crate) fn own(&self) -> BorrowedFd<'_> {
         self.own.as_fd()
     }
@@ -260,7 +260,7 @@ impl Drop for NameLock<'_> {
     }
 }
 
-/// A lock file under a description of its own; `None` if it is not ours to open.
+/// Opens a lock file with a description of its own; `None` if we may not open it.
 pub(crate) fn reopen(
     home: &Home,
     us: u32,
@@ -274,12 +274,12 @@ const KIND: &str = "lock";
 
 fn of_user(uid: u32, class: Class) -> Result<Option<OwnedFd>, OsError> {
     let home = match Home::of_other(uid) {
-        // What somebody else put there is not that user's: who has never used the library has no locks.
+        // The folder there belongs to somebody else: that user has never used the library, and has no locks.
         Err(error) if error.errno() == libc::EPERM => None,
         home => home?,
     };
     match home.map(|home| home.file(&class.file_name(KIND), None)).transpose() {
-        // It is not ours to lock; the kernel's word alone then keeps the owner from taking it from us.
+        // We may not lock it. Then only the kernel's answer keeps the owner from destroying the segment that we hold.
         Err(error) if matches!(error.errno(), libc::ENOENT | libc::EACCES) => Ok(None),
         opened => opened,
     }

@@ -1,4 +1,4 @@
-//! Which kernel namespaces we live in: an id of another one means nothing here.
+//! The kernel namespaces of this process. An id of another namespace has no meaning here.
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
@@ -24,7 +24,7 @@ impl Namespaces {
         system::ours()
     }
 
-    /// Whether what lived in that IPC namespace is gone for good, and not only out of our sight.
+    /// Whether everything in that IPC namespace is gone, and not only invisible to this process.
     pub const fn has_ended(&self, ipc: u64) -> bool {
         system::has_ended(self, ipc)
     }

@@ -1,6 +1,6 @@
 //! Which object a name stood for.
 
-/// What tells an object from every other that has had its name.
+/// What distinguishes an object from all others that have had its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectId {
     /// System V: the `shmid`. POSIX: the inode, or on macOS, which has none, when the entry was made.
@@ -11,14 +11,14 @@ pub struct ObjectId {
 }
 
 impl ObjectId {
-    /// Whether both stand for one object, as far as both tell.
+    /// Whether both stand for the same object, as far as both are known.
     pub const fn matches(self, other: Self) -> bool {
         let both_tell = self.born != 0 && other.born != 0;
         self.number == other.number && (self.born == other.born || !both_tell)
     }
 }
 
-/// One whose number says it all.
+/// For objects that the number alone identifies.
 impl From<u64> for ObjectId {
     fn from(number: u64) -> Self {
         Self { number, born: 0 }

@@ -1,11 +1,11 @@
-//! All pages of a mapping at once, so that no first touch of one has to wait for it.
+//! Mapping all pages at once, so that the first touch of a page is fast.
 //!
-//! With madvise(2) and not with MAP_POPULATE, which does not tell when it gives up.
+//! By madvise(2), and not by MAP_POPULATE, which does not report when it gives up.
 
 use shm_api::{Access, OsError};
 use std::{num::NonZeroUsize, ptr::NonNull};
 
-/// Maps all pages of a mapping now. One that is read-only keeps those that it shares.
+/// Maps all pages of a mapping now. The pages of a read-only mapping stay shared.
 ///
 /// # Errors
 ///

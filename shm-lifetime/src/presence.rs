@@ -1,12 +1,12 @@
-//! Finds out who holds a segment, if the kernel does not tell.
+//! Finding out who holds a segment, where the kernel does not tell.
 //!
-//! Each attachment opens the name's lock file anew and shares a lock on one byte of it, far from those of the names.
-//! The kernel drops it with the process, however that ends; a child of a fork holds it on, as it does the memory. A
-//! process that wants to destroy the segment first asks whether that byte is locked. Two segments that share a byte
-//! keep each other a while longer, and no more.
+//! Each attachment opens the lock file of the name once more, and shares a lock on one byte of it, far from the bytes
+//! of names. The kernel drops the lock when the process ends, however it ends. The child of a fork keeps the lock, as
+//! it keeps the memory. A process that wants to destroy the segment first asks whether that byte is locked. If two
+//! segments have the same byte, one may keep the other longer than necessary, and there is no other harm.
 //!
-//! Processes of the owner know from the ledger which segment it is that they hold, and share a byte for that one.
-//! Those who know its name only, as other users do, share a byte for whatever has it.
+//! Processes of the owner know from the ledger which segment they hold, and share a byte for that segment. Other users
+//! know only the name, and share a byte for the name.
 
 use crate::{
     Check, Entry, LockFile,
@@ -20,10 +20,10 @@ use std::{
     sync::atomic::{AtomicI32, Ordering::Relaxed},
 };
 
-/// Where the bytes of the owner's processes begin: the names' end below.
+/// Where the bytes of the owner's processes begin. The bytes of names end below.
 const OWNER: i64 = 1 << 32;
 
-/// Where the bytes of those begin who know a name only.
+/// Where the bytes of users begin who know only the name.
 const OTHERS: i64 = 2 << 32;
 
 /// The byte that the owner's processes share for a segment: FNV-1a, begun with the name's byte.
@@ -32,21 +32,20 @@ fn byte_of_segment(byte: u32, created: u64) -> i64 {
     OWNER + i64::from(created.to_le_bytes().iter().fold(byte, fnv))
 }
 
-/// The byte that they share for a name.
+/// The byte that the other users share for a name.
 fn byte_of_name(byte: u32) -> i64 {
     OTHERS + i64::from(byte)
 }
 
-/// The byte of an attachment's mark; `created` is when the segment was, where we know it.
+/// The byte of an attachment's mark. `created` is when the segment was created, if that is known.
 fn byte_of(created: Option<u64>, byte: u32) -> i64 {
     created.map_or(byte_of_name(byte), |created| byte_of_segment(byte, created))
 }
 
-/// One attachment's mark; dropping it takes it away.
+/// The mark of one attachment. Dropping it removes the mark.
 #[derive(Debug)]
 pub struct Presence {
-    /// [`NO_FILE`] if the lock file is not ours to open (the owner then does not see us), and when the mark has
-    /// ended.
+    /// [`NO_FILE`] if we may not open the lock file (then the owner does not see us), and after the mark has ended.
     file: AtomicI32,
     /// The byte of our mark, and the byte of users who know only the name.
     bytes: [i64; 2],
@@ -65,7 +64,7 @@ impl Presence {
         Ok(Self { file: AtomicI32::new(file.map_or(NO_FILE, IntoRawFd::into_raw_fd)), bytes })
     }
 
-    /// Takes the mark away now. Safe in a signal handler.
+    /// Removes the mark now. Safe in a signal handler.
     ///
     /// By closing our descriptor: fcntl(2), open file description locks "are only automatically released on the last
     /// close", so a child of a fork, which has the memory as we had, keeps its mark.
@@ -77,8 +76,8 @@ impl Presence {
         }
     }
 
-    /// Whether another attachment with such a mark is there, in this process or any other. What cannot be asked is a
-    /// yes. Not while another thread ends it.
+    /// Whether there is another attachment with such a mark, in this process or any other. If that cannot be found out,
+    /// the answer is yes. Do not call it while another thread ends the mark.
     pub fn has_company(&self) -> bool {
         match self.file.load(Relaxed) {
             NO_FILE => true,
@@ -98,8 +97,8 @@ impl Drop for Presence {
 }
 
 impl crate::Lifetime {
-    /// Marks an attachment of a segment, under its name's lock. `created` is when the ledger says that it was created,
-    /// or is about to; `None` if it is not in the ledger.
+    /// Marks an attachment of a segment, under its name's lock. `created` is the time of creation in the ledger; `None`
+    /// if the segment is not in the ledger.
     ///
     /// # Errors
     ///
@@ -114,8 +113,8 @@ impl crate::Lifetime {
         Presence::in_file(self.reopen_lock_file(file)?, bytes)
     }
 
-    /// Whether anybody holds a segment of this user's, by the marks. Safe in a signal handler, as the name is locked
-    /// and so the file is open.
+    /// Whether anybody holds a segment of this user, by the marks. Safe in a signal handler, because the name is
+    /// locked, and so the file is open.
     pub fn is_anyone_present(&self, entry: &Entry) -> bool {
         let byte = entry.name.lock_byte();
         let Ok(file) = self.lock_file_of_class(entry.class()) else { return true };

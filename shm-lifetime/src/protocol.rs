@@ -1,4 +1,4 @@
-//! The protocol that both backends follow; the kernel's word is theirs to give.
+//! The protocol that both backends follow. Each backend itself asks the kernel who holds a segment.
 
 use crate::{
     BackendId, Check, Class, Entry, EntryId, EntryName, Ledger, Lifetime, LockFile, LockWait, NameLock,
@@ -7,23 +7,23 @@ use crate::{
 use shm_api::{AttachError, CreateOptions, Detached, Key, OsError};
 use std::{num::NonZeroUsize, time::UNIX_EPOCH};
 
-/// What one backend's kernel interface says of a segment in the ledger.
+/// The kernel interface of one backend, for segments in the ledger.
 pub trait Kernel {
-    /// Whose entries it can read.
+    /// The backend whose entries it can read.
     const BACKEND: BackendId;
 
-    /// Whether the kernel counts holders, so that it is worth asking even if we are not the last.
+    /// Whether the kernel counts holders. Then a holder that leaves asks it even if it is not the last.
     const COUNTS: bool;
 
-    /// Destroys the segment of an entry if the kernel says that nobody holds it, and does nothing to any other.
-    /// Called under the name's lock, possibly in a signal handler: system calls only.
+    /// Destroys the segment of an entry if the kernel says that nobody holds it. Destroys no other segment. It is
+    /// called under the name's lock, perhaps in a signal handler, so it only makes system calls.
     fn destroy_unheld(lifetime: &Lifetime, entry: &Entry) -> Detached;
 }
 
-/// The answer where a segment stays and its holders cannot be counted.
+/// The answer if a segment stays and its holders cannot be counted.
 pub const OUTLIVES: Detached = Detached::Outlives(NonZeroUsize::MIN);
 
-/// A name that was looked up, and is locked as long as this lives.
+/// A name that was looked up. It is locked until this is dropped.
 #[derive(Debug)]
 pub struct Looked<'l> {
     /// The file in which it is locked.
@@ -55,8 +55,9 @@ impl Lifetime {
         detached
     }
 
-    /// Destroys what nobody holds, erases what is gone; returns how many it destroyed. Names that are locked
-    /// are left for the next sweep. May be cut off by a crash at any point, and run anywhere at the same time.
+    /// Destroys the segments that nobody holds, and erases the entries of segments that are gone. Returns how many
+    /// segments it destroyed. It leaves names that are locked to the next sweep. A crash at any point does no harm, and
+    /// several processes can sweep at the same time.
     pub fn sweep<K: Kernel>(&self) -> usize {
         let Some(ledger) = self.existing_ledger() else { return 0 };
         let mut destroyed = 0;
@@ -64,7 +65,7 @@ impl Lifetime {
             let class = |entry: Option<Entry>| entry.map_or(Class::Owner, |entry| entry.class());
             let seen = class(ledger.get(id));
             let Ok(_lock) = self.lock(self.lock_file(seen), byte, LockWait::Try) else { continue };
-            // The slot may have changed hands before we had the lock.
+            // Another entry may have got the slot before we had the lock.
             let entry = ledger.get(id);
             if !ledger.taken_by(id, byte) || class(entry) != seen {
                 continue;
@@ -74,7 +75,7 @@ impl Lifetime {
                     destroyed += usize::from(self.settle::<K>(ledger, id, &entry) == Detached::Destroyed);
                 }
                 Some(_) => {}
-                // Its writer died before it was whole, or it is damaged: it leads to no segment.
+                // Its writer died before it was complete, or it is damaged: it stands for no segment.
                 None => ledger.erase(id),
             }
         }
@@ -89,11 +90,12 @@ impl Lifetime {
         }
     }
 
-    /// Locks the name that a segment is about to be created under. `None`: the ledger has it, and it is held.
+    /// Locks the name under which a segment is about to be created. `None`: the ledger has a segment of that name, and
+    /// it is held.
     ///
     /// # Errors
     ///
-    /// `EBUSY` if the name stays locked, or if the ledger cannot be had.
+    /// `EBUSY` if the name stays locked; other errors if the ledger cannot be opened.
     pub fn lock_to_create<K: Kernel>(
         &self,
         name: &EntryName,
@@ -104,7 +106,7 @@ impl Lifetime {
         loop {
             let lock = self.lock(self.lock_file(class), byte, LockWait::Bounded)?;
             let Some((id, entry)) = ledger.find(name) else { return Ok(Some(lock)) };
-            // Those who may open an older segment of that name are locked out while it is looked at.
+            // Users who may open an older segment of that name must be locked out while it is looked at.
             drop(lock);
             let _lock = self.lock(self.lock_file(entry.class()), byte, LockWait::Bounded)?;
             if ledger.get(id).as_ref() != Some(&entry) {
@@ -116,12 +118,12 @@ impl Lifetime {
         }
     }
 
-    /// Creates a segment under the name's lock: the entry goes before it, and stays unless `create` fails.
-    /// `create` is told where the entry is, and returns the segment and its object id.
+    /// Creates a segment under the name's lock. It writes the entry before, and erases it if `create` fails. `create`
+    /// gets the place of the entry, and returns the segment and its object id.
     ///
     /// # Errors
     ///
-    /// As `create`, or `ENOSPC` if the ledger cannot grow.
+    /// Those of `create`, or `ENOSPC` if the ledger cannot grow.
     pub fn enter<T, E: From<OsError>>(
         &self,
         entry: &Entry,
@@ -159,13 +161,13 @@ impl Lifetime {
         }
     }
 
-    /// Looks a name up, and locks it in the file that its entry asks for. `of_foreign` says which file that is where it
-    /// has none, or `None` if the segment went meanwhile. `None`: what was looked up changed before it was locked;
-    /// look again.
+    /// Looks a name up, and locks it in the lock file of its entry. If there is no entry, `of_foreign` returns the lock
+    /// file, or `None` if the segment is gone meanwhile. Returns `None` if the entry or the segment changed before the
+    /// name was locked: look again.
     ///
     /// # Errors
     ///
-    /// Those of `of_foreign`, and if the name cannot be locked within a second.
+    /// Those of `of_foreign`, and `EBUSY` if the name cannot be locked within a second.
     pub fn look_up(
         &self,
         key: &Key,

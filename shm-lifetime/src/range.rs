@@ -26,17 +26,17 @@ impl AddressRange {
         Self { start, len }
     }
 
-    /// Gives the mapping back to the caller's charge.
+    /// Gives the mapping back to the caller, who then has to unmap it.
     pub fn into_start(self) -> NonNull<u8> {
         ManuallyDrop::new(self).start
     }
 
-    /// Lays private zero pages over the range: what was mapped there is let go, the addresses stay. Safe in
-    /// a signal handler.
+    /// Maps private zero pages over the range. The old mapping ends, and the addresses stay mapped. Safe in a signal
+    /// handler.
     ///
     /// # Errors
     ///
-    /// As mmap(2) fails; the old mapping then stays as it was.
+    /// Those of mmap(2). Then the old mapping stays as it was.
     pub fn overlay(&self) -> Result<(), Errno> {
         // SAFETY: the range is our own mapping, by the contract of `new`.
         unsafe { overlay(self.start.addr(), self.len) }

@@ -1,8 +1,8 @@
 //! How much memory our control group and the machine have left.
 //!
-//! A reservation beyond the limit of a memory cgroup, or beyond the machine's memory where `/dev/shm` is as
-//! large as that, does not fail: the OOM killer ends the process. So a large one is compared with both first.
-//! The answer is advisory: others allocate meanwhile.
+//! A reservation beyond the limit of a memory cgroup does not fail: the OOM killer ends the process. The same happens
+//! beyond the memory of the machine, if `/dev/shm` is that large. So a large reservation is compared with both first.
+//! The answer is advisory, because other processes allocate meanwhile.
 
 use parking_lot::Mutex;
 use shm_api::OsError;
@@ -15,11 +15,10 @@ use std::{
 /// Reservations below this are not worth reading files for.
 const SMALL: u64 = 1 << 20;
 
-/// Below this the machine itself is taken to have room: its table is slow to read.
+/// Below this, the machine itself is assumed to have room, because its table is slow to read.
 const LARGE: u64 = 64 << 20;
 
-/// Whether what is missing may be held by segments that a sweep frees: a full file system or table, or, where the file
-/// system has quotas, a full one of this user.
+/// Whether a sweep may free what is missing: room in a full file system or table, or in a used-up quota of this user.
 pub const fn orphans_may_hold(errno: i32) -> bool {
     matches!(errno, libc::ENOSPC | libc::EDQUOT)
 }
@@ -28,7 +27,7 @@ pub const fn orphans_may_hold(errno: i32) -> bool {
 ///
 /// # Errors
 ///
-/// `ENOMEM` if they do not. What cannot be read is taken to have room.
+/// `ENOMEM` if they do not. If a number cannot be read, that part is assumed to have room.
 pub fn check_room(call: &'static str, size: u64) -> Result<(), OsError> {
     if size < SMALL {
         return Ok(());
@@ -37,11 +36,11 @@ pub fn check_room(call: &'static str, size: u64) -> Result<(), OsError> {
     let machine = if size < LARGE { None } else { free_of_machine() };
     match (machine, free_of_groups()) {
         (Some(free), _) if free < size => refused(format!(
-            "Asked for {size} bytes, this machine has {free} left. Ask for less, or pass `reserve: false` to take \
+            "Asked for {size} bytes; this machine has {free} left. Ask for less, or pass `reserve: false` to take \
              pages as they are touched."
         )),
         (_, Some(free)) if free < size => refused(format!(
-            "Asked for {size} bytes, the memory cgroup of this process has {free} left. Ask for less, raise its \
+            "Asked for {size} bytes; the memory cgroup of this process has {free} left. Ask for less, raise its \
              limit, or pass `reserve: false` to take pages as they are touched."
         )),
         _ => Ok(()),

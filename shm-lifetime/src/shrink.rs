@@ -1,9 +1,9 @@
-//! Surviving a peer that shrinks what we have mapped.
+//! Surviving when another process shrinks an object that we have mapped.
 //!
-//! A process that may write to a POSIX object may make it smaller (ftruncate(2)). Touching the missing part then
-//! raises SIGBUS. So is the first touch of a page for which there is no room. A handler lays a private zero page
-//! there, marks the mapping, and lets the touch go on. What the mapping says is worth nothing from then on: a lock on
-//! a private page excludes nobody. A caller that relies on it checks the mark after each look.
+//! A process that may write to a POSIX object may make it smaller (ftruncate(2)). Touching the missing part then raises
+//! SIGBUS. So does the first touch of a page for which there is no room. A handler maps a private zero page there,
+//! marks the mapping, and lets the touch go on. From then on the contents of the mapping are not reliable: a lock on a
+//! private page excludes nobody. A caller that relies on them checks the mark after each access.
 //!
 //! [`enter`] puts a mapping into the table that the handler walks; [`survive`] installs the handler.
 
@@ -28,7 +28,7 @@ cfg_if::cfg_if! {
 
 pub use system::survive;
 
-/// Enters a mapping that a peer can cut off into the table: from now on the handler knows it, until its
+/// Enters into the table a mapping whose object another process can shrink. The handler knows the mapping until its
 /// [`AddressRange`](crate::AddressRange) is dropped.
 ///
 /// # Safety

@@ -27,7 +27,7 @@ pub(crate) fn attach(key: &Key) -> Result<SysVSegment, AttachError> {
     }
 }
 
-/// `None`: what was looked up changed before it was locked; look again.
+/// `None`: the segment or its entry changed before the name was locked; look again.
 fn attach_once(
     lifetime: &Arc<Lifetime>,
     key: &Key,
@@ -66,7 +66,7 @@ pub(crate) fn find(key: &Key, number: NonZeroU32) -> Result<sys::Id, AttachError
     sys::find(number).map_err(|errno| find_failed(errno, key))
 }
 
-/// The file in which the name of a foreign segment is locked; `None` if it went meanwhile.
+/// The file in which the name of a foreign segment is locked; `None` if the segment is gone meanwhile.
 pub(crate) fn lock_file(key: &Key, number: NonZeroU32) -> Result<Option<LockFile>, AttachError> {
     match sys::stat(find(key, number)?) {
         Ok(stat) => Ok(Some(LockFile { uid: stat.uid(), class: Class::of(stat.mode(), stat.gid()) })),
@@ -80,7 +80,7 @@ enum StandsFor {
     It,
     /// Another one, which is still there.
     Another,
-    /// The ledger or the segment was changed to find that out: look again.
+    /// To find that out, the ledger or the segment was changed: look again.
     Unknown,
 }
 
@@ -113,7 +113,7 @@ fn stands_for(
     Ok(if is_gone() { StandsFor::Unknown } else { StandsFor::Another })
 }
 
-/// A segment that cannot be asked about: `None` if it went meanwhile.
+/// For a segment that could not be described: `None` if it is gone meanwhile, else the error.
 #[cold]
 pub(crate) fn unknown<T>(errno: Errno, key: &Key) -> Result<Option<T>, AttachError> {
     match errno {

@@ -1,4 +1,4 @@
-//! A segment's memory in this process, and how to let go of it.
+//! The memory of a segment in this process, and how it is let go.
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {

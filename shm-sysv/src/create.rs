@@ -13,7 +13,7 @@ use shm_api::{CreateError, CreateOptions, Detached, Key, Segment};
 use shm_lifetime::{Entry, EntryName, Hold, Lifetime, check_room, fault::step};
 use std::{num::NonZeroU32, sync::Arc};
 
-/// Creates a segment; where there is no room, once more without the orphans that may hold it.
+/// Creates a segment. If there is no room, it sweeps, because orphans may take the room, and tries once more.
 pub(crate) fn create(key: &Key, options: &CreateOptions) -> Result<SysVSegment, CreateError> {
     let number = number::of_key(key)?;
     let mode = options.permissions();

@@ -1,4 +1,4 @@
-//! What is known of a segment without attaching it.
+//! The description of a segment, without attaching it.
 
 use crate::{
     failed::{failed, find_failed},

@@ -1,4 +1,4 @@
-//! The kernel's word on a segment in the ledger.
+//! Asking the kernel who holds a segment in the ledger.
 
 use crate::sys::{self, GUARD, Id, Stat};
 use nix::errno::Errno;
@@ -20,7 +20,7 @@ impl Kernel for SysVKernel {
     fn destroy_unheld(lifetime: &Lifetime, entry: &Entry) -> Detached {
         let ours = lifetime.namespaces();
         if entry.namespace != ours.ipc {
-            // The id means something, but not to us.
+            // The id belongs to another namespace.
             return if ours.has_ended(entry.namespace) { Detached::Gone } else { OUTLIVES };
         }
         let (id, stat) = match find(entry, ours.pid) {
@@ -28,7 +28,7 @@ impl Kernel for SysVKernel {
             Found::Unknown => return OUTLIVES,
             Found::It(id, stat) => (id, stat),
         };
-        // A crash of ours in the guard below may have left the mode at that.
+        // A process of ours that died in the guard below may have left this mode.
         let mode = if stat.mode() == GUARD { entry.mode } else { stat.mode() };
         if entry.persist {
             return stays(id, &stat, mode, stat.mode() != mode);
@@ -37,22 +37,22 @@ impl Kernel for SysVKernel {
     }
 }
 
-/// Removes a segment if nobody holds it; one that stays has `mode`. An error where it is not ours to ask about.
+/// Removes a segment if nobody holds it. A segment that stays gets `mode`. An error if this user may not ask about it.
 pub(crate) fn destroy_unheld(id: Id, stat: &Stat, mode: u32) -> Result<Detached, Errno> {
     let free = |stat: &Stat| stat.holders() == 0 || skips(Check::Holders);
     if !free(stat) {
         return Ok(stays(id, stat, mode, stat.mode() != mode));
     }
     if !skips(Check::ModeGuard) {
-        // A program that knows nothing of our locks may attach between the question and the removal. With that mode it
-        // is refused (shmat(2): EACCES), and a process that attached before is counted when we ask again.
+        // A program that does not use our locks may attach between the question and the removal. With this mode the
+        // kernel refuses it (shmat(2): EACCES). A process that attached before is counted when we ask again.
         sys::set_mode(id, stat, GUARD)?;
         step();
         match sys::stat(id) {
             Ok(stat) if free(&stat) => {}
             Ok(stat) => return Ok(stays(id, &stat, mode, true)),
             Err(Errno::EINVAL | Errno::EIDRM) => return Ok(Detached::Gone),
-            // Before Linux 4.17 mode 0 keeps the owner from asking too: no answer is a no.
+            // Before Linux 4.17, mode 0 keeps the owner from asking too. Without an answer, nothing is destroyed.
             Err(_) => return Ok(stays(id, stat, mode, true)),
         }
     } else {
@@ -66,7 +66,7 @@ pub(crate) fn destroy_unheld(id: Id, stat: &Stat, mode: u32) -> Result<Detached,
     }
 }
 
-/// A segment that stays, and gets its mode back where it lost it.
+/// A segment that stays. It gets its mode back if the mode was changed.
 fn stays(id: Id, stat: &Stat, mode: u32, guarded: bool) -> Detached {
     if guarded {
         let _ = sys::set_mode(id, stat, mode);
@@ -86,8 +86,8 @@ fn find(entry: &Entry, pid_namespace: u64) -> Found {
     let Some(key) = NonZeroU32::new(key) else { return Found::Gone };
     let id = match entry.object {
         Some(id) => Id(id.number as i32),
-        // The creator died between shmget and noting the id. What has the key now is its segment if its process
-        // made it, and a pid means something only in its own namespace.
+        // The creator died between shmget and writing the id. The segment that has the key now is the one of the entry
+        // if that process made it. A pid has a meaning only in its own namespace.
         None => match sys::find(key) {
             Ok(id) => id,
             Err(Errno::ENOENT) => return Found::Gone,
@@ -106,9 +106,10 @@ fn find(entry: &Entry, pid_namespace: u64) -> Found {
     }
 }
 
-/// Whether a segment can be that of an entry: the number of an IPC namespace is given to another one when it ends, and
-/// there another program may have the same key and id. And two threads of one process may create one key at once, with
-/// modes that are locked in different files: where it died before it noted an id, only the mode tells whose it is.
+/// Whether a segment can be that of an entry. When an IPC namespace ends, its number is given to another one, in which
+/// another program may have the same key and id. And two threads of one process may create one key at once, with modes
+/// that are locked in different files. If the process died before it wrote an id, only the mode says which thread made
+/// the segment.
 pub(crate) fn is_made_by(stat: &Stat, entry: &Entry, pid_namespace: u64) -> bool {
     let knows_pids = pid_namespace != 0 && pid_namespace == entry.pid_namespace;
     let has_its_mode = stat.mode() == entry.mode || stat.mode() == GUARD;
@@ -122,7 +123,7 @@ pub(crate) fn held(stat: &Stat) -> Detached {
     NonZeroUsize::new(stat.holders() as usize).map_or(OUTLIVES, Detached::Outlives)
 }
 
-/// What became of a segment that is not ours to destroy.
+/// What became of a segment that we may not destroy.
 pub(crate) fn look(id: Id, key: u32) -> Detached {
     match sys::stat(id) {
         Ok(stat) if stat.destroyed() || stat.key() != key => Detached::Gone,

@@ -16,8 +16,8 @@
 //! ```
 //!
 //! There are no read-only attachments, because a write to one (`SHM_RDONLY`) ends the process. Keys are integers only.
-//! The kernel has no call that reserves room: if a segment asks for it, its size is compared with the free memory, and
-//! its pages are allocated when they are touched.
+//! The kernel has no call that reserves room. If you ask for room, the size is only compared with the free memory, and
+//! the pages are allocated when they are touched.
 //!
 //! On macOS this compiles, but has never run. There a listing shows the segments of the ledger, and the system's
 //! limits are small.

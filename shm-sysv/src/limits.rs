@@ -1,4 +1,4 @@
-//! What the system allows, for messages.
+//! The limits of the system, for error messages.
 
 use std::sync::OnceLock;
 
@@ -16,7 +16,8 @@ cfg_if::cfg_if! {
     }
 }
 
-/// Whether that was so when this process first asked: cheap enough for each attachment.
+/// Whether the kernel destroyed segments with their last attachment when this process first asked. Cheap enough for
+/// each attachment.
 pub(crate) fn kernel_destroys() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
     *FOUND.get_or_init(all_go_with_their_last_holder)

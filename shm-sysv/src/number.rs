@@ -1,4 +1,4 @@
-//! The number that a key is to the kernel.
+//! The kernel's number for a key.
 
 use crate::NAME;
 use shm_api::{InvalidKey, Key};

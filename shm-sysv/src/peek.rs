@@ -21,8 +21,8 @@ pub(crate) fn peek(key: &Key, offset: usize, target: &mut [u8]) -> Result<usize,
     }
 }
 
-/// `None`: what was looked up changed before it was locked; look again. It is attached for the length of a copy, under
-/// the lock under which its holders leave, so none of them counts it.
+/// `None`: the segment or its entry changed before the name was locked; look again. The segment is attached during the
+/// copy, under the lock that holders take when they leave. So none of them counts this attachment.
 fn peek_once(
     lifetime: &Lifetime,
     key: &Key,
@@ -41,7 +41,7 @@ fn peek_once(
     if count == 0 {
         return Ok(Some(0));
     }
-    // The kernel would take us for its last holder.
+    // The kernel would treat us as its last holder.
     if stat.holders() == 0 && limits::all_go_with_their_last_holder() {
         return Err(failed("shmat", Errno::EOPNOTSUPP, key)
             .advise("No process holds it, and kernel.shm_rmid_forced is 1: reading it would destroy it.")

@@ -26,7 +26,7 @@ pub struct SysVSegment {
     hold: Hold,
     /// The kernel itself destroys it with its last attachment (`kernel.shm_rmid_forced`).
     kernel_destroys: bool,
-    /// True until it was left. After that, dropping it does nothing.
+    /// True until the segment is left. After that, dropping this does nothing.
     attached: bool,
 }
 

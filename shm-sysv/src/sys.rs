@@ -29,7 +29,7 @@ impl From<Id> for shm_lifetime::ObjectId {
     }
 }
 
-/// What the kernel tells of a segment.
+/// What the kernel says about a segment.
 #[derive(Clone, Copy)]
 pub(crate) struct Stat(libc::shmid_ds);
 
@@ -86,7 +86,7 @@ pub(crate) fn create(key: NonZeroU32, size: usize, mode: u32) -> Result<Id, Errn
     Errno::result(unsafe { libc::shmget(key.get() as key_t, size, flags) }).map(Id)
 }
 
-/// Attaches for reading and writing, where the kernel likes.
+/// Attaches for reading and writing, at an address that the kernel chooses.
 pub(crate) fn attach(id: Id) -> Result<NonNull<u8>, Errno> {
     attach_with(id, 0)
 }

@@ -1,6 +1,7 @@
 //! How often this process holds the segments in the ledger: kept in its own memory, slot by slot.
 //!
-//! A slot's word has half a word of the object's id and the count, so that a slot that changed hands starts anew.
+//! A slot's word has half a word of the object's id and the count. So when another entry gets the slot, its count
+//! begins at 0.
 
 use super::slots::{EntryId, FIRST_LEVEL, MAX_LEVELS, level_of};
 use crate::ObjectId;
@@ -33,7 +34,7 @@ impl Attached {
         });
     }
 
-    /// Takes an attachment of this process off the count; tells whether it has others. Safe in a signal handler.
+    /// Takes an attachment of this process off the count; returns whether it has others. Safe in a signal handler.
     pub(super) fn remove(&self, id: EntryId, object: ObjectId) -> bool {
         let level = level_of(id);
         let Some(words) = self.0[level as usize].get() else { return false };
@@ -43,7 +44,7 @@ impl Attached {
     }
 }
 
-/// Half a word that tells apart the objects that have one slot in turn.
+/// Half a word that distinguishes the objects that have a slot one after the other.
 const fn half(object: ObjectId) -> u64 {
     (object.number ^ object.born) & HALF
 }

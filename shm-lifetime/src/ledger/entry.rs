@@ -79,7 +79,7 @@ impl EntryName {
         }
     }
 
-    /// Whose name it is.
+    /// The backend to which the name belongs.
     pub const fn backend(&self) -> BackendId {
         match self {
             Self::Key(_) => BackendId::SysV,
@@ -102,7 +102,7 @@ impl fmt::Debug for EntryName {
 pub struct Entry {
     /// What it is called.
     pub name: EntryName,
-    /// A detach and a sweep leave it alone.
+    /// Whether the segment persists: a detach and a sweep do not destroy it.
     pub persist: bool,
     /// The permission bits that it was created with.
     pub mode: u32,
@@ -124,7 +124,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether it stands for that object, as far as both tell.
+    /// Whether it stands for that object, as far as both are known.
     pub fn is_about(&self, object: ObjectId) -> bool {
         self.object.is_some_and(|ours| ours.matches(object))
     }
@@ -171,7 +171,7 @@ pub(super) fn write(slot: &Slot, entry: &Entry) {
     }
 }
 
-/// The entry in a slot; `None` if that is none to be believed.
+/// The entry in a slot; `None` if it is damaged.
 pub(super) fn read(slot: &Slot) -> Option<Entry> {
     let kind = slot[KIND].load(Relaxed);
     let name = match kind as u8 {

@@ -1,14 +1,14 @@
 //! The slots of a ledger: a mapped file that grows by levels.
 //!
-//! The first slot is the file's header. Levels have 128, 256, 512 … slots; growing adds one and moves nothing. What a
-//! name's hash leads to is eight slots a level, so a look-up reads a few, however many there are.
+//! The first slot is the file's header. Levels have 128, 256, 512 … slots. Growing adds a level and moves nothing. The
+//! hash of a name leads to eight slots in each level, so a look-up reads only a few slots, however many there are.
 //!
-//! Each level's room is reserved before it is mapped: on a full file system that is `ENOSPC`, where a touch of
-//! a hole would be SIGBUS.
+//! Room for a level is reserved before it is mapped. So a full file system leads to `ENOSPC`, and not to a SIGBUS when
+//! a hole is touched.
 //!
-//! A level once made stays, so each but the first has a word of the header that counts its entries: an empty one is
-//! neither looked into nor swept. An entry is counted before it is written and until it is erased, so the count may be
-//! too high, after a crash, until a sweep finds the level empty, and is never too low.
+//! Levels are never removed. So each level except the first has a word in the header that counts its entries; an empty
+//! level is neither searched nor swept. An entry is counted from before it is written until it is erased. So the count
+//! is never too low. After a crash it may be too high, until a sweep finds the level empty.
 
 use crate::{descriptor::Descriptor, is_beyond_file_limit, reserve_file};
 use memmap2::{MmapOptions, MmapRaw};

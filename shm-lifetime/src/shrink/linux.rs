@@ -1,4 +1,4 @@
-//! The handler of SIGBUS, and how it stands among those of others.
+//! The handler of SIGBUS, and how it works together with other handlers.
 
 use super::table;
 use libc::{c_int, c_void, siginfo_t};
@@ -11,8 +11,8 @@ use std::{
     sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst},
 };
 
-/// The action that stood there before ours, which gets all that is not ours. Null until ours was installed. Each is
-/// leaked: a handler may be reading it.
+/// The action that was there before ours. It gets every signal that is not ours. Null until ours was installed. Each is
+/// leaked, because a handler may be reading it.
 static PREVIOUS: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
 
 /// The size of a page.
@@ -20,17 +20,17 @@ static PAGE: AtomicUsize = AtomicUsize::new(4096);
 
 const OURS: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = on_bus_error;
 
-/// Makes this process survive a touch of what a peer has cut off from a segment, and one for which there is no room:
-/// what was touched reads as zeros then, and the segment is marked.
+/// Makes this process survive if it touches a part of a segment that another process has cut off, or a page for which
+/// there is no room. The touched page then reads as zeros, and the segment is marked.
 ///
-/// It installs a handler of SIGBUS for the whole process, so it is for the program to call, and not for a library.
-/// Every other SIGBUS goes to the action that was there before. One that is installed later comes first; where it does
-/// not call ours, it takes this away. Calling it again is cheap, and installs the handler anew where somebody has
-/// restored the default action.
+/// It installs a handler of SIGBUS for the whole process. So the program should call it, and not a library. Every other
+/// SIGBUS goes to the action that was there before. A handler that is installed later comes first; if it does not call
+/// this one, the protection is lost. Another call is cheap; it installs the handler again if somebody has restored the
+/// default action.
 ///
 /// # Errors
 ///
-/// As sigaction(2) fails, which it does not for SIGBUS.
+/// Those of sigaction(2). There are none for SIGBUS.
 pub fn survive() -> Result<(), OsError> {
     let current = action(None)?;
     let is_first = PREVIOUS.load(SeqCst).is_null();

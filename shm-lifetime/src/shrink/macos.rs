@@ -1,8 +1,9 @@
-//! A POSIX object gets its size once there (xnu: `pshm_truncate` is EINVAL afterwards), so no peer cuts anything off.
+//! On macOS, a POSIX object gets its size once (xnu: `pshm_truncate` is EINVAL afterwards), so no process can shrink
+//! it.
 
 use shm_api::OsError;
 
-/// Nothing to survive here.
+/// Does nothing: there is nothing to survive on macOS.
 ///
 /// # Errors
 ///

@@ -7,8 +7,8 @@ use std::sync::atomic::{
 
 static SHRINKS: AtomicU32 = AtomicU32::new(0);
 
-/// How many mappings of this process a peer has cut off so far, or found no room for a page. It only grows, and changes
-/// before anybody can read the zeros.
+/// How many mappings of this process have been cut off so far by another process, or had no room for a page. It only
+/// grows, and it changes before anybody can read the zeros.
 pub fn shrinks() -> &'static AtomicU32 {
     &SHRINKS
 }

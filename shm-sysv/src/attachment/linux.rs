@@ -1,4 +1,4 @@
-//! The kernel counts mappings, so that what lies over them counts as leaving.
+//! The kernel counts mappings. So when private pages are mapped over one, it counts as left.
 
 use crate::sys::{self, Id};
 use nix::errno::Errno;
@@ -19,7 +19,7 @@ impl Attachment {
         self.0
     }
 
-    /// Leaves, and frees the addresses; tells whether it could.
+    /// Leaves, and frees the addresses; returns whether it could.
     ///
     /// # Safety
     ///
@@ -29,7 +29,7 @@ impl Attachment {
         unsafe { sys::detach(self.0) }.is_ok()
     }
 
-    /// Leaves, but keeps the addresses, which `range` has charge of; tells whether it could. Once.
+    /// Leaves, but keeps the addresses, which `range` will unmap; returns whether it could. Call it once.
     pub(crate) fn let_go(&self, range: &AddressRange) -> bool {
         range.overlay().is_ok()
     }

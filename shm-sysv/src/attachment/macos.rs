@@ -1,7 +1,7 @@
-//! The kernel counts `shmat` and `shmdt`, not mappings: what lies over an attachment leaves it counted, and `shmdt`
-//! frees the addresses, into which any other thread may map something at once. So the memory is mapped a second time,
-//! elsewhere, and that is what is handed out. To let go in place, private pages are laid over the second mapping, in
-//! one step; then the first one, which nobody knows, is detached.
+//! The kernel counts calls of `shmat` and `shmdt`, not mappings. An attachment still counts when pages are mapped over
+//! it, and `shmdt` frees the addresses, so that another thread may map something there at once. So the memory is mapped
+//! a second time, at other addresses, and the second mapping is the one that is used. To let go in place, private pages
+//! are mapped over the second mapping, in one step. Then the first mapping, which nobody uses, is detached.
 
 use crate::sys::{self, Id};
 use mach2::{
@@ -29,12 +29,12 @@ impl Attachment {
         Ok(Self { counted, used })
     }
 
-    /// Where the memory to be used begins.
+    /// Where the mapping that is used begins.
     pub(crate) const fn start(&self) -> NonNull<u8> {
         self.used
     }
 
-    /// Leaves, and frees the addresses; tells whether it could.
+    /// Leaves, and frees the addresses; returns whether it could.
     ///
     /// # Safety
     ///
@@ -45,7 +45,7 @@ impl Attachment {
         self.uncount()
     }
 
-    /// Leaves, but keeps the addresses, which `range` has charge of; tells whether it could. Once.
+    /// Leaves, but keeps the addresses, which `range` will unmap; returns whether it could. Call it once.
     pub(crate) fn let_go(&self, range: &AddressRange) -> bool {
         range.overlay().is_ok() && self.uncount()
     }

@@ -3,13 +3,13 @@
 use nix::errno::Errno;
 use std::{fs, num::NonZeroUsize};
 
-/// Whether what is missing may be held by segments that a sweep frees.
+/// Whether a sweep may free what is missing.
 pub(crate) const fn orphans_may_hold(errno: i32) -> bool {
     shm_lifetime::orphans_may_hold(errno)
 }
 
-/// Whether nothing can persist: proc(5), /proc/sys/kernel/shm_rmid_forced: with 1 "it is no longer possible to create
-/// shared memory segments that exist independently of any attached process".
+/// Whether no segment can persist. proc(5), /proc/sys/kernel/shm_rmid_forced: with 1 "it is no longer possible to
+/// create shared memory segments that exist independently of any attached process".
 pub(crate) fn all_go_with_their_last_holder() -> bool {
     limit("shm_rmid_forced") == "1"
 }

@@ -1,5 +1,5 @@
-//! The limits of xnu's `bsd/kern/sysv_shm.c`, which sysctl(8) shows. They are small: as the system comes, 4 MiB a
-//! segment and in all, 32 segments, and 8 that a process has attached.
+//! The limits of xnu's `bsd/kern/sysv_shm.c`, which sysctl(8) shows. By default they are small: 4 MiB for a segment and
+//! for all together, 32 segments, and 8 attached segments for each process.
 
 use nix::errno::Errno;
 use std::{
@@ -8,12 +8,12 @@ use std::{
     ptr,
 };
 
-/// Whether what is missing may be held by segments that a sweep frees.
+/// Whether a sweep may free what is missing.
 pub(crate) const fn orphans_may_hold(errno: i32) -> bool {
     errno == libc::ENOMEM || shm_lifetime::orphans_may_hold(errno)
 }
 
-/// Whether nothing can persist: there is no such setting.
+/// Whether no segment can persist. macOS has no such setting.
 pub(crate) const fn all_go_with_their_last_holder() -> bool {
     false
 }

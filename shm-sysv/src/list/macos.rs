@@ -1,5 +1,5 @@
-//! The ledger: the kernel has no call to list by that is open to programs (that of ipcs(1) is private). So these are
-//! the segments that this user created through the library, and no others.
+//! The ledger. The kernel has no public call that lists segments (the call of ipcs(1) is private). So the list has only
+//! the segments that this user created through the library.
 
 use crate::{describe::describe, sys};
 use shm_api::{OsError, SegmentInfo};

@@ -1,4 +1,4 @@
-//! What is Linux's own of it.
+//! The part that only Linux has.
 
 use super::{Id, Stat, control};
 use libc::c_int;
@@ -16,7 +16,7 @@ const SHM_STAT_ANY: c_int = 15;
 /// A bit of the mode: `IPC_RMID` was called.
 pub(super) const DESTROYED: u32 = SHM_DEST;
 
-/// The permission bits while the kernel is asked whether anyone is left: nobody gets in but root.
+/// The permission bits while the kernel is asked whether anyone is left. Only root can attach then.
 pub(crate) const GUARD: u32 = 0;
 
 /// Describes a segment, even if this user may not read it; `EINVAL` or `EIDRM` if it is gone.

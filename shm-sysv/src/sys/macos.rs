@@ -1,4 +1,4 @@
-//! What is macOS's own of it, as its kernel's source (xnu, `bsd/kern/sysv_shm.c`) has it.
+//! The part that only macOS has, as in the source of its kernel (xnu, `bsd/kern/sysv_shm.c`).
 
 use super::{Id, Stat, control};
 use libc::key_t;
@@ -12,7 +12,7 @@ pub(super) const DESTROYED: u32 = 0o2000;
 /// reading only, and knows nothing of our locks, may slip in between the question and the removal.
 pub(crate) const GUARD: u32 = 0o400;
 
-/// Tells of a segment; `EINVAL` if it is gone, `EACCES` if this user may not read it.
+/// Describes a segment; `EINVAL` if it is gone, `EACCES` if this user may not read it.
 pub(crate) fn stat(id: Id) -> Result<Stat, Errno> {
     control(id, libc::IPC_STAT).map(|(_, stat)| stat)
 }
