@@ -265,7 +265,7 @@ fn attach_read_only(id: BackendId, key: &Key) -> Result<AnySegment, Failure> {
     match id {
         #[cfg(feature = "sysv")]
         BackendId::SysV => Err(Failure::unsupported(
-            "System V has no read-only view that survives a stray write: leave `readOnly` out, or put the segment \
+            "On System V, a write to a read-only view would end the process: leave `readOnly` out, or put the segment \
              on the POSIX backend",
             key,
         )),

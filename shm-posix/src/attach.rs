@@ -30,7 +30,7 @@ pub(crate) fn attach(key: &Key, access: Access) -> Result<PosixSegment, AttachEr
     }
 }
 
-/// `None`: what was looked up changed before it was locked; look again.
+/// `None`: the object or its entry changed before the name was locked; look again.
 fn attach_once(
     lifetime: &Arc<Lifetime>,
     key: &Key,
@@ -87,7 +87,7 @@ pub(crate) fn open(key: &Key, name: &CStr, access: Access) -> Result<(OwnedFd, o
     loop {
         return match object::open(name, flags) {
             Err(Errno::ENOENT) => Err(AttachError::NotFound { key: key.clone() }),
-            // Someone is asking the kernel about it (a lease): a matter of microseconds.
+            // Another process is asking the kernel about it (by a lease), which takes microseconds.
             Err(Errno::EWOULDBLOCK) if Instant::now() < deadline => {
                 thread::sleep(Duration::from_micros(20));
                 continue;

@@ -1,7 +1,8 @@
 //! Creating: make the object without a name, put it in the ledger, and only then give it the name.
 //!
-//! So no reader ever sees it half done, and a process that dies on the way leaves an entry for a sweep. Where the
-//! system has no unnamed objects it is made under its name, and noted in the ledger before it has its size.
+//! So no reader ever sees an object without its size, and a process that dies in the middle leaves an entry for a
+//! sweep. If the system has no unnamed objects, the object is made under its name, and written into the ledger before
+//! it has its size.
 
 use crate::{
     PosixSegment,
@@ -17,7 +18,7 @@ use shm_lifetime::{
 };
 use std::{os::fd::OwnedFd, sync::Arc};
 
-/// Creates a segment; where there is no room, once more without the orphans that may hold it.
+/// Creates a segment. If there is no room, it sweeps, because orphans may take the room, and tries once more.
 pub(crate) fn create(key: &Key, options: &CreateOptions) -> Result<PosixSegment, CreateError> {
     let name = &name::of_key(key)?;
     let mode = options.permissions();
@@ -72,8 +73,8 @@ impl<'a> Creation<'a> {
         Ok(PosixSegment::new(key, name, mapped, Access::ReadWrite, hold, sign))
     }
 
-    /// Makes the object without its name. Finding room may take long, so it is done without the lock, but not for a
-    /// name that is taken. `None`: the system has no unnamed objects.
+    /// Makes the object without its name. Reserving room may take long, so it is done without the lock; but not if the
+    /// name is taken. `None`: the system has no unnamed objects.
     fn make_unnamed(&self) -> Result<Option<Made>, CreateError> {
         let slow = self.bytes() >= 1 << 20;
         let exists = || object::exists(self.name.as_c_str());
@@ -90,7 +91,7 @@ impl<'a> Creation<'a> {
         Ok(lock.map_err(|error| error.on(self.key))?)
     }
 
-    /// The entry that goes before the name.
+    /// The entry, which is written before the object gets its name.
     fn entry(&self, unnamed: Option<&Made>) -> Entry {
         let namespace = namespace(self.lifetime, unnamed.map(|made| &made.stat));
         let mut entry = Entry::of_this_process(*self.name, self.lifetime, self.options, namespace);
@@ -108,7 +109,7 @@ impl<'a> Creation<'a> {
         let Some(made) = unnamed else { return self.make_named(id, entry) };
         match object::publish(&made.file, self.name.as_c_str()) {
             Ok(()) => Ok(made),
-            // There is no /proc to name it through.
+            // Without /proc, an unnamed object cannot get a name.
             Err(object::Failed { errno: Errno::ENOENT, .. }) => {
                 drop(made);
                 self.make_named(id, entry)
@@ -117,7 +118,7 @@ impl<'a> Creation<'a> {
         }
     }
 
-    /// Makes an object under its name, for systems that cannot name one that is made.
+    /// Makes an object under its name, for systems that cannot name an object later.
     fn make_named(&self, id: Option<EntryId>, entry: &Entry) -> Result<Made, CreateError> {
         self.note(id, None); // it is not the unnamed one
         let name = self.name.as_c_str();
@@ -129,14 +130,15 @@ impl<'a> Creation<'a> {
         })
     }
 
-    /// Notes which object an entry stands for as soon as it has its name. If the process dies then, a sweep finds it.
+    /// Writes into the entry which object it stands for. If the process dies later, a sweep finds the object.
     fn note(&self, id: Option<EntryId>, object: Option<ObjectId>) {
         if let (Some(id), Some(ledger)) = (id, self.lifetime.existing_ledger()) {
             ledger.set_object(id, object);
         }
     }
 
-    /// Maps an object, finds it the room that was left to huge pages, and maps all its pages where they are wanted.
+    /// Maps an object. Reserves its room, if that had to wait for huge pages, and maps all its pages, if `populate`
+    /// says so.
     fn map(&self, (file, stat): (OwnedFd, object::Stat)) -> Result<Made, CreateError> {
         let (size, bytes, options) = (self.options.size(), self.bytes(), self.options);
         let refused = |error| self.not_made(&error);
@@ -151,7 +153,7 @@ impl<'a> Creation<'a> {
             // SAFETY: it was just mapped with that size.
             unsafe { shm_lifetime::ask_for_huge_pages(start, size, options.reserves()) };
             if options.reserves() {
-                // What the huge pages did not cover.
+                // The room that the huge pages do not cover.
                 object::reserve(&file, bytes).map_err(refused)?;
             }
         }

@@ -1,4 +1,4 @@
-//! What is known of a segment without attaching it.
+//! The description of a segment, without attaching it.
 
 use crate::{kernel::is_orphan, name, object};
 use nix::errno::Errno;
@@ -11,7 +11,7 @@ pub(crate) fn describe(key: &Key) -> Result<Option<SegmentInfo>, Errno> {
     let Ok(name) = name::of_key(key) else { return Ok(None) };
     let found = object::look_up(name.as_c_str())?.filter(object::Stat::is_object);
     let Some(stat) = found else { return Ok(None) };
-    // Without its files the library knows of no entry, but the object is there all the same.
+    // Without its files, the library has no entry, but the object exists all the same.
     let lifetime = Lifetime::current().ok();
     let entry = lifetime.as_ref().and_then(|lifetime| lifetime.entry_of(&name)).map(|(_, entry)| entry);
     let uid = lifetime.as_ref().map_or_else(|| nix::unistd::geteuid().as_raw(), |lifetime| lifetime.uid());
@@ -31,7 +31,7 @@ fn state(lifetime: &Lifetime, name: &EntryName, entry: &Entry) -> State {
     if entry.persist {
         return State::Persistent;
     }
-    // Asking takes the lease for a moment, so it waits for its turn like a detach.
+    // The question takes the lease for a moment, so it takes the name's lock, like a detach.
     let file = lifetime.lock_file(entry.class());
     let Ok(_lock) = lifetime.lock(file, name.lock_byte(), LockWait::Bounded) else { return State::Held };
     if is_orphan(lifetime, entry) { State::Orphan } else { State::Held }

@@ -1,4 +1,4 @@
-//! What a call that failed is reported as: its errno, the key, and what to do.
+//! The error for a call that failed: its errno, the key, and what to do.
 
 use crate::{mapping, object};
 use nix::errno::Errno;

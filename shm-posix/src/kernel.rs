@@ -1,6 +1,6 @@
-//! The kernel's word on an object in the ledger.
+//! Finding out who holds an object in the ledger.
 //!
-//! Linux gives it by a lease, see `lease`. On macOS, and on file systems whose leases are worth nothing, holders leave
+//! Linux tells it by a lease, see `lease`. On macOS, and on file systems whose leases are not reliable, holders leave
 //! marks, see `presence`.
 
 use crate::object;
@@ -24,7 +24,7 @@ cfg_if::cfg_if! {
 
 pub(crate) use system::{PosixKernel, Sign, destroy_unheld, is_orphan, namespace};
 
-/// Removes the name of an object that nobody holds, while nobody can take hold of it.
+/// Removes the name of an object that nobody holds, while nobody can attach it.
 fn destroy(name: &CStr) -> Detached {
     step();
     match object::unlink(name) {
@@ -34,7 +34,7 @@ fn destroy(name: &CStr) -> Detached {
     }
 }
 
-/// What became of an object that is not ours to destroy.
+/// What became of an object that we may not destroy.
 pub(crate) fn look(name: &EntryName, hold: &Hold) -> Detached {
     match object::look_up(name.as_c_str()) {
         Ok(Some(stat)) if stat.identity(hold.uid(), || hold.entry_of(name)) != hold.object => Detached::Gone,

@@ -1,12 +1,13 @@
 //! POSIX shared memory: `shm_open` and `mmap`, behind the contract of [`shm_api`].
 //!
 //! A string key is the object's name, a file in `/dev/shm` on Linux. An integer key stands for the name
-//! `/shm-node-%08x`. The kernel does not count holders here, but tells whether there are any: see the `kernel` module.
+//! `/shm-node-%08x`. The kernel does not count holders here, but it tells whether there are any: see the `kernel`
+//! module.
 //!
-//! On macOS this compiles, but has never run. There a name has at most 31 bytes with its slash. An object is removed
-//! with its last holder that uses this library, because the kernel does not tell of other holders. Sizes are rounded
-//! up to pages, and other users see the rounded size. No room is reserved, a listing shows the segments of the ledger,
-//! and nothing can be attached read-only.
+//! On macOS this compiles, but has never run. There a name has at most 31 bytes, with its slash. An object is removed
+//! with its last holder that uses this library, because other holders are not seen. Sizes are rounded up to pages, and
+//! other users see the rounded size. No room is reserved. A listing shows only the segments of the ledger. Nothing can
+//! be attached read-only.
 //!
 //! ```
 //! use shm_api::{AttachReadOnly, Backend, CreateOptions, Detached, Key, Segment};

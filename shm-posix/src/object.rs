@@ -1,7 +1,7 @@
 //! Opening, making and removing objects by name.
 //!
-//! On Linux an object is a file in `/dev/shm`, and all that is true of files is true of it. On macOS it is a thing of
-//! the kernel's own, which has a name, an owner, a mode and a size, and nothing else.
+//! On Linux an object is a file in `/dev/shm`, and everything works as with files. On macOS it is an object of the
+//! kernel that only has a name, an owner, a mode and a size.
 
 use nix::errno::Errno;
 
@@ -29,7 +29,7 @@ pub(crate) struct Failed {
 }
 
 impl Failed {
-    /// What makes an errno of `call` one of these.
+    /// Returns a function that turns an errno of `call` into a `Failed`.
     pub(crate) fn of(call: &'static str) -> impl Fn(Errno) -> Self {
         move |errno| Self { call, errno }
     }

@@ -5,7 +5,7 @@ use shm_api::{Access, Detached, Key, LeaveAtEnd, OsError, Segment};
 use shm_lifetime::{AddressRange, EntryName, Hold, LockWait, OUTLIVES, shrink};
 use std::{mem::ManuallyDrop, num::NonZeroUsize, ptr::NonNull, time::Instant};
 
-/// A POSIX object, mapped whole.
+/// A POSIX object that is attached: all of it is mapped.
 #[derive(Debug)]
 pub struct PosixSegment {
     key: Key,
@@ -15,7 +15,7 @@ pub struct PosixSegment {
     access: Access,
     hold: Hold,
     sign: Sign,
-    /// True until it was left. After that, dropping it does nothing.
+    /// True until the segment is left. After that, dropping this does nothing.
     attached: bool,
 }
 
@@ -37,10 +37,10 @@ impl PosixSegment {
         Self { key: key.clone(), name: *name, start, size, access, hold, sign, attached: true }
     }
 
-    /// Whether a part of it is missing: another process has made it smaller, or there was no room for a page of a
-    /// segment that was created without reserving it. A program gets here only after it called
-    /// [`survive_shrinking`](crate::survive_shrinking); otherwise SIGBUS has ended it. The missing part reads as
-    /// zeros, and writes to it reach no other process. Detach the segment, and attach it anew.
+    /// Whether a part of the segment is missing, and this process has touched that part. Either another process has
+    /// made the segment smaller, or it was created without reserved room and there was no room for a page. The program
+    /// must have called [`survive_shrinking`](crate::survive_shrinking); otherwise SIGBUS ends it at the touch. The
+    /// missing part reads as zeros, and writes to it reach no other process. Detach the segment, and attach it again.
     pub fn is_shrunk(&self) -> bool {
         shrink::Mark::of(self.start).is_set()
     }
@@ -74,7 +74,7 @@ impl PosixSegment {
             self.sign.let_go_and_wait(name, object, others_leave, || range.overlay().is_ok())
         });
         self.leave(LockWait::Bounded, || {
-            // What keeps the others from being the last goes now that we have the lock.
+            // Now that we have the lock, what keeps the others from being the last can go.
             waited.is_some_and(|(let_go, _keeping)| let_go) || range.overlay().is_ok()
         })
     }

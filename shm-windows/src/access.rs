@@ -84,7 +84,8 @@ impl User {
         })
     }
 
-    /// In the security descriptor definition language: a list that inherits nothing, with an entry for each of the three.
+    /// An access list in the security descriptor definition language. It inherits nothing, and has an entry for each of
+    /// the three.
     fn descriptor(&self, mode: Mode, rights: impl Fn(u32) -> String) -> Result<Descriptor, Failed> {
         let entry = |bits: u32, who: &str| match rights(bits & 7) {
             none if none.is_empty() => none,

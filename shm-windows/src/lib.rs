@@ -5,22 +5,24 @@
 //! name `shm-node-%08x`. Other programs open them by that name: C with `OpenFileMapping`, Python with
 //! `multiprocessing.shared_memory.SharedMemory(name)`. They see whole pages, because sections have no other sizes.
 //!
-//! The kernel removes a section with its last handle, however the process that had it ended, so nothing is left behind
+//! The kernel removes a section with its last handle, however the process that had it ended. So nothing is left behind,
 //! and nothing has to be swept. It also counts the handles, so [`SegmentInfo::holders`](shm_api::SegmentInfo) is exact.
-//! Each attachment has one handle. Beside the section lie two more objects: a companion section, which says what
-//! the kernel does not keep (the exact size, the mode, the creator), and a mutex, which excludes *look up and attach*
-//! from *leave and destroy*.
+//! Each attachment has one handle. Each key has two more objects: a companion section, which keeps what the kernel does
+//! not store (the exact size, the mode, the creator), and a mutex, which excludes *look up and attach* from *leave and
+//! destroy*.
 //!
 //! # What differs from other systems
 //!
 //! - A name has at most 230 bytes, its slash counted, and no backslash.
-//! - Nothing outlives its last holder, so a segment that persists is refused.
-//! - A section keeps its name as long as a process has a handle. After a destroy, this library gives the key to the next
-//!   segment all the same, under another name of its own: other programs do not find it by the plain name. A
-//!   section that another program made cannot be destroyed.
-//! - Room is always reserved, because a section without would end a process that touches it. Huge pages are never used.
-//! - A mode becomes an access list: of this user, of its primary group, and of everybody. A member of the group has the
-//!   rights of everybody, too. The user and the group in a description are the last parts of their security identifiers.
+//! - No segment outlives its last holder, so a segment that persists is refused.
+//! - A section keeps its name as long as a process has a handle. After a destroy, the next segment of that key has a
+//!   section with another name, and other programs do not find it by the plain name. A section that another program
+//!   made cannot be destroyed.
+//! - Room is always reserved, because a process that touches a section without room would end. Huge pages are never
+//!   used.
+//! - A mode becomes an access list: of this user, of its primary group, and of everybody. A member of the group also
+//!   has the rights of everybody. The user and the group in a description are the last parts of their security
+//!   identifiers.
 //! - A listing shows the segments of this library in this session.
 //! - [`let_go_in_place`](shm_api::Segment::let_go_in_place) cannot exchange the pages in one step. Another thread that
 //!   touches them in between waits for a moment.

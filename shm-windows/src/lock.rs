@@ -54,8 +54,8 @@ impl Lock {
         }
     }
 
-    /// With a handle that goes after that of the section, where this process is killed: as long as a segment has its name, its
-    /// lock is there.
+    /// Returns the lock with a handle that the kernel closes after that of the section, if this process is killed. So
+    /// the lock exists as long as the segment has its name.
     pub(crate) fn closed_after(self, section: &OwnedHandle) -> Self {
         match self.0.try_clone() {
             Ok(handle) => Self(Arc::new(handle::closed_after(section, handle))),
@@ -73,7 +73,7 @@ impl Lock {
         let left = deadline.saturating_duration_since(Instant::now()).as_millis().min(60_000) as u32;
         // SAFETY: an open handle.
         match unsafe { WaitForSingleObject(self.0.as_raw_handle(), left) } {
-            // Who ended with the lock left nothing half done: each change is one store.
+            // A process that ended with the lock left no half-made change: each change is one store.
             WAIT_OBJECT_0 | WAIT_ABANDONED => Ok(Guard(self.clone(), PhantomData)),
             WAIT_TIMEOUT => Err(Failed::new("WaitForSingleObject", ERROR_BUSY)),
             _ => Err(Failed::new("WaitForSingleObject", handle::last_error())),

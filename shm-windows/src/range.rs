@@ -105,8 +105,9 @@ impl AddressRange {
         MEMORY_MAPPED_VIEW_ADDRESS { Value: self.start.as_ptr().cast() }
     }
 
-    /// Lays private pages, all zero, over the range. What was mapped there is let go, the addresses stay. Where there is
-    /// no room for them, the old pages stay mapped: memory that others may share still, but no holder.
+    /// Maps private pages, all zero, over the range. The old mapping ends, and the addresses stay mapped. If there is
+    /// no room for the pages, the old mapping stays: other processes may still share its memory, but it does not count
+    /// as a holder.
     pub(crate) fn overlay(&self) {
         // Their room is reserved before anything is let go.
         let Ok(private) = section::create_private(self.len) else { return };

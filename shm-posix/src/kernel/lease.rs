@@ -4,14 +4,13 @@
 //! fcntl(2), F_SETLEASE: "A write lease may be placed on a file only if there are no other open file descriptors for
 //! the file." A mapping counts as one, and foreign holders count like ours.
 //!
-//! Not everywhere. A mapping of a file on overlayfs belongs to the file of the layer below, so that once its
-//! descriptor is closed the lease is granted although the file is mapped. A refusal is true there, too; a grant says
-//! nothing. So each process asks once on a mount whether it grants what it must not: it maps a file that has no name,
-//! closes what it mapped it by, and asks. (By its type one could know a file system as well, but only those that one
-//! has thought of.) Only a mount that refuses this, and grants it when nothing is mapped any more, is trusted.
-//! Everywhere else holders leave marks, and a grant counts only where there are none. So it is no harm if two
-//! processes distrust a mount whose leases are reliable: a process that does not trust it uses the lease all the
-//! same.
+//! This does not hold everywhere. On overlayfs, a mapping of a file belongs to the file of the layer below. So when the
+//! descriptor is closed, the lease is granted although the file is mapped. There, a refusal is still right, but a grant
+//! proves nothing. So each process checks a mount once: it maps a file that has no name, closes the descriptor, and
+//! asks for the lease. (The type of the file system would only tell for known types.) A mount is trusted only if it
+//! refuses this lease, and grants it when nothing is mapped any more. Everywhere else holders leave marks, and a grant
+//! counts only if there are no marks. So there is no harm if a process does not trust a reliable mount: it uses the
+//! lease too.
 
 use crate::object;
 use memmap2::MmapOptions;
@@ -34,12 +33,12 @@ static WORTHLESS: AtomicU64 = AtomicU64::new(NONE);
 const NONE: u64 = u64::MAX;
 
 /// Whether this fresh descriptor is the only thing that refers to the file, as far as its mount can tell. The lease
-/// goes with it. An error where the file is another user's.
+/// ends with the descriptor. An error if the file belongs to another user.
 pub(super) fn is_granted(file: &OwnedFd) -> Result<bool, Errno> {
     /// fcntl.h; the libc crate has it for few targets.
     const F_SETSIG: libc::c_int = 10;
-    // A process that opens the file meanwhile waits for us, and the kernel tells us so by SIGIO, which would end the
-    // process, so SIGURG, which is ignored. SAFETY: F_SETSIG takes an integer.
+    // A process that opens the file meanwhile waits for us, and the kernel sends us a signal. SIGIO, the default, would
+    // end the process; SIGURG is ignored. SAFETY: F_SETSIG takes an integer.
     Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) })?;
     // SAFETY: F_SETLEASE takes an integer.
     match Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) }) {
@@ -53,8 +52,8 @@ pub(super) fn is_trusted_on(device: u64) -> bool {
     TRUSTED.load(Relaxed) == device
 }
 
-/// The same, and finds it out where it is not known. `device` is the folder's. What cannot be found out now (too many
-/// open files, no inode left) is tried again the next time.
+/// The same, but checks the mount if that is not known yet. `device` is that of the folder. If the check is not
+/// possible now (too many open files, no inode left), the next call tries again.
 pub(super) fn try_on(device: u64) -> bool {
     if is_trusted_on(device) || WORTHLESS.load(Relaxed) == device {
         return is_trusted_on(device);
@@ -71,7 +70,7 @@ pub(super) fn try_on(device: u64) -> bool {
     is_trusted_on(device)
 }
 
-/// `None`: somebody else had the file, such as a child of a fork of another thread before its exec.
+/// `None`: another process had the file too, such as a child that another thread has forked, before its exec.
 fn tells_the_truth(device: u64) -> Result<Option<bool>, Errno> {
     if lacks_unnamed_objects() {
         return Ok(Some(false));
@@ -80,11 +79,11 @@ fn tells_the_truth(device: u64) -> Result<Option<bool>, Errno> {
     let file = open(object::FOLDER, flags | OFlag::O_TMPFILE, Mode::S_IRUSR | Mode::S_IWUSR)?;
     let again = open(format!("/proc/self/fd/{}", file.as_raw_fd()).as_str(), flags, Mode::empty())?;
     if stat(object::FOLDER)?.st_dev != device {
-        return Ok(None); // another mount lies there by now
+        return Ok(None); // another mount is there now
     }
     let mapping = MmapOptions::new().len(1).map_raw(&file);
     let mapping = mapping.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::ENOMEM)))?;
-    // Where files are of other devices than their folder, something lies between them and us.
+    // If a file has another device than its folder, the file system is stacked.
     let stacked = fstat(&file)?.st_dev != device;
     drop(file);
     let granted_while_mapped = is_granted(&again)?;

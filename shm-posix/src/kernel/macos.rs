@@ -1,4 +1,4 @@
-//! Marks alone: the kernel counts nobody and has no leases.
+//! Only marks: the kernel does not count holders, and has no leases.
 
 use super::{destroy, presence};
 use crate::object::{self, Stat};
@@ -10,7 +10,7 @@ use shm_lifetime::{
 };
 use std::ffi::CStr;
 
-/// POSIX objects, held by who left a mark.
+/// POSIX objects, whose holders leave marks.
 #[derive(Debug)]
 pub(crate) struct PosixKernel;
 
@@ -37,7 +37,7 @@ impl Kernel for PosixKernel {
     }
 }
 
-/// Where our objects are known by their entries: the boot, which no object outlives.
+/// The namespace in which entries are valid: the boot, because no object outlives it.
 pub(crate) const fn namespace(lifetime: &Lifetime, _made: Option<&Stat>) -> u64 {
     lifetime.namespaces().ipc
 }
@@ -47,7 +47,8 @@ pub(crate) fn is_orphan(lifetime: &Lifetime, entry: &Entry) -> bool {
     !lifetime.is_anyone_present(entry)
 }
 
-/// Removes the name of an object of ours if nobody left a mark, under the name's lock. Of any other it cannot be known.
+/// Removes the name of an object of ours if there is no mark, under the name's lock. For other objects, holders cannot
+/// be known.
 pub(crate) fn destroy_unheld(lifetime: &Lifetime, name: &EntryName) -> Result<Detached, Errno> {
     match (object::look_up(name.as_c_str())?, lifetime.entry_of(name)) {
         (None, _) => Err(Errno::ENOENT),

@@ -1,4 +1,4 @@
-//! The folder that they lie in.
+//! The files in `/dev/shm`.
 
 use crate::{describe::describe, name, object::FOLDER};
 use shm_api::{OsError, SegmentInfo};
@@ -11,7 +11,7 @@ pub(crate) fn list() -> Result<Vec<SegmentInfo>, OsError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(failed)?,
     };
-    // What goes while we look, is no regular file or has no name in UTF-8, is left out.
+    // Files that vanish meanwhile, are not regular or have no name in UTF-8 are left out.
     let described =
         entries.filter_map(|entry| describe(&name::to_key(entry.ok()?.file_name().to_str()?)?).ok()?);
     let mut found: Vec<_> = within_a_second(|| described.collect());

@@ -1,5 +1,5 @@
-//! The ledger: the kernel has no call to list objects by. So these are those that this user created through the
-//! library, and no others.
+//! The ledger. The kernel has no call that lists objects. So the list has only the objects that this user created
+//! through the library.
 
 use crate::{describe::describe, name};
 use shm_api::{OsError, SegmentInfo};

@@ -1,4 +1,4 @@
-//! Private mappings see what others write.
+//! Private mappings show what others write.
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
@@ -19,8 +19,8 @@ pub(crate) const fn advise(errno: Errno) -> &'static str {
 }
 
 /// mmap(2), MAP_PRIVATE: "Updates to the mapping are not visible to other processes mapping the same file, and are
-/// not carried through to the underlying file." Reads are live until a page is written; a stray write would be
-/// SIGSEGV in a mapping without PROT_WRITE, and here stays in a copy of that page.
+/// not carried through to the underlying file." Reads show what others write, until this process writes to the page.
+/// In a mapping without PROT_WRITE, a write by mistake would be SIGSEGV; here it stays in a copy of that page.
 pub(super) fn read_only(options: &MmapOptions, file: &OwnedFd) -> io::Result<MmapRaw> {
     let mut options = options.clone();
     // MAP_NORESERVE: copies that are never made need no swap set aside.

@@ -1,5 +1,5 @@
-//! Private mappings of objects are refused (`EINVAL`), and in a shared one without `PROT_WRITE` a stray write is a
-//! signal that ends the process.
+//! macOS refuses private mappings of objects (`EINVAL`). In a shared mapping without `PROT_WRITE`, a write by mistake
+//! raises a signal that ends the process.
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
@@ -10,7 +10,7 @@ pub(crate) const fn advise(errno: Errno) -> &'static str {
     match errno {
         Errno::ENOMEM => "There is no free address range for it: detach segments.",
         Errno::ENOTSUP => {
-            "macOS has no read-only view of a shared memory object that survives a stray write: attach it for writing."
+            "On macOS, a write to a read-only view would end the process, so there is none: attach it for writing."
         }
         _ => "",
     }

@@ -34,13 +34,13 @@ pub(crate) use stat::Stat;
 /// The most bytes of a name, its slash counted.
 pub(crate) const LONGEST_NAME: usize = 256;
 
-/// What finds an object its room.
+/// The call that gives an object its room.
 pub(crate) const RESERVE: &str = "fallocate";
 
-/// Opens an object. Anything but a regular file in its place is `EPERM`.
+/// Opens an object. If the name is not that of a regular file, the error is `EPERM`.
 pub(crate) fn open(name: &CStr, access: OFlag) -> Result<(OwnedFd, Stat), Errno> {
-    // O_NONBLOCK: a FIFO in the object's place must not hold us up. O_NOFOLLOW and O_CLOEXEC go without saying
-    // in glibc, not in every libc. open(2): a lease that is being held makes it fail with EWOULDBLOCK.
+    // O_NONBLOCK: a FIFO in the object's place must not block us. O_NOFOLLOW and O_CLOEXEC: glibc adds them in
+    // shm_open, but not every libc does. open(2): while another process holds a lease, it fails with EWOULDBLOCK.
     let flags = access | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let file = match shm_open(name, flags, Mode::empty()) {
         // A link, a folder (glibc turns its EISDIR into EINVAL), a FIFO or socket. The name itself was checked.
@@ -51,7 +51,7 @@ pub(crate) fn open(name: &CStr, access: OFlag) -> Result<(OwnedFd, Stat), Errno>
     if stat.is_object() { Ok((file, stat)) } else { Err(Errno::EPERM) }
 }
 
-/// Copies from an open object; how many bytes.
+/// Copies from an open object, and returns how many bytes.
 pub(crate) fn read(object: OwnedFd, offset: usize, target: &mut [u8]) -> io::Result<usize> {
     let (object, mut done) = (File::from(object), 0);
     while done < target.len() {
@@ -65,7 +65,8 @@ pub(crate) fn read(object: OwnedFd, offset: usize, target: &mut [u8]) -> io::Res
     Ok(done)
 }
 
-/// What a name leads to, a link itself and not its target. Without opening it, so that no lease is disturbed.
+/// Describes the file that has a name: a link itself, and not its target. It is not opened, so that no lease is
+/// disturbed.
 pub(crate) fn look_up(name: &CStr) -> Result<Option<Stat>, Errno> {
     let path = path(name);
     let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::ENAMETOOLONG)?;
@@ -81,7 +82,7 @@ pub(crate) fn unlink(name: &CStr) -> Result<(), Errno> {
     shm_unlink(name)
 }
 
-/// Makes an object without a name, so that no reader ever sees it half done. `None`: the system cannot.
+/// Makes an object without a name, so that no reader ever sees it without its size. `None`: the system cannot do that.
 pub(crate) fn make_unnamed(size: u64, mode: u32, reserve: bool) -> Result<Option<(OwnedFd, Stat)>, Failed> {
     if lacks_unnamed_objects() {
         return Ok(None);
@@ -118,8 +119,8 @@ pub(crate) fn publish(file: &OwnedFd, name: &CStr) -> Result<(), Failed> {
     linkat(AT_FDCWD, itself.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW).map_err(failed)
 }
 
-/// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it. `note`
-/// is told of it before that. A process that dies before the note leaves an empty object.
+/// Makes an object under its name. Until it has its size, a reader sees an empty object, and gets `EAGAIN`. `note` is
+/// called before the size is set. A process that dies before the note leaves an empty object.
 pub(crate) fn make_named(
     name: &CStr,
     size: u64,
@@ -165,11 +166,11 @@ fn fill(file: &OwnedFd, stat: &Stat, size: u64, mode: u32, reserve: bool) -> Res
 
 /// `ENOSPC` if the file system has less room than the whole object still needs.
 ///
-/// fallocate says so too, but only after the chunks before the one that fails took all the room there is, and
-/// memory with it; and huge pages are touched before they are reserved.
+/// fallocate says so too, but only after the chunks before the failing one have taken all the room, and memory too. And
+/// huge pages are touched before they are reserved.
 pub(crate) fn check_free(file: &OwnedFd, size: u64) -> Result<(), Failed> {
     let room = fstatvfs(file).map_err(Failed::of("fstatvfs"))?;
-    let limited = room.blocks() > 0; // a tmpfs without a limit has none to tell
+    let limited = room.blocks() > 0; // a tmpfs without a limit reports 0
     let held = Stat::of(file).map_err(Failed::of("statx"))?.room();
     if limited && free(&room) < size.saturating_sub(held) {
         return Err(Failed { call: RESERVE, errno: Errno::ENOSPC });
@@ -177,8 +178,9 @@ pub(crate) fn check_free(file: &OwnedFd, size: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Finds room for the whole object. On a full file system ftruncate succeeds and the first touch is SIGBUS;
-/// fallocate(2) says ENOSPC, and "subsequent writes […] are guaranteed not to fail because of lack of disk space".
+/// Reserves room for the whole object. On a full file system, ftruncate succeeds and the first touch is SIGBUS.
+/// fallocate(2) reports ENOSPC; after its success "subsequent writes […] are guaranteed not to fail because of lack of
+/// disk space".
 pub(crate) fn reserve(file: &OwnedFd, size: u64) -> Result<(), Failed> {
     /// A signal undoes what one call did, so that one call must not take long.
     const CHUNK: off_t = 64 << 20;
@@ -189,7 +191,8 @@ pub(crate) fn reserve(file: &OwnedFd, size: u64) -> Result<(), Failed> {
     let mut done = 0;
     while done < size {
         let len = CHUNK.min(size - done);
-        // It gets its size with the last chunk: under a name from the start, it is empty or whole to others.
+        // It gets its size with the last chunk. So an object that had a name from the start is empty or whole for
+        // others.
         let is_last = done + len == size;
         let flags = if is_last { FallocateFlags::empty() } else { FallocateFlags::FALLOC_FL_KEEP_SIZE };
         match fallocate(file, flags, done, len) {
@@ -216,19 +219,19 @@ pub(crate) fn advise_to_make(errno: Errno, size: NonZeroUsize) -> String {
                 if stat.files() > 0 && stat.files_available() == 0 && free(&stat) >= size.get() as u64 =>
             {
                 format!(
-                    "{FOLDER} has room, but none of its {} inodes left, of which each file takes one: remove files there \
+                    "{FOLDER} has room, but none of its {} inodes is left, and each file takes one: remove files there \
                  (see `list()`), or mount it with more (tmpfs: `nr_inodes`).",
                     stat.files()
                 )
             }
             stat => format!(
-                "Asked for {size} bytes, {FOLDER} has {} free: ask for less, free some (see `list()`), or make it \
+                "Asked for {size} bytes; {FOLDER} has {} free: ask for less, free some (see `list()`), or make it \
                  larger (Docker: `--shm-size`).",
                 stat.map_or(0, |stat| free(&stat))
             ),
         },
         Errno::EDQUOT => format!(
-            "Asked for {size} bytes, which is beyond what this user's quota on {FOLDER} has left: ask for less, free \
+            "Asked for {size} bytes, which is more than this user's quota on {FOLDER} has left: ask for less, free \
              some (see `list()`), or have the quota raised."
         ),
         Errno::EACCES => format!("{FOLDER} cannot be written by this user."),

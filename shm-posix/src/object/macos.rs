@@ -1,8 +1,8 @@
-//! Objects are the kernel's own, as its source (xnu, `bsd/kern/posix_shm.c`) has it.
+//! Objects of the kernel, as in its source (xnu, `bsd/kern/posix_shm.c`).
 //!
-//! `fstat` tells mode, owner and size of one, and zero for all else: there is no inode to know it by, so it is the
-//! ledger that says which object a name stands for. The umask does not apply to it, and `fchmod` neither; its size is
-//! set once, and rounded up to pages.
+//! `fstat` tells mode, owner and size of an object, and zero for everything else. There is no inode, so the ledger says
+//! which object a name stands for. Neither the umask nor `fchmod` applies to it. Its size is set once, and rounded up
+//! to pages.
 
 use super::Failed;
 use memmap2::MmapOptions;
@@ -29,10 +29,10 @@ use std::{
 /// The most bytes of a name, its slash counted: `PSHMNAMLEN`.
 pub(crate) const LONGEST_NAME: usize = 31;
 
-/// What finds an object its room.
+/// The call that gives an object its room.
 pub(crate) const RESERVE: &str = "ftruncate";
 
-/// The identity of an object that is not in the ledger. That of one that is, is when it was created.
+/// The identity of an object that is not in the ledger. (For an object in the ledger, it is the time of creation.)
 const FOREIGN: u64 = 0;
 
 /// The largest page: sizes are rounded up to the creator's.
@@ -43,7 +43,7 @@ const LARGEST_PAGE: u64 = 16 << 10;
 pub(crate) struct Stat(FileStat);
 
 impl Stat {
-    /// What tells it from another that has had its name, as far as the ledger knows.
+    /// What distinguishes it from other objects that have had its name, as far as the ledger knows.
     pub(crate) fn identity(&self, owner: u32, known: impl FnOnce() -> Option<Entry>) -> ObjectId {
         known().filter(|entry| self.is_of(owner, entry)).map_or(FOREIGN, |entry| entry.created).into()
     }
@@ -53,8 +53,8 @@ impl Stat {
         entry.created.into()
     }
 
-    /// Whether it can be the object that an entry in that user's ledger stands for. One that took its name from it,
-    /// and has the same owner, mode and size, is taken for it.
+    /// Whether it can be the object that an entry in that user's ledger stands for. Another object of the same name,
+    /// owner, mode and size is taken for it.
     pub(crate) fn is_of(&self, owner: u32, entry: &Entry) -> bool {
         if self.uid() != owner || self.mode() != entry.mode {
             return false;
@@ -87,7 +87,7 @@ impl Stat {
         self.0.st_size
     }
 
-    /// The size that its creator asked for, where that is in the ledger.
+    /// The size that its creator asked for, if the ledger has it.
     pub(crate) fn exact_size(&self, owner: u32, known: Option<&Entry>) -> i64 {
         match known.filter(|entry| self.size() > 0 && entry.size > 0 && self.is_of(owner, entry)) {
             Some(entry) => entry.size as i64,
@@ -95,7 +95,7 @@ impl Stat {
         }
     }
 
-    /// Nobody tells.
+    /// Unknown here.
     pub(crate) const fn changed(&self) -> Option<SystemTime> {
         None
     }
@@ -105,7 +105,7 @@ impl Stat {
         true
     }
 
-    /// Nobody tells. It is opened under its name's lock, so that only a stranger can have removed it since.
+    /// Unknown here. It is opened under its name's lock, so only another program can have removed it since.
     pub(crate) const fn is_unlinked(&self) -> bool {
         false
     }
@@ -118,7 +118,7 @@ pub(crate) fn open(name: &CStr, access: OFlag) -> Result<(OwnedFd, Stat), Errno>
     Ok((file, Stat(stat)))
 }
 
-/// Copies from an open object; how many bytes. An object cannot be read otherwise than through a mapping, and does not
+/// Copies from an open object, and returns how many bytes. An object can be read only through a mapping, and does not
 /// shrink.
 pub(crate) fn read(object: OwnedFd, offset: usize, target: &mut [u8]) -> io::Result<usize> {
     let size = fstat(&object).map_or(0, |stat| usize::try_from(stat.st_size).unwrap_or(0));
@@ -135,7 +135,8 @@ pub(crate) fn read(object: OwnedFd, offset: usize, target: &mut [u8]) -> io::Res
     Ok(count)
 }
 
-/// What a name leads to. It has to be opened for that, so that an object that this user may not read is an error.
+/// Describes the object that has a name. It has to be opened for that, so an object that this user may not read is an
+/// error.
 pub(crate) fn look_up(name: &CStr) -> Result<Option<Stat>, Errno> {
     match open(name, OFlag::O_RDONLY) {
         Ok((_, stat)) => Ok(Some(stat)),
@@ -158,14 +159,14 @@ pub(crate) const fn make_unnamed(
     Ok(None)
 }
 
-/// As there are none without a name, none can be given one.
+/// Never called, because there are no objects without a name.
 pub(crate) const fn publish(_file: &OwnedFd, _name: &CStr) -> Result<(), Failed> {
     Err(Failed { call: "linkat", errno: Errno::ENOSYS })
 }
 
-/// Makes an object under its name. Until it has its size, a reader sees an empty one, which is `EAGAIN` to it. `note`
-/// is called when the name is taken, and before the size is set. A process that dies before the note leaves an empty
-/// object, and only such a one is taken for that of an entry without a note.
+/// Makes an object under its name. Until it has its size, a reader sees an empty object, and gets `EAGAIN`. `note` is
+/// called after the object has its name, and before its size is set. A process that dies before the note leaves an
+/// empty object. So only an empty object is taken for that of an entry without a note.
 pub(crate) fn make_named(
     name: &CStr,
     size: u64,
@@ -196,12 +197,12 @@ pub(crate) fn make_named(
     }
 }
 
-/// There is no limit to look at: objects are memory that can be swapped.
+/// There is no limit to check: objects are memory that can be swapped.
 pub(crate) const fn check_free(_file: &OwnedFd, _size: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-/// There is no call to reserve by: pages come as they are touched.
+/// There is no call that reserves room: pages are allocated when they are touched.
 pub(crate) const fn reserve(_file: &OwnedFd, _size: u64) -> Result<(), Failed> {
     Ok(())
 }

@@ -189,7 +189,7 @@ fn a_mount_without_inodes_says_so() {
     let made = files.count();
     assert!(made < 40);
     let message = next.no("posix create t another 4096", "ENOSPC");
-    assert!(message.contains("none of its 40 inodes left") && message.contains("nr_inodes"), "{message}");
+    assert!(message.contains("none of its 40 inodes is left") && message.contains("nr_inodes"), "{message}");
     dead.kill();
     next.ok("posix create t another 4096");
     next.end();

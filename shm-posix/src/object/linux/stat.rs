@@ -1,4 +1,4 @@
-//! What the system tells of an object.
+//! What the system says about an object.
 
 use nix::{
     errno::Errno,
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// What `statx` tells, and `fstat` where there is no `statx`.
+/// The result of `statx`, or of `fstat` if there is no `statx`.
 #[derive(Clone, Copy)]
 pub(crate) struct Stat {
     inode: u64,
@@ -75,7 +75,7 @@ impl Stat {
         }
     }
 
-    /// What tells it from another that has had its name.
+    /// What distinguishes it from other objects that have had its name.
     pub(crate) fn identity(&self, _owner: u32, _known: impl FnOnce() -> Option<Entry>) -> ObjectId {
         self.id()
     }
@@ -89,9 +89,9 @@ impl Stat {
         ObjectId { number: self.inode, born: self.born }
     }
 
-    /// Whether it is the object that an entry of this device stands for. One that changed its size is still that: the
-    /// size counts only where nobody tells when it was made, as tmpfs does since Linux 5.18 and earlier versions of
-    /// this library did not.
+    /// Whether it is the object that an entry of this device stands for. An object whose size was changed is still the
+    /// same. The size counts only if the time of creation is not known: tmpfs tells it since Linux 5.18, and earlier
+    /// versions of this library did not store it.
     pub(crate) fn is_of(&self, _owner: u32, entry: &Entry) -> bool {
         let Some(object) = entry.object else { return false };
         let is_as_made = match self.size as u64 {
