@@ -6,7 +6,7 @@ use shm_api::{Key, Mode, SegmentInfo, State};
 use shm_lifetime::{Entry, EntryName, Lifetime, LockWait};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// `None` if there is no such object, or no regular file.
+/// `None` if there is no such object, or if it is not a regular file.
 pub(crate) fn describe(key: &Key) -> Result<Option<SegmentInfo>, Errno> {
     let Ok(name) = name::of_key(key) else { return Ok(None) };
     let found = object::look_up(name.as_c_str())?.filter(object::Stat::is_object);

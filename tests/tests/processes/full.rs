@@ -22,7 +22,7 @@ fn a_create_that_does_not_fit_says_what_was_asked_and_what_is_free() {
         let before = free(&world);
         let message = actor.no(&format!("posix create t large {size}{flags}"), "ENOSPC");
         assert!(
-            message.contains(&format!("Asked for {size} bytes, /dev/shm has {before} free")),
+            message.contains(&format!("Asked for {size} bytes; /dev/shm has {before} free")),
             "{message}"
         );
         assert_eq!(free(&world), before);

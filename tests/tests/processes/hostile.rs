@@ -43,7 +43,7 @@ fn what_is_no_regular_file_is_no_segment_and_stays() {
     for name in planted {
         for call in ["attach s", "attach-read-only s"] {
             let message = actor.no(&format!("posix {call} {name}"), "EPERM");
-            assert!(message.contains("no shared memory object"), "{name}: {message}");
+            assert!(message.contains("not a shared memory object"), "{name}: {message}");
         }
         actor.no(&format!("posix create s {name} 100"), "Exists");
         for call in ["info", "destroy", "destroy-unheld"] {
