@@ -58,7 +58,7 @@ describe('the original contract', () => {
     }
   });
 
-  it('the module says the same to require, to import, and from inside its folder', async () => {
+  it('the module exports the same to require, to import, and from inside its folder', async () => {
     const imported = await import(`${folder}/index.mjs`);
     assert.equal(imported.default, shm);
     assert.deepEqual({ ...imported, default: undefined }, { ...shm, default: undefined });
@@ -66,7 +66,7 @@ describe('the original contract', () => {
     assert.equal(execFileSync(process.execPath, ['-e', inside], { cwd: folder }).toString(), Object.keys(shm).join());
   });
 
-  it('create(size) gives a Buffer of that many zero bytes, with an integer key', () => {
+  it('create(size) returns a Buffer of size zero bytes, with an integer key', () => {
     const buffer = shm.create(4096);
     assert.equal(buffer.constructor, Buffer);
     assert.equal(buffer.length, 4096);
@@ -77,7 +77,7 @@ describe('the original contract', () => {
 
   for (const [name, number] of Object.entries(shm.BufferType)) {
     const skip = name === 'Float16Array' && !float16 ? 'this runtime has no Float16Array' : false;
-    it(`create and get give a ${name} for its number, its name and its constructor`, { skip }, () => {
+    it(`create and get return a ${name} for its number, its name and its constructor`, { skip }, () => {
       const constructor = globalThis[name];
       const element = constructor === Buffer ? 1 : constructor.BYTES_PER_ELEMENT;
       const value = name.startsWith('Big') ? 7n : 7;
@@ -98,7 +98,7 @@ describe('the original contract', () => {
     });
   }
 
-  it('Float16Array is an error where the runtime lacks it', { skip: float16 ? 'this runtime has a Float16Array' : false }, () => {
+  it('Float16Array is an error if the runtime lacks it', { skip: float16 ? 'this runtime has a Float16Array' : false }, () => {
     assert.throws(() => shm.create(64, 'Float16Array'), { name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' });
   });
 
@@ -110,7 +110,7 @@ describe('the original contract', () => {
     assert.equal(shm.get(key).length, 64, 'the first is as it was');
   });
 
-  it('a segment has the size that was asked for, to the byte', () => {
+  it('a segment has exactly the size that was asked for', () => {
     for (const backend of built) {
       const { key } = shm.create({ size: 5001, backend });
       const size = backend === 'sysv' ? systemV().get(key).size : fs.statSync(objectOf(key)).size;
@@ -127,7 +127,7 @@ describe('the original contract', () => {
     assert.equal(shm.get(small, Float64Array).length, 0);
   });
 
-  it('keys of its own are random, and differ', () => {
+  it('keys that create chooses are random, and differ', () => {
     const keys = Array.from({ length: 50 }, () => shm.create(1).key);
     assert.equal(new Set(keys).size, 50);
   });
@@ -135,7 +135,7 @@ describe('the original contract', () => {
 
 describe('detach', () => {
   for (const backend of built) {
-    it(`answers 0 where the segment is gone, and -1 where it is not attached (${backend})`, () => {
+    it(`returns 0 if the segment is gone, and -1 if it is not attached (${backend})`, () => {
       const view = shm.create({ size: 64, backend });
       const { key } = view;
       assert.equal(shm.detach({ key, backend }), 0);
@@ -144,7 +144,7 @@ describe('detach', () => {
       assert.equal(shm.detach(view), -1);
     });
 
-    it(`answers how many hold it still (${backend})`, async () => {
+    it(`returns how many still hold the segment (${backend})`, async () => {
       const view = shm.create({ size: 64, backend });
       const left = await ask(
         (shm, target) => {
@@ -157,7 +157,7 @@ describe('detach', () => {
       assert.ok(exists({ key: view.key, backend }));
     });
 
-    it(`answers 0 where someone destroyed the segment earlier, and detachAll does not count it (${backend})`, () => {
+    it(`returns 0 if the segment was destroyed earlier, and detachAll does not count it (${backend})`, () => {
       const [one, two, three] = Array.from({ length: 3 }, () => shm.create({ size: 64, backend }));
       for (const { key } of [one, two]) assert.equal(shm.destroy({ key, backend }), true);
       assert.equal(shm.detach(one), 0);
@@ -166,7 +166,7 @@ describe('detach', () => {
     });
   }
 
-  it('detachAll answers how many segments it destroyed, and empties all views', () => {
+  it('detachAll returns how many segments it destroyed, and empties all views', () => {
     const views = [...built, ...built].map((backend) => shm.create({ size: 64, backend }));
     assert.equal(shm.detachAll(), views.length);
     assert.deepEqual(views.map((view) => view.length), views.map(() => 0));
@@ -204,7 +204,7 @@ describe('detach', () => {
     }
   });
 
-  it('a second get gives another view of the same memory, and one detach ends both', () => {
+  it('a second get returns another view of the same memory, and one detach ends both', () => {
     for (const backend of built) {
       const bytes = shm.create({ size: 64, backend });
       const floats = shm.get({ key: bytes.key, backend, type: Float32Array });
@@ -216,7 +216,7 @@ describe('detach', () => {
     }
   });
 
-  it('a key that means another segment by now leaves the old one reachable through its own view', () => {
+  it('the old segment of a key that now names another one is still reachable through its own view', () => {
     for (const backend of built) {
       const old = shm.create({ size: 64, backend });
       const target = { key: old.key, backend };
@@ -235,7 +235,7 @@ describe('detach', () => {
     }
   });
 
-  it('a view names its own segment, though its key means another by now', () => {
+  it('a view names its own segment, even if its key now names another one', () => {
     for (const backend of built) {
       const old = shm.create({ size: 8, backend, type: 'Uint8Array' });
       const target = { key: old.key, backend };
@@ -266,7 +266,7 @@ describe('detach', () => {
   };
 
   for (const [claim, [options, from]] of Object.entries(names)) {
-    it(`${claim} that was detached names nothing, though its key means another by now`, () => {
+    it(`${claim} that was detached names nothing, even if its key now names another segment`, () => {
       for (const backend of built) {
         const made = shm.create({ size: 8, backend, ...options });
         const target = { key: made.key, backend };
@@ -289,7 +289,7 @@ describe('detach', () => {
       }
     });
 
-    it(`${claim} that is attached names its own, though its key means another by now`, () => {
+    it(`${claim} that is attached names its own segment, even if its key now names another one`, () => {
       for (const backend of built) {
         const made = shm.create({ size: 8, backend, ...options });
         const target = { key: made.key, backend };
@@ -307,7 +307,7 @@ describe('detach', () => {
     });
   }
 
-  it('{ key, backend } is a key, and no attachment, also where it is a copy of a handle', () => {
+  it('{ key, backend } is a key, and not an attachment, even if it is a copy of one', () => {
     for (const backend of built) {
       const handle = shm.create({ size: 8, backend, view: false });
       const target = { ...handle, backend };
@@ -322,7 +322,7 @@ describe('detach', () => {
     }
   });
 
-  it('the drop-in goes by keys, and a view of its own is no other after its detach', () => {
+  it('the drop-in uses keys, and its view names no other segment after its detach', () => {
     const old = require(`${folder}/shm-typed-array.js`);
     const view = old.create(8);
     const { key } = view;
@@ -333,7 +333,7 @@ describe('detach', () => {
     assert.equal(shm.detach(current), 0);
   });
 
-  it('a view can be had again after transfer moved its memory', () => {
+  it('get returns a view again after transfer moved its memory', () => {
     for (const backend of built) {
       const view = shm.create({ size: 64, backend });
       view[0] = 7;
@@ -350,7 +350,7 @@ describe('detach', () => {
     }
   });
 
-  it('a destroyed segment whose key is free cannot be had by get', () => {
+  it('get does not find a destroyed segment', () => {
     for (const backend of built) {
       const view = shm.create({ size: 64, backend });
       shm.destroy(view);
@@ -421,7 +421,7 @@ describe('the options form', () => {
     }
   });
 
-  it('the same integer on both backends is two segments', { skip: both }, () => {
+  it('the same integer key on both backends means two segments', { skip: both }, () => {
     const key = newKey();
     const views = built.map((backend) => shm.create({ size: 64, key, backend }));
     for (const [index, view] of views.entries()) view[0] = index + 1;
@@ -430,7 +430,7 @@ describe('the options form', () => {
     assert.deepEqual(views.map((view) => view.length), [0, 64]);
   });
 
-  it('what is in view.key leads back to the segment, whatever its backend', () => {
+  it('view.key finds the segment again, on each backend', () => {
     for (const backend of built) {
       for (const view of [true, false]) {
         const made = shm.create({ size: 64, backend, view });
@@ -453,7 +453,7 @@ describe('the options form', () => {
     }
   });
 
-  it('what is in view.key leads another process to the segment, whatever its backend', async () => {
+  it('another process finds the segment by view.key, on each backend', async () => {
     for (const backend of built) {
       const { key } = shm.create({ size: 64, backend });
       const seen = await ask((shm, key) => ready([shm.info(key).backend, shm.get(key).length, shm.destroy(key)]), [key]);
@@ -461,7 +461,7 @@ describe('the options form', () => {
     }
   });
 
-  it('a bare integer of both backends is the one that this thread holds', { skip: both }, () => {
+  it('an integer key of both backends means the segment that this thread holds', { skip: both }, () => {
     for (const [index, backend] of built.entries()) {
       const key = newKey();
       const others = { key, backend: built[1 - index] };
@@ -480,7 +480,7 @@ describe('the options form', () => {
     }
   });
 
-  it('a bare integer of both backends, held on neither, is the default backend\'s', { skip: both }, () => {
+  it('an integer key of both backends, held on neither, means that of the default backend', { skip: both }, () => {
     const key = newKey();
     for (const [index, backend] of built.entries()) shm.detach(shm.create({ key, backend, size: 32 + index, persist: true }));
     for (const [index, backend] of built.entries()) {
@@ -492,7 +492,7 @@ describe('the options form', () => {
     assert.equal(shm.info(key), null);
   });
 
-  it('the mode is 0600 by default and what was asked for otherwise, whatever the umask', () => {
+  it('the mode is 0600 by default, or as asked for, whatever the umask', () => {
     const umask = process.umask(0o077);
     try {
       for (const backend of built) {
@@ -541,7 +541,7 @@ describe('the options form', () => {
     }
   });
 
-  it('huge pages and no reservation change nothing that can be seen', () => {
+  it('huge pages and no reservation change nothing visible', () => {
     for (const backend of built) {
       for (const more of [{ hugePages: true }, { reserve: false }, { hugePages: true, reserve: false }]) {
         const view = shm.create({ size: 3 << 20, backend, ...more });
@@ -578,7 +578,7 @@ describe('read and write', () => {
     }
   });
 
-  it('move as many bytes as there are, up to none', () => {
+  it('copy as many bytes as there are, and 0 at the end', () => {
     const { key } = shm.create(8);
     assert.equal(shm.write(key, 6, Buffer.from('abcd')), 2);
     assert.equal(shm.get(key).toString('latin1', 6), 'ab');
@@ -590,7 +590,7 @@ describe('read and write', () => {
     assert.equal(long.toString('hex'), '000000000000616201'.padEnd(32, '01'));
   });
 
-  it('take any array, DataView, ArrayBuffer and SharedArrayBuffer, and only its own part', () => {
+  it('take any array, DataView, ArrayBuffer and SharedArrayBuffer, and use only its own part', () => {
     const view = shm.create(8);
     const whole = Buffer.from('0123456789');
     assert.equal(shm.write(view, 0, whole.subarray(2, 6)), 4);
@@ -603,7 +603,7 @@ describe('read and write', () => {
     assert.equal(view.toString('latin1', 0, 5), '22345');
   });
 
-  it('are an error where the segment is not attached', () => {
+  it('are an error if the segment is not attached', () => {
     const view = shm.create(8);
     const { key } = view;
     shm.detach(view);
@@ -614,7 +614,7 @@ describe('read and write', () => {
 });
 
 describe('readOnly', () => {
-  it('is live to read on POSIX, and a write stays private', needs('posix'), async () => {
+  it('shows what others write on POSIX, and a write stays private', needs('posix'), async () => {
     const view = shm.create({ size: 8192, backend: 'posix' });
     const target = { key: view.key, backend: 'posix' };
     const readOnly = shm.get({ ...target, readOnly: true });
@@ -648,7 +648,7 @@ describe('readOnly', () => {
     assert.equal(code, 'ERR_INVALID_ARG_VALUE');
   });
 
-  it('is what a read-only view stands for, whatever else has its segment', needs('posix'), () => {
+  it('applies to a read-only view, whatever other views its segment has', needs('posix'), () => {
     const view = shm.create({ size: 8, backend: 'posix', type: 'Uint8Array' });
     const readOnly = shm.get({ key: view.key, backend: 'posix', readOnly: true, type: 'Uint8Array' });
     assert.throws(() => shm.write(readOnly, 0, Buffer.from([1])), { code: 'ERR_INVALID_ARG_VALUE' });
@@ -662,7 +662,7 @@ describe('readOnly', () => {
     shm.detach(readOnly);
   });
 
-  it('is ENOTSUP on System V, which has no safe form of it', needs('sysv'), () => {
+  it('is ENOTSUP on System V, where it would not be safe', needs('sysv'), () => {
     const { key } = shm.create(64);
     const refused = () => shm.get({ key, readOnly: true });
     assert.throws(refused, { name: 'Error', code: 'ENOTSUP', syscall: 'shmat', key, message: /POSIX/ });
@@ -671,7 +671,7 @@ describe('readOnly', () => {
 });
 
 describe('list, info, destroy and sweep', () => {
-  it('tell of a segment what the kernel and the ledger know', () => {
+  it('describe a segment by what the kernel and the ledger know', () => {
     for (const backend of built) {
       const before = Date.now();
       const { key } = shm.create({ size: 5000, backend, mode: 0o640 });
@@ -712,7 +712,7 @@ describe('list, info, destroy and sweep', () => {
     assert.deepEqual(shm.list().filter(({ key }) => String(key).includes('.shm-node-')), []);
   });
 
-  it('sweep answers with a number', () => {
+  it('sweep returns a number', () => {
     assert.ok(Number.isInteger(shm.sweep()));
   });
 });
@@ -754,7 +754,7 @@ describe('a foreign segment', () => {
     });
   }
 
-  it('of size 0 is EAGAIN: its creator is not done', needs('posix'), () => {
+  it('of size 0 is EAGAIN: its creator has not set its size yet', needs('posix'), () => {
     const key = `/${newName()}`;
     fs.writeFileSync(objectOf(key), '');
     try {
@@ -766,7 +766,7 @@ describe('a foreign segment', () => {
     }
   });
 
-  it('that is no regular file is EPERM to attach, and otherwise none', needs('posix'), () => {
+  it('that is not a regular file is EPERM to get, and no segment to other calls', needs('posix'), () => {
     const key = `/${newName()}`;
     for (const [make, unmake] of [
       [() => fs.mkdirSync(objectOf(key)), () => fs.rmdirSync(objectOf(key))],

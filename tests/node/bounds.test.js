@@ -70,7 +70,7 @@ describe('descriptors, mappings, memory and the ledger', () => {
 });
 
 describe('a limit of the system', () => {
-  it('on System V segments is ENOSPC, and the message names it', { skip: needsRoot().skip || needs('sysv').skip }, async () => {
+  it('on System V segments leads to ENOSPC, and the message names it', { skip: needsRoot().skip || needs('sysv').skip }, async () => {
     const seen = await ask(
       (shm) => {
         require('fs').writeFileSync('/proc/sys/kernel/shmmni', '8');
@@ -88,7 +88,7 @@ describe('a limit of the system', () => {
     assert.deepEqual(seen, [8, 'Error', 'ENOSPC', 'shmget', true, 0, 64]);
   });
 
-  it('on mappings is ENOMEM before Node itself has none left', { skip: needsRoot().skip || needs('posix').skip }, async () => {
+  it('on mappings leads to ENOMEM before Node itself has none left', { skip: needsRoot().skip || needs('posix').skip }, async () => {
     const seen = await ask(
       async (shm) => {
         const views = [];
@@ -109,7 +109,7 @@ describe('a limit of the system', () => {
     assert.deepEqual(seen, ['Error', 'ENOMEM', 'mmap', true, 1e6, 1, 101]);
   });
 
-  it('on the size of files is EFBIG, and the message names it', needs('posix'), async () => {
+  it('on the size of files leads to EFBIG, and the message names it', needs('posix'), async () => {
     const seen = await ask(
       (shm) => {
         const attempt = (reserve) => {
@@ -127,7 +127,7 @@ describe('a limit of the system', () => {
     assert.deepEqual(seen, ['fallocate', 'ftruncate'].map((call) => ['Error', 'EFBIG', call, true]));
   });
 
-  it('on descriptors is EMFILE, and what was held is still there', needs('posix'), async () => {
+  it('on descriptors leads to EMFILE, and held segments stay', needs('posix'), async () => {
     const seen = await ask(
       (shm) => {
         const fs = require('fs');

@@ -47,7 +47,7 @@ describe('on the installed package', once, () => {
   };
 
   for (const file of Object.keys(PROGRAM)) {
-    test(`node-file-trace, as Next.js does it, takes the binary along (${file})`, async () => {
+    test(`node-file-trace, as Next.js uses it, copies the binary too (${file})`, async () => {
       const { nodeFileTrace } = require('@vercel/nft');
       const { fileList } = await nodeFileTrace([at(file)], { base: project });
       assert.ok(fileList.has(`node_modules/shm-node/prebuilds/${platform}/shm-node.node`), [...fileList].join('\n'));
@@ -70,7 +70,7 @@ describe('on the installed package', once, () => {
       await hide(() => works(path.join(folder, 'bundle.cjs')))();
     });
 
-    test(`esbuild leaves the package outside where it is external (${file})`, async () => {
+    test(`esbuild leaves the package outside if it is external (${file})`, async () => {
       await require('esbuild').build({
         entryPoints: [at(file)],
         outfile: at('bundle.cjs'),
@@ -93,7 +93,7 @@ describe('on the installed package', once, () => {
       await hide(() => works(path.join(folder, 'bundle.cjs')))();
     });
 
-    test(`webpack leaves the package outside where it is external (${file})`, async () => {
+    test(`webpack leaves the package outside if it is external (${file})`, async () => {
       const { errors, warnings } = await webpack({
         entry: at(file),
         output: { path: project, filename: 'bundle.cjs' },
@@ -104,7 +104,7 @@ describe('on the installed package', once, () => {
     });
   }
 
-  test('a bundle whose binary lies beside it, and a single executable that has it beside itself, find it', async () => {
+  test('a bundle and a single executable find a binary that lies beside them', async () => {
     const folder = elsewhere('beside');
     const bundle = path.join(folder, 'app', 'bundle.cjs');
     const options = { bundle: true, platform: 'node', external: ['*.node'], logLevel: 'silent' };
@@ -138,7 +138,7 @@ describe('on the installed package', once, () => {
   });
 });
 
-test('each platform that a binary is built for has its path written out', once, () => {
+test('the path of the binary of each platform is written out', once, () => {
   const text = fs.readFileSync(path.join(packageFolder, 'lib', 'native.js'), 'utf8');
   const written = [...text.matchAll(/case '(.*)':\n\s*return require\('\.\.\/prebuilds\/(.*)\/shm-node\.node'\);/g)];
   assert.deepEqual(written.map(([, name]) => name).sort(), PLATFORMS);

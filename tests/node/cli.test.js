@@ -128,7 +128,7 @@ test('ls shows each segment, for people and as JSON', () => {
   shm.detach(view);
 });
 
-test('ls does not let a name speak to the terminal', foreign, () => {
+test('ls sends no control characters of a name to the terminal', foreign, () => {
   const name = `${newName()}\x1b[31m`;
   writeFileSync(`/dev/shm${name}`, 'x');
   const shown = good('ls');
@@ -162,7 +162,7 @@ test('inspect shows bytes, and elements by type', () => {
   fails(1, /no such segment/, 'inspect', key);
 });
 
-test('lines that repeat are one *', () => {
+test('repeated lines are shown as one *', () => {
   const view = shm.create(160);
   const lines = good('inspect', String(view.key)).trim().split('\n');
   assert.equal(lines.length, 3);
@@ -171,7 +171,7 @@ test('lines that repeat are one *', () => {
   shm.detach(view);
 });
 
-test('inspect reads what it may not write', foreign, () => {
+test('inspect reads a segment that it may not write', foreign, () => {
   const name = newName();
   writeFileSync(`/dev/shm${name}`, 'of another program', { mode: 0o400 });
   assert.match(good('inspect', name), /of another progr/);
@@ -199,7 +199,7 @@ async function kill(child) {
 
 const structuresOf = (key) => JSON.parse(good('inspect', String(key), '--json')).structures;
 
-test('inspect says what stands where, and who has it', async () => {
+test('inspect shows which structures a segment has, and who holds them', async () => {
   const sync = require(`${packageFolder}/sync.js`);
   const view = shm.create({ size: 8192, type: 'Int32Array' });
   const options = { slots: 4, maxMessage: 100 };
@@ -231,7 +231,7 @@ test('inspect says what stands where, and who has it', async () => {
   shm.detach(view);
 });
 
-test('a message that looks like a structure is none', () => {
+test('a message that looks like a structure is not shown as one', () => {
   const sync = require(`${packageFolder}/sync.js`);
   const size = sync.Channel.byteLength({ capacity: 1024 });
   const view = shm.create({ size: size + 64, type: 'Int32Array' });
@@ -244,7 +244,7 @@ test('a message that looks like a structure is none', () => {
   shm.detach(view);
 });
 
-test('map shows and changes what is in a map', () => {
+test('map shows and changes the entries of a map', () => {
   const { SharedMap } = require(`${packageFolder}/map.js`);
   const map = new SharedMap({ memory: 1 << 20 });
   const key = String(map.key);
@@ -274,7 +274,7 @@ test('map shows and changes what is in a map', () => {
   map.close();
 });
 
-test('what is no map, or not there, is one line that says what to do', () => {
+test('for a segment that is not a map, or is missing, the error is one line that says what to do', () => {
   const view = shm.create(64);
   const key = String(view.key);
   fails(1, /^shm-node: \d+: no map, but bytes: `shm-node inspect \d+` shows it\n$/, 'map', 'keys', key);
@@ -285,13 +285,13 @@ test('what is no map, or not there, is one line that says what to do', () => {
   assert.equal(shm.info(view.key), null, 'and none is made');
 });
 
-test('a name that looks like an integer is told from one', { skip: posix.skip || sysv.skip }, () => {
+test('a name that looks like an integer is not taken for one', { skip: posix.skip || sysv.skip }, () => {
   const view = shm.create({ size: 4, key: newKey(), backend: 'sysv' });
   fails(1, new RegExp(`no such segment; there is one with the key ${view.key}\n`), 'inspect', `/${view.key}`);
   shm.detach(view);
 });
 
-test('a segment goes when its last holder leaves it while others look', async () => {
+test('a segment goes when its last holder leaves, even while others look at it', async () => {
   const child = spawn(process.execPath, [command, 'top', '--every', '10', '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
   await event(child.stdout, 'data');
   let looks = 0;
@@ -308,7 +308,7 @@ test('a segment goes when its last holder leaves it while others look', async ()
   assert.deepEqual(kept, []);
 });
 
-test('top tells what happens in maps, channels and broadcasts', async () => {
+test('top shows what happens in maps, channels and broadcasts', async () => {
   const { SharedMap } = require(`${packageFolder}/map.js`);
   const sync = require(`${packageFolder}/sync.js`);
   const map = new SharedMap({ memory: 1 << 20 });
@@ -396,7 +396,7 @@ test('watch draws what fits on a small terminal', (t) => {
   shm.detach(view);
 });
 
-describe('rm refuses what someone holds, unless forced', () => {
+describe('rm refuses to remove held segments without --force', () => {
   for (const [backend, reason] of [['sysv', sysv], ['posix', posix]]) {
     test(backend, reason, () => {
       const view = shm.create({ size: 4, backend });
@@ -414,7 +414,7 @@ describe('rm refuses what someone holds, unless forced', () => {
     });
   }
 
-  test('what another program made', foreign, () => {
+  test('segments of another program', foreign, () => {
     const name = newName();
     writeFileSync(`/dev/shm${name}`, 'x');
     const view = shm.get(name);
@@ -428,14 +428,14 @@ describe('rm refuses what someone holds, unless forced', () => {
   });
 });
 
-test('a key that is another backend\'s says so', { skip: posix.skip || sysv.skip }, () => {
+test('the error for a key of the other backend says so', { skip: posix.skip || sysv.skip }, () => {
   const { key } = shm.create({ size: 4, key: newKey(), backend: 'posix' });
   fails(1, /no such segment; there is one on the other backend: --backend posix/, 'rm', String(key), '--backend', 'sysv');
   fails(1, /--backend posix/, 'inspect', String(key), '--backend', 'sysv');
   shm.detach({ key, backend: 'posix' });
 });
 
-test('sweep says what it frees, and with --dry-run what it would', () => {
+test('sweep says what it frees, and with --dry-run what it would free', () => {
   const child = `const shm = require(${JSON.stringify(packageFolder)});
     console.log(shm.create(4321).key); process.kill(process.pid, 'SIGKILL');`;
   const key = run(process.execPath, ['-e', child], { status: null }).stdout.trim();
@@ -452,7 +452,7 @@ test('sweep says what it frees, and with --dry-run what it would', () => {
   assert.equal(shm.info(Number(key)), null);
 });
 
-test('a reader that has seen enough is no error', () => {
+test('a reader that closes the pipe early causes no error', () => {
   const view = shm.create(4);
   const { status, stderr } = spawnSync('sh', ['-c', `${runtime} "${command}" ls | head -n 1`], { encoding: 'utf8' });
   assert.deepEqual([status, stderr], [0, '']);

@@ -76,7 +76,7 @@ test('an integer key is a plain property, and null means a random one', () => {
   assert.equal(old.get(key), null);
 });
 
-test('permissions are an octal string, 660 where it is none', () => {
+test('permissions are an octal string; anything else means 660', () => {
   for (const [given, mode] of [[undefined, 0o660], ['640', 0o640], ['no', 0o660], [600, 0o600]]) {
     const { key } = old.create(1, 'Buffer', newKey(), given);
     assert.equal(shm.info(key).mode, mode);
@@ -103,7 +103,7 @@ test('wrong arguments throw, and create nothing', () => {
   assert.equal(old.getTotalCreatedSize(), before);
 });
 
-test('detach counts who is left', sysv, () => {
+test('detach returns how many holders are left', sysv, () => {
   const view = old.create(4);
   const other = new Worker(
     `const old = require(${JSON.stringify(file)}); const { parentPort, workerData } = require('node:worker_threads');
@@ -186,7 +186,7 @@ test('detachAll and the end of the process count System V segments', () => {
 });
 
 describe('POSIX objects', posix, () => {
-  test('have no key property, and stay until they are destroyed', () => {
+  test('have no property key, and stay until they are destroyed', () => {
     const name = newName();
     const view = old.create(3, 'Float32Array', name);
     assert.equal(view.key, undefined);
@@ -246,7 +246,7 @@ describe('POSIX objects', posix, () => {
     assert.equal(old.destroy(name), true);
   });
 
-  test('a detach with reads and writes in flight, and a collection, harm nothing', () => {
+  test('a detach with reads and writes in flight, and a garbage collection, do no harm', () => {
     const code = `
       const fs = require('node:fs');
       const close = (file) => (error) => (error ? process.exit(1) : fs.closeSync(file));
@@ -284,7 +284,7 @@ describe('POSIX objects', posix, () => {
     assert.equal(old.detach(name, true), 0);
   });
 
-  test('a size that the object does not have is not believed', objects, () => {
+  test('a wrong size in an object is an error', objects, () => {
     for (const [content, code] of [
       [Buffer.concat([bytes(5n), Buffer.alloc(4)]), 'ERR_SHM_SIZE_MISMATCH'],
       [Buffer.concat([bytes(2n ** 64n - 1n), Buffer.alloc(4)]), 'ERR_SHM_SIZE_MISMATCH'],
@@ -301,7 +301,7 @@ describe('POSIX objects', posix, () => {
     }
   });
 
-  test('a size that changes later changes nothing', objects, () => {
+  test('a size that changes later has no effect', objects, () => {
     const name = newName();
     const view = old.create(2, 'Uint8Array', name);
     const descriptor = openSync(`/dev/shm${name}`, 'r+');
@@ -313,7 +313,7 @@ describe('POSIX objects', posix, () => {
   });
 });
 
-test('the published test passes, and leaves nothing', posix, (t) => {
+test('the published test passes, and leaves nothing behind', posix, (t) => {
   const folder = temporary();
   try {
     const packed = spawnSync('npm', ['pack', 'shm-typed-array@0.1.1', '--silent'], { cwd: folder, encoding: 'utf8' });

@@ -87,7 +87,7 @@ describe('the line', { concurrency: 4 }, () => {
     ['what was destroyed before is not counted', 'shm.create(64), shm.destroy(shm.create(64)), shm.detach(shm.create(64))', LINE(1)],
   ]) {
     for (const listener of ['', LATER]) {
-      it(`${claim}${listener && ', where a listener comes later'}`, async () => {
+      it(`${claim}${listener && ', with a later listener'}`, async () => {
         const ended = await run(`(shm) => { ${body}; ${listener} }`);
         assert.deepEqual([ended.code, ended.stdout, ended.stderr], [0, stdout, '']);
       });
@@ -111,7 +111,7 @@ describe('the line', { concurrency: 4 }, () => {
   })) {
     for (const [what, make] of Object.entries({ own: 'shm.create(64)', 'drop-in': "require(folder + '/shm-typed-array.js').create(64)" })) {
       for (const listener of ['', LATER]) {
-        it(`is printed where ${claim}, and the exit code is the program's (${what}${listener && ', a listener comes later'})`, async () => {
+        it(`is printed even if ${claim}, and the exit code is the program's (${what}${listener && ', with a later listener'})`, async () => {
           const ended = await run(`(shm, folder) => { ${make}; ${spoil} ${listener} process.exitCode = 3; }`, [folder]);
           assert.deepEqual([ended.code, ended.stdout, ended.stderr], [3, LINE(1), '']);
         });
@@ -130,7 +130,7 @@ describe('the line', { concurrency: 4 }, () => {
     assert.equal((await ended).code, 3);
   });
 
-  it('waits for room where standard output does not block, and is full', async () => {
+  it('waits for room if standard output is non-blocking, and full', async () => {
     const { code, stdout } = await run((shm) => {
       shm.create(64);
       process.stdout.write(''); // from here on it does not block
@@ -147,7 +147,7 @@ describe('the line', { concurrency: 4 }, () => {
   });
 
   for (const listener of ['', LATER]) {
-    it(`is one for many copies of the JavaScript over one addon, and counts for all${listener && ', where a listener comes later'}`, async () => {
+    it(`is printed once for many copies of the JavaScript over one addon, and counts for all${listener && ', with a later listener'}`, async () => {
       const keys = newKeys();
       const ended = await run(
         `(shm, folder, keys) => {
@@ -198,7 +198,7 @@ describe("a user's exit listener", { concurrency: 4 }, () => {
     });
   }
 
-  it('may be many, before and after, and all run before the line', async () => {
+  it('can be one of many, before and after, and all run before the line', async () => {
     const keys = newKeys();
     const { stdout } = await run((shm, keys) => {
       const say = (what) => process.on('exit', () => console.log(what, views[0][0]));
@@ -213,7 +213,7 @@ describe("a user's exit listener", { concurrency: 4 }, () => {
     assert.deepEqual(existing(keys), []);
   });
 
-  it('decides on the exit code', async () => {
+  it('decides the exit code', async () => {
     const keys = newKeys();
     const { code, stdout } = await run((shm, keys) => {
       hold(keys);
@@ -223,7 +223,7 @@ describe("a user's exit listener", { concurrency: 4 }, () => {
     assert.deepEqual(existing(keys), []);
   });
 
-  it('may detach what it likes', async () => {
+  it('may detach segments', async () => {
     const keys = newKeys();
     const { stdout } = await run((shm, keys) => {
       hold(keys);
@@ -281,7 +281,7 @@ describe('worker threads that hold segments', { concurrency: 4 }, () => {
     });
   }
 
-  it('print nothing either where the main thread holds none', async () => {
+  it('print nothing, even if the main thread holds none', async () => {
     const keys = newKeys();
     const ended = await run(`async (shm, keys) => { ${WORKER} await inWorker(keys); process.exit(); }`, [keys]);
     assert.deepEqual([ended.code, ended.stdout], [0, '']);
@@ -289,7 +289,7 @@ describe('worker threads that hold segments', { concurrency: 4 }, () => {
   });
 });
 
-describe('what runs none of our code', { concurrency: 4 }, () => {
+describe('an end that runs none of our code', { concurrency: 4 }, () => {
   for (const [claim, end, signal] of [
     ['SIGKILL', () => process.kill(process.pid, 'SIGKILL'), 'SIGKILL'],
     ['abort()', () => process.abort(), 'SIGABRT'],
@@ -311,7 +311,7 @@ describe('what runs none of our code', { concurrency: 4 }, () => {
     }
   }
 
-  it('leaves them until then, and sweep() says how many it freed', needsRoot(), async () => {
+  it('leaves segments until then, and sweep() returns how many it freed', needsRoot(), async () => {
     const seen = await ask(
       async (shm, support, keys) => {
         const { existing, run } = require(support);
@@ -326,7 +326,7 @@ describe('what runs none of our code', { concurrency: 4 }, () => {
     assert.deepEqual(seen, [built.map(() => 'orphan'), built.length, built.length + 1, 0, 0]);
   });
 
-  it('is freed by the end of a process that held something itself', needsRoot(), async () => {
+  it('leaves segments that the end of another process with segments frees', needsRoot(), async () => {
     const seen = await ask(
       async (shm, support, keys, late) => {
         const { existing, run } = require(support);
@@ -344,7 +344,7 @@ describe('what runs none of our code', { concurrency: 4 }, () => {
     assert.deepEqual(seen, []);
   });
 
-  it('never takes what another process still holds', async () => {
+  it('never removes what another process still holds', async () => {
     const keys = newKeys();
     const holder = start((shm, keys) => {
       hold(keys);
@@ -360,7 +360,7 @@ describe('what runs none of our code', { concurrency: 4 }, () => {
     assert.deepEqual(existing(keys), []);
   });
 
-  it('and takes a cluster\'s primary: its workers go, and the last of them frees', async () => {
+  it('kills the primary of a cluster: its workers end, and the last of them frees', async () => {
     const keys = newKeys();
     const primary = start((shm, keys) => {
       const cluster = require('cluster');
@@ -409,7 +409,7 @@ const family = ({ begin = 'cluster', tell, told = '', listener = '' }) => `(shm,
 // Held up between being told to go and going: longer than a clock would give it on a busy machine.
 const LINGERING = "process.on('SIGTERM', () => { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300); process.exit(); })";
 
-describe('a primary that tells its child to go, and exits at once,', { concurrency: 4 }, () => {
+describe('a primary that tells its child to end, and exits at once,', { concurrency: 4 }, () => {
   const skip = Number.parseInt(process.versions.node) < 20 || typeof Bun !== 'undefined' ? 'this runtime does not tell of its child processes' : false;
 
   for (const [claim, how] of Object.entries({
@@ -425,7 +425,7 @@ describe('a primary that tells its child to go, and exits at once,', { concurren
     'a child process, by a SIGKILL that its object knows nothing of': { begin: 'fork', tell: ({ pid }) => process.kill(pid, 'SIGKILL') },
     'a worker, where an exit listener came after create': { tell: (worker) => worker.kill(), told: LINGERING, listener: "process.on('exit', () => {});" },
   })) {
-    it(`is the last, and frees all: ${claim}`, { skip: how.skip || needsRoom(256 << 20).skip }, async () => {
+    it(`is the last holder, and frees all: ${claim}`, { skip: how.skip || needsRoom(256 << 20).skip }, async () => {
       const keys = newKeys();
       const { code, stdout, stderr } = await run(family(how), [keys]);
       assert.deepEqual([code, stdout, stderr], [5, TOLD, '']);
@@ -433,7 +433,7 @@ describe('a primary that tells its child to go, and exits at once,', { concurren
     });
   }
 
-  it('is not the last where nobody was told to go, nor where one does not go for five seconds', async () => {
+  it('is not the last holder if no child was told to end, or if one does not end for five seconds', async () => {
     const told = "process.on('SIGTERM', () => {}); process.on('disconnect', () => process.exit())";
     const milliseconds = async (tell) => {
       const keys = newKeys();
@@ -450,7 +450,7 @@ describe('a primary that tells its child to go, and exits at once,', { concurren
     assert.ok(took.at(-1) < 4500, `${took} ms: it waited where nobody was told to go`);
   });
 
-  it('knows which of its children were told to go', { skip }, async () => {
+  it('knows which of its children were told to end', { skip }, async () => {
     const seen = await ask(
       async (shm, folder) => {
         const { spawn } = require('child_process');

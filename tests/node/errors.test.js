@@ -110,15 +110,15 @@ describe('a size', () => {
     refused(() => shm.create({ size: 12, type: Float64Array }), RANGE);
   });
 
-  it('cannot go with a length', () => refused(() => shm.create({ size: 8, length: 8 }), VALUE));
+  it('cannot be used together with a length', () => refused(() => shm.create({ size: 8, length: 8 }), VALUE));
 
-  it('is bounded by what a buffer of this runtime can hold', () => {
+  it('is at most the size of the largest buffer of this runtime', () => {
     if (MAX_LENGTH < Number.MAX_SAFE_INTEGER) refused(() => shm.create({ size: MAX_LENGTH + 1 }), RANGE);
     refused(() => shm.create({ length: MAX_LENGTH, type: Float64Array }), RANGE);
   });
 
   for (const backend of built) {
-    it(`that no system has is an error of the system (${backend})`, () => {
+    it(`that is too large for the system is an error of the system (${backend})`, () => {
       const before = mine();
       const key = newKey();
       assert.throws(
@@ -145,14 +145,14 @@ describe('a view', () => {
     }
   });
 
-  it('over all of the memory, or a part of it, is as good as the first', () => {
+  it('over all of the memory, or a part of it, works as the first view', () => {
     assert.equal(shm.info(kept.subarray(8)).key, kept.key);
     assert.equal(shm.info(new DataView(kept.buffer)).key, kept.key);
   });
 });
 
 describe('options', () => {
-  it('are an object, and no array or view', () => {
+  it('are an object, and not an array or a view', () => {
     for (const value of [[8], Buffer.alloc(8), new DataView(new ArrayBuffer(8))]) refused(() => shm.create(value), TYPE);
   });
 
@@ -163,7 +163,7 @@ describe('options', () => {
 });
 
 describe('a segment larger than a buffer can be', { skip: MAX_LENGTH > 2 ** 40 && 'this runtime has buffers of any size' }, () => {
-  it('is refused as a view, and stays as it was', () => {
+  it('is refused as a view, and is not changed', () => {
     for (const backend of built) {
       const target = shm.create({ size: MAX_LENGTH + 8, backend, view: false, reserve: false });
       const named = { key: target.key, backend };
@@ -178,7 +178,7 @@ describe('a segment larger than a buffer can be', { skip: MAX_LENGTH > 2 ** 40 &
 });
 
 describe('options that throw', () => {
-  it('throw what the getter threw, and create nothing', () => {
+  it('the error of the getter is thrown, and nothing is created', () => {
     const before = mine();
     const mistake = new Error('mine');
     const options = { size: 64, get mode() { throw mistake; } };
@@ -188,7 +188,7 @@ describe('options that throw', () => {
 });
 
 describe('a string key', () => {
-  it('of digits alone is a number that came as a string, which the error says', () => {
+  it('of digits only is refused, and the error says that it is a number', () => {
     const { key } = kept;
     const calls = {
       create: () => shm.create({ size: 8, key: String(key) }),
@@ -208,7 +208,7 @@ describe('a string key', () => {
     for (const digits of ['0', '007', '9'.repeat(20)]) refused(() => shm.get(digits), VALUE);
   });
 
-  it('of digits is a POSIX name with its slash', { skip: built.includes('posix') ? false : 'this build has no POSIX' }, () => {
+  it('of digits with a slash is a POSIX name', { skip: built.includes('posix') ? false : 'this build has no POSIX' }, () => {
     const name = `/${newKey()}${newKey()}`;
     const view = shm.create({ size: 8, key: name });
     assert.equal(view.key, name);

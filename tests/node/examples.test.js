@@ -85,7 +85,7 @@ for (const file of ['feature-flags.js', 'no-stampede.js']) {
   });
 }
 
-describe('a web server whose processes are one', posix, () => {
+describe('a web server whose processes share everything', posix, () => {
   const LIMIT = 20;
   const file = 'web-server/cluster.js';
 

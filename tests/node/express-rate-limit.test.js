@@ -50,7 +50,7 @@ describe('one Express server', () => {
   }
   const statuses = (answers) => answers.map(({ status }) => status);
 
-  it('has a limit for each client, which can be looked at and reset', async () => {
+  it('has a limit for each client, which can be read and reset', async () => {
     const map = newMap({ evict: false });
     const store = new RateLimitStore({ map });
     const { ask, limiter } = await open({ store, standardHeaders: 'draft-6' });
@@ -66,7 +66,7 @@ describe('one Express server', () => {
     assert.deepEqual(statuses([await ask('ada'), await ask('bob'), await ask('bob')]), [200, 200, 429]);
   });
 
-  it('does not count what it is told to skip, and keeps the window', async () => {
+  it('does not count skipped requests, and keeps the window', async () => {
     const store = new RateLimitStore({ map: newMap({ evict: false }) });
     const { ask } = await open({ store, skipFailedRequests: true });
     await ask('ada');
@@ -77,7 +77,7 @@ describe('one Express server', () => {
     assert.deepEqual(statuses([await ask('ada'), await ask('ada')]), [200, 429]);
   });
 
-  it('takes nothing away from a window that is over, and no more than there is', () => {
+  it('does not decrement a window that is over, and does not go below 0', () => {
     const store = new RateLimitStore({ map: newMap({ evict: false }) });
     store.init({ windowMs: HOUR });
     store.decrement('ada');
@@ -100,7 +100,7 @@ describe('one Express server', () => {
     assert.deepEqual(statuses([await fails.ask('ada'), await fails.ask('ada')]), [200, 429]);
   });
 
-  it('resets all that is under its prefix, and nothing else', async () => {
+  it('resets all entries with its prefix, and no others', async () => {
     const map = newMap({ evict: false });
     const [login, api] = ['login:', 'api:'].map((prefix) => new RateLimitStore({ map, prefix }));
     for (const store of [login, api]) {
@@ -111,7 +111,7 @@ describe('one Express server', () => {
     assert.deepEqual([login.get('ada'), api.get('ada').totalHits], [undefined, 1]);
   });
 
-  it('a map of its own does not evict, and is closed with the store', () => {
+  it('a map that the store opens does not evict, and is closed with the store', () => {
     const store = new RateLimitStore({ key: newKey(), memory: 1 << 20 });
     assert.throws(() => again(store.map, { evict: true }), { code: 'ERR_SHM_OPTIONS' });
     const { map } = store;

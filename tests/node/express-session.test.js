@@ -48,7 +48,7 @@ describe('a cluster of Express servers', () => {
     return { ...answer, ...(answer.body && JSON.parse(answer.body)) };
   };
 
-  it('a login survives the death of the worker that made it', async () => {
+  it('a login survives when the worker that made it is killed', async () => {
     const login = await ask('/login');
     const ada = cookieOf(login);
     await cluster.kill(login.pid);
@@ -58,7 +58,7 @@ describe('a cluster of Express servers', () => {
     assert.equal((await ask('/me')).user, undefined);
   });
 
-  it('what one worker writes, the others read; a logout is one for all', async () => {
+  it('the other workers read what one worker writes, and a logout applies to all', async () => {
     const ada = cookieOf(await ask('/login'));
     const workers = new Set();
     for (let visits = 1; visits <= 3; visits++) {
@@ -84,7 +84,7 @@ describe('a store of sessions', () => {
   };
   const sessionOf = (maxAge, user = 'ada') => ({ cookie: new session.Cookie({ maxAge }), user });
 
-  it('gives back what it was given, and is one of express-session', async () => {
+  it('returns the sessions that it was given, and is a store of express-session', async () => {
     for (const encoding of ['json', 'v8', 'bytes']) {
       const { store, set, get } = open({ map: newMap({ encoding, near: 10 }) });
       assert.ok(store instanceof session.Store);
@@ -97,7 +97,7 @@ describe('a store of sessions', () => {
     }
   });
 
-  it('a session ends with its cookie, or after a day or the time that the store says', async () => {
+  it('a session ends with its cookie, or after the `ttl` of the store, by default a day', async () => {
     for (const [options, maxAge, most] of [[{}, HOUR, HOUR], [{}, null, DAY], [{ ttl: 5 * HOUR }, null, 5 * HOUR]]) {
       const { set, touch, left } = open(options);
       await set('1', sessionOf(maxAge));
@@ -116,7 +116,7 @@ describe('a store of sessions', () => {
     assert.deepEqual([await get('2'), await get('3'), await length()], [undefined, undefined, 0]);
   });
 
-  it('touches no more than the end: what another process wrote stays', async () => {
+  it('touch changes only the end: what another process wrote stays', async () => {
     const { set, get, touch } = open();
     const old = sessionOf(HOUR);
     await set('1', sessionOf(HOUR, 'eve'));
@@ -125,7 +125,7 @@ describe('a store of sessions', () => {
     assert.deepEqual([(await get('1')).user, await get('2')], ['eve', undefined]);
   });
 
-  it('lists, counts and clears what is under its prefix, and nothing else', async () => {
+  it('lists, counts and clears the sessions with its prefix, and no others', async () => {
     const map = newMap();
     const [ours, theirs] = [open({ map }), open({ map, prefix: 'admin:' })];
     for (const sid of ['1', '2']) await ours.set(sid, sessionOf(HOUR));
@@ -138,7 +138,7 @@ describe('a store of sessions', () => {
     assert.deepEqual([await ours.length(), await theirs.length(), map.size], [0, 1, 1]);
   });
 
-  it('tells of errors by its callbacks, or throws where there is none', async () => {
+  it('passes errors to its callbacks, or throws them if there is none', async () => {
     const { store, set, get } = open({ map: newMap({ memory: 32 << 10, evict: false }) });
     fill(store.map);
     await assert.rejects(set('1', sessionOf(HOUR)), { code: 'ERR_SHM_FULL' });
@@ -147,7 +147,7 @@ describe('a store of sessions', () => {
     assert.throws(() => store.destroy('1'), { code: 'ERR_SHM_DETACHED' });
   });
 
-  it('a map of its own evicts, unless it is told not to', () => {
+  it('a map that the store opens evicts, unless the options say otherwise', () => {
     const { map } = new SessionStore({ key: newKey(), memory: 1 << 20 });
     keep(map);
     assert.throws(() => again(map, { evict: false }), { code: 'ERR_SHM_OPTIONS' });

@@ -50,7 +50,7 @@ describe('one Fastify server', () => {
   }
   const statuses = async (...answers) => (await Promise.all(answers)).map(({ statusCode }) => statusCode);
 
-  it('has a limit for each client and each route that says so', async () => {
+  it('has a limit for each client and for each route with its own limit', async () => {
     const map = newMap({ evict: false });
     const ask = await open({ store: rateLimitStore({ map }) });
     const { headers } = await ask('/', 'ada');
@@ -65,7 +65,7 @@ describe('one Fastify server', () => {
     assert.deepEqual([await left('bob'), await left('eve'), map.get('rl:bob')], [1, 2, 1]);
   });
 
-  it('begins the window anew, or makes it longer, for one who goes on', async () => {
+  it('starts the window again, or makes it longer, for a client that goes on', async () => {
     for (const [options, windows] of [
       [{}, [1, 1, 1]],
       [{ continueExceeding: true }, [1, 1, 1]],
@@ -103,7 +103,7 @@ describe('one Fastify server', () => {
     assert.deepEqual([await statuses(fails('/', 'ada')), await statuses(fails('/', 'ada'))], [[200], [429]]);
   });
 
-  it('a map of its own does not evict', () => {
+  it('a map that the store opens does not evict', () => {
     const { map } = rateLimitStore({ key: newKey(), memory: 1 << 20 });
     keep(map);
     assert.throws(() => again(map, { evict: true }), { code: 'ERR_SHM_OPTIONS' });

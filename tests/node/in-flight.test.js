@@ -13,7 +13,7 @@ const COUNT = 1000;
 const exposed = { flags: ['--expose-gc'] };
 
 describe('detach with I/O in flight', () => {
-  it(`${COUNT} operations of ${kinds.length} kinds end, well or not, and nothing crashes`, async () => {
+  it(`${COUNT} operations of ${kinds.length} kinds succeed or fail, and nothing crashes`, async () => {
     const { ended, grown, mappings } = await ask(
       async (shm, io, backends, count) => {
         const fs = require('fs');
@@ -79,7 +79,7 @@ describe('detach with I/O in flight', () => {
     assert.deepEqual(left, []);
   });
 
-  it('and process.exit() or a signal in the middle of it end as ever', async () => {
+  it('process.exit() or a signal in the middle of it ends the process as always', async () => {
     const body = (shm, io, backends, end) => {
       const { storm } = require(io);
       storm(shm, { count: Infinity, size: 1 << 18, backends });
@@ -92,7 +92,7 @@ describe('detach with I/O in flight', () => {
 });
 
 describe('the memory', () => {
-  it('is let go at once, while the addresses stay until the buffer is collected', async () => {
+  it('is freed at once, while the addresses stay mapped until the buffer is collected', async () => {
     const seen = await ask(
       async (shm, backends) => {
         const fs = require('fs');
@@ -204,7 +204,7 @@ describe('the memory', () => {
     assert.deepEqual(seen, built.map(() => [0, 7, 0, 0, 9, null, 1]));
   });
 
-  it('that transfer() moved is let go at the end all the same', { skip }, async () => {
+  it('that transfer() moved is freed at the end too', { skip }, async () => {
     const keys = newKeys();
     const { code, stdout } = await run((shm, keys) => {
       globalThis.kept = [shm.create(64), ...hold(keys)].map((view) => view.buffer.transfer());
@@ -213,7 +213,7 @@ describe('the memory', () => {
     assert.deepEqual(existing(keys), []);
   });
 
-  it('cannot be moved to another thread: it stays, or Node says that it cannot', async () => {
+  it('cannot be moved to another thread: it stays, or Node throws an error', async () => {
     const seen = await ask(
       (shm, backends) => {
         ready(backends.map((backend) => {

@@ -57,7 +57,7 @@ for (const [version, Keyv] of [
       return { keyv, store, map: store.map, errors };
     };
 
-    it('clears its namespace, or its prefix, and nothing else', async () => {
+    it('clears the entries of its namespace, or of its prefix, and no others', async () => {
       const { keyv, map } = open({ namespace: 'a' });
       const { keyv: other } = open({ namespace: 'b' }, new KeyvSharedMap({ map }));
       const { keyv: aside } = open({ namespace: 'a' }, new KeyvSharedMap({ map, prefix: 'aside:' }));
@@ -70,7 +70,7 @@ for (const [version, Keyv] of [
       assert.deepEqual([await other.get('k'), await aside.get('k'), map.get('keyv')], [undefined, 1, 'mine']);
     });
 
-    it('iterates over its namespace and prefix alone, also where a key has the separator in it', async () => {
+    it('iterates over its namespace and prefix only, even if a key contains the separator', async () => {
       const { keyv, map } = open({ namespace: 'a' });
       const { keyv: other } = open({ namespace: 'b' }, new KeyvSharedMap({ map }));
       await keyv.set('k::1', 1);
@@ -93,7 +93,7 @@ for (const [version, Keyv] of [
       assert.deepEqual(await keyv.getMany(['a', 'b']), [undefined, undefined]);
     });
 
-    it('what expires does so in the map, too', async () => {
+    it('expired values are gone from the map, too', async () => {
       const { keyv, map } = open();
       const before = Date.now();
       await keyv.set('a', 1, 60_000);
@@ -121,13 +121,13 @@ for (const [version, Keyv] of [
       assert.deepEqual(await keyv.get('from there'), { a: [1] });
     });
 
-    it('values that Keyv does not serialize come back as what they were', async () => {
+    it('values that Keyv does not serialize keep their type', async () => {
       const { keyv } = open(version === 6 ? { serialization: false } : { serialize: null, deserialize: null });
       await keyv.set('a', { b: 1 });
       assert.deepEqual(await keyv.get('a'), { b: 1 });
     });
 
-    it('what does not fit is an error event, and false', async () => {
+    it('a value that does not fit leads to an error event, and false', async () => {
       const map = newMap({ memory: 32 << 10, evict: false });
       const { keyv, errors } = open({}, new KeyvSharedMap({ map }));
       assert.equal(await keyv.set('k'.repeat(2000), 1), false);
@@ -138,7 +138,7 @@ for (const [version, Keyv] of [
       assert.equal(await keyv.get('0'), 'x'.repeat(500));
     });
 
-    it('a map of its own is closed when it disconnects, and no other', async () => {
+    it('a disconnect closes a map that the store opened, and no other', async () => {
       const own = new KeyvSharedMap({ key: newKey(), memory: 1 << 20 });
       const { keyv, map } = open({}, own);
       await keyv.set('a', 1);

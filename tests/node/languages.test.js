@@ -64,7 +64,7 @@ function pythons() {
   return found;
 }
 
-test('attach() of the guide takes nothing from Python\'s own segments, and leaves nothing', { skip: posix || noPython }, () => {
+test('attach() of the guide leaves Python\'s own segments tracked, and leaves nothing behind', { skip: posix || noPython }, () => {
   const guide = readFileSync(path.join(root, 'docs/guides/python.md'), 'utf8');
   const [attach] = /^import sys\n[^]*?\n\n(?=segment =)/m.exec(guide);
   const program = `${attach}
@@ -127,7 +127,7 @@ describe('Rust', { skip: noCargo }, () => {
   }
 });
 
-test('ls shows what each of them made, side by side', { skip: posix || backendReasons.sysv || c }, () => {
+test('ls shows the segments of each of them', { skip: posix || backendReasons.sysv || c }, () => {
   const program = path.join(folder, 'share-ls');
   run('cc', ['-o', program, path.join(languages, 'share.c'), ...(process.platform === 'linux' ? ['-lrt'] : [])]);
   const name = () => `/languages-${process.pid}-${randomInt(2 ** 40)}`;

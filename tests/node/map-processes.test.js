@@ -38,7 +38,7 @@ describe('several processes', () => {
     assert.deepEqual(map.get('theirs'), [{ a: 1 }, 1]);
   });
 
-  it('that open the same key at the same moment have one map', async () => {
+  it('that open the same key at the same moment share one map', async () => {
     const key = newKey();
     const open = (shm, folder, key) => {
       const { SharedMap } = require(`${folder}/map.js`);
@@ -67,7 +67,7 @@ describe('several processes', () => {
     for (const { ended } of all) await ended;
   });
 
-  it('of those who compare and set one version, one succeeds', async () => {
+  it('if all of them compare and set one version, one succeeds', async () => {
     const map = newMap();
     map.set('sum', { sum: 0 });
     const add = (map, ready) => {
@@ -83,7 +83,7 @@ describe('several processes', () => {
     for (const { ended } of all) await ended;
   });
 
-  it('find nothing older once clear or invalidateTag has returned', async () => {
+  it('find no older entry after clear or invalidateTag has returned', async () => {
     const map = newMap();
     const near = again(map, { near: 10 });
     map.set('a', { a: 1 }, { tags: ['t'] }).set('b', { b: 1 });
@@ -163,7 +163,7 @@ describe('worker threads', () => {
     map.set('a', 1);
   });
 
-  it('that are terminated while they write leave the map to the others', async () => {
+  it('that are terminated while they write do not block the others', async () => {
     const map = newMap({ shards: 1 });
     for (let i = 0; i < 3; i++) {
       const thread = worker(map, (map, _, port) => {
@@ -187,7 +187,7 @@ const writeOn = (map, ready) => {
 };
 
 describe('a writer', () => {
-  it('that is killed leaves whole values, and its lock to others', async () => {
+  it('that is killed leaves whole values, and others take over its lock', async () => {
     const map = newMap({ shards: 1 });
     for (let i = 0; i < 6; i++) {
       const writer = peer(map, writeOn);
@@ -201,7 +201,7 @@ describe('a writer', () => {
     }
   });
 
-  it('that is stopped delays others until `lockTimeout`: EBUSY, and nothing changed; killed, it gives way', async () => {
+  it('that is stopped delays others until `lockTimeout`: EBUSY, and nothing changed; when it is killed, they go on', async () => {
     const map = newMap({ shards: 1, lockTimeout: 20 });
     map.set('a', 'old');
     const writer = peer(map, writeOn);
@@ -230,7 +230,7 @@ describe('a writer', () => {
 });
 
 describe('getOrSet of several processes', () => {
-  it('loads once, and all get it', async () => {
+  it('loads once, and all get the value', async () => {
     const map = newMap();
     const ask = async (map, ready) => {
       let loads = 0;
@@ -279,7 +279,7 @@ describe('getOrSet of several processes', () => {
     assert.equal(await waiting, 'mine');
   });
 
-  it('where a load fails, its process gets the error, and one of those who wait loads', async () => {
+  it('if a load fails, its process gets the error, and one of the waiting processes loads', async () => {
     const map = newMap();
     const loader = peer(map, (map, ready) => {
       const load = () => new Promise((_, reject) => {
@@ -298,7 +298,7 @@ describe('getOrSet of several processes', () => {
     await killed(loader);
   });
 
-  it('a waiting caller gets what another one sets meanwhile', async () => {
+  it('a waiting caller gets a value that another one sets meanwhile', async () => {
     const map = newMap();
     const loader = peer(map, loadForEver);
     await loader.ready;

@@ -112,7 +112,7 @@ for (const [what, options] of [
   ['a map', { evict: false }],
   ['a cache with room enough', {}],
 ]) {
-  it(`${what} answers ${CALLS} random calls as a model does`, () => {
+  it(`${what} gives the same answers to ${CALLS} random calls as a model`, () => {
     const first = newMap({ memory: 4 << 20, ...options });
     const objects = [first, again(first), again(first, { near: 3 })];
     const property = fc.property(fc.array(fc.tuple(fc.nat(objects.length - 1), call), { minLength: PER_RUN, maxLength: PER_RUN }), (all) => {

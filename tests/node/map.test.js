@@ -54,7 +54,7 @@ describe('values', () => {
     });
   }
 
-  it('each get gives a value of its own', () => {
+  it('each get returns a new value', () => {
     for (const value of [{ a: 1 }, Buffer.from('abc'), new Uint8Array(3)]) {
       map.set('own', value);
       const [one, other] = [map.get('own'), map.get('own')];
@@ -64,7 +64,7 @@ describe('values', () => {
     }
   });
 
-  it('what is over a buffer of others is never in a value', () => {
+  it('a value never contains other bytes of its buffer', () => {
     map.set('mine', new Uint8Array([1, 2]));
     assert.equal(map.get('mine').buffer.byteLength, 2);
   });
@@ -86,14 +86,14 @@ describe('values', () => {
     'an Error of another realm': () => vm.runInNewContext('new TypeError("no")'),
     'what JSON makes nothing of': () => ({ toJSON: () => undefined }),
   })) {
-    it(`${what} is refused, since JSON would change it, with a word about 'v8'`, () => {
+    it(`${what} is refused, because JSON would change it, and the error names 'v8'`, () => {
       map.set('kept', 1);
       assert.throws(() => map.set('kept', make()), (error) => error.code === VALUE.code && error.message.includes("'v8'"));
       assert.equal(map.get('kept'), 1);
     });
   }
 
-  it("with 'v8', what structured clone knows comes back", () => {
+  it("with 'v8', every value of a structured clone comes back", () => {
     const own = again(map, { encoding: 'v8' });
     const value = new Map([['a', new Set([new Date(5), /x/g, 1n])], ['b', new Float64Array([1.5])], ['c', undefined]]);
     own.set('v8', value);
@@ -116,7 +116,7 @@ describe('values', () => {
     assert.equal(own.get('b'), 1);
   });
 
-  it("'v8' is refused where the mode lets others write, and what is written so is not decoded there", () => {
+  it("'v8' is refused if the mode lets others write, and such values are not decoded there", () => {
     const open = newMap({ mode: 0o660 });
     assert.throws(() => again(open, { encoding: 'v8' }), VALUE);
     assert.throws(() => newMap({ mode: 0o602, encoding: 'v8' }), VALUE);
@@ -125,7 +125,7 @@ describe('values', () => {
     assert.throws(() => open.get('raw'), { code: 'ERR_SHM_ENCODING' });
   });
 
-  it('what cannot be decoded is an error of its own', () => {
+  it('a value that cannot be decoded is ERR_SHM_ENCODING', () => {
     for (const [encoding, value] of [[native.JSON, '{'], [native.BIGINT, 'x'], [200, undefined], [native.V8, Buffer.from('no')]]) {
       raw(map, encoding, value);
       assert.throws(() => map.get('raw'), { code: 'ERR_SHM_ENCODING' });
@@ -187,7 +187,7 @@ describe('opening', () => {
     assert.deepEqual(built.filter((backend) => exists({ key, backend })), []);
   });
 
-  it('with other options than it was made with throws ERR_SHM_OPTIONS with both', () => {
+  it('with other options than it was created with throws ERR_SHM_OPTIONS that names both', () => {
     const made = { memory: 1 << 20, entries: 1000, shards: 2, evict: false, maxValue: 5000, tagSlots: 100 };
     const map = newMap(made);
     for (const [name, other] of Object.entries({ memory: 1 << 21, entries: 999, shards: 4, maxValue: 4999, tagSlots: 99 })) {
@@ -202,33 +202,33 @@ describe('opening', () => {
     again(map, made);
   });
 
-  it('with options of its own is free to choose', () => {
+  it('may choose the options of each object', () => {
     const map = newMap({ ttl: 5, encoding: 'bytes', near: 1, lockTimeout: 1 });
     again(map, { ttl: 1000, encoding: 'json', near: 7, lockTimeout: Infinity }).set('a', {});
   });
 
-  it('takes a random key without one', () => {
+  it('without a key takes a random one', () => {
     const map = keep(new SharedMap({ memory: 1 << 16 }));
     assert.equal(again(map.set('a', 'b')).get('a'), 'b');
     assert.equal(map.memory, 1 << 16);
   });
 
   for (const backend of built) {
-    it(`an integer key leads to a map on ${backend}, by itself too`, () => {
+    it(`an integer key opens a map on ${backend}, even without a backend`, () => {
       const map = newMap({ backend });
       assert.equal(shm.info(map.key).backend, backend);
       assert.equal(again(map.set('a', 1)).get('a'), 1);
     });
   }
 
-  it('a name leads to a map on POSIX', needs('posix'), () => {
+  it('a name opens a map on POSIX', needs('posix'), () => {
     const name = newName();
     const map = keep(new SharedMap(name, { memory: 1 << 16, mode: '640' }));
     assert.deepEqual([map.key, shm.info(name).mode], [`/${name}`, 0o640]);
     again(map);
   });
 
-  it('of something else throws ERR_SHM_FOREIGN, or ERR_SHM_VERSION for another layout', () => {
+  it('a segment that is not a map throws ERR_SHM_FOREIGN, or ERR_SHM_VERSION for another layout', () => {
     const view = shm.create({ size: 1 << 16, key: newKey() });
     view.write('text');
     assert.throws(() => new SharedMap(view.key), { code: 'ERR_SHM_FOREIGN' });
@@ -255,7 +255,7 @@ describe('opening', () => {
     assert.throws(() => new SharedMap(key), { code: 'ERR_SHM_FRESH' });
   });
 
-  it('a map that persists stays when all have closed it', () => {
+  it('a map that persists stays after all have closed it', () => {
     const lasting = new SharedMap(newKey(), { memory: 1 << 16, persist: true });
     lasting.set('a', 'still').close();
     const found = new SharedMap(lasting.key);
@@ -292,7 +292,7 @@ describe('opening', () => {
     assert.throws(() => again(newMap({ backend: 'sysv' }), { backend: 'sysv', readOnly: true }), { code: 'ENOTSUP' });
   });
 
-  it('wrong options are typed errors, and make nothing', () => {
+  it('wrong options are typed errors, and create nothing', () => {
     const key = newKey();
     for (const [options, error] of [
       [7, TYPE],
@@ -321,7 +321,7 @@ describe('opening', () => {
     assert.deepEqual(built.filter((backend) => exists({ key, backend })), []);
   });
 
-  it('memoryFor is enough for so many entries', () => {
+  it('memoryFor is enough for the entries that it was asked for', () => {
     const memory = SharedMap.memoryFor({ entries: 2000, key: 16, value: 100 });
     const map = newMap({ memory, entries: 2000, evict: false });
     for (let i = 0; i < 2000; i++) map.set(`${i}`.padStart(16), Buffer.alloc(100));
@@ -331,7 +331,7 @@ describe('opening', () => {
 });
 
 describe('entries', () => {
-  it('set gives the map, add and replace tell whether they wrote', () => {
+  it('set returns the map, add and replace return whether they wrote', () => {
     const map = newMap();
     assert.equal(map.set('a', 1), map);
     assert.deepEqual([map.add('a', 2), map.add('b', 2), map.get('a'), map.get('b')], [false, true, 1, 2]);
@@ -341,7 +341,7 @@ describe('entries', () => {
     assert.deepEqual([map.delete('a'), map.delete('a'), map.has('a'), map.get('a')], [true, false, false, undefined]);
   });
 
-  it('a version never recurs', () => {
+  it('a version is never used twice', () => {
     const map = newMap();
     const seen = new Set();
     for (let i = 0; i < 100; i++) {
@@ -379,7 +379,7 @@ describe('entries', () => {
     assert.throws(() => map.set('a', 1, 5), TYPE);
   });
 
-  it('increment works on safe integers, else throws and changes nothing', () => {
+  it('increment works on safe integers, and otherwise throws and changes nothing', () => {
     const map = newMap();
     assert.deepEqual([map.increment('n'), map.increment('n', 41), map.increment('n', -2), map.get('n')], [1, 42, 40, 40]);
     assert.deepEqual(map.incrementEntry('n', 2), { value: 42, expires: undefined });
@@ -397,7 +397,7 @@ describe('entries', () => {
     assert.equal(map.get('n'), 42);
   });
 
-  it('getInto copies, answers -1 where there is none, and throws where it does not fit', () => {
+  it('getInto copies, returns -1 if there is no entry, and throws if the value does not fit', () => {
     const map = newMap();
     map.set('bytes', Buffer.from('abcdef')).set('text', 'é').set('long', Buffer.alloc(50_000, 3));
     const target = Buffer.alloc(10);
@@ -411,7 +411,7 @@ describe('entries', () => {
     assert.throws(() => map.getInto('bytes', new Uint16Array(10)), TYPE);
   });
 
-  it('what is too long is a RangeError with the limit, and changes nothing', () => {
+  it('a value that is too long is a RangeError with the limit, and changes nothing', () => {
     const map = newMap({ maxValue: 1000 });
     map.set('a', Buffer.alloc(1000)).set('b', 1);
     for (const value of [Buffer.alloc(1001), 'x'.repeat(1001), { text: 'x'.repeat(1000) }]) {
@@ -420,13 +420,13 @@ describe('entries', () => {
     assert.equal(map.get('b'), 1);
   });
 
-  it('what was moved away from under a value is refused', () => {
+  it('a value whose buffer was transferred is refused', () => {
     const bytes = new Uint8Array(10);
     structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
     assert.throws(() => newMap().set('a', bytes), VALUE);
   });
 
-  it('with `evict: false`, what does not fit throws ERR_SHM_FULL and changes nothing', async () => {
+  it('with `evict: false`, an entry that does not fit throws ERR_SHM_FULL and changes nothing', async () => {
     const map = newMap({ memory: 64 << 10, evict: false });
     let count = 0;
     assert.throws(() => {
@@ -454,7 +454,7 @@ describe('entries', () => {
     assert.deepEqual([entries + evictions, sets], [2000, 2000]);
   });
 
-  it('invalidateTag removes what has the tag, and clear everything', () => {
+  it('invalidateTag removes the entries with the tag, and clear removes all', () => {
     const map = newMap();
     map.set('a', 1, { tags: ['red', 'round'] }).set('b', 1, { tags: ['blue'] }).set('c', 1);
     assert.equal(map.add('d', 1, { tags: ['red'] }), true);
@@ -493,7 +493,7 @@ describe('iteration', () => {
   const model = new Map(Array.from({ length: 500 }, (_, i) => [`key ${i}`, i % 3 === 0 ? { i } : 'x'.repeat(i * 20)]));
   for (const [key, value] of model) map.set(key, value);
 
-  it('gives all as Map does, in some order', () => {
+  it('visits all entries as Map does, in some order', () => {
     assert.deepEqual(new Map(map), model);
     assert.deepEqual(new Map(map.entries()), model);
     assert.deepEqual(new Set(map.keys()), new Set(model.keys()));
@@ -508,7 +508,7 @@ describe('iteration', () => {
     assert.throws(() => map.forEach(1), TYPE);
   });
 
-  it('holds nothing between steps: other calls, and other iterations, do not disturb it', () => {
+  it('holds no lock between steps: other calls, and other iterations, do not disturb it', () => {
     const seen = new Map();
     for (const [key, value] of map) {
       seen.set(key, value);
@@ -525,14 +525,14 @@ describe('iteration', () => {
 describe('view', () => {
   const map = newMap();
 
-  it('shows the bytes where they lie', () => {
+  it('shows the bytes in place', () => {
     map.set('a', Buffer.from('abc')).set('empty', Buffer.alloc(0));
     assert.deepEqual(map.view('a', (bytes) => [bytes.length, bytes[2], bytes instanceof Uint8Array]), [3, 99, true]);
     assert.equal(map.view('empty', (bytes) => bytes.length), 0);
     assert.equal(map.view('none', () => assert.fail()), undefined);
   });
 
-  it('is called again where the record went meanwhile, and gets a copy in the end', () => {
+  it('is called again if the record was overwritten meanwhile, and gets a copy in the end', () => {
     const other = again(map, { ttl: 1000 });
     const seen = [];
     const result = map.view('a', (bytes) => {
@@ -561,7 +561,7 @@ describe('view', () => {
     assert.throws(() => map.view('x'), TYPE);
   });
 
-  it('gives an empty array once the map is closed', () => {
+  it('has an empty array after the map was closed', () => {
     const own = again(map);
     let kept;
     own.view('x', (bytes) => void (kept = bytes));
@@ -575,7 +575,7 @@ describe('near', () => {
   const map = newMap();
   const near = again(map, { near: 3 });
 
-  it('gives the same object while the record is unchanged, frozen deeply', () => {
+  it('returns the same deeply frozen object while the record is unchanged', () => {
     map.set('a', { list: [{ deep: [] }] });
     const got = near.get('a');
     assert.equal(near.get('a'), got);
@@ -591,14 +591,14 @@ describe('near', () => {
     assert.equal(near.get('a'), 'text');
   });
 
-  it('never gives what was passed to set, nor freezes it', () => {
+  it('never returns the object that was passed to set, and does not freeze it', () => {
     const mine = { part: {} };
     near.set('mine', mine);
     assert.notEqual(near.get('mine'), mine);
     assert.equal(Object.isFrozen(mine.part), false);
   });
 
-  it('keeps as many as it was told', () => {
+  it('keeps as many values as the option says', () => {
     for (const key of ['1', '2', '3', '4']) map.set(key, { key });
     const first = near.get('1');
     for (const key of ['2', '3', '4']) near.get(key);
@@ -606,7 +606,7 @@ describe('near', () => {
     assert.deepEqual(near.get('1'), first);
   });
 
-  it("is for JSON only: bytes and 'v8' are the caller's own", () => {
+  it("is for JSON only: bytes and 'v8' are new values each time", () => {
     map.set('bytes', Buffer.from('x'));
     again(map, { encoding: 'v8' }).set('v8', { a: 1 });
     assert.notEqual(near.get('bytes'), near.get('bytes'));
@@ -614,13 +614,13 @@ describe('near', () => {
     assert.equal(Object.isFrozen(near.get('v8')), false);
   });
 
-  it('forgets what has expired', async () => {
+  it('forgets expired entries', async () => {
     map.set('short', { a: 1 }, { ttl: 20 });
     near.get('short');
     assert.ok(await until(() => near.get('short') === undefined));
   });
 
-  it('freezes what is deeper than the stack', () => {
+  it('freezes objects that are nested deeper than the stack', () => {
     const depth = 20_000;
     raw(map, native.JSON, '['.repeat(depth) + ']'.repeat(depth));
     let inner = near.get('raw');
@@ -630,7 +630,7 @@ describe('near', () => {
 });
 
 describe('getOrSet', () => {
-  it('one load serves all who ask, and each gets a value of its own', async () => {
+  it('one load serves all callers, and each gets a new value', async () => {
     const map = newMap();
     let loads = 0;
     const load = async (key) => {
@@ -647,7 +647,7 @@ describe('getOrSet', () => {
     assert.equal(map.stats().entries, 1);
   });
 
-  it('what the loader gets is what get would give', async () => {
+  it('the loader gets what get would return', async () => {
     const map = newMap();
     const value = Buffer.from('mine');
     const got = await map.getOrSet('a', () => value);
@@ -659,7 +659,7 @@ describe('getOrSet', () => {
     assert.equal(near.get('b'), object);
   });
 
-  it('what throws in load is thrown to all who wait for it, and stores nothing', async () => {
+  it('an error of load is thrown to all callers that wait for it, and nothing is stored', async () => {
     const map = newMap();
     let loads = 0;
     const load = async () => {
@@ -678,7 +678,7 @@ describe('getOrSet', () => {
     await assert.rejects(map.getOrSet(1, () => 1), TYPE);
   });
 
-  it('undefined, and what does not fit, is given and not stored', async () => {
+  it('undefined, or a value that does not fit, is returned and not stored', async () => {
     const map = newMap();
     assert.equal(await map.getOrSet('a', () => undefined), undefined);
     assert.equal((await map.getOrSet('b', () => Buffer.alloc(1 << 20))).length, 1 << 20);
@@ -693,7 +693,7 @@ describe('getOrSet', () => {
     ['clear', (map) => map.clear(), undefined],
     ['invalidateTag', (map) => map.invalidateTag('t'), undefined],
   ]) {
-    it(`a ${what} during a load wins: what was loaded is given, and not stored`, async () => {
+    it(`a ${what} during a load wins: the loaded value is returned, and not stored`, async () => {
       const map = newMap();
       const load = async () => {
         change(again(map));
@@ -704,7 +704,7 @@ describe('getOrSet', () => {
     });
   }
 
-  it('a signal ends the wait, and not the load', async () => {
+  it('a signal ends the wait, but not the load', async () => {
     const map = newMap();
     let finish;
     const load = () => new Promise((resolve) => (finish = resolve));
@@ -720,7 +720,7 @@ describe('getOrSet', () => {
     await assert.rejects(map.getOrSet('b', load, { signal: 1 }), TYPE);
   });
 
-  it('after loadTimeout another may load, and what comes late is given and not stored', async () => {
+  it('after loadTimeout another caller may load, and a late value is returned and not stored', async () => {
     const map = newMap();
     let finish;
     const slow = map.getOrSet('a', () => new Promise((resolve) => (finish = resolve)), { loadTimeout: 5 });
@@ -732,7 +732,7 @@ describe('getOrSet', () => {
     await assert.rejects(map.getOrSet('b', () => 1, { loadTimeout: 0 }), RANGE);
   });
 
-  it('stale: the old value is given for so long while one loads anew', async () => {
+  it('stale: the old value is returned for that time, while one caller loads the new one', async () => {
     const map = newMap();
     map.set('a', { old: true }, { ttl: 1 });
     assert.ok(await until(() => !map.has('a')));
@@ -749,7 +749,7 @@ describe('getOrSet', () => {
     await assert.rejects(map.getOrSet('a', load, { stale: -1 }), RANGE);
   });
 
-  it('a load that asks for its own key waits for itself, and keeps nobody else from running', async () => {
+  it('a load that asks for its own key waits for itself, and blocks nobody else', async () => {
     const map = newMap();
     const controller = new AbortController();
     const load = () => map.getOrSet('a', assert.fail, { signal: controller.signal });
@@ -774,13 +774,13 @@ describe('getOrSet', () => {
   });
 });
 
-it('using closes it at the end of its block', { skip: Symbol.dispose === undefined && 'this runtime has no Symbol.dispose' }, () => {
+it('using closes the map at the end of its block', { skip: Symbol.dispose === undefined && 'this runtime has no Symbol.dispose' }, () => {
   const map = newMap();
   map[Symbol.dispose]();
   assert.throws(() => map.size, { code: 'ERR_SHM_DETACHED' });
 });
 
-it('a map looks like one', () => {
+it('a map has the string tag SharedMap', () => {
   assert.equal(Object.prototype.toString.call(newMap()), '[object SharedMap]');
   assert.equal(SharedMap.prototype[Symbol.iterator], SharedMap.prototype.entries);
 });

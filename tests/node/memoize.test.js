@@ -37,7 +37,7 @@ describe('memoize', () => {
     for (const { ended } of all) assert.deepEqual(await ended, { code: 0, signal: null, stdout: '', stderr: '' });
   });
 
-  it('calls once for each key, with what it was called with', async () => {
+  it('calls the function once for each key, with the arguments of the call', async () => {
     const calls = [];
     function load(...args) {
       calls.push([this, ...args]);
@@ -50,7 +50,7 @@ describe('memoize', () => {
     assert.equal(memoized.name, 'load');
   });
 
-  it('keeps neither what was thrown nor undefined', async () => {
+  it('keeps neither errors nor undefined', async () => {
     const map = newMap();
     let calls = 0;
     const load = async () => {
@@ -63,7 +63,7 @@ describe('memoize', () => {
     assert.deepEqual([await memoized(), await memoized(), await memoized()], [undefined, 3, 3]);
   });
 
-  it('gives what is stale, while it loads what is new', async () => {
+  it('returns a stale result while it loads the new one', async () => {
     const map = newMap();
     let calls = 0;
     const memoized = memoize(() => ++calls, { map, key: () => 'k', ttl: 1, stale: Infinity });
@@ -73,7 +73,7 @@ describe('memoize', () => {
     assert.ok(await until(() => calls === 2));
   });
 
-  it('goes with its tag', async () => {
+  it('forgets a result when its tag is invalidated', async () => {
     const map = newMap();
     let calls = 0;
     const memoized = memoize(() => ++calls, { map, key: () => 'k', tags: ['t'] });

@@ -27,7 +27,7 @@ const FETCH = { kind: 'FETCH', data: { headers: {}, body: 'x', url: 'u' }, reval
 describe('the cache handler', () => {
   const open = (map = newMap(), context = {}) => new (cacheHandler({ map }))(context);
 
-  it('gives back what it was given, of each kind', async () => {
+  it('returns the entries that it was given, of each kind', async () => {
     const segmentData = new Map([['/_tree', Buffer.from('tree')], ['/x', Buffer.alloc(0)]]);
     for (const [kind, value] of [
       ['APP_PAGE', { ...PAGE, rscData: Buffer.from([0, 255]), postponed: 'p', segmentData }],
@@ -48,7 +48,7 @@ describe('the cache handler', () => {
     }
   });
 
-  it('what a tag invalidates is gone for all, and what comes after is there', async (t) => {
+  it('entries that a tag invalidates are gone for all, and later ones are found', async (t) => {
     const pass = clockOf(t);
     const [one, two] = ((map) => [open(map), open(map)])(newMap());
     for (const tag of ['a', ['_N_T_/x'], ['none', 'a']]) {
@@ -65,7 +65,7 @@ describe('the cache handler', () => {
     assert.ok(await one.get('/x', APP));
   });
 
-  it('what `fetch` gave has the tags that it is asked for with', async (t) => {
+  it('results of `fetch` have the tags of the request too', async (t) => {
     const pass = clockOf(t);
     const handler = open();
     const ask = (softTags) => handler.get('f', { kind: 'FETCH', tags: ['own'], softTags });
@@ -84,7 +84,7 @@ describe('the cache handler', () => {
     assert.equal(await minimal.get('f', { kind: 'FETCH', tags: ['own'] }), null);
   });
 
-  it('what nothing is known of any more counts as gone, and not as valid', async (t) => {
+  it('entries with an unknown tag count as gone, and not as valid', async (t) => {
     const pass = clockOf(t);
     const map = newMap();
     const handler = open(map);
@@ -102,7 +102,7 @@ describe('the cache handler', () => {
     assert.ok(await handler.get('f', { kind: 'FETCH', softTags: ['soft'] }));
   });
 
-  it('with durations it is given as old until it was made anew, or they are over', async (t) => {
+  it('with durations, an entry is returned as stale until it is made again, or they are over', async (t) => {
     const pass = clockOf(t);
     const handler = open();
     await handler.set('/x', PAGE, { cacheControl: { revalidate: false } });
@@ -118,7 +118,7 @@ describe('the cache handler', () => {
     assert.equal((await handler.get('/x', APP)).cacheControl.revalidate, false);
   });
 
-  it('pages are of one build, and what `fetch` gave is not', async () => {
+  it('pages belong to one build, results of `fetch` do not', async () => {
     const place = mkdtempSync(path.join(tmpdir(), 'shm-node-next-'));
     after(() => rmSync(place, { recursive: true, force: true }));
     const map = newMap();
@@ -134,7 +134,7 @@ describe('the cache handler', () => {
     assert.ok(await now.get('f', { kind: 'FETCH' }));
   });
 
-  it('what has no room is an error, and what was there before is gone', async () => {
+  it('an entry without room is an error, and the earlier entry is gone', async () => {
     const handler = open(newMap({ maxValue: 10_000 }));
     await handler.set('/x', PAGE, {});
     await assert.rejects(handler.set('/x', { ...PAGE, html: 'x'.repeat(20_000) }, {}), { code: 'ERR_OUT_OF_RANGE' });
@@ -162,7 +162,7 @@ describe('the handler of `use cache`', () => {
   };
   const open = (map = newMap()) => useCacheHandler({ map });
 
-  it('gives back what it was given, as often as it is asked, and under keys of any length', async () => {
+  it('returns the entries that it was given, again and again, under keys of any length', async () => {
     const one = open();
     const two = open(one.map);
     for (const key of ['k', 'k'.repeat(5000), 'k'.repeat(5001)]) {
@@ -189,7 +189,7 @@ describe('the handler of `use cache`', () => {
     await set;
   });
 
-  it('tags and soft tags invalidate for all, at once or while it is made anew', async (t) => {
+  it('tags and soft tags invalidate for all, at once, or when the entry was made again', async (t) => {
     const pass = clockOf(t);
     const one = open();
     const two = open(one.map);
@@ -210,7 +210,7 @@ describe('the handler of `use cache`', () => {
     assert.equal(await one.get('k', ['soft']), undefined);
   });
 
-  it('stores nothing that is over, and nothing of what fails', async (t) => {
+  it('stores no expired entry, and nothing of an entry that fails', async (t) => {
     const warn = t.mock.method(console, 'warn', () => {});
     const handler = open(newMap({ maxValue: 10_000 }));
     await handler.set('now', Promise.resolve(entryOf(['x'], { expire: 0 })));
@@ -234,7 +234,7 @@ describe('the handler of `use cache`', () => {
   });
 });
 
-it('a map of its own evicts; while Next.js builds it is of the process alone', () => {
+it('a map that the handler opens evicts; while Next.js builds, each process has its own', () => {
   const options = { key: newKey(), memory: 1 << 20 };
   const { map } = useCacheHandler(options);
   keep(map);

@@ -43,7 +43,7 @@ function printed(backend, code) {
 }
 
 for (const backend of built) {
-  test(`${backend}: create throws an error that names the way in, and creates nothing`, elf, () => {
+  test(`${backend}: create throws an error that names the option view, and creates nothing`, elf, () => {
     const code = `
       const thrown = [{}, { persist: true }].map((more) => {
         try { shm.create({ size: 16, key, backend, ...more }); } catch ({ code, message }) { return { code, message }; }
@@ -57,7 +57,7 @@ for (const backend of built) {
     assert.deepEqual(left, [null, -1]);
   });
 
-  test(`${backend}: what is attached without a view stays when a view is refused`, elf, () => {
+  test(`${backend}: an attachment without a view stays when a view is refused`, elf, () => {
     const code = `
       shm.create({ size: 16, key, backend, view: false });
       shm.write({ key, backend }, 0, Buffer.from('data'));

@@ -48,7 +48,7 @@ describe('a second user', needsRoot(), () => {
     assert.deepEqual(seen, [built.map(() => ['Error', 'EACCES', 'number', true]), built.map(() => 'Error'), built.length]);
   });
 
-  it('shares a 0666 segment, leaves last, and the owner\'s next call frees it', async () => {
+  it('shares a 0666 segment; if it leaves last, the owner\'s next call frees it', async () => {
     const seen = await ask(
       async (shm, support, built) => {
         const { asNobody, existing, run, start } = require(support);
@@ -86,7 +86,7 @@ describe('a second user', needsRoot(), () => {
     assert.deepEqual(seen, [all(42), all(1), built.length, 0, `${all(0)}\n`, built.length, 0]);
   });
 
-  it('takes turns with us in a 0666 segment, and each is told when the other was killed', async () => {
+  it('locks with us in a 0666 segment, and each is told when the other was killed', async () => {
     const seen = await ask(
       async (shm, support, built, folder) => {
         const { asNobody, start } = require(support);
@@ -122,7 +122,7 @@ describe('a second user', needsRoot(), () => {
     assert.deepEqual(seen, [false, true, true, true, true]);
   });
 
-  it('may be the first who comes to a structure', async () => {
+  it('may be the first to open a structure', async () => {
     const seen = await ask(
       async (shm, support, visit, built, folder) => {
         const { ask, asNobody } = require(support);
@@ -199,7 +199,7 @@ describe('a second user', needsRoot(), () => {
     assert.deepEqual(seen, [['/live.all', '/lock.all'], ['held', 'held', 'EACCES', true]]);
   });
 
-  it('is told why, where it may open a segment whose owner is not in its group', needs('posix'), async () => {
+  it('is told why it cannot use a structure, if the owner is not in the segment\'s group', needs('posix'), async () => {
     const seen = await ask(
       async (shm, support, visit, folder) => {
         const fs = require('fs');
@@ -245,7 +245,7 @@ describe('a second user', needsRoot(), () => {
 });
 
 describe('a removed folder', needsRoot(), () => {
-  it('is an error while an earlier user has the segment, and heals afterwards', needs('sysv'), async () => {
+  it('is an error while an earlier process has the segment, and works again afterwards', needs('sysv'), async () => {
     const seen = await ask(
       async (shm, support, visit, folder) => {
         const { ask, start } = require(support);
@@ -287,7 +287,7 @@ describe('a removed folder', needsRoot(), () => {
 
 describe('in the place of our folder', needsRoot(), () => {
   for (const mode of ['0o777', '0o755', '0o711']) {
-    it(`a folder of another user, mode ${mode}, costs us nothing`, async () => {
+    it(`a folder of another user, mode ${mode}, does not disturb us`, async () => {
       const body = `async (shm, support, built) => {
         const fs = require('fs');
         const { existing, run } = require(support);
@@ -312,7 +312,7 @@ describe('in the place of our folder', needsRoot(), () => {
     'our folder, writable for all': 'fs.mkdirSync(home); fs.chmodSync(home, 0o777)',
   };
   for (const [claim, plant] of Object.entries(planted)) {
-    it(`${claim} has no effect but a clear error`, async () => {
+    it(`${claim} causes only a clear error`, async () => {
       const body = `(shm, built) => {
         const fs = require('fs');
         const home = '/dev/shm/.shm-node-0';
@@ -335,7 +335,7 @@ describe('in the place of our folder', needsRoot(), () => {
     ['a FIFO for a ledger', "require('child_process').execFileSync('mkfifo', [ledger])", 'EPERM'],
     ['a ledger of another user', "fs.writeFileSync(ledger, ''); fs.chownSync(ledger, 65534, 65534)", 'EPERM'],
   ]) {
-    it(`${claim} is not believed: create is ${code}, and all else works`, async () => {
+    it(`${claim} is not used: create is ${code}, and everything else works`, async () => {
       const body = `async (shm, built) => {
         const fs = require('fs');
         const home = '/dev/shm/.shm-node-0';
@@ -349,7 +349,7 @@ describe('in the place of our folder', needsRoot(), () => {
     });
   }
 
-  it('a ledger whose entries are noise has nothing destroyed and nothing crash', async () => {
+  it('a ledger with random entries destroys nothing and crashes nothing', async () => {
     const seen = await ask(
       async (shm, support, built) => {
         const fs = require('fs');

@@ -49,7 +49,7 @@ function deepestFirst(work, after) {
 
 const tried = ({ threw, returned }, claim) => assert.ok(threw > 20 && returned > 100, `${claim}: ${threw}, ${returned}`);
 
-describe('where the stack runs out', { concurrency: 2 }, () => {
+describe('when the stack overflows', { concurrency: 2 }, () => {
   for (const backend of built) {
     for (const [claim, options] of Object.entries({
       'create({ … })': {},
@@ -57,7 +57,7 @@ describe('where the stack runs out', { concurrency: 2 }, () => {
       'create({ persist })': { persist: true },
       'create({ view: false })': { view: false },
     })) {
-      it(`${claim} has created nothing (${backend})`, async () => {
+      it(`${claim} creates nothing (${backend})`, async () => {
         const seen = await ask(
           `(shm, options) => {
             const mine = () => shm.list().filter(({ creator }) => creator === process.pid).length;
@@ -78,7 +78,7 @@ describe('where the stack runs out', { concurrency: 2 }, () => {
     }
 
     for (const options of [{}, { type: 'Int16Array' }, { view: false }]) {
-      it(`get(${JSON.stringify(options)}) has attached nothing (${backend})`, async () => {
+      it(`get(${JSON.stringify(options)}) attaches nothing (${backend})`, async () => {
         const seen = await ask(
           `(shm, target, options) => {
             shm.create({ ...target, size: 64, persist: true });
@@ -97,7 +97,7 @@ describe('where the stack runs out', { concurrency: 2 }, () => {
     }
   }
 
-  it('the drop-in has created, attached and recorded nothing', async () => {
+  it('the drop-in creates, attaches and records nothing', async () => {
     const seen = await ask(
       `(shm, folder, name) => {
         const old = require(folder + '/shm-typed-array.js');

@@ -36,14 +36,14 @@ const tell = (programs) =>
 const untouched = { stderr: '', files: ['held'], state: 'held', value: 42 };
 
 describe('/dev/shm on overlayfs', { skip }, () => {
-  it('what one process holds outlives the first call of another', async () => {
+  it('a segment that one process holds survives the first call of another', async () => {
     const look = `console.log(shm.get('held')[0], shm.sweep(), shm.detachAll())`;
     const [one, other] = await tell([`shm.get('nobody')`, look]);
     assert.deepEqual(one, { said: '', ended: 0, ...untouched });
     assert.deepEqual(other, { said: '42 0 0', ended: 0, ...untouched });
   });
 
-  it('what a process leaves goes with it: at its end, by a signal, and by SIGKILL at the next first call', async () => {
+  it('the segments of a process are freed: at its end, at a signal, and after SIGKILL at the next first call', async () => {
     const create = `shm.create({ key: 'mine', size: 4096 });`;
     const die = (signal) => `process.kill(process.pid, '${signal}'); setTimeout(() => {}, 60_000)`;
     const [end, term, kill, next] = await tell([

@@ -11,7 +11,7 @@ const { installed, once, packageFolder, root, run, temporary } = require('./supp
 
 const shm = require(packageFolder);
 
-test('import gives what require gives', async () => {
+test('import gives the same as require', async () => {
   const { default: whole, ...named } = await import(pathToFileURL(path.join(packageFolder, 'index.mjs')));
   assert.equal(whole, shm);
   assert.deepEqual(Object.keys(named).sort(), Object.keys(shm).sort());
@@ -57,7 +57,7 @@ describe('installed offline, without scripts', once, () => {
   }
 });
 
-describe('on a system that it has no binary for', once, () => {
+describe('on a system without a binary', once, () => {
   const folder = temporary();
   const pretend = path.join(folder, 'pretend.cjs');
   const env = { ...process.env, NODE_OPTIONS: `--require=${pretend}` };
@@ -90,7 +90,7 @@ describe('each prebuilt binary', once, () => {
     for (const platform of readdirSync(prebuilds)) check(platform, path.join(prebuilds, platform, 'shm-node.node'));
   };
 
-  test('asks for no newer C library than is promised', { skip }, async () => {
+  test('needs no newer C library than promised', { skip }, async () => {
     const { glibcOf, isTooNew } = await import('../../scripts/prebuilds.mjs');
     each((platform, file) => {
       const asked = glibcOf(file);
@@ -99,7 +99,7 @@ describe('each prebuilt binary', once, () => {
     });
   });
 
-  test('exports what Node calls and the signal handler, and nothing else', { skip }, async () => {
+  test('exports only what Node calls, and the signal handler', { skip }, async () => {
     const { EXPORTS, exportsOf } = await import('../../scripts/exports.mjs');
     each((platform, file) => assert.deepEqual(exportsOf(file), EXPORTS, platform));
   });
@@ -123,7 +123,7 @@ describe('the loader', () => {
     });
 
   for (const [libc, loader] of [['musl', '/lib/ld-musl-x86_64.so.1'], ['gnu', '/lib64/ld-linux-x86-64.so.2']]) {
-    test(`knows an executable for ${libc}, wherever in it the interpreter is named`, () => {
+    test(`recognises an executable for ${libc}, wherever it names its interpreter`, () => {
       const [header, part] = [Buffer.alloc(64), Buffer.alloc(56)];
       header.writeBigUInt64LE(64n, 32); // where its parts are listed
       header.writeUInt16LE(part.length, 54);
@@ -146,14 +146,14 @@ describe('the loader', () => {
     assert.match(load(place).stdout, /Function/);
   });
 
-  test('prefers what was built here', () => {
+  test('prefers the binary that was built here', () => {
     const place = copy('built');
     cpSync(binary, path.join(place, 'shm-node.node'));
     writeFileSync(path.join(place, 'prebuilds', platform, 'shm-node.node'), 'not a binary');
     assert.match(load(place).stdout, /Function/);
   });
 
-  test('says which platform it looked for, and the one command that builds it', () => {
+  test('says which platform it looked for, and the command that builds it', () => {
     const { stderr } = load(copy('empty'), 1);
     assert.ok(stderr.includes(`it has none for ${platform}`), stderr);
     assert.match(stderr, /: git clone https:\/\/\S+ (\S+) && npm --prefix \1 run build -- --into '.*empty'$/m);
@@ -167,7 +167,7 @@ describe('the loader', () => {
     assert.ok(stderr.includes(`the one for ${platform} does not load`), stderr);
   });
 
-  test('in a clone, names the command of the clone', () => {
+  test('in a clone, says the command for the clone', () => {
     writeFileSync(path.join(folder, 'Cargo.toml'), '');
     try {
       assert.match(load(copy('clone'), 1).stderr, /: npm --prefix '.*' run build$/m);

@@ -37,7 +37,7 @@ describe('populate', linux, () => {
       });
     }
 
-    it(`maps none without it, and every page of what is attached with it (${backend})`, async () => {
+    it(`without it maps no page, and with it every page of an attached segment (${backend})`, async () => {
       const [target] = newKeys().filter((one) => one.backend === backend);
       shm.create({ ...target, size: SIZE, reserve: false });
       assert.deepEqual(resident(target), [0]);
@@ -57,7 +57,7 @@ describe('populate', linux, () => {
     });
   }
 
-  it('leaves a read-only view live: it maps what is there, and copies nothing', needs('posix'), () => {
+  it('keeps a read-only view live: it maps the pages, and copies nothing', needs('posix'), () => {
     const [target] = newKeys().filter((one) => one.backend === 'posix');
     const bytes = shm.create({ ...target, size: SIZE });
     const readOnly = shm.get({ ...target, readOnly: true, populate: true });
@@ -70,7 +70,7 @@ describe('populate', linux, () => {
   const small = { under: privately('16m'), env: { SHM_NODE_QUIET: '1' } };
   const skip = needsRoot().skip || needs('posix').skip;
 
-  it('is EFAULT where there is no room for a page, and nothing is left', { skip }, async () => {
+  it('is EFAULT if there is no room for a page, and nothing is left behind', { skip }, async () => {
     const seen = await ask(
       (shm) => {
         const fs = require('fs');

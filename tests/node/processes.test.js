@@ -64,7 +64,7 @@ describe('another process', () => {
     }
   });
 
-  it('leaves our views alone when it detaches, and we leave its views alone', async () => {
+  it('does not change our views when it detaches, and we do not change its views', async () => {
     for (const backend of built) {
       const view = shm.create({ size: 64, backend });
       const target = { key: view.key, backend };
@@ -93,7 +93,7 @@ describe('another process', () => {
     }
   });
 
-  it('System V counts every holder, and detach answers how many are left', { skip: built.includes('sysv') ? false : 'this build has no System V' }, async () => {
+  it('System V counts every holder, and detach returns how many are left', { skip: built.includes('sysv') ? false : 'this build has no System V' }, async () => {
     const view = shm.create(64);
     const holders = [1, 2].map(() =>
       start((shm, key) => {
@@ -111,7 +111,7 @@ describe('another process', () => {
     assert.equal(exists({ key: view.key }), false);
   });
 
-  it('a forked child and the messages to it work as ever', async () => {
+  it('a forked child and the messages to it work as always', async () => {
     const program = (shm, keys) => {
       const { fork } = require('child_process');
       if (process.send) {
@@ -168,7 +168,7 @@ describe('another process', () => {
 });
 
 describe('two processes that leave at once', () => {
-  it('free the segment, and one of them answers 0', async () => {
+  it('free the segment, and one of them gets 0', async () => {
     for (let round = 0; round < 8; round++) {
       for (const backend of built) {
         const { key } = shm.create({ size: 64, backend, persist: false });
@@ -191,7 +191,7 @@ describe('two processes that leave at once', () => {
 });
 
 describe('a process that only looks', () => {
-  it('prints nothing, and listens to nothing', async () => {
+  it('prints nothing, and adds no listeners', async () => {
     const { stdout, stderr, code } = await run((shm) => {
       const counts = () => ['exit', 'SIGTERM', 'SIGINT', 'SIGHUP'].map((name) => process.listenerCount(name));
       console.log(...counts());
@@ -201,7 +201,7 @@ describe('a process that only looks', () => {
     assert.deepEqual([stdout, stderr, code], ['0 0 0 0\n0 0 0 0\n', '', 0]);
   });
 
-  it('a stopped process that holds a segment stalls nobody', needsRoot(), async () => {
+  it('a stopped process that holds a segment blocks nobody', needsRoot(), async () => {
     const stdout = await ask(
       async (shm, built) => {
         const { spawn } = require('child_process');

@@ -85,7 +85,7 @@ for (const [version, name] of [
       return { ...metrics, metrics, register, samples, config: { help: 'h', registers: [register] } };
     };
 
-    it('prints what its own metrics would print', async () => {
+    it('prints the same as prom-client\'s own metrics', async () => {
       const use = async ({ Counter, Gauge, Histogram }) => {
         const register = new client.Registry();
         const config = { help: 'h', registers: [register] };
@@ -132,7 +132,7 @@ for (const [version, name] of [
       assert.deepEqual(ours.kinds, theirs.kinds);
     });
 
-    it('counts exactly what processes count at the same moment', async () => {
+    it('counts exactly when processes count at the same moment', async () => {
       const { metrics, config, samples, map } = open();
       const names = { name: 'c', labelNames: ['a'] };
       new metrics.Counter({ ...config, ...names });
@@ -160,7 +160,7 @@ for (const [version, name] of [
       assert.deepEqual([found['c{a="1"}'], found.h_count, found.h_sum], [3000, 6000, 3000]);
     });
 
-    it('what another process begins to count in between is added to', async () => {
+    it('adds to a set of labels that another process creates meanwhile', async () => {
       const { metrics, config, samples, map } = open();
       const counter = new metrics.Counter({ ...config, name: 'c', labelNames: ['a'] });
       map.getEntry = (key) => {
@@ -172,7 +172,7 @@ for (const [version, name] of [
       assert.deepEqual(await samples(), { 'c{a="1"}': 6 });
     });
 
-    it('times what takes time', async () => {
+    it('measures durations', async () => {
       const { Histogram, Gauge, config, samples } = open();
       new Histogram({ ...config, name: 'h', labelNames: ['a', 'b'] }).labels('1', '2').startTimer()();
       new Gauge({ ...config, name: 'g' }).startTimer()();
@@ -181,7 +181,7 @@ for (const [version, name] of [
       assert.ok(found['h_sum{a="1",b="2"}'] > 0 && found.g > 0);
     });
 
-    it('a reset is one for all processes, and of one metric; of a gauge it is that of this process', async () => {
+    it('a reset applies to all processes, and to one metric; for a gauge, to this process only', async () => {
       const map = newMap({ evict: false });
       const [one, two] = [open({ map }), open({ map })];
       const made = [one, two].map(({ Counter, Histogram, config }) => [
@@ -209,7 +209,7 @@ for (const [version, name] of [
       assert.deepEqual(await other.samples(), { 'c{a="9"}': 1 });
     });
 
-    it('makes one value of those of the living by the aggregator, and drops what the dead had', async () => {
+    it('combines the values of running processes by the aggregator, and removes those of dead ones', async () => {
       const { metrics, config, samples, map } = open();
       const aggregators = ['sum', 'min', 'max', 'average', 'first', 'omit'];
       const gauges = aggregators.map((aggregator) => new metrics.Gauge({ ...config, name: aggregator, aggregator }));
@@ -234,7 +234,7 @@ for (const [version, name] of [
       assert.equal(map.size, before - aggregators.length);
     });
 
-    it('a gauge goes with its thread', async () => {
+    it('the value of a gauge goes with its thread', async () => {
       const { Gauge, config, samples, map } = open();
       new Gauge({ ...config, name: 'g' }).set(1);
       const code = `const { SharedMap } = require('${folder}/map.js');
@@ -277,7 +277,7 @@ for (const [version, name] of [
       assert.ok(!Object.keys(found).some((key) => key.startsWith('process_')));
     });
 
-    it('a histogram of the default metrics has what was observed since it was looked at', async () => {
+    it('a histogram of the default metrics has the values since the last look', async () => {
       const { metrics, register, samples } = open();
       let theirs;
       const collectDefaultMetrics = ({ register }) => {
@@ -294,7 +294,7 @@ for (const [version, name] of [
       assert.equal((await samples())['gc_sum{kind="major"}'], 11);
     });
 
-    it('what has no room is not counted, and told of; what is there counts on', async () => {
+    it('values without room are not counted, and onError is called; existing labels are counted', async () => {
       const map = newMap({ memory: 32 << 10, evict: false });
       const errors = [];
       const { Counter, Gauge, Histogram, config, samples } = open({ map, onError: ({ code }) => errors.push(code) });
@@ -315,7 +315,7 @@ for (const [version, name] of [
       assert.equal(errors.at(-1), 'ERR_OUT_OF_RANGE');
     });
 
-    it('warns once of what is not counted', async () => {
+    it('warns once about values that are not counted', async () => {
       const { Counter, config } = open();
       const warnings = [];
       const hear = (warning) => warnings.push(warning);
@@ -327,7 +327,7 @@ for (const [version, name] of [
       assert.deepEqual(warnings.map(({ name, code }) => [name, code]), [['ShmNodeWarning', 'ERR_OUT_OF_RANGE']]);
     });
 
-    it('refuses what cannot be shared, and what another process has otherwise', () => {
+    it('refuses metrics that cannot be shared, or that another process has with other options', () => {
       const { metrics, config, map } = open();
       const { Counter, Gauge, Histogram, Summary } = metrics;
       const unsupported = { code: 'ERR_SHM_UNSUPPORTED', message: /use a Histogram/ };
@@ -350,7 +350,7 @@ for (const [version, name] of [
       }
     });
 
-    it('a map of its own does not evict, and is closed with it', () => {
+    it('a map that it opens does not evict, and is closed with it', () => {
       const { map, close } = sharedMetrics(client, { key: newKey(), memory: 1 << 20 });
       assert.throws(() => again(map, { evict: true }), { code: 'ERR_SHM_OPTIONS' });
       close();
@@ -359,7 +359,7 @@ for (const [version, name] of [
   });
 }
 
-it('counts on under the name that OpenMetrics gives a counter', async () => {
+it('keeps counting under the name that OpenMetrics gives a counter', async () => {
   const client = require('prom-client');
   const register = new client.Registry(client.Registry.OPENMETRICS_CONTENT_TYPE);
   const { Counter } = sharedMetrics(client, { map: newMap({ evict: false }) });

@@ -56,7 +56,7 @@ function clear() {
 
 after(clear);
 
-it(`${CALLS} random calls throw typed errors only, and leave nothing behind`, () => {
+it(`${CALLS} random calls throw only typed errors, and leave nothing behind`, () => {
   const seen = { calls: 0, answered: 0, codes: {} };
   const property = fc.property(fc.array(call, { minLength: PER_RUN, maxLength: PER_RUN, size: 'max' }), (calls) => {
     const views = [];

@@ -37,7 +37,7 @@ describe('of another realm', () => {
       assert.deepEqual(JSON.parse(seen), [[3, 3, length], true, 0, 0]);
     });
 
-    it(`a ${name} is read into and written from, and names the segment that it is over`, () => {
+    it(`a ${name} is read into and written from, and names its segment`, () => {
       const seen = there(`(() => {
         const bytes = new ${name}(8 / ${name}.BYTES_PER_ELEMENT);
         const moved = [shm.write(kept, 0, bytes), shm.read(kept, 0, bytes)];
@@ -56,17 +56,17 @@ describe('of another realm', () => {
     });
   }
 
-  it('a view is no options, and so has a type beside it', () => {
+  it('a view is not an options object, so a type may follow it', () => {
     assert.equal(there(`shm.get(new Int16Array(kept.buffer), 'Int8Array').constructor.name`), 'Int8Array');
     assert.throws(() => there('shm.get({ key: kept.key }, Int8Array)'), VALUE);
   });
 
-  it('a DataView names the segment that it is over', () => {
+  it('a DataView names its segment', () => {
     assert.equal(there('shm.info(new DataView(kept.buffer)).key'), kept.key);
   });
 });
 
-describe('a function that only has the name of an array type', () => {
+describe('a function with the name of an array type', () => {
   for (const code of [
     'class Float32Array {}',
     'class Float32Array extends Uint8Array {}',
@@ -84,20 +84,20 @@ describe('a function that only has the name of an array type', () => {
   }
 });
 
-describe('an array that is no longer whole', () => {
+describe('an array that was detached or has shrunk', () => {
   const detached = (view) => {
     structuredClone(view.buffer, { transfer: [view.buffer] });
     return view;
   };
 
-  it('has no bytes once it is detached, as the language has it', () => {
+  it('has no bytes after it was detached, as in the language', () => {
     const buffer = new ArrayBuffer(8);
     for (const bytes of [detached(new Uint8Array(8)), detached({ buffer }) && buffer]) {
       assert.deepEqual([shm.write(kept, 0, bytes), shm.read(kept, 0, bytes)], [0, 0]);
     }
   });
 
-  it('is refused where it is a DataView, which then has no length', () => {
+  it('is refused if it is a DataView, which then has no length', () => {
     const view = detached(new DataView(new ArrayBuffer(8)));
     for (const call of [shm.read, shm.write]) assert.throws(() => call(kept, 0, view), VALUE);
     for (const call of [shm.get, shm.info, shm.destroy, shm.detach]) assert.throws(() => call(view), VALUE);
@@ -115,7 +115,7 @@ describe('objects that only look like an array', () => {
     for (const call of [shm.read, shm.write]) assert.throws(() => call(kept, 0, revoked), TYPE);
   });
 
-  it('what a program has put on one is not looked at', () => {
+  it('properties that a program has added are not used', () => {
     const lying = Object.defineProperties(new Uint8Array(4).fill(7), {
       buffer: { value: undefined },
       byteOffset: { value: 2 ** 40 },

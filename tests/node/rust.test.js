@@ -38,7 +38,7 @@ function actor() {
 
 for (const backend of built) {
   describe(`a segment of Rust and Node, ${backend}`, { skip }, () => {
-    it('goes with Rust, if Rust leaves last', async () => {
+    it('is freed by Rust, if Rust leaves last', async () => {
       const view = shm.create({ size: 64, key: newKey(), backend });
       const rust = actor();
       assert.match(await rust.tell(`${backend} attach s ${view.key}`), /^ok/);
@@ -49,7 +49,7 @@ for (const backend of built) {
       await rust.end();
     });
 
-    it('goes with Node, if Node leaves last', async () => {
+    it('is freed by Node, if Node leaves last', async () => {
       const rust = actor();
       const key = newKey();
       assert.match(await rust.tell(`${backend} create s ${key} 64`), /^ok/);
@@ -60,7 +60,7 @@ for (const backend of built) {
       await rust.end();
     });
 
-    it('goes with Node, if Rust is killed', async () => {
+    it('is freed by Node, if Rust is killed', async () => {
       const rust = actor();
       const key = newKey();
       assert.match(await rust.tell(`${backend} create s ${key} 64`), /^ok/);

@@ -37,7 +37,7 @@ describe('a segment that is made smaller', { skip }, () => {
   };
   for (const [name, touch] of Object.entries(touches)) {
     for (const part of ['nothing', 'half']) {
-      it(`to ${part} is survived by ${name}, and what is left keeps its bytes`, async () => {
+      it(`to ${part} is survived by ${name}, and the rest keeps its bytes`, async () => {
         const seen = await asking(
           async (shm, key, part, touch) => {
             const SIZE = 1 << 20;
@@ -68,7 +68,7 @@ describe('a segment that is made smaller', { skip }, () => {
     }
   }
 
-  it('is told by the read or write that finds it, too', async () => {
+  it('is reported by the read or write that notices it, too', async () => {
     const seen = await asking(
       (shm, keys) => {
         const codes = ['read', 'write'].map((call, index) => {
@@ -114,7 +114,7 @@ describe('a segment that is made smaller', { skip }, () => {
     assert.deepEqual(seen, Array(2).fill([-1, 'ERR_SHM_SHRUNK']));
   });
 
-  it('is warned of once, also where nothing of the library is called again', async () => {
+  it('causes one warning, even if no function of the library is called again', async () => {
     const { code, stdout, stderr } = await run(
       (shm, keys) => {
         const views = keys.map((key) => shm.create({ key, size: 1 << 16 }));
@@ -151,7 +151,7 @@ describe('a segment that is made smaller', { skip }, () => {
     assert.match(stderr, /\[ERR_SHM_SHRUNK\] Warning: segment \S+ was made smaller/);
   });
 
-  it('is got anew with the size that it has, while the old view stays as it is', async () => {
+  it('can be got again with its new size, while the old view stays as it is', async () => {
     const seen = await asking(
       (shm, key) => {
         const old = shm.create({ key, size: 1 << 16 });
@@ -169,7 +169,7 @@ describe('a segment that is made smaller', { skip }, () => {
     assert.deepEqual(seen, [1 << 16, 8192, 8192, 8, 7, 1, 0]);
   });
 
-  it('makes a system call on what was cut off fail with EFAULT', async () => {
+  it('makes a system call on the missing part fail with EFAULT', async () => {
     const seen = await asking(
       (shm, key, file) => {
         const fs = require('fs');
@@ -280,7 +280,7 @@ describe('a structure in a segment that is made smaller', { skip }, () => {
 
   for (const [name, make] of Object.entries(structures)) {
     // The first call after the shrink is the one that finds it: each of them is the first once.
-    it(`${name}: every call throws, whichever comes first, and a new object is none either`, async () => {
+    it(`${name}: every call throws, whichever comes first, and no new object can be made`, async () => {
       const seen = await asking(
         async (shm, keys, make) => {
           const sync = require(`${process.env.SHM_NODE_PACKAGE}/sync.js`);
@@ -321,7 +321,7 @@ describe('a structure in a segment that is made smaller', { skip }, () => {
     });
   }
 
-  it('throws where only another part of the segment was found cut off', async () => {
+  it('throws even if only another part of the segment is missing', async () => {
     const seen = await asking(
       (shm, key) => {
         const { Mutex } = require(`${process.env.SHM_NODE_PACKAGE}/sync.js`);
@@ -342,7 +342,7 @@ describe('a structure in a segment that is made smaller', { skip }, () => {
     assert.deepEqual(seen, [0, 'ERR_SHM_SHRUNK', 0], 'and the word, which others share, is free');
   });
 
-  it('ends the waits of those who sleep there, in the main thread and in workers', async () => {
+  it('ends the waits in it, in the main thread and in workers', async () => {
     const seen = await asking(
       async (shm, key) => {
         const { Worker } = require('worker_threads');
@@ -384,7 +384,7 @@ describe('a structure in a segment that is made smaller', { skip }, () => {
 });
 
 describe('shrinks at random', { skip }, () => {
-  it(`${COUNT} under readers, writers, locks, attaches and detaches in workers: nobody dies`, async () => {
+  it(`${COUNT} under readers, writers, locks, attaches and detaches in workers: no process dies`, async () => {
     const seen = await asking(
       async (shm, key, count) => {
         const fs = require('fs');
@@ -456,7 +456,7 @@ describe('shrinks at random', { skip }, () => {
 });
 
 describe('a touch for which a full /dev/shm has no room', { skip: skip || needsRoot().skip }, () => {
-  it('is survived in the same way', async () => {
+  it('is survived too', async () => {
     const seen = await asking(
       (shm, key) => {
         const view = shm.create({ key, size: 32 << 20, reserve: false });
@@ -480,7 +480,7 @@ describe('a touch for which a full /dev/shm has no room', { skip: skip || needsR
 });
 
 describe('every other SIGBUS', { skip }, () => {
-  it('that is sent does what it did before', async () => {
+  it('that a process sends does what it did before', async () => {
     const ends = [false, true].map((attaches) =>
       run(
         (shm, key, attaches) => {
@@ -496,7 +496,7 @@ describe('every other SIGBUS', { skip }, () => {
     if (typeof Deno === 'undefined') assert.equal(after.signal, 'SIGBUS');
   });
 
-  it('of another copy of the package is left to its handler, in whichever order they came', async () => {
+  it('of another copy of the package is left to its handler, in whichever order they were loaded', async () => {
     const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'shm-node-copy-'));
     try {
       const copied = spawnSync('cp', ['-r', `${folder}/.`, copy]);

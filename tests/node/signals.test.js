@@ -113,7 +113,7 @@ for (const signal of SIGNALS) {
       assert.deepEqual(existing(keys), []);
     });
 
-    it('frees what a process only got, once it is the last holder', async () => {
+    it('frees what a process only got, if it is the last holder', async () => {
       const keys = newKeys();
       const other = start((shm, keys) => { hold(keys); ready(); process.stdin.resume(); }, [keys], { stdin: 'pipe' });
       await other.ready;
@@ -167,7 +167,7 @@ for (const signal of SIGNALS) {
 describe('two signals at once', () => {
   for (const [first, second] of [['SIGTERM', 'SIGINT'], ['SIGINT', 'SIGINT'], ['SIGHUP', 'SIGTERM']]) {
     // Alone: for a lock that another process's sweep has, the handler does not wait long.
-    it(`${first} and ${second}: the second does not cut the clean-up of the first`, needsRoot(), async () => {
+    it(`${first} and ${second}: the second does not interrupt the clean-up of the first`, needsRoot(), async () => {
       const seen = await ask(
         async (shm, support, signals, built) => {
           const { start } = require(support);
@@ -287,7 +287,7 @@ describe('a persistent segment', () => {
 
 describe('signals that are not ours', { concurrency: 4 }, () => {
   for (const signal of ['SIGQUIT', 'SIGUSR2', 'SIGPIPE']) {
-    it(`${signal} does what it does without us`, async () => {
+    it(`${signal} does the same as without the library`, async () => {
       const body = (shm, signal, keys) => { hold(keys); ready(); setTimeout(() => process.exit(3), 200); };
       const keys = newKeys();
       const ours = await killed(body, signal, [keys], { under: ['sh', '-c', 'ulimit -c 0; exec "$@"', 'sh'] });
@@ -298,7 +298,7 @@ describe('signals that are not ours', { concurrency: 4 }, () => {
     });
   }
 
-  it('under nohup it ends as without the library', async () => {
+  it('under nohup the process ends as without the library', async () => {
     const body = (shm, signal, keys) => {
       hold(keys);
       ready();
@@ -317,7 +317,7 @@ describe('pid 1 of a container', { ...needsRoot(), concurrency: 4 }, () => {
   const nodeBelow = (pid) => Number(fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
 
   for (const signal of SIGNALS) {
-    it(`with a ${signal} listener ends as it says, and all is freed`, async () => {
+    it(`with a ${signal} listener ends as the listener decides, and all is freed`, async () => {
       const keys = newKeys();
       const { child, ready, ended } = start((shm, signal, keys) => {
         process.on(signal, () => process.exit(7));
@@ -332,7 +332,7 @@ describe('pid 1 of a container', { ...needsRoot(), concurrency: 4 }, () => {
       assert.deepEqual(existing(keys), []);
     });
 
-    it(`without one, ${signal} does what it does without us, and nothing is lost on the way`, async () => {
+    it(`without one, ${signal} does the same as without the library, and nothing is lost`, async () => {
       const keys = newKeys();
       const body = (shm, signal, keys) => {
         const views = hold(keys);

@@ -12,7 +12,7 @@ const skip = needsRoot().skip || needs('posix').skip;
 describe('a /dev/shm of 16 MiB', { skip }, () => {
   const small = { under: privately('16m'), env: { SHM_NODE_QUIET: '1' } };
 
-  it('is ENOSPC at create, saying how much was asked and how much is free, and nothing is left', async () => {
+  it('is ENOSPC at create; the error says how much was asked and is free, and nothing is left', async () => {
     const seen = await ask(
       (shm) => {
         const fs = require('fs');
@@ -72,7 +72,7 @@ describe('a /dev/shm of 16 MiB', { skip }, () => {
     assert.deepEqual(seen.left, ['.shm-node-0']);
   });
 
-  it('that orphans fill is swept before ENOSPC is said', async () => {
+  it('that orphans fill is swept before ENOSPC is thrown', async () => {
     const size = await ask(
       async (shm, support) => {
         const { run } = require(support);
@@ -141,7 +141,7 @@ describe('a /dev/shm of 16 MiB', { skip }, () => {
     assert.deepEqual(seen.left.sort(), ['.shm-node-0', 'filler']);
   });
 
-  it('full before the library was ever used is a clear error', async () => {
+  it('that is full before the first use of the library is a clear error', async () => {
     const seen = await ask(
       (shm, built) => {
         const fs = require('fs');

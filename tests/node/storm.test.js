@@ -106,7 +106,7 @@ const storm = async (shm, support, member, targets, kills, stranger) => {
   ready({ said, visits: visits > kills / 2, robbed, left: targets.filter(exists) });
 };
 
-it(`${KILLS} processes are killed: nothing is taken while it is held, and nothing is left`, { skip }, async () => {
+it(`${KILLS} processes are killed: no held segment is removed, and nothing is left behind`, { skip }, async () => {
   // Most let strangers in, as the mode says; a stranger who is refused tries the next one.
   const targets = built.flatMap((backend) => Array.from({ length: 3 }, (_, i) => ({ key: 7001 + i, backend, mode: 0o666 })));
   const support = require.resolve('./support.js');

@@ -88,8 +88,8 @@ for (const [name, [hold, ask]] of Object.entries(nestings())) {
   });
 }
 
-describe('what a chain no longer holds', () => {
-  claim('it may ask for again, also in what it began meanwhile', async () => {
+describe('a lock that a chain no longer holds', () => {
+  claim('may be locked again, also by calls that began meanwhile', async () => {
     const mutex = new Mutex(words(), 0);
     let later;
     let go;
@@ -100,7 +100,7 @@ describe('what a chain no longer holds', () => {
     assert.equal(await later, 'later');
   });
 
-  claim('may be passed from chain to chain, any number of times', async () => {
+  claim('may be passed from chain to chain, again and again', async () => {
     const view = words();
     const [a, b] = [new Mutex(view, 0), new Mutex(view, 8)];
     let depth = 0;
@@ -131,7 +131,7 @@ describe('readers within readers', () => {
 });
 
 describe('a semaphore with more permits', () => {
-  claim('gives them to one chain until it has them all', async () => {
+  claim('gives permits to one chain until it has all', async () => {
     const semaphore = new Semaphore(words(), 0, { permits: 2 });
     await semaphore.withPermitAsync(() =>
       semaphore.withPermitAsync(async () => {
@@ -143,8 +143,8 @@ describe('a semaphore with more permits', () => {
   });
 });
 
-describe('when no chain holds anything any more', () => {
-  claim('nothing is kept of chains, which would make every promise dearer, and that again and again', async () => {
+describe('when no chain holds a lock any more', () => {
+  claim('nothing tracks chains any more, because that would slow down every promise', async () => {
     const { storage } = require(`${folder}/lib/native.js`).chains;
     const { disable } = storage;
     let rests = 0;

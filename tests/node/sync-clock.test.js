@@ -183,7 +183,7 @@ const POLLING = { 'Broadcast.receive, polling': null, 'Broadcast.receiveAsync, p
 
 for (const fakes of [byHand, ofNode]) {
   for (const before of [true, false]) {
-    describe(`clocks and timers replaced (${fakes.name}) ${before ? 'before' : 'after'} we are loaded`, () => {
+    describe(`clocks and timers replaced (${fakes.name}) ${before ? 'before' : 'after'} the package is loaded`, () => {
       for (const backend of built) {
         it(`every wait with a time limit ends (${backend})`, async () => {
           const told = await ask(everyWait, [folder, backend, `${fakes}`, before], { env: { SHM_NODE_QUIET: '1' } });

@@ -177,7 +177,7 @@ describe('open reservations, with many producers', () => {
     });
   }
 
-  claim('those of a killed producer are skipped together', async () => {
+  claim('of a killed producer are skipped together', async () => {
     const { view, ring } = channel({ capacity: 1024, producers: 'many' });
     const producer = peer(view, (shm, { Channel }, view, ready) => {
       const ring = new Channel(view, 0);
@@ -215,7 +215,7 @@ describe('close of a Broadcast', () => {
     shm.detach(view);
   });
 
-  claim('reading the next number does not make a producer', () => {
+  claim('reading the next number does not make the object a producer', () => {
     const { view, news } = broadcast({ slots: 8, maxMessage: 64 });
     const other = new Broadcast(view, 0);
     assert.equal(other.next, 0);
@@ -323,7 +323,7 @@ describe('turns', () => {
     });
   }
 
-  claim('lockAsync does, and an abort leaves the queue at once', async () => {
+  claim('lockAsync keeps its time too, and an abort leaves the queue at once', async () => {
     const view = words();
     const mutex = new Mutex(view, 0);
     const guard = mutex.lock();
@@ -462,7 +462,7 @@ describe('a caller that would wait for itself', () => {
     assert.deepEqual(seen, ['ERR_SHM_DEADLOCK', 'ERR_SHM_DEADLOCK', false, false, 2]);
   });
 
-  claim('a thread that has all reader slots does too', async () => {
+  claim('a thread that has all reader slots gets the same', async () => {
     const seen = await asked(async ({ RwLock }, view, codeOf) => {
       const lock = new RwLock(view, 0, { readers: 2 });
       const readers = [lock.read(), lock.read()];
@@ -476,7 +476,7 @@ describe('a caller that would wait for itself', () => {
     assert.deepEqual(seen, ['ERR_SHM_DEADLOCK', 'ERR_SHM_DEADLOCK', false, false, 2]);
   });
 
-  claim('while another process has one of them, it waits for that', async () => {
+  claim('while another process has one of them, the thread waits for it', async () => {
     const view = words();
     const [semaphore, lock] = [new Semaphore(view, 0, { permits: 2 }), new RwLock(view, 32, { readers: 2 })];
     const other = peer(view, (shm, { RwLock, Semaphore }, view, ready) => {
@@ -493,7 +493,7 @@ describe('a caller that would wait for itself', () => {
   });
 });
 
-describe('on behalf of another', () => {
+describe('a slot or a writing of another thread', () => {
   const hold = ({ RwLock, Semaphore }, view) => [
     new Semaphore(view, 0, { permits: 2 }).acquire().slot,
     new RwLock(view, 32, { readers: 2 }).read().slot,
@@ -516,7 +516,7 @@ describe('on behalf of another', () => {
     return codes;
   };
 
-  claim('another thread of the process gives back a permit, and ends a reading and a writing', async () => {
+  claim('can be released by any thread of the process', async () => {
     const view = words();
     const slots = hold(sync, view);
     const body = (slots) => `(sync, view) => {
@@ -536,7 +536,7 @@ describe('on behalf of another', () => {
     shm.detach(view);
   });
 
-  claim('another process may not', async () => {
+  claim('cannot be released by another process', async () => {
     const view = words();
     const slots = hold(sync, view);
     const other = peer(view, `(shm, sync, view, ready, slots) => ready((${letGo})(sync, view, slots))`, slots);
@@ -548,7 +548,7 @@ describe('on behalf of another', () => {
 });
 
 describe('with thousands of waits', () => {
-  claim('a killed holder is noticed all the same', async () => {
+  claim('a killed holder is still noticed', async () => {
     const way = require(`${folder}/lib/native.js`).wayToWait();
     const count = way.startsWith('io_uring') ? 20_000 : 500; // else each takes a thread
     const view = words();

@@ -28,7 +28,7 @@ async function withCopies(kind, body, inWorker) {
 for (const kind of kinds) {
   for (const inWorker of [false, true]) {
     describe(`two copies (${kind}${inWorker ? ', in a worker' : ''})`, () => {
-      it('each is told of its own waits, and the process ends when all is over', async () => {
+      it('each copy gets its own wake-ups, and the process ends when all waits have ended', async () => {
         const told = await withCopies(
           kind,
           async (a, b) => {
@@ -53,7 +53,7 @@ for (const kind of kinds) {
 
       // Where the addon is loaded twice, neither knows of the other's chains.
       if (kind === 'reset') {
-        it('a chain of one copy that asks the other copy for a lock that it holds gets an error', async () => {
+        it('a chain that asks one copy for a lock that it holds through the other gets an error', async () => {
           const told = await withCopies(
             kind,
             async (a, b) => {
@@ -68,7 +68,7 @@ for (const kind of kinds) {
         });
       }
 
-      it('a wait of one copy keeps the process, whatever the other has done', async () => {
+      it('a wait of one copy keeps the process alive, whatever the other copy has done', async () => {
         const told = await withCopies(
           kind,
           async (a, b) => {
@@ -82,7 +82,7 @@ for (const kind of kinds) {
         assert.deepEqual(told.sort(), ['a timed-out', 'b timed-out']);
       });
 
-      it('locks and rings go from one to the other', async () => {
+      it('locks and rings work between the copies', async () => {
         const told = await withCopies(
           kind,
           async (a, b) => {

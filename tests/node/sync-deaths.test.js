@@ -70,7 +70,7 @@ async function lockAfterDeath(view, die) {
   guard.unlock();
 }
 
-describe('who waits for long', () => {
+describe('a process that waits for long', () => {
   claim('does not wake up', async () => {
     const SIZE = Channel.byteLength(options);
     const view = words(101 * SIZE);
@@ -93,7 +93,7 @@ describe('who waits for long', () => {
     shm.detach(view);
   });
 
-  claim('receives what was sent by a process that was killed before it woke anybody', async () => {
+  claim('receives a message of a process that was killed before it woke anybody', async () => {
     const view = words();
     const received = new Channel(view, 0, options).receiveAsync();
     await atRest();
@@ -119,7 +119,7 @@ describe('who waits for long', () => {
     });
   }
 
-  claim('has the lock of a worker that was ended', async () => {
+  claim('gets the lock of a worker that was terminated', async () => {
     const view = words();
     const code = `
       const { parentPort, workerData } = require('worker_threads');
@@ -133,7 +133,7 @@ describe('who waits for long', () => {
     shm.detach(view);
   });
 
-  claim('goes on looking where nobody would tell of a death', async () => {
+  claim('goes on checking if no deaths are reported', async () => {
     let asked = 0;
     native.watchDeaths = () => (asked++, false);
     const view = words();

@@ -29,7 +29,7 @@ const sendAll = (ring, texts) => {
 
 for (const producers of ['one', 'many']) {
   describe(`drain of a channel with producers: ${producers}`, () => {
-    it('gives all that is there, in its order and in place, and tells how many', () => {
+    it('gives all messages that are there, in order and in place, and returns how many', () => {
       const { view, ring } = open({ capacity: 1024, producers });
       assert.deepEqual(drained(ring), []);
       let number = 0;
@@ -53,7 +53,7 @@ for (const producers of ['one', 'many']) {
       }
     });
 
-    it('gives at most `max`, and leaves the rest to whatever receives next', () => {
+    it('gives at most `max` messages, and leaves the rest to the next receiving call', () => {
       const { ring } = open({ capacity: 1024, producers });
       sendAll(ring, ['a', 'b', 'c', 'd', 'e']);
       assert.deepEqual(drained(ring, { max: 2 }), ['a', 'b']);
@@ -62,7 +62,7 @@ for (const producers of ['one', 'many']) {
       assert.deepEqual(drained(ring, { max: Infinity }), ['e']);
     });
 
-    it('leaves what comes meanwhile to the next one, so that it ends', () => {
+    it('leaves messages that come meanwhile to the next call, so that it ends', () => {
       const { ring } = open({ capacity: 1024, producers });
       // Also round the ring's end, and where it looks anew behind what was known before.
       for (let round = 0; round < 100; round++) {
@@ -75,7 +75,7 @@ for (const producers of ['one', 'many']) {
       }
     });
 
-    it('what a callback throws comes out, and what was not given stays', () => {
+    it('throws what the callback throws, and messages that were not given stay', () => {
       const { ring } = open({ capacity: 1024, producers });
       sendAll(ring, ['a', 'b', 'c']);
       const given = [];
@@ -103,7 +103,7 @@ for (const producers of ['one', 'many']) {
       assert.equal(ring.drain(() => {}), 1, 'the room of the first was free in the second callback');
     });
 
-    it('lets nothing else receive within the callback', async () => {
+    it('lets no other call receive within the callback', async () => {
       const { ring } = open({ capacity: 1024, producers });
       // Round the ring's end, so that there are two windows.
       for (let i = 0; i < 3; i++) {
@@ -138,7 +138,7 @@ for (const producers of ['one', 'many']) {
       assert.equal(`${await ring.receiveAsync()}`, 'i');
     });
 
-    it('ends where its callback closes the channel, and leaves what that had in hand to the next consumer', () => {
+    it('ends if its callback closes the channel, and leaves the current message to the next consumer', () => {
       const { view, ring } = open({ capacity: 1024, producers });
       sendAll(ring, ['a', 'b', 'c']);
       const given = [];
@@ -154,7 +154,7 @@ for (const producers of ['one', 'many']) {
       assert.deepEqual(drained(ring), ['d'], 'it can be used again');
     });
 
-    it('ends where its callback closes and receives anew', () => {
+    it('ends if its callback closes the channel and receives again', () => {
       const { ring } = open({ capacity: 1024, producers });
       sendAll(ring, ['a', 'b', 'c']);
       const count = ring.drain(() => {
@@ -165,7 +165,7 @@ for (const producers of ['one', 'many']) {
       assert.deepEqual(drained(ring), ['c']);
     });
 
-    it('ends where its callback detaches the segment, and its view is empty', () => {
+    it('ends if its callback detaches the segment, and its view is empty', () => {
       const { view, ring } = open({ capacity: 1024, producers });
       sendAll(ring, ['a', 'b']);
       const lengths = [];
@@ -210,7 +210,7 @@ for (const producers of ['one', 'many']) {
       assert.deepEqual([next, drained(ring)], [senders.map(() => count), []]);
     });
 
-    it('refuses what is no callback, and no number of messages', () => {
+    it('refuses a callback that is not a function, and a wrong number of messages', () => {
       const { ring } = open({ capacity: 1024, producers });
       const wrong = { code: 'ERR_INVALID_ARG_TYPE' };
       for (const callback of [undefined, null, {}, 'f']) assert.throws(() => ring.drain(callback), wrong);
@@ -220,7 +220,7 @@ for (const producers of ['one', 'many']) {
   });
 
   describe(`messages in batches, producers: ${producers}`, () => {
-    it('are all that is there each time, as copies', async () => {
+    it('have all messages that are there each time, as copies', async () => {
       const { ring } = open({ capacity: 1024, producers });
       const batches = ring.messages({ batch: true });
       sendAll(ring, ['a', 'b', 'c']);
@@ -239,7 +239,7 @@ for (const producers of ['one', 'many']) {
       assert.deepEqual(await batches.return(), { value: undefined, done: true });
     });
 
-    it('end though a producer is as fast as we are', async () => {
+    it('end even if a producer is as fast as the consumer', async () => {
       const { ring } = open({ capacity: 1024, producers });
       sendAll(ring, ['a', 'b', 'c']);
       const batches = ring.messages({ batch: true });
@@ -253,7 +253,7 @@ for (const producers of ['one', 'many']) {
       await batches.return();
     });
 
-    it('end when the time is up and at a close, and refuse what is no boolean', async () => {
+    it('end when the time is up and at a close, and refuse a wrong option', async () => {
       const { ring } = open({ capacity: 1024, producers });
       assert.equal((await ring.messages({ batch: true, timeout: 1 }).next()).done, true);
       const pending = ring.messages({ batch: true }).next();
@@ -265,7 +265,7 @@ for (const producers of ['one', 'many']) {
 }
 
 describe('drain of a channel with many producers', () => {
-  it('gives what lies before a message that is not committed yet, and skips one that was given up', () => {
+  it('gives the messages before one that is not committed yet, and skips an abandoned one', () => {
     const { ring } = open({ capacity: 1024, producers: 'many' });
     sendAll(ring, ['a']);
     const open1 = ring.reserve(1);
@@ -281,7 +281,7 @@ describe('drain of a channel with many producers', () => {
 });
 
 describe('messages of a broadcast in batches', () => {
-  it('are all that is there, each with its number and what was missed before it', async () => {
+  it('have all messages that are there, each with its number and how many were missed before it', async () => {
     const options = { slots: 4, maxMessage: 64 };
     const news = new Broadcast(words(Broadcast.byteLength(options)), 0, options);
     const reader = news.reader();

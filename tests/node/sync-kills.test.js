@@ -112,7 +112,7 @@ async function takeTurns(view, child, lock) {
 
 /** Each claim: what the child does, and what is seen here while it lives and after it. */
 const claims = {
-  'a structure that was half made is completed': {
+  'a half-made structure is completed': {
     child: async (sync, view, { arm, given }) => {
       arm();
       given.forEach(([name, index, options]) => new sync[name](view, index, options));

@@ -30,7 +30,7 @@ describe('words in JavaScript', () => {
   const told = new Set(['PRODUCER_AT', 'CONSUMER_AT', 'CONSUMER_EVENT', 'PRODUCERS_EVENT', 'word']);
   const inRing = [/^at >> 2$/, /^\(RING \+ \(windows\[TAIL\] & this\.#mask\)\) >> 2$/, /^from \+ i$/];
 
-  it('they are reached by the numbers that the addon reports', () => {
+  it('are accessed at the places that the addon reports', () => {
     let seen = 0;
     for (const file of files) {
       const code = codeOf(file);
@@ -48,7 +48,7 @@ describe('words in JavaScript', () => {
     assert.ok(seen > 10, `${seen}`);
   });
 
-  it('and in no other way: not by another view, and not by another name of it', () => {
+  it('are not accessed in any other way: by another view, or by another name', () => {
     // Memory that is no segment; a channel's words, and a mutex.
     const over = [
       /^(pool|windows|native\.out|out\.buffer|target\.buffer, target\.byteOffset, target\.length >> 2)$/,
@@ -74,7 +74,7 @@ describe('words in JavaScript', () => {
     assert.ok(seen > 5, `${seen}`);
   });
 
-  it('the names are defined by the addon', () => {
+  it('have names that the addon defines', () => {
     const channel = codeOf('channel.js');
     assert.match(channel, /const \{ RECORD, RING, SLEEPERS, NO_MESSAGE, out \} = native;/);
     for (const [name, from] of [['PRODUCER_AT', 'HEAD'], ['CONSUMER_AT', 'TAIL'], ['CONSUMER_EVENT', 'CONSUMER_EVENT'], ['PRODUCERS_EVENT', 'PRODUCERS_EVENT']]) {
@@ -83,7 +83,7 @@ describe('words in JavaScript', () => {
     assert.match(codeOf('mutex.js'), /new Int32Array\(\w+\(view\), \w+(?:\[\d\])? \+ native\.MUTEX, 1\)/);
   });
 
-  it('if the addon reports other places, they are used', () => {
+  it('are accessed at other places if the addon reports other places', () => {
     const native = require(`${folder}/lib/sync/native.js`);
     const offsets = ['MUTEX', 'HEAD', 'TAIL', 'CONSUMER_EVENT', 'PRODUCERS_EVENT', 'RING', 'RECORD'];
     const real = Object.fromEntries(offsets.map((name) => [name, native[name]]));

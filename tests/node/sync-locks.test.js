@@ -35,7 +35,7 @@ describe('a place', () => {
   ];
 
   for (const [name, options, bytes] of all) {
-    it(`a ${name} says how many bytes it takes, and takes no others`, () => {
+    it(`a ${name} says how many bytes it takes, and uses no others`, () => {
       const Class = sync[name];
       assert.equal(Class.byteLength(options), bytes);
       const view = words(64).fill(0);
@@ -56,7 +56,7 @@ describe('a place', () => {
     });
   }
 
-  it('options are those it was made with; left out, they are found', () => {
+  it('options must be those of the creation; without options, they are found', () => {
     const view = words();
     assert.throws(() => new Semaphore(view, 0), { code: 'ERR_SHM_FRESH' });
     new Semaphore(view, 0, { permits: 3 });
@@ -77,7 +77,7 @@ describe('a place', () => {
 });
 
 describe('Mutex', () => {
-  it('the same thread gets an error, false, or a place in the queue', async () => {
+  it('a thread that holds it gets an error, false, or a place in the queue', async () => {
     const mutex = new Mutex(words(), 0);
     const guard = mutex.lock();
     assert.equal(guard.ownerDied, false);
@@ -138,7 +138,7 @@ describe('Mutex', () => {
     }
   });
 
-  it('what another process holds is not ours to unlock, and comes when it is killed, which is told', async () => {
+  it('another process cannot unlock it; when its owner is killed, a waiter gets it and is told', async () => {
     const view = words();
     const mutex = new Mutex(view, 0);
     const hold = () => peer(view, (shm, { Mutex }, view, ready) => {
@@ -173,7 +173,7 @@ describe('Mutex', () => {
     shm.detach(view);
   });
 
-  it('a waiter gets it when the owner is killed', async () => {
+  it('a waiter gets it when the owner is killed while it waits', async () => {
     const view = words();
     const holder = peer(view, (shm, { Mutex }, view, ready) => {
       new Mutex(view, 0).lock();
@@ -215,7 +215,7 @@ describe('Mutex', () => {
     });
   }
 
-  it('any thread of the process may unlock, and a worker that ends lets go', async () => {
+  it('any thread of the process may unlock, and a worker that ends releases its locks', async () => {
     const { Worker } = require('node:worker_threads');
     const view = words();
     const mutex = new Mutex(view, 0);
@@ -257,7 +257,7 @@ describe('Semaphore', () => {
     shm.detach(view);
   });
 
-  it('the permits of a killed process come back, and that is told', async () => {
+  it('the permits of a killed process come back, and the next owner is told', async () => {
     const view = words();
     const semaphore = new Semaphore(view, 0, { permits: 2 });
     const holder = peer(view, (shm, { Semaphore }, view, ready) => {
@@ -279,7 +279,7 @@ describe('Semaphore', () => {
 });
 
 describe('RwLock', () => {
-  it('readers share, a writer does not', async () => {
+  it('many readers hold it at a time, or one writer', async () => {
     const view = words();
     const lock = new RwLock(view, 0, { readers: 3 });
     const readers = [lock.read(), lock.tryRead(), await lock.readAsync()];
@@ -304,7 +304,7 @@ describe('RwLock', () => {
     shm.detach(view);
   });
 
-  it('a killed reader or writer lets go, and the writer is told of', async () => {
+  it('a killed reader or writer releases it, and the death of a writer is told', async () => {
     const view = words();
     const lock = new RwLock(view, 0, { readers: 3 });
     const hold = async (how) => {
@@ -335,7 +335,7 @@ describe('RwLock', () => {
     shm.detach(view);
   });
 
-  it('what is written is read whole, between processes', async () => {
+  it('readers in other processes see whole writes', async () => {
     const view = words(256);
     const use = async (shm, { RwLock }, view, ready, rounds) => {
       const lock = new RwLock(view, 0, { readers: 4 });
@@ -360,8 +360,8 @@ describe('RwLock', () => {
   });
 });
 
-describe('RwLock, tried in a hurry', () => {
-  it('no reader is there while a writer is', async () => {
+describe('RwLock, with many short tries', () => {
+  it('no reader holds it while a writer does', async () => {
     const view = words(256);
     const [rounds, writing] = [60_000, 100];
     const read = (shm, { RwLock }, view, ready, rounds) => {
@@ -422,7 +422,7 @@ describe('Condition', () => {
     shm.detach(view);
   });
 
-  it('it hands work to another process', async () => {
+  it('it passes work to another process', async () => {
     const view = words();
     const [mutex, condition] = [new Mutex(view, 0), new Condition(view, 4)];
     const rounds = 100;
@@ -451,7 +451,7 @@ describe('Condition', () => {
 });
 
 describe('Barrier', () => {
-  it('nobody goes on before all are there, again and again, between processes', async () => {
+  it('no party goes on before all have arrived, again and again, between processes', async () => {
     const view = words();
     const meet = async (shm, { Barrier }, view, ready, rounds) => {
       const party = new Barrier(view, 0, { parties: 3 }).join();
@@ -471,7 +471,7 @@ describe('Barrier', () => {
     shm.detach(view);
   });
 
-  it('time and abort take an arrival back, and there are no more parties than it was made for', async () => {
+  it('a timeout or an abort takes an arrival back, and there are no more parties than it was created for', async () => {
     const view = words();
     const barrier = new Barrier(view, 0, { parties: 2 });
     const [a, b] = [barrier.join(), barrier.join()];
@@ -512,7 +512,7 @@ describe('Barrier', () => {
 });
 
 describe('Once', () => {
-  it('it is done once, and again after it failed', async () => {
+  it('the work is done once, and again after it failed', async () => {
     const view = words();
     const once = new Once(view, 0);
     assert.equal(once.done, false);

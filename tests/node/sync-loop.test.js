@@ -81,7 +81,7 @@ function ready() {
   };
 }
 
-describe('what is there', () => {
+describe('a result that is there at once', () => {
   for (const [name, [ask, end]] of Object.entries(ready())) {
     claim(`is given at once: ${name}`, async () => {
       for (const options of [undefined, { timeout: 1000 }, { signal: new AbortController().signal }]) {
@@ -106,7 +106,7 @@ describe('what is there', () => {
     });
   }
 
-  claim('does not go to one who comes later than others', async () => {
+  claim('does not go to a call that came later than others', async () => {
     const { view, sender, receiver } = channel();
     const first = receiver.receiveAsync();
     sender.send(bytes(1));
@@ -120,7 +120,7 @@ describe('what is there', () => {
   });
 });
 
-describe('a loop that never finds it empty', () => {
+describe('a loop that always finds a result', () => {
   const MESSAGES = 20_000;
 
   /** How often the event loop went round, and a timer of 1 ms came, while `work` was at it. */
@@ -326,7 +326,7 @@ describe('a caller that has to wait', () => {
     });
   }
 
-  claim('gives looking up where it finds nothing, and tries again now and then', async () => {
+  claim('stops polling if polling fails, and tries it again now and then', async () => {
     const { view, sender, receiver } = channel();
     const WAITS = 300;
     let looked = 0;
@@ -344,7 +344,7 @@ describe('a caller that has to wait', () => {
     shm.detach(view);
   });
 
-  claim('lets timers and the loop go on while it looks', async () => {
+  claim('lets timers and the event loop go on while it polls', async () => {
     const { view, sender, receiver } = channel();
     sender.send(bytes(1));
     await receiver.receiveAsync();
@@ -361,7 +361,7 @@ describe('a caller that has to wait', () => {
 const inSlices = require(`${folder}/lib/native.js`).wayToWait().includes('slices');
 
 describe('an idle process', () => {
-  claim('with pending receives wakes up for nothing but what the runtime does', async () => {
+  claim('with pending receives does not wake up, except for the runtime itself', async () => {
     const { code, stdout, stderr } = await run(
       async (shm, folder) => {
         const { Channel } = require(folder + '/sync.js');

@@ -40,8 +40,8 @@ function overChannel(producers, before = []) {
 const filled = (length, number) => Buffer.alloc(length, number).fill(number >> 8, 0, length >> 1);
 
 for (const [name, open] of Object.entries(PIPES)) {
-  describe(`what ${name} gives`, () => {
-    it('has memory of its own above 8 KiB, and shares that of a pool up to there', () => {
+  describe(`the Buffer that ${name} returns`, () => {
+    it('has its own memory above 8 KiB, and shares a pool up to 8 KiB', () => {
       const give = open();
       for (const length of [1, 256, 257, KIB, 8 * KIB]) {
         const received = give(filled(length, length));
@@ -65,7 +65,7 @@ for (const [name, open] of Object.entries(PIPES)) {
       for (const [i, one] of kept.entries()) if (i % 2 === 1) assert.deepEqual(one, filled(lengths[i], i));
     });
 
-    it('cannot be transferred, as others would lose theirs', () => {
+    it('cannot be transferred, because others share its memory', () => {
       const give = open();
       const kept = give(filled(100, 1));
       const other = give(filled(KIB, 2));
@@ -83,7 +83,7 @@ for (const [name, open] of Object.entries(PIPES)) {
       port1.close();
     });
 
-    it('continues in another pool if the runtime allows a pool to be transferred', () => {
+    it('comes from another pool if the runtime has transferred the first', () => {
       const give = open();
       for (const length of [0, 100, KIB, 8 * KIB]) {
         const { buffer } = give(filled(length, 1));

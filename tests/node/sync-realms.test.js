@@ -76,7 +76,7 @@ describe('of another realm', () => {
     });
   }
 
-  claim('a class of ours made there is refused as ours is', () => {
+  claim('a class of another realm is refused as one of this realm is', () => {
     const wrong = { code: 'ERR_INVALID_ARG_TYPE' };
     for (const code of ['Object.create(Int32Array.prototype)', 'new Proxy(new Int32Array(buffer), {})', 'new Uint32Array(buffer)']) {
       assert.throws(() => there(`sync.wait(${code}, 0, 0, 1)`), wrong);

@@ -35,7 +35,7 @@ const numberOf = (bytes, length) => {
 
 describe('Channel', () => {
   for (const producers of ['one', 'many']) {
-    it(`messages of every size come out as they went in (${producers})`, async () => {
+    it(`messages of every size are received as they were sent (${producers})`, async () => {
       const { view, channel: ring } = channel({ capacity: 1024, producers });
       assert.deepEqual([ring.capacity, ring.producers, ring.maxMessage, ring.lost], [1024, producers, 504, 0]);
       assert.equal(ring.tryReceive(), null);
@@ -70,7 +70,7 @@ describe('Channel', () => {
       shm.detach(view);
     });
 
-    it(`a full one pushes back, and messages keep their order (${producers})`, async () => {
+    it(`producers wait while it is full, and messages keep their order (${producers})`, async () => {
       const { view, channel: ring } = channel({ capacity: 256, producers });
       let sent = 0;
       while (ring.trySend(message(sent, 20))) sent++;
@@ -92,7 +92,7 @@ describe('Channel', () => {
     });
   }
 
-  it('wrong arguments', () => {
+  it('wrong arguments are typed errors', () => {
     for (const capacity of [63, 65, 100, 0, 2 ** 31, 1.5]) {
       assert.throws(() => Channel.byteLength({ capacity }), { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' });
     }
@@ -118,7 +118,7 @@ describe('Channel', () => {
     assert.throws(() => ring.receive(), { code: 'ERR_SHM_DETACHED' });
   });
 
-  it('a reservation is sent by commit, and not when it is given up; a peeked message stays until its release', () => {
+  it('a reservation is sent by commit, and not when it is abandoned; a peeked message stays until its release', () => {
     for (const producers of ['one', 'many']) {
       const { view, channel: ring } = channel({ capacity: 256, producers });
       const first = ring.reserve(3);
@@ -138,7 +138,7 @@ describe('Channel', () => {
     }
   });
 
-  it('there is one consumer, and one producer where it was made for one, until it closes or detaches', () => {
+  it('it has one consumer, and one producer if it was created for one, until they close or detach', () => {
     const { view, channel: ring } = channel({ capacity: 256 });
     ring.send(Buffer.alloc(1));
     ring.receive();
@@ -171,7 +171,7 @@ describe('Channel', () => {
   });
 
   for (const backend of built) {
-    it(`one producer in another process, however both wait (${backend})`, async () => {
+    it(`a producer in another process is received from, however both wait (${backend})`, async () => {
       const { view, channel: ring } = channel({ capacity: 4096 }, backend);
       const count = 20_000;
       const { ended } = peer(view, async (shm, { Channel }, view, ready, count) => {
@@ -197,7 +197,7 @@ describe('Channel', () => {
     });
   }
 
-  it('many producers, some killed: what was committed comes once and whole, and the rest is told', async () => {
+  it('with many producers, some of them killed, each committed message comes once and whole, and `lost` counts the others', async () => {
     const { view, channel: ring } = channel({ capacity: 4096, producers: 'many' });
     const produce = (shm, { Channel }, view, ready, id) => {
       const ring = new Channel(view, 0);
@@ -246,7 +246,7 @@ describe('Channel', () => {
     shm.detach(view);
   });
 
-  it('a killed producer is followed by the next, and a killed consumer loses nothing that it had not released', async () => {
+  it('a killed producer is replaced by the next, and a killed consumer loses no message that it had not released', async () => {
     const { view, channel: ring } = channel({ capacity: 4096 });
     const produce = peer(view, (shm, { Channel }, view, ready, first) => {
       const ring = new Channel(view, 0);
@@ -279,7 +279,7 @@ const broadcast = (options, backend = built.at(-1)) => {
 };
 
 describe('Broadcast', () => {
-  it('readers get what is sent after they came, each at its own pace, and are told what they missed', async () => {
+  it('readers get messages that are sent after they came, each at its own pace, and are told what they missed', async () => {
     const { view, broadcast: news } = broadcast({ slots: 8, maxMessage: 600 });
     news.send(message(0));
     const [fast, slow, old] = [news.reader(), news.reader(), news.reader({ rewind: true })];
@@ -328,7 +328,7 @@ describe('Broadcast', () => {
     assert.throws(() => slow.tryReceive(), { code: 'ERR_SHM_DETACHED' });
   });
 
-  it('readers in other processes, read-only ones too, see whole messages only; a killed producer is followed', async () => {
+  it('readers in other processes, also read-only ones, see only whole messages; a killed producer is replaced', async () => {
     const options = { slots: 16, maxMessage: 400 };
     const { view, broadcast: news } = broadcast(options);
     const backend = built.at(-1);
@@ -368,7 +368,7 @@ describe('Broadcast', () => {
     shm.detach(view);
   });
 
-  it('a read-only reader still sees what comes after it has looked in vain a hundred thousand times', needs('posix'), () => {
+  it('a read-only reader still sees a message after it has looked in vain a hundred thousand times', needs('posix'), () => {
     const { view, broadcast: news } = broadcast({ slots: 2, maxMessage: 8 }, 'posix');
     const reader = new Broadcast(shm.get({ ...place(view, 'posix'), readOnly: true }), 0).reader();
     for (let time = 0; time < 100_000; time++) assert.equal(reader.tryReceive(), null);
@@ -377,7 +377,7 @@ describe('Broadcast', () => {
     shm.detach(view);
   });
 
-  it('a reader that is overtaken again and again goes to the newest', () => {
+  it('a reader that is overtaken again and again goes on with the newest message', () => {
     const { view, broadcast: news } = broadcast({ slots: 8, maxMessage: 8 });
     const reader = news.reader();
     const lap = () => Array.from({ length: 9 }, () => news.send(Buffer.alloc(1))).pop();
@@ -394,7 +394,7 @@ describe('Broadcast', () => {
     shm.detach(view);
   });
 
-  it('its numbers go on beyond 32 bits', () => {
+  it('the numbers of messages go on beyond 32 bits', () => {
     const { view, broadcast: news } = broadcast({ slots: 4, maxMessage: 8 });
     view[33] = -3;
     const reader = news.reader();
@@ -408,7 +408,7 @@ describe('Broadcast', () => {
 
   const python = spawnSync('python3', ['--version']).status === 0 ? needs('posix') : { skip: 'there is no python3' };
 
-  it('the reader in Python of docs/layout.md gets whole messages, and is told of gaps', python, async () => {
+  it('the Python reader of docs/layout.md gets whole messages, and is told of gaps', python, async () => {
     const [, reader] = /```python\n([^]*?)```/.exec(readFileSync(path.join(root, 'docs', 'layout.md'), 'utf8'));
     const { view, broadcast: news } = broadcast({ slots: 64, maxMessage: 1000 }, 'posix');
     const program = `${reader}
@@ -475,7 +475,7 @@ describe('hostile bytes', () => {
       (news) => news.reader({ rewind: true }).tryPeek()?.finish(),
     ],
   };
-  it('a channel whose positions or records are impossible is damaged', async () => {
+  it('a channel with impossible positions or records is ERR_SHM_DAMAGED', async () => {
     const [HEAD, TAIL, RECORD] = [32, 64, 128];
     for (const [word, value] of [[HEAD, 1024], [HEAD, 4], [HEAD, -8], [TAIL, 8], [TAIL, 3]]) {
       const { view, channel: ring } = channel({ capacity: 512, producers: 'many' });

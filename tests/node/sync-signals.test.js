@@ -86,7 +86,7 @@ function each(body) {
 
 const turn = () => new Promise(setImmediate);
 
-describe('a signal of any make ends a wait', () => {
+describe('a signal of any implementation ends a wait', () => {
   each(async (begin) => {
     const { signal, abort, listeners } = polyfill();
     const waiting = assert.rejects(begin({ signal }), { name: 'AbortError', code: 'ABORT_ERR' });
@@ -97,7 +97,7 @@ describe('a signal of any make ends a wait', () => {
     await assert.rejects(begin({ signal }), { name: 'AbortError' });
   });
 
-  it('one of another realm, with its reason', { timeout: 120_000 }, async () => {
+  it('a signal of another realm ends a wait with its reason', { timeout: 120_000 }, async () => {
     const view = words();
     const controller = new AbortController();
     const theirs = vm.runInNewContext('(signal) => Object.setPrototypeOf(signal, Object.create({ ...signal }))');
@@ -158,7 +158,7 @@ describe('a signal that cannot be listened to leaves nothing pending', () => {
   });
 });
 
-describe('however many wait for a signal, one listens', () => {
+describe('for any number of waits, a signal has one listener', () => {
   each(async (begin) => {
     const { signal, abort, listeners } = polyfill();
     const ended = Promise.allSettled(Array.from({ length: 12 }, () => begin({ signal })));
@@ -187,7 +187,7 @@ describe('however many wait for a signal, one listens', () => {
 });
 
 describe('a signal that never aborts is listened to only while somebody waits', () => {
-  it('by a wait, a lock and a ring, whose waits end by themselves', { timeout: 120_000 }, async () => {
+  it('by a wait, a lock and a ring', { timeout: 120_000 }, async () => {
     const { signal, listeners } = polyfill();
     const view = words();
     for (let round = 0; round < 3; round++) {

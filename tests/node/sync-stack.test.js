@@ -101,7 +101,7 @@ function isChanged(words, before) {
   return false;
 }
 
-describe('where the stack is full', () => {
+describe('when the stack is full', () => {
   for (const [name, make] of Object.entries(locks)) {
     if (name.endsWith('Async')) continue;
     for (const warm of [false, true]) {

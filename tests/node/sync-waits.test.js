@@ -31,7 +31,7 @@ describe('arguments', () => {
   const view = words(built[0], 8);
   const throws = (work, name, code) => assert.throws(work, { name, code });
 
-  it('an Int32Array over a segment, and nothing else', async () => {
+  it('must be an Int32Array over a segment', async () => {
     throws(() => wait(new Int32Array(4), 0, 0), 'TypeError', 'ERR_INVALID_ARG_VALUE');
     throws(() => notify(new Int32Array(new SharedArrayBuffer(8)), 0), 'TypeError', 'ERR_INVALID_ARG_VALUE');
     for (const other of [new BigInt64Array(view.buffer), new Uint32Array(view.buffer), [], null, 7]) {
@@ -41,7 +41,7 @@ describe('arguments', () => {
     }
   });
 
-  it('an index inside it, a value, a time and a count', async () => {
+  it('must be an index inside it, a value, a time and a count', async () => {
     for (const index of [-1, 8, 0.5, NaN]) {
       throws(() => wait(view, index, 0), 'RangeError', 'ERR_OUT_OF_RANGE');
       throws(() => notify(view, index), 'RangeError', 'ERR_OUT_OF_RANGE');
@@ -58,7 +58,7 @@ describe('arguments', () => {
     }
   });
 
-  it('a view whose segment is detached is told so', async () => {
+  it('a view of a detached segment is ERR_SHM_DETACHED', async () => {
     const gone = words(built[0], 8);
     shm.detach(gone);
     throws(() => wait(gone, 0, 0), 'Error', 'ERR_SHM_DETACHED');
@@ -66,7 +66,7 @@ describe('arguments', () => {
     await assert.rejects(waitAsync(gone, 0, 0), { code: 'ERR_SHM_DETACHED' });
   });
 
-  it('a read-only view can not wait', needs('posix'), async () => {
+  it('a read-only view cannot wait', needs('posix'), async () => {
     const view = words('posix', 8);
     const readOnly = shm.get({ ...place(view, 'posix'), readOnly: true });
     throws(() => wait(readOnly, 0, 0), 'TypeError', 'ERR_INVALID_ARG_VALUE');
@@ -90,7 +90,7 @@ for (const backend of built) {
       assert.equal(await waitAsync(view, 1, -5, { timeout: 1 }), 'timed-out');
     });
 
-    it('notify wakes as many as it says, of those on that word', async () => {
+    it('notify wakes as many waiters on that word as it returns', async () => {
       const three = [1, 2, 3].map(() => waitAsync(view, 2, 0));
       const other = waitAsync(view, 3, 0);
       await notifySome(view, 2, 1);
@@ -103,7 +103,7 @@ for (const backend of built) {
       assert.equal(await other, 'ok');
     });
 
-    it('a view into the middle of a segment waits on its own words', async () => {
+    it('a view of the middle of a segment waits on its own words', async () => {
       const part = new Int32Array(view.buffer, 400, 4);
       const waiting = waitAsync(part, 1, 0);
       await notifySome(view, 101);
@@ -122,7 +122,7 @@ for (const backend of built) {
       assert.ok(await until(() => notify(view, 4) === 0, GENEROUS));
     });
 
-    it('a wake-up that finds a caller that has given up goes to the next', async () => {
+    it('a wake-up for a caller that has given up goes to the next', async () => {
       const reason = new Error('enough');
       for (let round = 0; round < 20; round++) {
         // A wake-up that is passed on late is to find nobody of the next round.
@@ -140,7 +140,7 @@ for (const backend of built) {
       }
     });
 
-    it('a detach rejects what waits there, and nothing else', async () => {
+    it('a detach rejects the waits in its segment, and no others', async () => {
       const gone = words(backend);
       const stays = waitAsync(view, 5, 0);
       const waits = Array.from({ length: 100 }, (_, index) => waitAsync(gone, index, 0, { timeout: 60_000 }));
@@ -151,7 +151,7 @@ for (const backend of built) {
       assert.equal(await stays, 'ok');
     });
 
-    it('it wakes a process that blocks, and is woken by one', async () => {
+    it('it wakes a process that blocks, and such a process wakes it', async () => {
       const { child, ready, ended } = start(
         (shm, folder, target) => {
           const { notify, wait } = require(`${folder}/sync.js`);
@@ -193,7 +193,7 @@ for (const backend of built) {
       assert.deepEqual([code, stdout, stderr], [0, 'ok\n', '']);
     });
 
-    it('5,000 pending waits leave the file system alone, and all wake', async () => {
+    it('5,000 pending waits do not block the file system, and all wake', async () => {
       const way = require(`${folder}/lib/native.js`).wayToWait();
       const count = way.includes('slices') ? 500 : 5000; // threads that wake up every 10 ms
       const many = words(backend, count);
@@ -230,7 +230,7 @@ describe('the event loop', () => {
     assert.deepEqual([stdout, stderr], ['end\n', '']);
   });
 
-  it('a wait that ended lets go of it', async () => {
+  it('a wait that ended no longer keeps it alive', async () => {
     const { code, stdout } = await run((shm, folder) => {
       const { notify, waitAsync } = require(`${folder}/sync.js`);
       const view = shm.create(4096, 'Int32Array');
@@ -245,7 +245,7 @@ describe('the event loop', () => {
   });
 });
 
-describe('endings with waits pending', () => {
+describe('an end with pending waits', () => {
   for (const way of ['', 'uring', 'waitv', 'sliced']) {
     it(`process.exit, detachAll and the end of workers, again and again (${way || 'the best way'})`, async (t) => {
       const { code, signal, stdout, stderr } = await run(

@@ -139,7 +139,7 @@ const bytes = (number, length = 8) => Buffer.alloc(length, number);
 const enough = { message: 'enough' };
 
 describe('Mutex', () => {
-  claim('an unlock wakes one who sleeps, however it is done', async () => {
+  claim('each kind of unlock wakes a sleeper', async () => {
     const view = words();
     const [mutex, other] = two(Mutex, view);
     for (const unlock of [(guard) => guard.unlock(), () => mutex.unlock(), () => other.unlock()]) {
@@ -152,7 +152,7 @@ describe('Mutex', () => {
     shm.detach(view);
   });
 
-  claim('calls on one object keep their order: one that comes as another wakes up does not overtake it', async () => {
+  claim('calls on one object keep their order: a call that comes while another wakes up does not overtake it', async () => {
     const view = words();
     const mutex = new Mutex(view, 0);
     const guard = mutex.lock();
@@ -169,7 +169,7 @@ describe('Mutex', () => {
 });
 
 describe('Semaphore', () => {
-  claim('a release wakes one, and who got a permit after a sleep wakes the next, if there is another one', async () => {
+  claim('a release wakes one waiter, and a waiter that got a permit wakes the next if there is another permit', async () => {
     const view = words();
     const semaphore = new Semaphore(view, 0, { permits: 2 });
     for (let round = 0; round < 5; round++) {
@@ -217,7 +217,7 @@ describe('RwLock', () => {
     shm.detach(view);
   });
 
-  claim('a reader that leaves wakes one that found no slot', async () => {
+  claim('a reader that ends wakes one that found no slot', async () => {
     const { view, lock } = rwLock(1);
     const reader = lock.read();
     const waiting = await sleeping(() => lock.readAsync(), () => lock.readAsync());
@@ -252,7 +252,7 @@ describe('RwLock', () => {
     });
   }
 
-  claim('an owner that finds a dead writer wakes all, and they are told', async () => {
+  claim('an owner that finds a dead writer wakes all waiters, and they are told', async () => {
     const { view, lock } = rwLock(3);
     lock.write();
     const waiting = await sleeping(() => lock.readAsync(), () => lock.readAsync());
@@ -264,7 +264,7 @@ describe('RwLock', () => {
 });
 
 describe('Condition, Barrier, Once', () => {
-  claim('a notification wakes one or all of those who wait, and who begins to wait lets go of the mutex', async () => {
+  claim('a notification wakes one or all waiters, and a waiter unlocks the mutex when it begins to wait', async () => {
     const view = words();
     const [mutex, condition] = [new Mutex(view, 0), new Condition(view, 4)];
     assert.deepEqual([condition.notifyOne(), condition.notifyAll()], [false, 0], 'nobody waits');
@@ -283,7 +283,7 @@ describe('Condition, Barrier, Once', () => {
     shm.detach(view);
   });
 
-  claim('the last one to arrive wakes all, and so does who breaks the phase', async () => {
+  claim('the last party to arrive wakes all, and so does the party that breaks the phase', async () => {
     const view = words();
     const barrier = new Barrier(view, 0, { parties: 3 });
     const [a, b, c] = [1, 2, 3].map(() => barrier.join());
@@ -299,7 +299,7 @@ describe('Condition, Barrier, Once', () => {
     shm.detach(view);
   });
 
-  claim('a death in the next phase of a barrier is told to those who come to it', async () => {
+  claim('parties that come to the next phase of a barrier are told of a death in it', async () => {
     const view = words();
     const [STATE, PHASE] = [4, 2 ** 17];
     const party = new Barrier(view, 0, { parties: 2 }).join();
@@ -441,7 +441,7 @@ for (const producers of ['one', 'many']) {
 describe('Channel with many producers', () => {
   const channel = () => channelOf('many');
 
-  claim('the consumer sleeps while a record is not committed, and is woken by its end, whichever that is', async () => {
+  claim('the consumer sleeps while a record is not committed, and is woken when it is committed or abandoned', async () => {
     const { view, sender, receiver } = channel();
     for (const end of [(room) => room.commit(), (room) => room.abandon(), () => sender.close()]) {
       const room = sender.reserve(8);
@@ -455,7 +455,7 @@ describe('Channel with many producers', () => {
     shm.detach(view);
   });
 
-  claim('a consumer that only skips wakes those who wait for room, before it sleeps', async () => {
+  claim('a consumer that only skips records wakes the producers that wait for room, before it sleeps', async () => {
     const { view, sender, receiver } = channel();
     const rooms = [];
     for (let room; (room = sender.tryReserve(8)) !== null; ) rooms.push(room);
@@ -470,7 +470,7 @@ describe('Channel with many producers', () => {
 });
 
 describe('Broadcast', () => {
-  claim('a message wakes all readers who sleep', async () => {
+  claim('a message wakes all sleeping readers', async () => {
     const options = { slots: 4, maxMessage: 64 };
     const view = words(Broadcast.byteLength(options));
     const news = new Broadcast(view, 0, options);
@@ -516,7 +516,7 @@ describe('without contention', () => {
   });
 });
 
-describe('a wake-up that finds one who has given up goes to the next', () => {
+describe('a wake-up for a waiter that has given up goes to the next', () => {
   // The one who gives up has slept longest, and so is the one who is woken.
   const ways = {
     waitAsync: (view) => {
@@ -568,7 +568,7 @@ describe('a wake-up that finds one who has given up goes to the next', () => {
     });
   }
 
-  claim('also where it found by looking what it waited for', async () => {
+  claim('also if it found by polling what it waited for', async () => {
     const view = words();
     const guard = new Mutex(view, 0).lock();
     const waiting = new Mutex(view, 0).lockAsync();
@@ -583,7 +583,7 @@ describe('a wake-up that finds one who has given up goes to the next', () => {
   });
 });
 
-describe('by wake-ups alone, three processes go on', () => {
+describe('with wake-ups alone, three processes make progress', () => {
   const pause = (some) => some && new Promise(setImmediate);
 
   // What each of the three does: `me` is 0 here, where nothing may block, and 1 or 2 elsewhere.
@@ -701,7 +701,7 @@ describe('by wake-ups alone, three processes go on', () => {
   }
 });
 
-describe('where no wake-up comes, as its sender was killed', () => {
+describe('if no wake-up comes because its sender was killed', () => {
   const all = [
     ['Mutex', 0, undefined, 'lock'],
     ['RwLock', 4, { readers: 2 }, 'write'],
@@ -737,7 +737,7 @@ describe('where no wake-up comes, as its sender was killed', () => {
     return took;
   }
 
-  claim('a waiter looks by itself, and not only every half second', async () => {
+  claim('a waiter checks by itself, and more often than every half second', async () => {
     const view = words();
     for (const one of all) {
       for (const waits of [one[3], `${one[3]}Async`]) {

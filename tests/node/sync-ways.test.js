@@ -62,8 +62,8 @@ const hasRing = () => wayOf({ SHM_NODE_WAITS: 'uring' }).then(({ way }) => way =
 /** The same of futex_waitv. */
 const hasWaitv = () => wayOf({ SHM_NODE_WAITS: 'waitv' }).then(() => true, () => false);
 
-describe('the way to wait', () => {
-  it('is the event loop itself on libuv, and a thread of ours elsewhere', limit, async () => {
+describe('the engine of asynchronous waits', () => {
+  it('is the event loop itself on libuv, and a thread of the library elsewhere', limit, async () => {
     const isNode = typeof Bun === 'undefined' && typeof Deno === 'undefined';
     const { how, way, ours } = await wayOf({});
     assert.equal(how, 'timed-out');
@@ -78,7 +78,7 @@ describe('the way to wait', () => {
     });
   }
 
-  it('needs no descriptor: a process that has none left waits all the same', limit, async () => {
+  it('needs no descriptor: a process that has none left can still wait', limit, async () => {
     const { how, way } = await wayOf({}, ['sh', '-c', 'ulimit -n 256 && exec "$@"', 'sh']);
     assert.equal(how, 'timed-out');
     assert.match(way, THREAD_EACH);
@@ -92,8 +92,8 @@ for (const way of ['', 'uring', 'waitv']) {
   };
   const ends = (body, args = []) => run(body, [folder, ...args], { env: { ...quiet, SHM_NODE_WAITS: way } });
 
-  describe(`what is told (${way || 'the best way'})`, () => {
-    it('runs what awaits it before the next is told', limit, async (t) => {
+  describe(`the end of a wait (${way || 'the best way'})`, () => {
+    it('runs the code that awaits it before the next wait ends', limit, async (t) => {
       if (await skip(t)) return;
       const { code, stdout, stderr } = await ends(async (shm, folder, hear) => {
         eval(hear)(folder, () => console.log('told'));
@@ -112,7 +112,7 @@ for (const way of ['', 'uring', 'waitv']) {
       assert.deepEqual([code, stderr, stdout], [0, '', 'told\nmicro\ntick\n'.repeat(3)]);
     });
 
-    it('is told even where the one before threw, which is uncaught', limit, async (t) => {
+    it('is reported even if the code of the one before threw, which is an uncaught exception', limit, async (t) => {
       if (await skip(t)) return;
       const { code, stdout, stderr } = await ends((shm, folder, hear) => {
         let [uncaught, told] = [0, 0];
@@ -133,7 +133,7 @@ for (const way of ['', 'uring', 'waitv']) {
       assert.deepEqual([code, stderr, stdout], [3, '', '']);
     });
 
-    it('may detach the segment of the others, or end the process', limit, async (t) => {
+    it('may run code that detaches the segment of the others, or ends the process', limit, async (t) => {
       if (await skip(t)) return;
       const { code, stdout, stderr } = await ends(async (shm, folder) => {
         const { notify, waitAsync } = require(`${folder}/sync.js`);
@@ -153,7 +153,7 @@ for (const way of ['', 'uring', 'waitv']) {
       assert.equal(stdout, 'ok ERR_SHM_DETACHED,ok\n');
     });
 
-    it('keeps the store of AsyncLocalStorage of the one who waits', limit, async (t) => {
+    it('keeps the AsyncLocalStorage store of the waiting code', limit, async (t) => {
       if (await skip(t)) return;
       const { code, stdout, stderr } = await ends(async (shm, folder) => {
         const { AsyncLocalStorage } = require('async_hooks');
@@ -189,7 +189,7 @@ describe('a segment that is detached', () => {
     for (const { reason } of await ended) assert.equal(reason?.code, 'ERR_SHM_DETACHED');
   });
 
-  it('leaves the waits of other threads alone', limit, async () => {
+  it('does not end the waits of other threads', limit, async () => {
     const view = words();
     const worker = new Worker(
       `const shm = require(process.env.SHM_NODE_PACKAGE);
@@ -218,7 +218,7 @@ describe('a segment that is detached', () => {
 });
 
 describe('a worker', () => {
-  it('that is terminated while its waits end, and while it is told, takes nobody with it', limit, async () => {
+  it('that is terminated while its waits end, and while it is told, does not end the process', limit, async () => {
     const view = words();
     const code = `
       const shm = require(process.env.SHM_NODE_PACKAGE);

@@ -30,7 +30,7 @@ function inWorker(body, data, answer = () => {}) {
 
 describe('a worker thread', () => {
   for (const backend of built) {
-    it(`shares memory with the main thread, and its detach leaves the main thread's views alone (${backend})`, async () => {
+    it(`shares memory with the main thread, and its detach does not end the main thread's views (${backend})`, async () => {
       const view = shm.create({ size: 64, backend });
       const seen = [];
       await inWorker(
@@ -48,7 +48,7 @@ describe('a worker thread', () => {
       assert.equal(shm.detach(view), 0);
     });
 
-    it(`keeps its views when the main thread detaches, and the last to leave frees (${backend})`, async () => {
+    it(`keeps its views when the main thread detaches, and the last thread to leave frees the segment (${backend})`, async () => {
       const view = shm.create({ size: 64, backend });
       const target = { key: view.key, backend };
       const seen = [];
@@ -72,7 +72,7 @@ describe('a worker thread', () => {
     });
   }
 
-  it('has an attachment of its own, which System V counts', { skip: built.includes('sysv') ? false : 'this build has no System V' }, async () => {
+  it('has its own attachment, which System V counts', { skip: built.includes('sysv') ? false : 'this build has no System V' }, async () => {
     const view = shm.create({ size: 64, backend: 'sysv' });
     const counts = [];
     await inWorker(
@@ -88,7 +88,7 @@ describe('a worker thread', () => {
     assert.equal(shm.detach(view), 0);
   });
 
-  it('detachAll in it leaves the main thread alone', async () => {
+  it("detachAll in it does not end the main thread's views", async () => {
     const views = built.map((backend) => shm.create({ size: 64, backend }));
     let destroyed;
     await inWorker(
@@ -140,7 +140,7 @@ describe('a worker thread', () => {
     assert.deepEqual(existing(keys), []);
   });
 
-  it('leaves nothing when it is terminated at any moment of creating, getting and detaching', async () => {
+  it('leaves nothing behind when it is terminated at any moment of creating, getting and detaching', async () => {
     const kept = built.map((backend) => shm.create({ size: 64, backend }));
     const before = mine();
     const round = async () => {
@@ -172,7 +172,7 @@ describe('a worker thread', () => {
     for (const view of kept) assert.equal(shm.detach(view), 0, 'no worker holds it any more');
   });
 
-  it('that loads the package first, and ends, leaves it usable', async () => {
+  it('that loads the package first, and ends, leaves the package usable', async () => {
     await Promise.all([1, 2, 3].map(() => inWorker((shm) => shm.create(64)).ended));
     const view = shm.create(64);
     assert.equal(shm.detach(view), 0);
