@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_overlaps_is_copied_as_if_it_did_not() {
+    fn overlapping_bytes_are_copied_as_if_they_did_not_overlap() {
         for length in [1, 7, 8, 20, 31, 32, 33, 500] {
             for (from, to) in [(0, 3), (3, 0), (0, 8), (9, 2)] {
                 let mut bytes: Vec<u8> = (0..600u32).map(|byte| byte as u8).collect();

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readers_are_no_writers() {
+    fn readers_do_not_count_as_writers() {
         let classes = |mode| (Class::of(mode, 7), Class::of_writers(mode, 7));
         assert_eq!(classes(0o600), (Class::Owner, Class::Owner));
         assert_eq!(classes(0o640), (Class::Group(7), Class::Owner));

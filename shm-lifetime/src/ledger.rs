@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_that_are_empty_again_are_not_looked_into() {
+    fn levels_that_are_empty_again_are_not_searched() {
         let file = file();
         let ledger = Ledger::open(file.try_clone().unwrap()).unwrap();
         let ids: Vec<_> = (1..=5000).map(|key| ledger.insert(&entry(EntryName::Key(key))).unwrap()).collect();
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_of_one_who_died_in_the_middle_is_corrected() {
+    fn a_count_that_a_dead_process_left_wrong_is_corrected() {
         let ledger = Ledger::open(file()).unwrap();
         let ids: Vec<_> = (1..=300).map(|key| ledger.insert(&entry(EntryName::Key(key))).unwrap()).collect();
         let upper = *ids.iter().find(|id| level_of(**id) == 1).unwrap();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_comes_while_a_level_is_looked_through_is_not_counted_out() {
+    fn an_entry_that_comes_while_a_level_is_searched_is_still_counted() {
         let ledger = Ledger::open(file()).unwrap();
         // Slots of the second level that one name's entry goes to once the first level has no room for it.
         let mut upper = Vec::new();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_whose_hash_is_another_names_is_not_believed() {
+    fn an_entry_with_the_hash_of_another_name_is_not_used() {
         let ledger = Ledger::open(file()).unwrap();
         let id = ledger.insert(&entry(EntryName::Key(1))).unwrap();
         entry::write(ledger.slots.get(id).unwrap(), &entry(EntryName::Key(2)));

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_that_a_thread_of_the_parent_has_does_not_stop_a_child() {
+    fn a_lock_that_a_thread_of_the_parent_holds_does_not_block_a_child() {
         let of_parent = Current::of(1);
         let _locked = of_parent.lifetime.write();
         assert!(Current::of(2).lifetime.try_read().is_some());

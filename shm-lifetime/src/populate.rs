@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_kernel_does_not_know_is_not_supported() {
+    fn an_advice_that_the_kernel_does_not_know_is_not_supported() {
         let place: NonNull<u8> = NonNull::from(&mut [0_u8; 2]).cast();
         let refused = [0, 1].map(|at| {
             let place = place.map_addr(|address| address.saturating_add(at));

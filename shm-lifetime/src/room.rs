@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn of_groups_within_groups_the_one_that_has_least_free_decides() {
+    fn of_nested_groups_the_one_with_the_least_free_memory_counts() {
         for (files, none) in [(&V1, "9223372036854771712"), (&V2, "max")] {
             assert_eq!(free_in(files, [("1000", 100, 0), ("5000", 50, 0)]), Some(900));
             assert_eq!(free_in(files, [("5000", 100, 0), ("1000", 50, 0)]), Some(950));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn page_cache_that_the_kernel_would_give_up_is_free() {
+    fn page_cache_that_the_kernel_can_reclaim_counts_as_free() {
         for files in [&V1, &V2] {
             assert_eq!(free_in(files, [("1000", 1000, 800), ("1000", 1000, 800)]), Some(800));
             assert_eq!(free_in(files, [("1000", 1000, 0), ("1000", 1000, 0)]), Some(0));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_other_controllers_say_nothing() {
+    fn lines_of_other_controllers_are_ignored() {
         for line in ["7:blkio:/", "4:cpu,cpuacct:/x", "nonsense", ""] {
             assert!(groups_of_line(line).is_empty(), "{line}");
         }

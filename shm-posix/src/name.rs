@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn the_librarys_own_folder_is_no_key() {
+    fn the_librarys_own_folder_is_not_a_key() {
         assert!(of_key(&Key::name(".shm-node-0").unwrap()).is_err());
         assert_eq!(to_key(".shm-node-0"), None);
     }

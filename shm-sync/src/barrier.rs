@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_goes_on_before_all_have_arrived() {
+    fn no_party_goes_on_before_all_have_arrived() {
         let memory = Memory::new(64);
         let (came, last) = (AtomicU32::new(0), AtomicU32::new(0));
         std::thread::scope(|scope| {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_more_parties_than_it_was_made_for() {
+    fn there_are_no_more_parties_than_at_creation() {
         let memory = Memory::new(64);
         let barrier = open(&memory, 2);
         let _parties = (barrier.join().unwrap(), barrier.join().unwrap());
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_gives_up_has_not_arrived() {
+    fn a_party_that_gives_up_has_not_arrived() {
         let memory = Memory::new(64);
         let barrier = open(&memory, 2);
         let (mut one, mut two) = (barrier.join().unwrap(), barrier.join().unwrap());
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_death_in_the_next_phase_is_told_to_those_who_come_to_it() {
+    fn parties_that_come_to_the_next_phase_are_told_of_a_death_in_it() {
         let memory = Memory::new(64);
         let barrier = open(&memory, 2);
         let mut one = barrier.join().unwrap();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn who_joins_in_a_dead_partys_place_breaks_the_phase() {
+    fn a_party_that_joins_in_the_place_of_a_dead_one_breaks_the_phase() {
         let memory = Memory::new(64);
         let barrier = open(&memory, 2);
         let mut one = barrier.join().unwrap();
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arrival_of_a_phase_that_has_ended_takes_nothing_back() {
+    fn giving_up_after_the_phase_has_ended_takes_nothing_back() {
         let memory = Memory::new(64);
         let barrier = open(&memory, 2);
         let (mut one, mut two) = (barrier.join().unwrap(), barrier.join().unwrap());

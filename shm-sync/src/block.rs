@@ -98,7 +98,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_word_that_goes_before_the_wait_begins_is_left_to_the_next_step() {
+    fn a_word_that_vanishes_before_the_wait_begins_is_left_to_the_next_step() {
         let file = crate::testing::memfd(4096);
         let mapping = memmap2::MmapRaw::map_raw(&file).unwrap();
         // SAFETY: a word at the start of a mapping that outlives it; nothing but the kernel looks at it.

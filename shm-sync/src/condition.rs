@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_before_the_notification_wakes_those_who_wait() {
+    fn a_panic_before_the_notification_wakes_the_waiters() {
         let memory = Memory::new(64);
         let (mutex, condition) = open(&memory);
         let waiting = condition.waiting(mutex.lock().unwrap()).unwrap();

@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn unlocking_what_is_free_or_of_another_process_is_an_error() {
+    fn unlocking_a_free_mutex_or_that_of_another_process_is_an_error() {
         let memory = Memory::new(64);
         let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
         assert_eq!(mutex.unlock(), Err(SyncError::NotHeld));
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_of_an_owner_that_is_no_more_is_taken_over_and_told() {
+    fn the_lock_of_a_dead_owner_is_taken_over_and_the_next_owner_is_told() {
         let memory = Memory::new(64);
         let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
         let word = memory.region().cell(8).unwrap();
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_under_the_lock_is_told_to_the_next_owner() {
+    fn the_next_owner_is_told_of_a_panic_under_the_lock() {
         let memory = Memory::new(64);
         let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
         let panic_with = |guard: MutexGuard<'_>| {
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_says_so_unlocks_in_a_panic_and_has_nothing_to_tell() {
+    fn unlock_in_a_panic_does_not_report_a_dead_owner() {
         struct Unlocks<'a>(Mutex<'a>);
         impl Drop for Unlocks<'_> {
             fn drop(&mut self) {
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retired_owner_lets_go_of_what_it_held() {
+    fn a_retired_owner_releases_what_it_held() {
         let memory = Memory::new(64);
         let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
         let environment = live().new_owner().unwrap();
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_an_owners_is_not_its_threads() {
+    fn a_lock_of_a_named_owner_does_not_belong_to_the_thread() {
         let memory = Memory::new(64);
         let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
         let environment = mutex.for_owner(live().new_owner().unwrap());

@@ -158,7 +158,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
-    fn it_is_done_once_and_all_wait_until_it_is() {
+    fn the_work_is_done_once_and_all_wait_for_it() {
         let memory = Memory::new(64);
         let count = AtomicU32::new(0);
         std::thread::scope(|scope| {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_leaves_it_to_the_next() {
+    fn a_panic_leaves_the_work_to_the_next_caller() {
         let memory = Memory::new(64);
         let once = Once::open(memory.region(), 0, live()).unwrap();
         let panics = std::panic::AssertUnwindSafe(|| once.call(|_| std::panic::resume_unwind(Box::new(()))));
@@ -189,14 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn doing_it_within_itself_is_an_error() {
+    fn a_call_within_the_work_is_an_error() {
         let memory = Memory::new(64);
         let once = Once::open(memory.region(), 0, live()).unwrap();
         once.call(|_| assert_eq!(once.call(|_| {}), Err(SyncError::Deadlock))).unwrap();
     }
 
     #[test]
-    fn what_a_dead_owner_began_is_done_again() {
+    fn work_that_a_dead_owner_began_is_done_again() {
         let memory = Memory::new(64);
         let once = Once::open(memory.region(), 0, live()).unwrap();
         memory.region().cell(STATE as usize).unwrap().store(Owner::MAX, Ordering::Relaxed);

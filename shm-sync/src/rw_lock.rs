@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_while_writing_is_told_until_somebody_has_written() {
+    fn owners_are_told_of_a_panic_while_writing_until_the_next_write() {
         let memory = Memory::new(256);
         let lock = open(&memory);
         std::thread::scope(|scope| {
@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_reader_does_not_hold_up_the_writer() {
+    fn a_dead_reader_does_not_block_the_writer() {
         let memory = Memory::new(256);
         let lock = open(&memory);
         for slot in 0..4 {
@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_writer_is_told_of_until_the_next_one_has_been_there() {
+    fn owners_are_told_of_a_dead_writer_until_the_next_write() {
         let memory = Memory::new(256);
         let lock = open(&memory);
         kill_writer(&memory);
@@ -523,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_is_ended_by_its_number() {
+    fn a_kept_guard_is_ended_by_its_slot() {
         let memory = Memory::new(256);
         let lock = open(&memory);
         let slot = lock.read().unwrap().keep();
@@ -539,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_see_all_of_a_write_or_nothing() {
+    fn readers_see_whole_writes() {
         let memory = Memory::new(256);
         let (one, two) = (AtomicU32::new(0), AtomicU32::new(0));
         std::thread::scope(|scope| {

@@ -220,7 +220,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
-    fn a_thread_that_has_them_all_gets_an_error_and_not_a_deadlock() {
+    fn a_thread_that_has_all_permits_gets_an_error_and_not_a_deadlock() {
         let memory = Memory::new(256);
         let semaphore = Semaphore::open(memory.region(), 0, 3, live()).unwrap();
         let _permits: Vec<_> = (0..3).map(|_| semaphore.acquire().unwrap()).collect();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_as_many_permits_as_it_was_made_with() {
+    fn there_are_as_many_permits_as_at_creation() {
         let memory = Memory::new(256);
         let semaphore = Semaphore::open(memory.region(), 0, 3, live()).unwrap();
         let permits: Vec<_> = (0..3).map(|_| semaphore.acquire().unwrap()).collect();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_permit_of_the_dead_comes_back_and_tells() {
+    fn a_permit_of_a_dead_owner_comes_back_and_the_next_owner_is_told() {
         let memory = Memory::new(256);
         let semaphore = Semaphore::open(memory.region(), 0, 1, live()).unwrap();
         let slot = memory.region().cell(SLOTS as usize).unwrap();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_attached_with_the_number_that_it_was_made_with() {
+    fn a_semaphore_is_attached_with_its_number_of_permits() {
         let memory = Memory::new(256);
         let attach = || Semaphore::attach(memory.region(), 0, live());
         assert_eq!(attach().unwrap_err(), SyncError::Fresh { what: "semaphore" });
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn giving_back_what_nobody_has_is_an_error() {
+    fn releasing_a_permit_that_nobody_has_is_an_error() {
         let memory = Memory::new(256);
         let semaphore = Semaphore::open(memory.region(), 0, 1, live()).unwrap();
         let slot = semaphore.acquire().unwrap().keep();

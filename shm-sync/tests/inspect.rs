@@ -38,7 +38,7 @@ proptest! {
 
     /// `size` is what the segment is said to have, which may be more or less than there is by now.
     #[test]
-    fn whatever_the_bytes_are_it_ends_and_stays_inside(
+    fn for_any_bytes_it_ends_and_reads_only_inside(
         words in proptest::collection::vec(word(), 0..1000),
         size in 0..5000usize,
         within in 0..5000usize,
@@ -60,7 +60,7 @@ proptest! {
 }
 
 #[test]
-fn a_structure_without_a_live_file_in_a_wrong_place_or_cut_off_is_none() {
+fn a_structure_without_a_live_file_misplaced_or_cut_off_is_not_recognised() {
     let mut words = [0; 400];
     words[0] = mutex::STRUCTURE.magic();
     words[2] = 7 | owner_word::WAITERS;

@@ -79,7 +79,7 @@ fn each_structure_has_its_letter_its_magic_and_its_size() {
 }
 
 #[test]
-fn each_word_is_where_the_page_says() {
+fn each_word_is_at_the_offset_that_the_page_says() {
     let [common] = &tables("Common to all", "offset")[..] else { panic!("one table of offsets") };
     let options = format!("{}, {}", channel::CAPACITY, channel::PRODUCERS);
     let expected =

@@ -98,7 +98,7 @@ mod tests {
 
     /// A create that failed after it had its key destroys what it made, and nothing that has the key by now.
     #[test]
-    fn a_create_that_is_undone_leaves_another_segment_of_its_key_alone() {
+    fn a_create_that_is_undone_leaves_another_segment_of_its_key() {
         let number = NonZeroU32::new(0x5500_0000 | std::process::id() & 0xffff).unwrap();
         let made = sys::create(number, 100, 0o600).unwrap();
         undo(&Key::Id(number), sys::Id(made.0 + 1));

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_windows_or_the_library_needs_itself_is_no_key() {
+    fn names_that_windows_or_the_library_reserves_are_not_keys() {
         let key = |name: &str| ObjectName::of_key(&Key::name(name).unwrap());
         assert!(matches!(key("Global\\x"), Err(InvalidKey::Backslash { .. })));
         assert!(matches!(key(".shm-node-key-x"), Err(InvalidKey::Reserved { .. })));

@@ -40,7 +40,7 @@ async fn tasks_exclude_each_other_and_threads() {
 }
 
 #[tokio::test]
-async fn a_task_on_one_thread_waits_for_another_one_on_it() {
+async fn a_task_waits_for_another_task_on_the_same_thread() {
     let segment = Segment::create_anywhere(4096).unwrap();
     let (mutex, lock) =
         (Mutex::<u32>::open(&segment, 0).unwrap(), RwLock::<u32>::open(&segment, 64, 2).unwrap());
@@ -65,7 +65,7 @@ async fn a_task_on_one_thread_waits_for_another_one_on_it() {
 }
 
 #[tokio::test]
-async fn a_death_is_told_to_a_task_too() {
+async fn a_task_is_told_of_a_death_too() {
     let segment = Segment::create_anywhere(4096).unwrap();
     let mutex = Mutex::<u32>::open(&segment, 0).unwrap();
     let panics = std::panic::AssertUnwindSafe(|| {
@@ -77,7 +77,7 @@ async fn a_death_is_told_to_a_task_too() {
 }
 
 #[tokio::test]
-async fn a_dropped_lock_leaves_the_queue_and_the_others_go_on() {
+async fn a_dropped_lock_future_leaves_the_queue_and_the_others_go_on() {
     let segment = Segment::create_anywhere(4096).unwrap();
     let mutex = Mutex::<u32>::open(&segment, 0).unwrap();
     let guard = mutex.lock().unwrap();
@@ -91,7 +91,7 @@ async fn a_dropped_lock_leaves_the_queue_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn a_message_stays_for_the_next_where_a_receive_is_dropped() {
+async fn if_a_receive_future_is_dropped_the_message_stays() {
     let segment = Segment::create_anywhere(4096).unwrap();
     let channel = Channel::open(&segment, 0, &OPTIONS).unwrap();
     let (mut sender, mut receiver) = (channel.sender().unwrap(), channel.receiver().unwrap());
@@ -131,7 +131,7 @@ async fn parties_meet_and_readers_read() {
 }
 
 #[tokio::test]
-async fn a_segment_goes_with_its_last_owner_though_a_task_waited_in_it() {
+async fn a_segment_goes_with_its_last_owner_even_if_a_task_waited_in_it() {
     let segment = Segment::create_anywhere(4096).unwrap();
     let key = segment.key().clone();
     let channel = Channel::open(&segment, 0, &OPTIONS).unwrap();

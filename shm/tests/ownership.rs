@@ -82,7 +82,7 @@ fn a_panic_under_the_lock_is_an_error_until_somebody_recovers_it() {
 }
 
 #[test]
-fn what_a_destructor_does_under_the_lock_while_a_panic_unwinds_counts() {
+fn a_change_by_a_destructor_while_a_panic_unwinds_is_written_back() {
     struct Leaves<'m>(&'m Mutex<u64>);
     impl Drop for Leaves<'_> {
         fn drop(&mut self) {
@@ -97,7 +97,7 @@ fn what_a_destructor_does_under_the_lock_while_a_panic_unwinds_counts() {
 }
 
 #[test]
-fn the_child_of_a_fork_puts_nothing_back_for_its_parent() {
+fn the_child_of_a_fork_writes_no_value_back_for_its_parent() {
     let segment = Segment::create_anywhere(4096).unwrap();
     let mutex = Mutex::<u64>::open(&segment, 0).unwrap();
     let mut guard = mutex.lock().unwrap();
@@ -136,7 +136,7 @@ fn a_panic_while_writing_is_an_error_for_readers_and_writers_until_somebody_reco
 }
 
 #[test]
-fn a_wait_for_a_condition_puts_the_value_back_and_gets_it_anew() {
+fn a_wait_for_a_condition_writes_the_value_back_and_reads_it_again() {
     let segment = Segment::create_anywhere(4096).unwrap();
     let open = || (Mutex::<u32>::open(&segment, 0).unwrap(), Condition::open(&segment, 64).unwrap());
     thread::scope(|scope| {
@@ -177,7 +177,7 @@ fn a_value_that_does_not_fit_is_an_error() {
 }
 
 #[test]
-fn any_of_several_processes_may_come_first() {
+fn any_of_several_processes_may_open_a_structure_first() {
     let key = format!("shm-segments-open-{}", std::process::id());
     let (one, two) = (Segment::open(key.as_str(), 64).unwrap(), Segment::open(key.as_str(), 64).unwrap());
     one.set(0, &5u32).unwrap();

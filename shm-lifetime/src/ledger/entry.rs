@@ -232,7 +232,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_damaged_entry_is_not_believed() {
+    fn a_damaged_entry_is_not_used() {
         let slot: Slot = [const { AtomicU64::new(0) }; _];
         write(&slot, &entry(EntryName::from_bare("name").unwrap()));
         slot[NAME].store(u64::from_ne_bytes(*b"../etc\0\0"), Relaxed);

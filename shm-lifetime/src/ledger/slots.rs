@@ -287,7 +287,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_ledger_that_claims_more_levels_than_can_be_is_not_followed() {
+    fn a_ledger_with_too_many_levels_in_its_header_is_not_followed() {
         let slots = Slots::open(file()).unwrap();
         slots.header(HEADER_LEVELS).store(u64::MAX, Relaxed);
         for levels in 1..5 {

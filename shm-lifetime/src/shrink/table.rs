@@ -226,7 +226,7 @@ mod tests {
     const PAGE: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
     #[test]
-    fn what_is_in_the_table_is_covered_and_marked_and_what_is_not_is_left_alone() {
+    fn only_mappings_in_the_table_are_covered_and_marked() {
         let (start, len) = pages(4);
         let at: NonNull<u8> = NonNull::new(ptr::with_exposed_provenance_mut(start.get())).unwrap();
         let place = |byte: usize| {
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_leaves_only_when_no_handler_is_at_it() {
+    fn a_mapping_leaves_only_when_no_handler_uses_it() {
         let (start, len) = pages(1);
         enter(start, len);
         let row = rows().find(|row| row.is_held() && row.has(start.get())).unwrap();

@@ -58,7 +58,7 @@ mod tests {
     use std::hash::Hasher;
 
     #[test]
-    fn it_is_the_hash_that_the_standard_library_has() {
+    fn the_hash_is_that_of_the_standard_library() {
         // Its default hasher is SipHash-1-3 with a key of zeros.
         for length in 0..40 {
             let bytes: Vec<u8> = (0..length).map(|byte| byte as u8 ^ 0x5a).collect();

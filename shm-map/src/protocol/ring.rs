@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_is_counted_over_the_end_of_a_lap() {
+    fn used_granules_are_counted_across_the_end_of_a_lap() {
         let ring = Ring::new(Which::Main, 64, 300, 0);
         assert_eq!(ring.used(512, 299), Some(1));
         assert_eq!(ring.used(512 + 299, 299), Some(300));

@@ -295,7 +295,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_map_that_keeps_what_it_has_does_what_the_model_does(calls in proptest::collection::vec(call(), 1..600)) {
+    fn a_map_that_does_not_evict_does_what_the_model_does(calls in proptest::collection::vec(call(), 1..600)) {
         let memory = Zeros::new(32 << 10);
         run(&Alone::new(&memory, &options(32 << 10, false)), &calls, false);
     }
@@ -308,7 +308,7 @@ proptest! {
 }
 
 #[test]
-fn so_many_keys_as_were_asked_for_find_a_slot_though_all_have_the_same_hash() {
+fn as_many_keys_as_the_options_say_find_a_slot_even_with_the_same_hash() {
     let memory = Zeros::new(256 << 10);
     let sizes = MapOptions { entries: Some(250), ..options(256 << 10, false) };
     let map = Alone::new(&memory, &sizes);
@@ -344,7 +344,7 @@ fn so_many_keys_as_were_asked_for_find_a_slot_though_all_have_the_same_hash() {
 }
 
 #[test]
-fn what_has_expired_goes_before_what_has_not() {
+fn expired_entries_go_before_valid_ones() {
     let name = |number: u32| format!("{number:016}").into_bytes();
     let fill = |map: &Alone<'_>, plain: u32, all: u32| {
         let put = |number: u32| {

@@ -28,7 +28,7 @@ fn both(test: impl Fn(&Map<'_>)) {
 }
 
 #[test]
-fn what_is_inserted_is_found_until_it_is_removed() {
+fn an_inserted_entry_is_found_until_it_is_removed() {
     both(|map| {
         assert_eq!(value(map, "one"), None);
         map.insert(b"one", b"1", &PLAIN).unwrap();
@@ -93,7 +93,7 @@ fn add_and_replace_write_only_on_their_condition() {
 }
 
 #[test]
-fn numbers_are_added_to_in_their_place() {
+fn numbers_are_incremented_in_place() {
     both(|map| {
         assert_eq!(map.increment(b"n", 1.0, None).unwrap(), Counted { value: 1.0, expires: None });
         let before = map.find(b"n").unwrap().unwrap();
@@ -114,7 +114,7 @@ fn numbers_are_added_to_in_their_place() {
 }
 
 #[test]
-fn a_tag_takes_all_with_it_that_bear_it() {
+fn invalidating_a_tag_removes_all_entries_that_have_it() {
     both(|map| {
         let tagged = |tags| EntryOptions { tags, ..PLAIN };
         map.insert(b"a", b"", &tagged(&["red", "round"])).unwrap();
@@ -131,7 +131,7 @@ fn a_tag_takes_all_with_it_that_bear_it() {
 }
 
 #[test]
-fn clear_takes_all() {
+fn clear_removes_all_entries() {
     both(|map| {
         for round in 0..3 {
             for key in 0..1000u32 {
@@ -172,7 +172,7 @@ fn entries_expire() {
 }
 
 #[test]
-fn going_through_gives_each_entry_once() {
+fn an_iteration_visits_each_entry_once() {
     both(|map| {
         let mut expected = BTreeMap::new();
         for key in 0..2000u32 {
@@ -191,7 +191,7 @@ fn going_through_gives_each_entry_once() {
 }
 
 #[test]
-fn a_map_that_keeps_what_it_has_is_full_and_changes_nothing() {
+fn a_full_map_that_does_not_evict_changes_nothing() {
     let memory = Memory::new(SIZE);
     let map = memory.open(&keeping(SIZE)).unwrap();
     let mut count = 0u64;
@@ -266,7 +266,7 @@ fn a_read_only_map_reads_and_refuses_to_write() {
 }
 
 #[test]
-fn a_view_says_when_its_bytes_are_gone() {
+fn a_view_says_if_its_bytes_were_overwritten() {
     let memory = Memory::new(64 << 10);
     let map = memory.open(&MapOptions::new(64 << 10)).unwrap();
     map.insert(b"key", b"value", &PLAIN).unwrap();
@@ -297,7 +297,7 @@ fn the_longest_value_fits_and_a_longer_one_is_refused() {
 }
 
 #[test]
-fn an_entry_of_a_cache_takes_48_bytes_at_most_beside_its_own() {
+fn an_entry_of_a_cache_takes_48_bytes_at_most_besides_key_and_value() {
     let size = 8 << 20;
     let memory = Memory::new(size);
     let map = memory.open(&MapOptions::new(size)).unwrap();

@@ -135,7 +135,7 @@ proptest! {
 
     /// The map was opened before somebody wrote over it.
     #[test]
-    fn bytes_that_others_write_lead_nowhere(
+    fn bytes_that_others_write_do_no_harm(
         evict: bool,
         places in proptest::collection::vec((0..SIZE, word()), 1..200),
         whole in proptest::option::of((word(), 0..SIZE, 0..SIZE)),
@@ -160,7 +160,7 @@ proptest! {
 
     /// The same where it matters: heads, tails, slots and the headers of records, which still look like some.
     #[test]
-    fn numbers_that_are_a_little_wrong_lead_nowhere(
+    fn numbers_that_are_slightly_wrong_do_no_harm(
         evict: bool,
         changes in proptest::collection::vec((any::<prop::sample::Index>(), -40..40i32), 1..40),
     ) {

@@ -44,7 +44,7 @@ fn bits(mask: u64) -> String {
 }
 
 #[test]
-fn each_word_is_where_the_page_says() {
+fn each_word_is_at_the_offset_that_the_page_says() {
     let mut words: Vec<_> = [
         (header::MAGIC, "magic: the bytes `s`, `y`, `H`, version 1"),
         (header::LIVE, "id of the live file"),
@@ -143,7 +143,7 @@ fn each_bit_means_what_the_page_says() {
 }
 
 #[test]
-fn a_reader_in_python_finds_what_is_there_while_it_is_moved() {
+fn a_reader_in_python_finds_entries_while_they_are_moved() {
     let section = PAGE.split("\n## Map\n").nth(1).unwrap();
     let reader = section.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
     let program = format!(

@@ -22,7 +22,7 @@ fn ours(map: &Map<'_>, tags: &[&str]) -> Load {
 }
 
 #[test]
-fn one_loads_and_the_others_wait_until_it_is_there() {
+fn one_caller_loads_and_the_others_wait_for_the_entry() {
     let memory = Memory::new(SIZE);
     let map = memory.open(&MapOptions::new(SIZE)).unwrap();
     let load = ours(&map, &[]);
@@ -36,7 +36,7 @@ fn one_loads_and_the_others_wait_until_it_is_there() {
 }
 
 #[test]
-fn a_load_that_is_abandoned_is_free_for_another() {
+fn an_abandoned_load_goes_to_another_caller() {
     let memory = Memory::new(SIZE);
     let map = memory.open(&MapOptions::new(SIZE)).unwrap();
     let load = ours(&map, &[]);
@@ -47,7 +47,7 @@ fn a_load_that_is_abandoned_is_free_for_another() {
 }
 
 #[test]
-fn what_comes_in_between_wins() {
+fn a_write_during_a_load_wins() {
     let between: [&dyn Fn(&Map<'_>); 5] = [
         &|map| _ = map.insert(b"key", b"other", &PLAIN).unwrap(),
         &|map| _ = map.remove(b"key").unwrap(),
@@ -79,7 +79,7 @@ fn a_loader_that_takes_too_long_is_replaced() {
 }
 
 #[test]
-fn a_loader_that_is_no_more_is_replaced() {
+fn a_loader_that_has_died_is_replaced() {
     let memory = Memory::new(SIZE);
     let map = memory.open(&MapOptions::new(SIZE)).unwrap();
     let live = crate::common::live();
@@ -93,7 +93,7 @@ fn a_loader_that_is_no_more_is_replaced() {
 }
 
 #[test]
-fn what_has_expired_is_still_had_while_it_is_loaded_anew() {
+fn an_expired_entry_is_still_returned_while_it_is_loaded_again() {
     let memory = Memory::new(SIZE);
     let map = memory.open(&MapOptions::new(SIZE)).unwrap();
     let brief = EntryOptions { ttl: Some(Duration::from_millis(1)), ..PLAIN };
@@ -112,7 +112,7 @@ fn what_has_expired_is_still_had_while_it_is_loaded_anew() {
 }
 
 #[test]
-fn of_several_who_want_to_load_one_does_at_a_time() {
+fn one_of_several_callers_loads_at_a_time() {
     let memory = Memory::new(SIZE);
     // A thread that holds the lock may have to wait for a processor.
     let map = memory.open(&MapOptions::new(SIZE)).unwrap().lock_timeout(LONG);

@@ -21,7 +21,7 @@ fn mutex(memory: &Memory) -> Mutex<'_> {
 }
 
 #[test]
-fn a_stopped_writer_delays_writers_alone_and_they_have_changed_nothing() {
+fn a_stopped_writer_delays_only_writers_and_they_change_nothing() {
     let memory = Memory::new(SIZE);
     let map = memory.open(&options()).unwrap().lock_timeout(Duration::from_millis(5));
     map.insert(b"key", b"value", &PLAIN).unwrap();
@@ -41,7 +41,7 @@ fn a_stopped_writer_delays_writers_alone_and_they_have_changed_nothing() {
 }
 
 #[test]
-fn the_lock_of_a_killed_writer_is_taken_and_its_numbers_are_counted_anew() {
+fn the_lock_of_a_killed_writer_is_taken_over_and_the_numbers_are_counted_again() {
     let memory = Memory::new(SIZE);
     let map = memory.open(&options()).unwrap();
     (0..10u8).for_each(|key| _ = map.insert(&[key], b"", &PLAIN).unwrap());
@@ -76,13 +76,13 @@ fn open_at_once<B: Backend>(backend: &B, key: &Key) {
 }
 
 #[test]
-fn several_open_a_map_by_its_key_at_the_same_moment() {
+fn several_processes_open_a_map_by_its_key_at_the_same_moment() {
     open_at_once(&shm_posix::Posix::new(), &Key::random().unwrap());
     open_at_once(&shm_sysv::SysV::new(), &Key::random().unwrap());
 }
 
 #[test]
-fn a_map_that_its_creator_has_begun_is_completed() {
+fn a_half_made_map_is_completed() {
     let backend = shm_posix::Posix::new();
     let size = CreateOptions::new(NonZeroUsize::new(SIZE as usize).unwrap());
     let half = backend.create_anywhere(&size).unwrap();
@@ -102,7 +102,7 @@ fn a_map_that_its_creator_has_begun_is_completed() {
 }
 
 #[test]
-fn a_map_of_another_version_says_so() {
+fn a_map_of_another_version_is_an_error_that_says_so() {
     let memory = Memory::new(SIZE);
     let magic = memory.region(shm_api::Access::ReadWrite);
     let magic = magic.cell(layout::header::MAGIC).unwrap();
@@ -131,7 +131,7 @@ fn threads_share_a_map() {
 }
 
 #[test]
-fn so_many_entries_as_the_memory_was_asked_for_fit() {
+fn as_many_entries_fit_as_memory_for_was_asked_about() {
     for entries in [100, 3000, 20_000] {
         let memory = MapOptions::memory_for(entries, 16, 100);
         let options = MapOptions { evict: Some(false), entries: Some(entries), ..MapOptions::new(memory) };

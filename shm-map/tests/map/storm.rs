@@ -536,11 +536,11 @@ fn storm(cache: bool) {
 }
 
 #[test]
-fn writers_that_are_killed_lose_nothing_and_tear_nothing() {
+fn killed_writers_lose_no_entry_and_leave_whole_values() {
     storm(false);
 }
 
 #[test]
-fn a_cache_whose_writers_are_killed_never_gives_what_is_torn_or_older() {
+fn a_cache_whose_writers_are_killed_never_returns_torn_or_older_values() {
     storm(true);
 }

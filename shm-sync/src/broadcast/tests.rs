@@ -40,7 +40,7 @@ fn every_reader_gets_every_message() {
 }
 
 #[test]
-fn a_slow_reader_is_told_what_it_missed_and_holds_nobody_up() {
+fn a_slow_reader_is_told_what_it_missed_and_delays_nobody() {
     let memory = memory(&OPTIONS);
     let broadcast = open(&memory);
     let mut producer = broadcast.producer(live()).unwrap();
@@ -74,7 +74,7 @@ fn a_message_that_is_overwritten_while_it_is_read_does_not_count() {
 }
 
 #[test]
-fn a_reader_that_is_overtaken_again_and_again_goes_to_the_newest() {
+fn a_reader_that_is_overtaken_again_and_again_goes_to_the_newest_message() {
     let memory = memory(&OPTIONS);
     let broadcast = open(&memory);
     let mut producer = broadcast.producer(live()).unwrap();
@@ -95,7 +95,7 @@ fn a_reader_that_is_overtaken_again_and_again_goes_to_the_newest() {
 }
 
 #[test]
-fn a_draft_that_is_given_up_is_never_seen() {
+fn a_draft_that_is_dropped_is_never_seen() {
     let memory = memory(&OPTIONS);
     let broadcast = open(&memory);
     let mut producer = broadcast.producer(live()).unwrap();

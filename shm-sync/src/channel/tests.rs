@@ -42,7 +42,7 @@ fn messages_of_every_length_arrive_in_order_and_whole() {
 }
 
 #[test]
-fn a_message_beyond_half_the_ring_is_an_error() {
+fn a_message_longer_than_half_the_ring_is_an_error() {
     for producers in BOTH {
         let memory = memory(64);
         let channel = Channel::open(memory.region(), 0, &options(64, producers), live()).unwrap();
@@ -54,7 +54,7 @@ fn a_message_beyond_half_the_ring_is_an_error() {
 }
 
 #[test]
-fn a_full_channel_holds_the_producer_back() {
+fn a_full_channel_makes_the_producer_wait() {
     for producers in BOTH {
         let memory = memory(64);
         let channel = Channel::open(memory.region(), 0, &options(64, producers), live()).unwrap();
@@ -71,7 +71,7 @@ fn a_full_channel_holds_the_producer_back() {
 }
 
 #[test]
-fn what_was_peeked_and_not_released_comes_again() {
+fn a_message_that_was_peeked_and_not_released_comes_again() {
     for producers in BOTH {
         let memory = memory(64);
         let channel = Channel::open(memory.region(), 0, &options(64, producers), live()).unwrap();
@@ -91,7 +91,7 @@ fn what_was_peeked_and_not_released_comes_again() {
 }
 
 #[test]
-fn a_reservation_that_is_given_up_sends_nothing() {
+fn a_reservation_that_is_dropped_sends_nothing() {
     for producers in BOTH {
         let memory = memory(64);
         let channel = Channel::open(memory.region(), 0, &options(64, producers), live()).unwrap();
@@ -128,7 +128,7 @@ fn positions_wrap_around() {
 }
 
 #[test]
-fn there_is_one_consumer_and_one_producer_unless_there_are_many() {
+fn a_channel_has_one_consumer_and_one_producer_or_many() {
     let memory = memory(64);
     let channel = Channel::open(memory.region(), 0, &options(64, Producers::One), live()).unwrap();
     let (sender, receiver) = (channel.sender().unwrap(), channel.receiver().unwrap());
@@ -247,7 +247,7 @@ fn reserve_elsewhere(ring: Ring<Region<'_>>) -> u32 {
 }
 
 #[test]
-fn what_a_producer_committed_just_before_it_died_is_not_lost() {
+fn a_message_that_a_producer_committed_just_before_it_died_is_not_lost() {
     let memory = memory(64);
     let ring = Ring::new(memory.region(), 64);
     let position = reserve_elsewhere(ring);
@@ -275,7 +275,7 @@ fn the_records_of_several_dead_producers_are_skipped_together() {
 }
 
 #[test]
-fn what_was_kept_is_there_again() {
+fn a_kept_message_and_a_kept_reservation_can_be_resumed() {
     for producers in [Producers::One, Producers::Many] {
         let options = ChannelOptions { capacity: 64, producers };
         let memory = Memory::new(Channel::byte_len(&options));
@@ -303,7 +303,7 @@ fn what_was_kept_is_there_again() {
 }
 
 #[test]
-fn a_reservation_that_was_kept_is_given_up_like_any_other() {
+fn a_kept_reservation_can_be_dropped() {
     let options = ChannelOptions { capacity: 256, producers: Producers::Many };
     let memory = Memory::new(Channel::byte_len(&options));
     let channel = Channel::open(memory.region(), 0, &options, live()).unwrap();

@@ -94,7 +94,7 @@ fn a_wait_ends_by_notify_by_value_by_time_or_by_cancel() {
 }
 
 #[test]
-fn thousands_can_be_pending_and_each_is_woken() {
+fn thousands_of_waits_can_be_pending_and_each_is_woken() {
     let memory = Memory::new(1 << 16);
     for engine in engines() {
         let count = if engine.name() == "io_uring" { 10_000 } else { 2000 };
@@ -123,7 +123,7 @@ fn thousands_can_be_pending_and_each_is_woken() {
 }
 
 #[test]
-fn waits_on_memory_that_is_about_to_go_are_cancelled_and_waited_out() {
+fn waits_on_memory_that_is_about_to_be_unmapped_are_cancelled_and_end_before() {
     for engine in engines() {
         let (stays, goes) = (Memory::new(4096), Memory::new(4096));
         let waits = Waits::new();
@@ -215,7 +215,7 @@ fn a_wake_up_that_meets_a_cancellation_is_not_lost() {
 }
 
 #[test]
-fn a_panic_in_a_completion_ends_no_other_wait() {
+fn a_panic_in_a_completion_does_not_affect_other_waits() {
     let memory = Memory::new(4096);
     for engine in engines() {
         let waits = Waits::new();
@@ -248,7 +248,7 @@ fn too_many_waits_are_an_error() {
 }
 
 #[test]
-fn the_chooser_finds_one_that_works() {
+fn choose_returns_an_engine_that_works() {
     let engine = choose().unwrap();
     let memory = Memory::new(4096);
     let waits = Waits::new();
@@ -257,7 +257,7 @@ fn the_chooser_finds_one_that_works() {
 }
 
 #[test]
-fn no_wait_loses_its_time_limit_beside_others_that_come_and_go() {
+fn a_wait_keeps_its_time_limit_while_others_come_and_go() {
     for engine in engines() {
         let memory = Memory::new(4096);
         let ended = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
@@ -312,7 +312,7 @@ mod polled {
     }
 
     #[test]
-    fn the_descriptor_tells_of_ends_which_come_with_the_harvest() {
+    fn the_descriptor_is_readable_when_waits_have_ended_and_harvest_reports_them() {
         let Some(engine) = polled() else { return };
         let memory = Memory::new(4096);
         let cell = memory.region().cell(0).unwrap();
@@ -336,7 +336,7 @@ mod polled {
     }
 
     #[test]
-    fn more_ends_at_once_than_the_queue_holds_are_all_told() {
+    fn more_ended_waits_than_the_queue_holds_are_all_reported() {
         let Some(engine) = polled() else { return };
         let memory = Memory::new(4096);
         let waits = Waits::new();
@@ -359,7 +359,7 @@ mod polled {
     }
 
     /// Ends the waits of a thread that is busy with something else.
-    fn another_thread_ends_waits_of_one_that(is_busy: impl Fn(&AtomicBool) + Sync) {
+    fn another_thread_ends_the_waits_of_a_thread_that(is_busy: impl Fn(&AtomicBool) + Sync) {
         let Some(engine) = polled() else { return };
         let memory = Memory::new(4096);
         let (waits, begun, over) = (Waits::new(), AtomicBool::new(false), AtomicBool::new(false));
@@ -392,8 +392,8 @@ mod polled {
     }
 
     #[test]
-    fn another_thread_ends_waits_of_one_that_makes_no_system_call() {
-        another_thread_ends_waits_of_one_that(|over| {
+    fn another_thread_ends_the_waits_of_a_thread_that_makes_no_system_call() {
+        another_thread_ends_the_waits_of_a_thread_that(|over| {
             while !over.load(Ordering::SeqCst) {
                 std::hint::spin_loop();
             }
@@ -401,8 +401,8 @@ mod polled {
     }
 
     #[test]
-    fn another_thread_ends_waits_of_one_that_sleeps() {
-        another_thread_ends_waits_of_one_that(|over| {
+    fn another_thread_ends_the_waits_of_a_thread_that_sleeps() {
+        another_thread_ends_the_waits_of_a_thread_that(|over| {
             while !over.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(50));
             }
@@ -410,12 +410,12 @@ mod polled {
     }
 
     #[test]
-    fn another_thread_ends_waits_of_one_that_has_ended() {
-        another_thread_ends_waits_of_one_that(|_| {});
+    fn another_thread_ends_the_waits_of_a_thread_that_has_ended() {
+        another_thread_ends_the_waits_of_a_thread_that(|_| {});
     }
 
     #[test]
-    fn threads_that_harvest_at_once_tell_of_each_wait_once() {
+    fn threads_that_harvest_at_once_report_each_wait_once() {
         let Some(engine) = polled() else { return };
         let memory = Memory::new(4096);
         let waits = Waits::new();

@@ -93,7 +93,7 @@ fn begin<K: Send + 'static>(engine: &'static Obedient, cell: &AtomicU32, keep: K
 }
 
 #[test]
-fn a_future_is_ready_when_its_steps_are() {
+fn a_future_is_ready_when_a_step_is() {
     let memory = Memory::new(64);
     let mutex = SharedMutex::open(memory.region(), 0, live()).unwrap();
     let mut locking = mutex.locking(live().new_owner().unwrap());
@@ -132,7 +132,7 @@ fn leaking_a_future_keeps_the_word_mapped_while_the_engine_waits() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_wake_up_of_a_future_that_was_dropped_wakes_another() {
+fn the_wake_up_of_a_dropped_future_wakes_another_waiter() {
     let memory = Memory::new(64);
     let cell = memory.region().cell(0).unwrap();
     for dropped_first in [true, false] {

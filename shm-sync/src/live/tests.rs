@@ -32,7 +32,7 @@ fn the_same_file_is_opened_once() {
 }
 
 #[test]
-fn a_thread_keeps_its_id_and_shares_it_with_nobody() {
+fn a_thread_keeps_its_id_and_shares_it_with_no_other() {
     let (one, other) = (Live::over(memfd()).unwrap(), Live::over(memfd()).unwrap());
     let mine = one.this_thread().unwrap();
     other.this_thread().unwrap();
@@ -43,7 +43,7 @@ fn a_thread_keeps_its_id_and_shares_it_with_nobody() {
 }
 
 #[test]
-fn a_retired_owner_is_dead_to_all() {
+fn a_retired_owner_is_dead_for_all() {
     let file = memfd();
     let live = Live::over(again(&file)).unwrap();
     let owner = live.new_owner().unwrap();
@@ -92,7 +92,7 @@ fn a_planted_link_or_fifo_is_refused() {
 }
 
 #[test]
-fn threads_that_come_at_once_with_one_file_have_one() {
+fn threads_that_open_one_file_at_once_get_one_live_file() {
     for _ in 0..100 {
         let (file, barrier) = (memfd(), std::sync::Barrier::new(2));
         let open = || {
@@ -117,7 +117,7 @@ fn id_of(folder: &Path, class: Class) -> u32 {
 }
 
 #[test]
-fn a_copy_of_a_live_file_is_another_one() {
+fn a_copy_of_a_live_file_is_another_live_file() {
     let (folder, other) = (crate::testing::Folder::new(), crate::testing::Folder::new());
     for class in [Class::Owner, Class::Everybody] {
         let id = id_of(folder.path(), class);
@@ -129,7 +129,7 @@ fn a_copy_of_a_live_file_is_another_one() {
 }
 
 #[test]
-fn what_somebody_does_to_a_live_file_is_mended() {
+fn damage_to_a_live_file_is_repaired() {
     let folder = crate::testing::Folder::new();
     for class in [Class::Owner, Class::Everybody] {
         let (id, path) = (id_of(folder.path(), class), folder.path().join(class.file_name(Home::LIVE)));
@@ -162,7 +162,7 @@ fn the_file_of_an_earlier_version_keeps_its_id_where_only_its_user_writes() {
 }
 
 #[test]
-fn ids_go_on_when_the_file_is_cut_short_in_use() {
+fn ids_go_on_after_the_file_was_cut_short() {
     let file = memfd();
     let live = Live::over(again(&file)).unwrap();
     let before = live.new_owner().unwrap();
@@ -174,7 +174,7 @@ fn ids_go_on_when_the_file_is_cut_short_in_use() {
 }
 
 #[test]
-fn ids_that_somebody_locked_without_drawing_them_are_passed_over() {
+fn ids_that_another_process_locked_without_drawing_are_skipped() {
     let file = memfd();
     let live = Live::over(again(&file)).unwrap();
     let first = live.new_owner().unwrap();

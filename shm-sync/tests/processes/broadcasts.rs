@@ -73,6 +73,6 @@ pub(crate) fn kill_producers(role: &str, enough: u32) {
 }
 
 #[test]
-fn producers_killed_at_random_leave_nothing_torn() {
+fn producers_killed_at_random_leave_whole_messages() {
     kill_producers("produce for ever", 10);
 }

@@ -89,7 +89,7 @@ pub(crate) fn peek_and_stop(shared: &Shared) {
 }
 
 #[test]
-fn messages_cross_from_one_process_to_another() {
+fn messages_go_from_one_process_to_another() {
     for producers in [Producers::One, Producers::Many] {
         let shared = make(producers);
         let child = shared.spawn("send", 50_000);
@@ -136,7 +136,7 @@ fn a_producer_killed_in_the_middle_loses_only_its_own_message() {
 }
 
 #[test]
-fn a_killed_consumer_loses_nothing_that_it_had_not_released() {
+fn a_killed_consumer_loses_no_message_that_it_had_not_released() {
     let shared = make(Producers::One);
     let channel = attach(&shared);
     channel.sender().unwrap().send(&message(0, 7)).unwrap();
@@ -194,14 +194,14 @@ pub(crate) fn kill_producers(producers: Producers, role: &str, enough: u32) {
 }
 
 #[test]
-fn producers_killed_at_random_lose_nothing_that_they_committed() {
+fn producers_killed_at_random_lose_no_committed_message() {
     for producers in [Producers::One, Producers::Many] {
         kill_producers(producers, "send for ever", 10);
     }
 }
 
 #[test]
-fn consumers_killed_at_random_lose_nothing() {
+fn consumers_killed_at_random_lose_no_message() {
     kill_consumers("receive for ever", 15);
 }
 

@@ -92,19 +92,19 @@ pub(crate) fn leave_a_child_behind(shared: &Shared) {
 }
 
 #[test]
-fn a_forks_child_holds_nothing_and_gives_nothing_back() {
+fn the_child_of_a_fork_holds_nothing_and_releases_nothing() {
     let shared = Shared::new(4096);
     assert!(shared.spawn("fork while holding", 0).join().success());
 }
 
 #[test]
-fn a_forks_child_takes_none_of_the_ends_of_its_parents_waits() {
+fn the_child_of_a_fork_harvests_none_of_its_parents_waits() {
     let shared = Shared::new(4096);
     assert!(shared.spawn("fork while waiting", 0).join().success());
     if shared.word(1).load(Ordering::SeqCst) == 1 {
         let _ = writeln!(
             io::stderr(),
-            "skipped a_forks_child_takes_none_of_the_ends_of_its_parents_waits: no io_uring"
+            "skipped the_child_of_a_fork_harvests_none_of_its_parents_waits: no io_uring"
         );
     }
 }

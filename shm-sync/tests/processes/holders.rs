@@ -191,7 +191,7 @@ pub(crate) fn wait_for_condition(shared: &Shared) {
 }
 
 #[test]
-fn a_killed_reader_does_not_hold_up_the_writer() {
+fn a_killed_reader_does_not_block_the_writer() {
     let shared = Shared::new(256);
     let child = shared.spawn("read and stay", 0);
     shared.until(0, |reads| reads == 1);
@@ -203,7 +203,7 @@ fn a_killed_reader_does_not_hold_up_the_writer() {
 }
 
 #[test]
-fn after_a_killed_writer_all_are_told() {
+fn after_a_writer_was_killed_all_are_told() {
     let shared = Shared::new(256);
     let child = shared.spawn("write and stay", 0);
     shared.until(0, |writes| writes == 1);
@@ -248,7 +248,7 @@ fn a_killed_party_breaks_the_barrier_and_another_takes_its_place() {
 }
 
 #[test]
-fn what_a_killed_process_began_the_next_one_does() {
+fn work_that_a_killed_process_began_is_done_by_the_next() {
     let shared = Shared::new(256);
     let child = shared.spawn("begin and stay", 0);
     shared.until(0, |begun| begun == 1);
@@ -263,7 +263,7 @@ fn what_a_killed_process_began_the_next_one_does() {
 }
 
 #[test]
-fn a_killed_waiter_does_not_take_the_notification_with_it() {
+fn the_notification_of_a_killed_waiter_is_not_lost() {
     let shared = Shared::new(256);
     let victim = shared.spawn("wait for condition", 0);
     shared.until(0, |waits| waits == 1);
@@ -311,21 +311,21 @@ pub(crate) fn kill_at_random(role: &str, count: u64, enough: u32) {
 }
 
 #[test]
-fn readers_and_writers_killed_at_random_hold_nobody_up() {
+fn readers_and_writers_killed_at_random_block_nobody() {
     kill_at_random("read and write for ever", 3, 10);
 }
 
 #[test]
-fn parties_killed_at_random_hold_nobody_up() {
+fn parties_killed_at_random_block_nobody() {
     kill_at_random("meet for ever", 3, 10);
 }
 
 #[test]
-fn those_who_wait_in_turn_and_are_killed_hold_nobody_up() {
+fn processes_that_wait_in_turn_and_are_killed_block_nobody() {
     kill_at_random("take turns for ever", 3, 10);
 }
 
 #[test]
-fn permit_holders_killed_at_random_hold_nobody_up() {
+fn permit_holders_killed_at_random_block_nobody() {
     kill_at_random("take permits for ever", 4, 10);
 }

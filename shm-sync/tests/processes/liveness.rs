@@ -205,7 +205,7 @@ fn found(shared: &Shared, role: &str, argument: u64) -> u32 {
 }
 
 #[test]
-fn a_child_that_could_not_open_anything_takes_nobody_for_dead() {
+fn a_child_that_could_not_open_anything_treats_nobody_as_dead() {
     let folder = Folder::new();
     for shared in [Shared::in_folder(64, folder.path()), Shared::new(64)] {
         assert!(shared.spawn("fork with a full table", 0).join().success());
@@ -213,7 +213,7 @@ fn a_child_that_could_not_open_anything_takes_nobody_for_dead() {
 }
 
 #[test]
-fn a_holder_whose_descriptors_were_closed_holds_on() {
+fn a_holder_whose_descriptors_were_closed_keeps_its_lock() {
     let folder = Folder::new();
     for shared in [Shared::in_folder(64, folder.path()), Shared::new(64)] {
         let holder = shared.spawn("close all and stay", 0);
@@ -226,7 +226,7 @@ fn a_holder_whose_descriptors_were_closed_holds_on() {
 }
 
 #[test]
-fn one_whose_descriptors_were_closed_takes_nobody_for_dead() {
+fn a_process_whose_descriptors_were_closed_treats_nobody_as_dead() {
     let folder = Folder::new();
     for shared in [Shared::in_folder(64, folder.path()), Shared::new(64)] {
         let _holder = shared.spawn("hold", 0);
@@ -236,7 +236,7 @@ fn one_whose_descriptors_were_closed_takes_nobody_for_dead() {
 }
 
 #[test]
-fn one_whose_descriptors_were_closed_is_seen_as_alive_with_new_ids_too() {
+fn a_process_whose_descriptors_were_closed_is_alive_with_new_ids_too() {
     let folder = Folder::new();
     let shared = Shared::in_folder(64, folder.path());
     let user = shared.spawn("close all and use", 0);
@@ -247,13 +247,13 @@ fn one_whose_descriptors_were_closed_is_seen_as_alive_with_new_ids_too() {
 }
 
 #[test]
-fn all_goes_on_in_a_chroot_without_proc() {
+fn coordination_works_in_a_chroot_without_proc() {
     let folder = Folder::new();
     let shared = Shared::in_folder(64, folder.path());
     assert!(shared.spawn("go on in a chroot", 0).join().success());
     if shared.word(TOLD).load(Ordering::SeqCst) == NOT_ALLOWED {
         // Past the test harness, which hides what passing tests print.
-        let _ = writeln!(io::stderr(), "skipped all_goes_on_in_a_chroot_without_proc: it needs root");
+        let _ = writeln!(io::stderr(), "skipped coordination_works_in_a_chroot_without_proc: it needs root");
     }
 }
 
@@ -269,7 +269,7 @@ fn a_copy_of_the_live_file_is_refused() {
 }
 
 #[test]
-fn a_segment_whose_live_file_was_removed_is_refused_while_somebody_has_it_and_then_taken_over() {
+fn a_segment_without_its_live_file_is_refused_while_another_process_has_it_and_then_taken_over() {
     let (folder, segment) = (Folder::new(), Segment::new());
     let shared = Shared::in_folder(64, folder.path());
     let holder = shared.spawn("hold in segment", segment.0 as u64);
@@ -415,6 +415,6 @@ pub(crate) fn storm(role: &str, kills: u32) {
 }
 
 #[test]
-fn nobody_gets_in_beside_a_holder_whatever_befalls_them() {
+fn nobody_gets_the_lock_beside_a_holder_whatever_happens_to_them() {
     storm("befall", 40);
 }

@@ -56,7 +56,7 @@ fn a_killed_holder_is_noticed_and_the_next_one_is_told() {
 }
 
 #[test]
-fn one_who_only_tries_finds_out_too() {
+fn a_process_that_only_tries_notices_it_too() {
     let shared = Shared::new(64);
     let child = shared.spawn("hold", 0);
     shared.until(0, |held| held == 1);
@@ -65,7 +65,7 @@ fn one_who_only_tries_finds_out_too() {
 }
 
 #[test]
-fn processes_exclude_each_other_and_survive_the_death_of_any() {
+fn processes_exclude_each_other_and_go_on_when_any_is_killed() {
     kill_counters("count", 10);
 }
 

@@ -78,7 +78,7 @@ fn forbid(call: u32) {
 }
 
 #[test]
-fn where_a_call_of_io_uring_is_forbidden_another_way_is_taken() {
+fn if_a_call_of_io_uring_is_forbidden_another_engine_is_chosen() {
     for call in [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register] {
         let shared = Shared::new(64);
         let child = shared.spawn("wait without", call as u64);

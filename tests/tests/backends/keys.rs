@@ -11,7 +11,7 @@ fn options() -> CreateOptions {
 }
 
 #[test]
-fn names_cannot_climb_and_our_own_are_reserved() {
+fn names_cannot_leave_the_folder_and_our_own_are_reserved() {
     for name in ["", "/", ".", "..", "/..", "../etc/passwd", "a/b", "a/../b", "//a", "a\0b", &"n".repeat(256)]
     {
         assert!(Key::name(name).is_err(), "{name:?}");
@@ -28,7 +28,7 @@ fn names_cannot_climb_and_our_own_are_reserved() {
 }
 
 #[test]
-fn a_name_is_no_key_of_system_v() {
+fn a_name_is_not_a_key_of_system_v() {
     let key = Key::name(&fresh_name()).unwrap();
     let wrong = InvalidKey::NotAnInteger { backend: "sysv", key: key.clone() };
     assert_eq!(SysV::new().create(&key, &options()).unwrap_err(), CreateError::InvalidKey(wrong.clone()));
@@ -52,7 +52,7 @@ fn a_name_of_255_bytes_and_of_any_letters_is_a_name() {
 }
 
 #[test]
-fn a_mode_that_shuts_its_owner_out_is_refused() {
+fn a_mode_that_keeps_its_owner_out_is_refused() {
     let key = Key::name(&fresh_name()).unwrap();
     let mode = Mode::new(0o266).unwrap();
     let error = Posix::new().create(&key, &options().mode(mode)).unwrap_err();

@@ -80,7 +80,7 @@ impl Drop for Foreign {
 }
 
 #[test]
-fn what_persists_is_refused_with_the_reason() {
+fn a_persistent_segment_is_refused_with_the_reason() {
     let (_, key) = fresh();
     let refused = Windows::new().create(&key, &options(1).persist(true)).unwrap_err();
     let CreateError::Os(error) = &refused else { panic!("{refused}") };
@@ -133,7 +133,7 @@ fn a_section_of_another_program_is_attached_whole_and_never_destroyed() {
 }
 
 #[test]
-fn a_key_has_its_plain_name_again_when_the_holders_of_what_was_destroyed_are_gone() {
+fn a_key_has_its_plain_name_again_when_the_holders_of_a_destroyed_segment_are_gone() {
     let (name, key) = fresh();
     let create = |value| {
         let segment = Windows::new().create(&key, &options(10)).unwrap();

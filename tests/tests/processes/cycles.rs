@@ -12,12 +12,12 @@ fn assert_flat(backend: &str, count: &str) {
 }
 
 #[test]
-fn twenty_thousand_cycles_on_system_v_use_nothing_up() {
+fn twenty_thousand_cycles_on_system_v_leave_nothing_behind() {
     assert_flat("sysv", "20000");
 }
 
 #[test]
-fn twenty_thousand_cycles_on_posix_use_nothing_up() {
+fn twenty_thousand_cycles_on_posix_leave_nothing_behind() {
     assert_flat("posix", "20000");
 }
 

@@ -112,7 +112,7 @@ fn a_mount_that_was_full_from_the_start_gives_an_error_and_no_crash() {
 }
 
 #[test]
-fn a_ledger_that_cannot_grow_says_so_and_loses_nothing() {
+fn a_ledger_that_cannot_grow_is_an_error_and_loses_nothing() {
     let Some(mut world) = world("16m") else { return };
     let (mut actor, mut filler) = (world.start(ACTOR), world.start(FOREIGN));
     actor.ok("sysv create s 1 100");
@@ -148,7 +148,7 @@ fn orphans_are_swept_before_a_create_fails_for_room() {
 }
 
 #[test]
-fn a_large_create_that_is_refused_asks_for_no_byte() {
+fn a_large_create_that_is_refused_takes_no_room() {
     let Some(mut world) = world("100m") else { return };
     let mut actor = world.start(ACTOR);
     actor.ok("posix create s small 4096");
@@ -179,7 +179,7 @@ fn a_quota_that_is_used_up_is_treated_like_a_full_mount() {
 }
 
 #[test]
-fn a_mount_without_inodes_says_so() {
+fn a_mount_without_inodes_is_an_error_that_says_so() {
     let Some(mut world) = world("16m,nr_inodes=40") else { return };
     let (mut next, mut dead) = (world.start(ACTOR), world.start(ACTOR));
     next.ok("posix create s ours 4096");

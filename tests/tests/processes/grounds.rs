@@ -29,13 +29,13 @@ macro_rules! on_every_ground {
 }
 
 on_every_ground! {
-    what_another_process_holds_outlives_the_first_call_of_a_third
-    what_is_attached_read_only_is_held
-    what_a_child_of_a_fork_still_holds_is_not_destroyed
-    what_another_user_holds_is_not_destroyed
-    a_killed_holder_leaves_it_to_the_last_and_the_last_to_a_sweep
+    a_held_segment_survives_the_first_call_of_another_process
+    a_read_only_attachment_counts_as_a_holder
+    a_segment_that_a_child_of_a_fork_holds_is_not_destroyed
+    a_segment_that_another_user_holds_is_not_destroyed
+    a_segment_stays_until_all_its_holders_are_killed_and_a_sweep_frees_it
     a_holder_that_waits_for_others_is_the_last
-    what_is_left_in_a_signal_handler_goes
+    a_segment_that_is_left_in_a_signal_handler_goes
     a_segment_that_changed_its_size_stays_ours
     a_name_that_another_program_removed_can_be_created_again
 }
@@ -44,11 +44,11 @@ on! {
     where_strangers_are_not_seen "overlayfs" {
         a_stranger_keeps_its_memory_and_the_name_goes
         a_stranger_that_keeps_its_descriptor_is_seen
-        nobody_knows_who_holds_a_segment_that_is_not_in_the_ledger
+        holders_of_a_segment_outside_the_ledger_are_unknown
     }
     where_files_have_another_device_than_their_folder "overlayfs-of-two" {
         a_stranger_keeps_its_memory_and_the_name_goes
-        nobody_knows_who_holds_a_segment_that_is_not_in_the_ledger
+        holders_of_a_segment_outside_the_ledger_are_unknown
     }
     where_inodes_are_given_again "ext4" {
         a_foreign_segment_with_the_inode_of_ours_stays
@@ -81,7 +81,7 @@ fn assert_freed_by_the_next_call(mut world: World) {
     assert_eq!(world.start(ACTOR).ok("entries"), "0");
 }
 
-fn what_another_process_holds_outlives_the_first_call_of_a_third(world: World) {
+fn a_held_segment_survives_the_first_call_of_another_process(world: World) {
     let (mut one, mut other, key) = (world.start(ACTOR), world.start(ACTOR), key("posix"));
     one.ok(&format!("posix create s {key} 4096"));
     one.ok("posix write s 0 kept");
@@ -96,7 +96,7 @@ fn what_another_process_holds_outlives_the_first_call_of_a_third(world: World) {
     assert_freed_by_the_next_call(world);
 }
 
-fn what_is_attached_read_only_is_held(world: World) {
+fn a_read_only_attachment_counts_as_a_holder(world: World) {
     let (mut one, mut reader, key) = (world.start(ACTOR), world.start(ACTOR), key("posix"));
     one.ok(&format!("posix create s {key} 4096"));
     reader.ok(&format!("posix attach-read-only s {key}"));
@@ -107,7 +107,7 @@ fn what_is_attached_read_only_is_held(world: World) {
     assert_freed_by_the_next_call(world);
 }
 
-fn what_a_child_of_a_fork_still_holds_is_not_destroyed(world: World) {
+fn a_segment_that_a_child_of_a_fork_holds_is_not_destroyed(world: World) {
     let (mut one, key) = (world.start(ACTOR), key("posix"));
     one.ok(&format!("posix create s {key} 4096"));
     one.ok("posix child-keeps s");
@@ -117,7 +117,7 @@ fn what_a_child_of_a_fork_still_holds_is_not_destroyed(world: World) {
     assert_freed_by_the_next_call(world);
 }
 
-fn what_another_user_holds_is_not_destroyed(mut world: World) {
+fn a_segment_that_another_user_holds_is_not_destroyed(mut world: World) {
     let (mut owner, mut other, key) = (world.start(ACTOR), world.start(ACTOR), key("posix"));
     owner.ok("user 1000");
     other.ok("user 65534");
@@ -135,7 +135,7 @@ fn what_another_user_holds_is_not_destroyed(mut world: World) {
     assert_eq!(world.left(), (vec![], 0));
 }
 
-fn a_killed_holder_leaves_it_to_the_last_and_the_last_to_a_sweep(world: World) {
+fn a_segment_stays_until_all_its_holders_are_killed_and_a_sweep_frees_it(world: World) {
     let (mut one, mut other, key) = (world.start(ACTOR), world.start(ACTOR), key("posix"));
     one.ok(&format!("posix create s {key} 4096"));
     other.ok(&format!("posix attach s {key}"));
@@ -157,7 +157,7 @@ fn a_holder_that_waits_for_others_is_the_last(mut world: World) {
     assert_eq!(world.left(), (vec![], 0));
 }
 
-fn what_is_left_in_a_signal_handler_goes(mut world: World) {
+fn a_segment_that_is_left_in_a_signal_handler_goes(mut world: World) {
     let (mut one, mut other, key) = (world.start(ACTOR), world.start(ACTOR), key("posix"));
     one.ok(&format!("posix create s {key} 4096"));
     other.ok(&format!("posix attach s {key}"));
@@ -225,7 +225,7 @@ fn a_stranger_that_keeps_its_descriptor_is_seen(world: World) {
     assert_freed_by_the_next_call(world);
 }
 
-fn nobody_knows_who_holds_a_segment_that_is_not_in_the_ledger(world: World) {
+fn holders_of_a_segment_outside_the_ledger_are_unknown(world: World) {
     let (mut one, mut stranger, key) = (world.start(ACTOR), world.start(FOREIGN), key("posix"));
     stranger.ok(&format!("make {key} 5000"));
     assert_eq!(one.ok(&format!("posix destroy-unheld {key}")), "outlives 1");
@@ -279,7 +279,7 @@ fn forget_births(world: &World) {
 }
 
 #[test]
-fn where_no_time_of_birth_is_known_the_size_counts() {
+fn if_the_time_of_creation_is_not_known_the_size_identifies_an_object() {
     let Some(mut world) = world("16m") else { return };
     let (mut one, mut stranger) = (world.start(ACTOR), world.start(FOREIGN));
     let (same, other) = (key("posix"), key("posix"));
@@ -296,7 +296,7 @@ fn where_no_time_of_birth_is_known_the_size_counts() {
 
 /// A mount that cannot be asked for want of descriptors is not trusted, and asked again the next time.
 #[test]
-fn a_mount_is_asked_again_when_it_could_not_be_asked() {
+fn a_mount_is_checked_again_if_the_first_check_was_not_possible() {
     for (ground, kept) in [("tmpfs", 0), ("overlayfs", 1)] {
         let Some(world) = world_on(ground) else { return };
         let (mut one, key) = (world.start(ACTOR), key("posix"));
@@ -317,7 +317,7 @@ fn a_mount_is_asked_again_when_it_could_not_be_asked() {
 }
 
 #[test]
-fn an_error_where_a_lease_is_asked_for_destroys_nothing() {
+fn an_error_of_the_request_for_a_lease_destroys_nothing() {
     let Some(mut world) = world("16m") else { return };
     for errno in [libc::EINVAL, libc::EACCES, libc::ENOMEM, libc::EPERM] {
         let [mut holder, mut one, mut other] = [(); 3].map(|()| world.start(ACTOR));

@@ -15,7 +15,7 @@ fn scene() -> Option<(World, Puppet)> {
 }
 
 #[test]
-fn an_object_without_a_size_is_to_be_tried_again() {
+fn an_object_without_a_size_is_an_error_that_says_to_try_again() {
     let Some((world, mut actor)) = scene() else { return };
     let file = File::create(world.folder().join("empty")).unwrap();
     for call in ["attach s", "attach-read-only s"] {
@@ -28,7 +28,7 @@ fn an_object_without_a_size_is_to_be_tried_again() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_no_segment_and_stays() {
+fn a_file_that_is_not_regular_is_not_a_segment_and_stays() {
     let Some((world, mut actor)) = scene() else { return };
     let folder = world.folder();
     nix::unistd::mkfifo(&folder.join("fifo"), Mode::S_IRWXU).unwrap();
@@ -59,7 +59,7 @@ fn what_is_no_regular_file_is_no_segment_and_stays() {
 }
 
 #[test]
-fn an_object_that_something_else_replaces_is_not_touched() {
+fn an_object_that_replaces_ours_is_not_touched() {
     let Some((world, mut actor)) = scene() else { return };
     actor.ok("posix create s name 100");
     fs::remove_file(world.folder().join("name")).unwrap();
@@ -72,7 +72,7 @@ fn an_object_that_something_else_replaces_is_not_touched() {
 }
 
 #[test]
-fn an_object_of_any_size_is_attached_whole_or_refused() {
+fn an_object_of_any_size_is_attached_as_a_whole_or_refused() {
     let Some((world, mut actor)) = scene() else { return };
     let file = File::create(world.folder().join("huge")).unwrap();
     for (size, fits) in [(1, true), (4095, true), (1 << 40, true), (1 << 50, false), (i64::MAX as u64, false)]

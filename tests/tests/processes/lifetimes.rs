@@ -19,24 +19,24 @@ on_both_backends! {
     a_key_of_a_killed_process_can_be_created_at_once
     a_process_that_ends_leaves_nothing
     destroy_leaves_another_process_its_memory
-    a_foreign_holder_is_never_robbed
+    a_segment_of_a_foreign_holder_is_never_removed
     a_foreign_segment_is_never_removed_by_a_detach_or_a_sweep
-    what_a_stranger_holds_is_not_destroyed_as_unheld
-    a_name_that_another_program_removes_is_gone_and_no_error
+    a_segment_that_a_stranger_holds_is_not_destroyed_as_unheld
+    a_name_that_another_program_removes_is_gone_without_an_error
     a_persistent_segment_survives_its_killed_creator
     a_stopped_lock_holder_makes_others_fail_and_not_hang
     a_child_of_a_fork_takes_nothing_from_its_parent
     a_child_of_a_fork_creates_for_itself
-    a_child_of_a_process_whose_threads_are_in_calls_is_not_stuck
-    a_detach_that_found_the_lock_taken_does_not_count_for_ever
-    when_the_librarys_files_are_removed_what_comes_next_is_tracked
+    a_child_of_a_process_whose_threads_are_in_calls_is_not_blocked
+    after_a_detach_without_the_lock_the_last_holder_still_destroys
+    when_the_librarys_files_are_removed_later_segments_are_tracked
     a_process_killed_before_the_create_leaves_an_entry_that_is_swept
     a_strangers_segment_is_not_taken_for_that_of_a_process_killed_before_its_create
     a_process_killed_after_the_create_leaves_a_segment_that_is_swept
-    processes_killed_in_the_middle_of_anything_leave_nothing
+    processes_killed_at_any_moment_leave_nothing
     the_mode_is_exact_whatever_the_umask
     a_program_that_a_holder_starts_inherits_no_file
-    a_first_use_under_a_umask_that_takes_all_locks_nobody_out
+    a_first_use_under_umask_0777_locks_nobody_out
     a_child_of_a_fork_does_not_keep_its_killed_parents_lock
     a_program_that_closes_all_descriptors_goes_on
 }
@@ -157,7 +157,7 @@ fn destroy_leaves_another_process_its_memory(backend: &str) {
     assert_eq!(other.ok(&format!("{backend} detach s")), "destroyed");
 }
 
-fn a_foreign_holder_is_never_robbed(backend: &str) {
+fn a_segment_of_a_foreign_holder_is_never_removed(backend: &str) {
     let key = key(backend);
     let (mut one, mut stranger) = (actor(), foreign());
     one.ok(&format!("{backend} create s {key} 5000"));
@@ -203,7 +203,7 @@ fn a_foreign_segment_is_never_removed_by_a_detach_or_a_sweep(backend: &str) {
     other.no(&format!("{backend} attach s {key}"), "NotFound");
 }
 
-fn what_a_stranger_holds_is_not_destroyed_as_unheld(backend: &str) {
+fn a_segment_that_a_stranger_holds_is_not_destroyed_as_unheld(backend: &str) {
     let key = key(backend);
     let (mut one, mut stranger) = (actor(), foreign());
     stranger.ok(&format!("{} {key} 5000", make(backend)));
@@ -218,7 +218,7 @@ fn what_a_stranger_holds_is_not_destroyed_as_unheld(backend: &str) {
     one.no(&format!("{backend} destroy-unheld {key}"), "NotFound");
 }
 
-fn a_name_that_another_program_removes_is_gone_and_no_error(backend: &str) {
+fn a_name_that_another_program_removes_is_gone_without_an_error(backend: &str) {
     let key = key(backend);
     let (mut one, mut stranger) = (actor(), foreign());
     one.ok(&format!("{backend} create s {key} 100"));
@@ -303,7 +303,7 @@ fn a_child_of_a_fork_creates_for_itself(backend: &str) {
     assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
 }
 
-fn a_child_of_a_process_whose_threads_are_in_calls_is_not_stuck(backend: &str) {
+fn a_child_of_a_process_whose_threads_are_in_calls_is_not_blocked(backend: &str) {
     let key = key(backend);
     let mut one = actor();
     one.ok(&format!("{backend} create s {key} 100"));
@@ -311,7 +311,7 @@ fn a_child_of_a_process_whose_threads_are_in_calls_is_not_stuck(backend: &str) {
     assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed");
 }
 
-fn a_detach_that_found_the_lock_taken_does_not_count_for_ever(backend: &str) {
+fn after_a_detach_without_the_lock_the_last_holder_still_destroys(backend: &str) {
     let key = key(backend);
     let (mut one, mut stuck) = (actor(), actor());
     one.ok(&format!("{backend} create s {key} 100"));
@@ -322,7 +322,7 @@ fn a_detach_that_found_the_lock_taken_does_not_count_for_ever(backend: &str) {
     assert_eq!(one.ok(&format!("{backend} detach t")), "destroyed");
 }
 
-fn when_the_librarys_files_are_removed_what_comes_next_is_tracked(backend: &str) {
+fn when_the_librarys_files_are_removed_later_segments_are_tracked(backend: &str) {
     let Some(mut world) = world("16m") else { return };
     let (before, after) = (key(backend), key(backend));
     let mut one = world.start(ACTOR);
@@ -399,7 +399,7 @@ fn a_process_killed_after_the_create_leaves_a_segment_that_is_swept(backend: &st
     }
 }
 
-fn processes_killed_in_the_middle_of_anything_leave_nothing(backend: &str) {
+fn processes_killed_at_any_moment_leave_nothing(backend: &str) {
     let Some(mut world) = world("16m") else { return };
     let key = key(backend);
     for round in 0..60 {
@@ -449,7 +449,7 @@ fn the_mode_is_exact_whatever_the_umask(backend: &str) {
     }
 }
 
-fn a_first_use_under_a_umask_that_takes_all_locks_nobody_out(backend: &str) {
+fn a_first_use_under_umask_0777_locks_nobody_out(backend: &str) {
     let Some(world) = world("16m") else { return };
     let (mut one, key) = (world.start(ACTOR), key(backend));
     one.ok("user 1000");
@@ -532,7 +532,7 @@ fn a_sweep_leaves_the_system_v_segments_of_another_ipc_namespace() {
 }
 
 #[test]
-fn a_sweep_leaves_what_only_another_pid_namespace_can_tell() {
+fn a_sweep_leaves_a_segment_that_only_another_pid_namespace_can_judge() {
     let Some(mut world) = world("16m") else { return };
     // Not the first process there: that one cannot be killed from inside.
     let mut inside = Command::new("unshare");

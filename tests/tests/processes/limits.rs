@@ -5,12 +5,12 @@ use shm_tests::{Puppet, is_root, skip};
 use std::{fs, path::Path};
 
 on_both_backends! {
-    more_mappings_than_a_process_may_have_name_the_limit
+    too_many_mappings_are_an_error_that_names_the_limit
     without_descriptors_a_call_fails_and_names_the_limit
 }
 
 #[test]
-fn more_system_v_segments_than_there_may_be_name_the_limit() {
+fn too_many_system_v_segments_are_an_error_that_names_the_limit() {
     let Some(mut world) = world("16m") else { return };
     world.set("kernel/shmmni", "8");
     let mut one = world.start(ACTOR);
@@ -50,7 +50,7 @@ fn all_4096_system_v_segments_fit_into_the_ledger() {
 }
 
 #[test]
-fn a_system_v_segment_larger_than_may_be_names_the_limit() {
+fn a_too_large_system_v_segment_is_an_error_that_names_the_limit() {
     let Some(mut world) = world("16m") else { return };
     world.set("kernel/shmmax", "1000000");
     let message = world.start(ACTOR).no("sysv create s 1 1000001", "EINVAL");
@@ -59,7 +59,7 @@ fn a_system_v_segment_larger_than_may_be_names_the_limit() {
 }
 
 #[test]
-fn where_the_kernel_destroys_what_nobody_holds_nothing_persists_and_all_else_holds() {
+fn if_the_kernel_destroys_unheld_segments_none_persists_and_the_rest_works() {
     let Some(mut world) = world("16m") else { return };
     world.set("kernel/shm_rmid_forced", "1");
     let (mut one, mut other) = (world.start(ACTOR), world.start(ACTOR));
@@ -89,7 +89,7 @@ fn where_the_kernel_destroys_what_nobody_holds_nothing_persists_and_all_else_hol
     assert_eq!(one.ok("entries"), "0");
 }
 
-fn more_mappings_than_a_process_may_have_name_the_limit(backend: &str) {
+fn too_many_mappings_are_an_error_that_names_the_limit(backend: &str) {
     let (mut one, key) = (actor(), key(backend));
     let limit: u32 = fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
     if limit > 200_000 {
@@ -215,7 +215,7 @@ fn a_reservation_beyond_the_memory_cgroup_is_an_error_and_not_a_kill() {
 }
 
 #[test]
-fn of_memory_cgroups_within_each_other_the_smaller_one_decides() {
+fn of_nested_memory_cgroups_the_smaller_limit_counts() {
     let none = || skip("no memory cgroup of version 1 can be made");
     for (outer, inner) in [("64M", "1G"), ("1G", "64M")] {
         let Some(outer) = Group::new(outer) else { return none() };

@@ -10,19 +10,19 @@ use std::{
 };
 
 on_both_backends! {
-    a_folder_that_another_user_made_first_costs_nobody_anything
-    all_processes_of_a_user_agree_on_a_folder_that_is_not_the_usual_one
+    a_folder_that_another_user_made_first_disturbs_nobody
+    all_processes_of_a_user_find_the_same_other_folder
     a_folder_that_others_may_write_to_is_refused
     a_symlink_in_the_folders_place_is_not_followed
     a_file_or_fifo_in_the_folders_place_is_left_alone
-    whatever_stands_in_a_files_place_is_refused_without_hanging
-    another_users_planted_lock_file_is_refused_without_hanging
-    a_folder_planted_for_a_user_who_never_came_keeps_nobody_from_that_users_segments
+    anything_else_in_the_place_of_a_file_is_refused_without_a_hang
+    another_users_planted_lock_file_is_refused_without_a_hang
+    a_folder_planted_for_a_user_without_one_does_not_hide_that_users_segments
     a_ledger_of_a_newer_version_is_left_alone
     a_ledger_with_a_damaged_header_is_left_alone
-    a_ledger_full_of_noise_is_survived_and_cleaned
+    a_ledger_of_random_bytes_is_survived_and_cleaned
     a_ledger_that_was_cut_short_is_survived
-    a_ledger_cannot_have_a_foreign_segment_destroyed
+    an_entry_does_not_destroy_a_foreign_segment_of_its_key
 }
 
 /// A process of user 1000, and where its folder will be.
@@ -53,7 +53,7 @@ fn assert_refused(victim: &mut Puppet, backend: &str) {
     }
 }
 
-fn a_folder_that_another_user_made_first_costs_nobody_anything(backend: &str) {
+fn a_folder_that_another_user_made_first_disturbs_nobody(backend: &str) {
     for (user, mode) in [0, 1000].into_iter().flat_map(|user| [0o777, 0o755, 0o711].map(|mode| (user, mode)))
     {
         let Some(mut world) = world("16m") else { return };
@@ -77,7 +77,7 @@ fn a_folder_that_another_user_made_first_costs_nobody_anything(backend: &str) {
     }
 }
 
-fn all_processes_of_a_user_agree_on_a_folder_that_is_not_the_usual_one(backend: &str) {
+fn all_processes_of_a_user_find_the_same_other_folder(backend: &str) {
     let Some(world) = world("16m") else { return };
     let (mut victim, usual) = victim(&world);
     let (mut next, key) = (world.start(ACTOR), key(backend));
@@ -137,7 +137,7 @@ fn a_file_or_fifo_in_the_folders_place_is_left_alone(backend: &str) {
     victim.ok(&format!("{backend} create s {} 100", key(backend)));
 }
 
-fn whatever_stands_in_a_files_place_is_refused_without_hanging(backend: &str) {
+fn anything_else_in_the_place_of_a_file_is_refused_without_a_hang(backend: &str) {
     let Some(world) = world("16m") else { return };
     for file in ["lock", "lock.all", "live.all", "ledger.1"] {
         for planted in ["fifo", "symlink", "folder", "another user's file"] {
@@ -168,7 +168,7 @@ fn whatever_stands_in_a_files_place_is_refused_without_hanging(backend: &str) {
     }
 }
 
-fn another_users_planted_lock_file_is_refused_without_hanging(backend: &str) {
+fn another_users_planted_lock_file_is_refused_without_a_hang(backend: &str) {
     let Some(world) = world("16m") else { return };
     let (mut owner, folder) = victim(&world);
     let (mut other, key) = (world.start(ACTOR), key(backend));
@@ -186,7 +186,7 @@ fn another_users_planted_lock_file_is_refused_without_hanging(backend: &str) {
     other.ok(&format!("{backend} attach s {key}"));
 }
 
-fn a_folder_planted_for_a_user_who_never_came_keeps_nobody_from_that_users_segments(backend: &str) {
+fn a_folder_planted_for_a_user_without_one_does_not_hide_that_users_segments(backend: &str) {
     let Some(world) = world("16m") else { return };
     let (mut stranger, mut other, key) = (world.start(FOREIGN), world.start(ACTOR), key(backend));
     stranger.ok("user 1000");
@@ -244,7 +244,7 @@ fn a_ledger_with_a_damaged_header_is_left_alone(backend: &str) {
     assert_left_alone(&mut world, backend, &ledger);
 }
 
-fn a_ledger_full_of_noise_is_survived_and_cleaned(backend: &str) {
+fn a_ledger_of_random_bytes_is_survived_and_cleaned(backend: &str) {
     let Some(mut world) = world("16m") else { return };
     let (mut stranger, held) = (world.start(FOREIGN), key(backend));
     stranger.ok("user 1000");
@@ -303,7 +303,7 @@ fn a_ledger_that_was_cut_short_is_survived(backend: &str) {
 }
 
 /// The entry of an own segment, whose object is then replaced by a foreign one of the same key.
-fn a_ledger_cannot_have_a_foreign_segment_destroyed(backend: &str) {
+fn an_entry_does_not_destroy_a_foreign_segment_of_its_key(backend: &str) {
     let Some(mut world) = world("16m") else { return };
     let (mut victim, _) = victim(&world);
     let (mut stranger, key) = (world.start(FOREIGN), key(backend));

@@ -21,7 +21,7 @@ fn end_of(mut survivor: Puppet, command: &str) -> ExitStatus {
 }
 
 #[test]
-fn what_was_cut_off_reads_as_zeros_and_the_rest_stays() {
+fn the_missing_part_reads_as_zeros_and_the_rest_stays() {
     for how in ["attach", "attach-read-only"] {
         let (mut owner, mut other) = (survivor(), survivor());
         let name = fresh_name();
@@ -49,7 +49,7 @@ fn what_was_cut_off_reads_as_zeros_and_the_rest_stays() {
 }
 
 #[test]
-fn without_the_call_the_process_ends_as_it_always_did() {
+fn without_survive_shrinking_the_process_ends_as_before() {
     let mut owner = survivor();
     let name = fresh_name();
     owner.ok(&format!("create {name} 8192"));
@@ -74,7 +74,7 @@ fn a_page_for_which_there_is_no_room_is_survived_too() {
 }
 
 #[test]
-fn every_structure_says_so_and_excludes_nobody_any_more() {
+fn every_structure_reports_the_shrink_and_excludes_nobody_any_more() {
     let mut survivor = survivor();
     survivor.ok("survive");
     assert_eq!(survivor.ok("structures"), "none of 16");
@@ -104,7 +104,7 @@ fn every_other_cause_ends_the_process_as_before_with_its_core() {
 }
 
 #[test]
-fn what_is_not_ours_goes_to_the_handler_that_was_there_before() {
+fn a_signal_that_is_not_ours_goes_to_the_handler_that_was_there_before() {
     for (kind, command, code) in [("exit", "foreign", 41), ("plain", "foreign", 42), ("plain", "send", 42)] {
         let mut armed = survivor();
         armed.ok(&format!("previous {kind}"));
@@ -119,7 +119,7 @@ fn what_is_not_ours_goes_to_the_handler_that_was_there_before() {
 }
 
 #[test]
-fn a_signal_of_any_other_code_goes_on_though_it_names_an_address_of_ours() {
+fn a_signal_with_another_code_is_passed_on_even_if_it_names_an_address_of_ours() {
     for code in [libc::BUS_ADRALN, libc::BUS_OBJERR, libc::BUS_MCEERR_AR, libc::BUS_MCEERR_AO, -1] {
         let mut armed = survivor();
         armed.ok("previous exit");
@@ -130,7 +130,7 @@ fn a_signal_of_any_other_code_goes_on_though_it_names_an_address_of_ours() {
 }
 
 #[test]
-fn where_no_more_mappings_can_be_made_all_of_it_is_laid_over() {
+fn if_no_more_mappings_can_be_made_the_whole_mapping_is_replaced() {
     let limit: u32 = fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
     if limit > 200_000 {
         return skip("vm.max_map_count is too large to be reached");
@@ -148,7 +148,7 @@ fn where_no_more_mappings_can_be_made_all_of_it_is_laid_over() {
 }
 
 #[test]
-fn a_signal_that_was_ignored_still_is_and_a_touch_of_other_memory_ends_the_process() {
+fn an_ignored_signal_is_still_ignored_and_a_touch_of_other_memory_ends_the_process() {
     let mut armed = survivor();
     armed.ok("previous ignore");
     armed.ok("survive");
@@ -166,7 +166,7 @@ fn a_handler_that_is_to_run_once_runs_once() {
 }
 
 #[test]
-fn a_handler_that_comes_later_and_chains_keeps_it_behind_it() {
+fn a_later_handler_that_chains_calls_ours() {
     let mut armed = survivor();
     armed.ok("previous plain");
     armed.ok("survive");
@@ -181,7 +181,7 @@ fn a_handler_that_comes_later_and_chains_keeps_it_behind_it() {
 }
 
 #[test]
-fn where_the_default_action_was_restored_it_is_installed_anew() {
+fn if_the_default_action_was_restored_the_handler_is_installed_again() {
     let mut armed = survivor();
     armed.ok("survive");
     armed.ok("previous default");
@@ -194,7 +194,7 @@ fn where_the_default_action_was_restored_it_is_installed_anew() {
 }
 
 #[test]
-fn attaches_and_detaches_while_it_shrinks_hurt_nobody() {
+fn attaches_and_detaches_during_shrinks_end_no_process() {
     let count = std::env::var("SHM_SHRINKS").unwrap_or_else(|_| "1000".into());
     let mut survivor = survivor();
     survivor.ok("survive");

@@ -14,15 +14,15 @@ const STRANGER: &str = "user 65534";
 on_both_backends! {
     a_private_segment_is_refused_to_another_user
     a_group_segment_is_shared_within_the_group_only
-    a_stranger_cannot_hold_up_those_who_may_open_a_segment
-    a_group_that_the_owner_is_not_in_is_let_in
+    a_stranger_cannot_disturb_users_who_may_open_a_segment
+    members_of_a_group_that_the_owner_is_not_in_can_attach
     a_segment_for_all_is_shared_with_another_user
-    what_the_second_user_leaves_last_the_owners_next_call_frees
-    what_the_second_user_leaves_last_the_owners_sweep_frees
-    a_killed_second_user_leaves_it_to_the_owner
+    a_segment_that_the_second_user_leaves_last_is_freed_by_the_owners_next_call
+    a_segment_that_the_second_user_leaves_last_is_freed_by_the_owners_sweep
+    the_owner_frees_the_segment_of_a_killed_second_user
     another_user_cannot_destroy
     another_users_segment_is_foreign_and_its_key_taken
-    a_sweep_never_touches_what_other_users_left
+    a_sweep_never_touches_segments_of_other_users
     a_process_that_changes_its_user_uses_that_users_files
 }
 
@@ -54,7 +54,7 @@ fn a_group_segment_is_shared_within_the_group_only(backend: &str) {
     assert_eq!(owner.ok(&format!("{backend} detach s")), "destroyed");
 }
 
-fn a_stranger_cannot_hold_up_those_who_may_open_a_segment(backend: &str) {
+fn a_stranger_cannot_disturb_users_who_may_open_a_segment(backend: &str) {
     let Some(world) = world("16m") else { return };
     let (mut owner, mut stranger) = (play(&world, OWNER), world.start(FOREIGN));
     stranger.ok(STRANGER);
@@ -80,7 +80,7 @@ fn a_stranger_cannot_hold_up_those_who_may_open_a_segment(backend: &str) {
     }
 }
 
-fn a_group_that_the_owner_is_not_in_is_let_in(backend: &str) {
+fn members_of_a_group_that_the_owner_is_not_in_can_attach(backend: &str) {
     let Some(mut world) = world("16m") else { return };
     let (mut owner, key) = (play(&world, OWNER), key(backend));
     owner.ok(&format!("{backend} create s {key} 100 mode=660"));
@@ -113,7 +113,7 @@ fn a_segment_for_all_is_shared_with_another_user(backend: &str) {
     assert_eq!(owner.ok(&format!("{backend} detach s")), "destroyed");
 }
 
-fn what_the_second_user_leaves_last_the_owners_next_call_frees(backend: &str) {
+fn a_segment_that_the_second_user_leaves_last_is_freed_by_the_owners_next_call(backend: &str) {
     let Some(mut world) = world("16m") else { return };
     let (mut owner, mut other, key) = (play(&world, OWNER), play(&world, STRANGER), key(backend));
     owner.ok(&format!("{backend} create s {key} 100 mode=666"));
@@ -128,7 +128,7 @@ fn what_the_second_user_leaves_last_the_owners_next_call_frees(backend: &str) {
     assert_eq!(world.left(), (vec![], 0));
 }
 
-fn what_the_second_user_leaves_last_the_owners_sweep_frees(backend: &str) {
+fn a_segment_that_the_second_user_leaves_last_is_freed_by_the_owners_sweep(backend: &str) {
     let Some(mut world) = world("16m") else { return };
     let (mut owner, mut other, key) = (play(&world, OWNER), play(&world, STRANGER), key(backend));
     owner.ok(&format!("{backend} create s {key} 100 mode=666"));
@@ -141,7 +141,7 @@ fn what_the_second_user_leaves_last_the_owners_sweep_frees(backend: &str) {
     assert_eq!(world.left(), (vec![], 0));
 }
 
-fn a_killed_second_user_leaves_it_to_the_owner(backend: &str) {
+fn the_owner_frees_the_segment_of_a_killed_second_user(backend: &str) {
     let Some(mut world) = world("16m") else { return };
     let (mut owner, mut other, key) = (play(&world, OWNER), play(&world, STRANGER), key(backend));
     owner.ok(&format!("{backend} create s {key} 100 mode=666"));
@@ -188,7 +188,7 @@ fn another_users_segment_is_foreign_and_its_key_taken(backend: &str) {
     }
 }
 
-fn a_sweep_never_touches_what_other_users_left(backend: &str) {
+fn a_sweep_never_touches_segments_of_other_users(backend: &str) {
     let Some(mut world) = world("16m") else { return };
     let (mut owner, key) = (play(&world, OWNER), key(backend));
     owner.ok(&format!("{backend} create s {key} 100 mode=666"));
@@ -219,7 +219,7 @@ fn a_process_that_changes_its_user_uses_that_users_files(backend: &str) {
 }
 
 #[test]
-fn where_dev_shm_has_no_sticky_bit_a_stranger_takes_names_and_no_memory() {
+fn without_a_sticky_bit_on_dev_shm_a_stranger_removes_names_but_not_memory() {
     let Some(world) = world("16m") else { return };
     fs::set_permissions(world.folder(), Permissions::from_mode(0o777)).unwrap();
     let (mut owner, mut stranger) = (play(&world, OWNER), world.start(FOREIGN));
@@ -257,7 +257,7 @@ fn a_crash_while_the_mode_was_0_does_not_lock_the_owner_out() {
 }
 
 #[test]
-fn where_dev_shm_cannot_be_written_system_v_works_and_posix_says_so() {
+fn if_dev_shm_cannot_be_written_system_v_works_and_posix_says_so() {
     let Some(mut world) = world("16m") else { return };
     let mut root = world.start(ACTOR);
     root.ok("posix create s shared 100 mode=666");
@@ -300,7 +300,7 @@ fn a_posix_segment_that_its_owner_may_only_read_is_attached_read_only() {
 }
 
 #[test]
-fn a_system_v_segment_that_its_owner_may_not_write_is_refused_and_not_left() {
+fn a_system_v_segment_that_its_owner_may_not_write_is_refused_and_leaves_nothing() {
     let Some(mut world) = world("16m") else { return };
     let mut one = play(&world, OWNER);
     one.no("sysv create s 79 100 mode=400", "EACCES");

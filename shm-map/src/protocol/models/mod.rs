@@ -183,12 +183,12 @@ fn a_reader_and_a_mover() {
 }
 
 #[test]
-fn an_entry_that_is_there_is_found_while_it_is_moved() {
+fn an_existing_entry_is_found_while_it_is_moved() {
     a_reader_and_a_mover();
 }
 
 #[test]
-fn a_mismatch_counts_only_if_the_slot_still_holds_what_it_held() {
+fn a_mismatch_counts_only_if_the_slot_is_unchanged() {
     fails_without(Rule::Mismatch, a_reader_and_a_mover);
 }
 
@@ -205,12 +205,12 @@ fn a_reader_and_a_writer() {
 }
 
 #[test]
-fn an_entry_that_is_written_anew_is_there_and_whole() {
+fn an_entry_that_is_overwritten_is_always_found_and_whole() {
     a_reader_and_a_writer();
 }
 
 #[test]
-fn an_entry_is_never_older_than_what_was_seen() {
+fn a_reader_never_gets_an_older_entry_than_before() {
     check(3, 1, 2, |core| {
         let hot = key(b"anything", 0);
         set(core, hot, 1);
@@ -225,17 +225,17 @@ fn an_entry_is_never_older_than_what_was_seen() {
 }
 
 #[test]
-fn what_was_read_counts_only_if_the_tail_has_not_passed_it() {
+fn bytes_that_were_read_count_only_if_the_tail_has_not_passed_them() {
     fails_without(Rule::Whole, a_reader_and_a_writer);
 }
 
 #[test]
-fn the_tail_comes_before_the_bytes_that_it_frees() {
+fn the_tail_moves_before_the_bytes_that_it_frees_are_overwritten() {
     fails_without(Rule::TailFirst, a_reader_and_a_writer);
 }
 
 #[test]
-fn what_is_removed_is_not_found_and_what_is_found_is_whole() {
+fn a_removed_entry_is_not_found_and_a_found_entry_is_whole() {
     check(2, 1, 2, |core| {
         let (brief, other) = (key(b"resident", 0), key(b"anything", 0));
         set(core, brief, 1);
@@ -283,7 +283,7 @@ fn an_evicted_entry_counts_only_if_the_tail_has_not_passed_it() {
 }
 
 #[test]
-fn what_was_cleared_is_not_found() {
+fn a_cleared_entry_is_not_found() {
     check(3, 1, 2, |core| {
         let entry = key(b"anything", 0);
         set(core, entry, 1);

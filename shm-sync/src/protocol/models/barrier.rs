@@ -17,7 +17,7 @@ fn meet(barrier: Barrier<Words>, peers: Those) -> Result<bool, Broken> {
 }
 
 #[test]
-fn nobody_goes_on_before_all_have_arrived() {
+fn no_party_goes_on_before_all_have_arrived() {
     for (parties, phases) in [(2, 3), (3, 1)] {
         check(
             2,
@@ -57,7 +57,7 @@ fn nobody_goes_on_before_all_have_arrived() {
 }
 
 #[test]
-fn a_dead_party_breaks_the_phase_once_for_all_who_wait_in_it() {
+fn a_dead_party_breaks_the_phase_once_for_all_waiting_parties() {
     for peers in [[Those::Die, Those::Live], [Those::Die, Those::Die]] {
         check(
             3,
@@ -84,7 +84,7 @@ fn a_dead_party_breaks_the_phase_once_for_all_who_wait_in_it() {
 }
 
 #[test]
-fn who_joins_in_a_dead_partys_place_breaks_the_phase() {
+fn a_party_that_joins_in_the_place_of_a_dead_one_breaks_the_phase() {
     check(
         3,
         || words(2),
@@ -106,7 +106,7 @@ fn who_joins_in_a_dead_partys_place_breaks_the_phase() {
 }
 
 #[test]
-fn one_who_gives_up_takes_back_its_own_arrival_only() {
+fn a_party_that_gives_up_takes_back_only_its_own_arrival() {
     check(
         3,
         || words(2),

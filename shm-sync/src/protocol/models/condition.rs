@@ -47,7 +47,7 @@ fn bring(words: Words, id: u32, things: &UnsafeCell<u32>, count: u32) {
 }
 
 #[test]
-fn a_notification_is_not_lost_on_one_who_is_about_to_sleep() {
+fn a_notification_of_a_waiter_that_is_about_to_sleep_is_not_lost() {
     check(3, words, |words| {
         let things = Arc::new(UnsafeCell::new(0));
         let for_taker = things.clone();
@@ -61,7 +61,7 @@ fn a_notification_is_not_lost_on_one_who_is_about_to_sleep() {
 }
 
 #[test]
-fn each_notification_wakes_one_and_one_for_all_wakes_all() {
+fn notify_one_wakes_one_and_notify_all_wakes_all() {
     for count in [1, u32::MAX] {
         check(2, words, move |words| {
             let things = Arc::new(UnsafeCell::new(0));
@@ -79,7 +79,7 @@ fn each_notification_wakes_one_and_one_for_all_wakes_all() {
 }
 
 #[test]
-fn who_takes_the_mutex_over_from_the_dead_wakes_the_others() {
+fn the_owner_that_takes_over_from_a_dead_one_wakes_the_others() {
     check(2, words, |words| {
         let mutex = LockWord::at(words, MUTEX);
         // Two wait; then one locks the mutex and dies before it notifies. Only one of the two finds out by itself.

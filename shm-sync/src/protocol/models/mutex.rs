@@ -42,7 +42,7 @@ fn a_mutex_excludes_and_wakes_the_waiters() {
 }
 
 #[test]
-fn one_of_those_who_wait_is_told_of_a_panic() {
+fn one_waiter_is_told_of_a_panic() {
     check(
         3,
         || vec![0],
@@ -65,7 +65,7 @@ fn one_of_those_who_wait_is_told_of_a_panic() {
 }
 
 #[test]
-fn one_of_several_takes_over_from_the_dead() {
+fn one_of_several_waiters_takes_over_from_a_dead_owner() {
     check(
         3,
         || vec![0],

@@ -46,12 +46,12 @@ fn do_it(words: Words, peers: Those, told: u32) {
 }
 
 #[test]
-fn it_is_done_once_and_all_wait_until_it_is() {
+fn the_work_is_done_once_and_all_wait_for_it() {
     check(3, || vec![STATE], |words| do_it(words, Those::Live, 0));
 }
 
 #[test]
-fn one_goes_on_after_the_dead_and_is_told() {
+fn after_a_death_one_waiter_does_the_work_and_is_told() {
     check(
         3,
         || vec![STATE],

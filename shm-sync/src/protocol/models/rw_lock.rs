@@ -7,7 +7,7 @@ use loom::{cell::UnsafeCell, sync::Arc, thread};
 use std::convert::Infallible;
 
 #[test]
-fn a_writer_is_alone_and_everyone_gets_in() {
+fn a_writer_is_alone_and_every_waiter_gets_the_lock() {
     check(
         2,
         || vec![WRITER, QUEUE, SLOTS, SLOTS + 4],

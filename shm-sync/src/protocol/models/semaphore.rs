@@ -10,7 +10,7 @@ use loom::{
 use std::convert::Infallible;
 
 #[test]
-fn permits_are_not_given_twice_and_nobody_sleeps_beside_a_free_one() {
+fn no_permit_is_given_twice_and_nobody_sleeps_while_one_is_free() {
     for (permits, threads) in [(1, 3), (2, 3)] {
         check(
             2,
