@@ -25,7 +25,7 @@ function checkIndex(view, index) {
   }
 }
 
-/** A place for the addon: attachment, byte offset, how many bytes there are. */
+/** A place for the addon: the attachment, the byte offset, and how many bytes follow. */
 function placeOf(view, index) {
   const number = attachmentOf(view);
   checkIndex(view, index);
@@ -42,7 +42,9 @@ function checkTimeout(timeout) {
   return timeout;
 }
 
-/** How long a waiting call polls from the event loop before it sleeps, in microseconds, if that is worth while. */
+/**
+ * How long a waiting call polls from the event loop before it sleeps, in microseconds, unless polling failed lately.
+ */
 const SPIN = 50;
 
 const DEFAULTS = Object.freeze({ timeout: Infinity, signal: undefined, ref: true, spin: SPIN });
@@ -59,7 +61,7 @@ function checkOptions(options) {
   return { timeout: checkTimeout(timeout), signal, ref, spin };
 }
 
-/** A whole number, as an option is. */
+/** Checks that an option is a whole number from `min` to `max`. */
 function whole(name, value, min, max) {
   if (typeof value !== 'number') throw errors.wrongType(name, 'a number', value);
   if (!Number.isInteger(value) || value < min || value > max) {
@@ -68,7 +70,7 @@ function whole(name, value, min, max) {
   return value;
 }
 
-/** How many holders there can be at a time, as an option of that name says; 0 where it is left out. */
+/** How many holders there can be at a time, by the option of that name; 0 without options. */
 function holders(name, options, most) {
   return options === undefined ? 0 : whole(name, options?.[name], 1, most);
 }

@@ -29,7 +29,7 @@ class Broadcast {
   #slots;
   #maxMessage;
   #bytes;
-  // Goes up at each close: a draft that was begun before it is given up.
+  // The number of closes: a draft that was begun before a close is abandoned.
   #closes = 0;
 
   static byteLength(options) {
@@ -53,7 +53,7 @@ class Broadcast {
     return this.#maxMessage;
   }
 
-  /** The number of the next message: how many there have been. */
+  /** The number of the next message, which is the count of messages so far. */
   get next() {
     return native.next(this.#handle);
   }
@@ -98,7 +98,7 @@ class Reader {
     this.#bytes = bytes;
     this.#handle = own(this, handle);
     const begin = canSleep === 0 ? undefined : () => native.watching(this.#handle);
-    // At most as many as there are slots, however fast they come.
+    // At most as many messages as there are slots, however fast they come.
     this.#source = new Source(begin, () => this.tryReceive(), () => (count) => count < slots);
   }
 
@@ -125,7 +125,7 @@ class Reader {
     return { number: numbers[NUMBER], missed: numbers[MISSED], message };
   }
 
-  /** The next message in place. What you read is valid only if `finish()` returns it. */
+  /** The next message in place. What you read is valid only if `finish()` does not return null. */
   tryPeek() {
     const length = native.peekNews(this.#handle);
     if (length === NO) return null;

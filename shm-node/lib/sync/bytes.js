@@ -1,20 +1,20 @@
 'use strict';
 
-// Messages, as what is sent and what is given back.
+// The bytes of messages: those that are sent, and the Buffers that are returned.
 
 const { markAsUntransferable } = require('worker_threads');
 const { bufferOf, bytesOf, classOf } = require('../arrays.js');
 const errors = require('./errors.js');
 const native = require('./native.js');
 
-// As large as Buffer's own pools are by now. What keeps a message keeps its pool.
+// As large as Node's own Buffer pools now are. A message keeps its pool alive.
 const POOL = 1 << 16;
-// What is longer has memory of its own.
+// Longer messages have their own memory.
 const POOLED = 1 << 13;
 // Up to here a loop over words is faster than a view of the source.
 const SHORT = 256;
 
-// What a Buffer really is: its constructor has no detours.
+// The class of Buffers inside Node: its constructor does nothing else.
 const FastBuffer = Buffer[Symbol.species];
 const isFast = FastBuffer?.prototype instanceof Uint8Array && FastBuffer !== Uint8Array;
 
@@ -23,7 +23,7 @@ let poolBytes;
 let poolWords;
 let used = 0;
 
-/** Another pool. Nobody is to transfer it, with a message of his, away from under all others. */
+/** Makes another pool. It must not be transferred with one of its messages, because all others share its memory. */
 function renew() {
   pool = new ArrayBuffer(POOL);
   markAsUntransferable?.(pool);
@@ -32,7 +32,7 @@ function renew() {
   used = 0;
 }
 
-/** Whether the pool has room for more than `length` bytes: none where somebody could take it away all the same. */
+/** Whether the pool has room for more than `length` bytes. A pool that was transferred all the same has none. */
 const hasRoom = (length) => used + length < pool.byteLength;
 
 function take(length) {
@@ -41,7 +41,9 @@ function take(length) {
   return buffer;
 }
 
-/** The pool, with room for more than `length` bytes: for what the addon puts there at `place()`, and `take` gives out. */
+/**
+ * Returns a pool with room for more than `length` bytes. The addon writes at `place()`, and `take` returns the Buffer.
+ */
 function room(length) {
   if (!hasRoom(length)) renew();
   return poolBytes;
@@ -49,10 +51,10 @@ function room(length) {
 
 const place = () => used;
 
-/** Some bytes of an array. Faster than `subarray`, which asks what class to make. */
+/** A view of some bytes of an array. Faster than `subarray`, which looks up the class to make. */
 const part = (bytes, offset, length) => new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length);
 
-/** A Buffer of its own with `length` bytes from `offset` on, a multiple of 8; `words` and `bytes` are the same memory. */
+/** A new Buffer with `length` bytes from `offset` on, a multiple of 8; `words` and `bytes` are the same memory. */
 function copyOut(words, bytes, offset, length) {
   if (length > SHORT) return copyLong(bytes, offset, length);
   if (!hasRoom(length)) renew();
@@ -64,7 +66,7 @@ function copyOut(words, bytes, offset, length) {
   return take(length);
 }
 
-// Apart, so that the function above stays small enough to be compiled into its callers.
+// A separate function, so that the one above stays small enough to be inlined into its callers.
 function copyLong(bytes, offset, length) {
   if (length > POOLED) {
     const copy = Buffer.allocUnsafeSlow(length);
@@ -76,7 +78,7 @@ function copyLong(bytes, offset, length) {
   return take(length);
 }
 
-/** A Buffer of its own with what the addon reads into it: `read(target, at, room)`; null where that is nothing. */
+/** A new Buffer with the bytes that the addon reads into it, by `read(target, at, room)`; null if it reads nothing. */
 function readOut(read) {
   for (;;) {
     if (!hasRoom(0)) renew();
@@ -97,7 +99,7 @@ function readOut(read) {
 const tooShort = (target, length) =>
   errors.outOfRange('target', `at least ${length} bytes long, as the message is`, target.length);
 
-/** Copies messages into an array of the caller's, mostly the same one. */
+/** Copies messages into an array of the caller, which is often the same one. */
 class Into {
   #target;
   #words;
@@ -132,7 +134,7 @@ function toBytes(message) {
   return bytes;
 }
 
-/** Whether a view is empty because its buffer was moved, or its segment detached. */
+/** Whether a view is empty because its buffer was transferred, or its segment detached. */
 const isMoved = (view) => isDetached(bufferOf(view));
 
 function isDetached(buffer) {

@@ -12,7 +12,7 @@ const chains = (addon.chains ??= { storage: new AsyncLocalStorage(), count: 0, i
 
 const REST = 100;
 
-/** The innermost holding that lasts, from one on outwards. */
+/** The innermost holding that has not ended, from `one` outwards. */
 function lasting(one) {
   while (one !== undefined && !one.lasts) one = one.outer;
   return one;
@@ -29,7 +29,7 @@ function held(key) {
   return count;
 }
 
-// While the storage is in use, every promise of the process costs more; and to begin to use it costs a little too.
+// While the storage is in use, every promise of the process is slower. To begin to use it also takes some time.
 function restLater() {
   if (chains.isEnding) return;
   chains.isEnding = true;

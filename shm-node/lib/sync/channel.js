@@ -1,8 +1,8 @@
 'use strict';
 
 // Messages of any size from one process to another, through a ring of bytes. With one producer, messages are sent and
-// received here within two windows: what the addon found to be free, and what it found to be readable. Where nothing is
-// known, a window is empty, and the addon looks.
+// received here within two windows: the part of the ring that the addon found to be free, and the part that it found to
+// be readable. If nothing is known, a window is empty, and the addon looks.
 
 const { bufferOf } = require('../arrays.js');
 const { checkOptions, checkTimeout, placeOf, whole } = require('./arguments.js');
@@ -25,16 +25,16 @@ const CONSUMER_AT = native.TAIL >> 2;
 const CONSUMER_EVENT = native.CONSUMER_EVENT >> 2;
 const PRODUCERS_EVENT = native.PRODUCERS_EVENT >> 2;
 
-// The windows, as the addon and we know them.
+// The windows, which the addon and this file share.
 const [HEAD, ROOM, TAIL, READABLE] = [0, 1, 2, 3];
 
 const PRODUCERS = ['one', 'many'];
 
 const sizeOf = (length) => (length + RECORD + 7) & ~7;
 
-// Whether a read is not done before an atomic write that stands before it. On x86 such a write is a barrier, and no
-// runtime moves an ordinary read across it; `Atomics.load` would be a call. No function of ours is called between a
-// message and its wake-up: V8 may end one as it begins.
+// Whether an ordinary read stays behind an atomic write that comes before it. On x86 such a write is a barrier, and no
+// runtime moves an ordinary read across it; `Atomics.load` would be a call. Between a message and its wake-up, no
+// function of this package is called, because V8 may end a worker when a function begins.
 const isOrdered = ['x64', 'ia32'].includes(process.arch);
 
 /** Capacity, and whether there are many producers. */
@@ -67,13 +67,13 @@ class Channel {
   #producers;
   #maxMessage;
   #lost = 0;
-  // Goes up at each close: what was begun before it is given up.
+  // The number of closes: reservations and peeked messages from before a close are given up.
   #closes = 0;
   #sending = new Line();
   #source = new Source(
     () => native.peeking(this.#handle),
     () => this.tryReceive(),
-    // At most those that are there now, however fast they come.
+    // At most the messages that are there now, however fast others come.
     () => {
       const end = this.#end;
       return () => this.#isBefore(end);
@@ -119,7 +119,7 @@ class Channel {
   }
 
   get lost() {
-    // What is known stays known when the segment is detached.
+    // These values stay available when the segment is detached.
     unlessGivenUp(() => (this.#lost = native.lost(this.#handle)));
     return this.#lost;
   }
@@ -141,7 +141,7 @@ class Channel {
     return true;
   }
 
-  // Throws if the message has lost its bytes.
+  // Throws if the buffer of the message was detached.
   #trySend(message, length) {
     if (length === 0 && isMoved(message)) throw errors.changed();
     return native.trySend(this.#handle, message) >= 0;
@@ -190,7 +190,7 @@ class Channel {
     }
   }
 
-  // How to wait for room for a message; `use` makes the result of it.
+  // How to wait for room for a message; `use` makes the result.
   #reserving(none, look, length, use) {
     const begin = () => native.reserving(this.#handle, length);
     return { none, look, begin, use, line: this.#sending, spin: this.#sending.spin };
@@ -225,19 +225,19 @@ class Channel {
     return ask(this.#reserving(null, () => this.tryReserve(length), length, open), options);
   }
 
-  // The length of the message at the tail, if it is within the window; else what is no length.
+  // The length of the message at the tail, if it is within the window; otherwise a value that is not a length.
   #known(readable = this.#windows[READABLE]) {
     const windows = this.#windows;
     const header = this.#words[(RING + (windows[TAIL] & this.#mask)) >> 2];
     return (header & NO_MESSAGE) === 0 && sizeOf(header) <= readable ? header : -1;
   }
 
-  // Where the message at the tail is.
+  // The place of the message at the tail.
   #at() {
     return RING + (this.#windows[TAIL] & this.#mask) + RECORD;
   }
 
-  // Gives the room of a message within the window back.
+  // Releases a message within the window.
   #next(length) {
     const words = this.#words;
     const windows = this.#windows;
@@ -363,7 +363,7 @@ class Channel {
             this.#next(length);
           }
         }
-        // With many producers the addon releases what was given, as it looks for the next.
+        // With many producers, the addon releases the last message when it looks for the next.
         if (!isOurs || count === most || !this.#isBefore(isOne ? end : end - size)) break;
         length = this.#known(readable);
         if (length >= 0) continue;
@@ -380,7 +380,7 @@ class Channel {
     return count;
   }
 
-  // Where the messages end that are there now.
+  // The position behind the messages that are there now.
   get #end() {
     return Atomics.load(this.#words, PRODUCER_AT);
   }

@@ -20,7 +20,7 @@ function mutexOf(guard) {
   return handleOf(mutex);
 }
 
-/** Whether a wait ended by a notification; its mutex is locked again. */
+/** Whether a wait ended by a notification. Its mutex is locked again. */
 function ended(guard, how) {
   guard.ownerDied = (how & OWNER_DIED) !== 0;
   return (how & NOTIFIED) !== 0;
@@ -44,7 +44,7 @@ class Condition {
 
   async waitAsync(guard, options) {
     const checked = checkOptions(options);
-    // After a wait that was given up the mutex is held, too, so that the caller can always unlock it.
+    // After a wait that was given up, the mutex is locked too, so that the caller can always unlock it.
     const begin = () => native.waiting(this.#handle, mutexOf(guard));
     return pending({ none: false, begin, use: (how) => ended(guard, how) }, checked);
   }

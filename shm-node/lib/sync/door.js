@@ -1,14 +1,14 @@
 'use strict';
 
-// What the addon reports later: the end of a wait, the end of some time. Several copies of this file may share the
-// addon and a thread (bundles, a module registry that was reset), and each opens a door of its own.
+// What the addon reports later: the end of a wait, or of a time limit. Several copies of this file may share the addon
+// and a thread (bundles, a module registry that was reset). Each copy opens its own door.
 
 const native = require('./native.js');
 
 let door;
 let kept = 0;
 
-// By slot: `told(how)` for each that is pending.
+// By slot: the function `told(how)` of each pending wait.
 const pending = [];
 const free = [];
 
@@ -24,7 +24,7 @@ function forget(slot, ref) {
   if (ref) letGo();
 }
 
-/** Keeps the event loop alive until `letGo` is called as often. */
+/** Keeps the event loop alive until `letGo` has been called as often as this. */
 function keepAlive() {
   door ??= native.openDoor(tell);
   if (kept === 0) native.keepAlive(door, true); // it may throw
@@ -37,8 +37,9 @@ function letGo() {
 }
 
 /**
- * Has `begin(door, slot)` begin something; `told(how)` is called when it has ended, and until then the event loop is
- * kept alive, if `ref`. Gives what `begin` gave, and what forgets it where the addon will not tell.
+ * Lets `begin(door, slot)` begin something. `told(how)` is called when it has ended. Until then, the event loop is kept
+ * alive if `ref`. Returns the result of `begin`, and a function that frees the slot if the addon will not report an
+ * end.
  */
 function expect(begin, ref, told) {
   door ??= native.openDoor(tell);

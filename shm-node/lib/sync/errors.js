@@ -12,7 +12,7 @@ function ours(code, message) {
 
 module.exports = {
   ...errors,
-  // As Node's, for signals that have no reason.
+  // The error that Node uses, for signals that have no reason.
   aborted: () => Object.assign(ours('ABORT_ERR', 'The operation was aborted'), { name: 'AbortError' }),
   changed: () => ours('ERR_SHM_CHANGED', 'the message was detached or made shorter before it was sent: nothing was sent'),
   closed: () => ours('ERR_SHM_CLOSED', 'this object was closed, which ended its reservations and pending calls: make a new one'),

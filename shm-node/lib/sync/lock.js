@@ -27,7 +27,7 @@ class Guard {
 
   constructor(lock, slot = 0) {
     this.#lock = lock;
-    /** By this, another thread of this process can release it. */
+    /** The slot of a permit or of a reader, by which another thread of this process can release it. */
     this.slot = slot;
     /** Whether the previous owner died while holding it: the protected data may be half-changed. */
     this.ownerDied = false;
@@ -57,7 +57,7 @@ function taken(guard, take, handle, timeout) {
   let got = take(handle, timeout);
   while (got === AGAIN) got = native.goOn();
   if (got < 0) return false;
-  // Nothing is called from here on: where the stack is full, nobody would have it.
+  // From here on, no function is called: if the stack were full, the lock would stay locked without a guard.
   if (guard.slot !== FOR_WRITING) guard.slot = got >> 1;
   guard.ownerDied = (got & 1) !== 0;
   return guard;
@@ -104,13 +104,15 @@ class Lock {
 }
 
 /**
- * A class with five methods more: by `read`, say, `read`, `tryRead`, `readAsync`; and `withRead` and `withReadAsync`.
+ * Returns a class with five more methods. For `read`, these are `read`, `tryRead`, `readAsync`, `withRead` and
+ * `withReadAsync`.
  *
- * - `verb`, and the `noun` of those that run something.
+ * - `verb` is the name of the first three methods, and `noun` of the last two.
  * - `take(handle, timeout)`, `attempt(handle)`, `begin(handle)`: the addon's functions.
- * - `slot`: what the guards have at first. `hasLine`: calls on one object get it in the order in which they came.
- * - `suffix`: those of the holdings of a chain that count end by it. `isHeld(key, lock)`: whether the calling chain would
- *   wait for itself. `waiting(key, lock)`: what tells that of it whenever it waits, where that may change.
+ * - `slot`: the slot of new guards. `hasLine`: calls on one object get the lock in the order in which they came.
+ * - `suffix`: the end of the names of the holdings of a chain that count. `isHeld(key, lock)`: whether the calling
+ *   chain would wait for itself. `waiting(key, lock)`: returns a function that checks this during the wait, if it may
+ *   change.
  */
 function acquirable(Base, how) {
   const { verb, noun, take, attempt, begin, slot, hasLine, suffix = '', isHeld, waiting } = how;

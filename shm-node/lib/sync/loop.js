@@ -1,33 +1,33 @@
 'use strict';
 
-// The event loop, which has to go on while answers come at once, and while a call polls for one.
+// Letting the event loop go on while results come at once, and while a call polls.
 
 const { setImmediate } = require('timers');
 const { after, now } = require('./clock.js');
 
 const nothing = () => {};
 
-// A test may have replaced it by a fake before it loaded us.
+// A test may have replaced setImmediate by a fake before it loaded this file.
 const probe = setImmediate(nothing);
 const isReal = probe?.constructor?.name === 'Immediate';
 
-/** Calls `call` when the loop has taken a turn. Keeps it alive until then. */
+/** Calls `call` after a turn of the event loop. Keeps the loop alive until then. */
 const soon = isReal ? setImmediate : (call) => void after(0, true, call);
 
-/** The same, without keeping it alive. */
+/** The same, without keeping the loop alive. */
 const soonUnlessOver = isReal ? (call) => void setImmediate(call).unref() : (call) => void after(0, false, call);
 
-// Promises that are resolved already keep timers and I/O waiting: after so many of them, or so many milliseconds, the
-// loop takes a turn.
+// Promises that are already resolved keep timers and I/O waiting. So the loop takes a turn after this number of
+// promises, or of milliseconds.
 const MOST = 256;
 const LONGEST = 1;
-// The clock is read at least so often.
+// At most this number of promises is given before the clock is read again.
 const MOST_UNREAD = 16;
 
-// How many were given since the loop's last turn, and at which one the clock is read.
+// How many promises were given since the last turn of the loop, and at which one the clock is read.
 let given = 0;
 let read = 2;
-// Since when they are counted, which is from the second one on: mostly there is none.
+// The time of the first counted promise. Counting begins with the second one, because often there is only one.
 let since = 0;
 let isCounting = false;
 
@@ -46,7 +46,7 @@ function count() {
   soonUnlessOver(turned);
 }
 
-/** A promise of what is there: resolved already, unless the loop is to take a turn first. */
+/** A promise of a result that is there. It is already resolved, unless the loop has to take a turn first. */
 function give(value) {
   if (++given < read || !isLate()) return Promise.resolve(value);
   return new Promise((resolve) => soon(() => (count(), resolve(value))));
@@ -59,28 +59,28 @@ function isLate() {
   }
   const passed = now() - since;
   if (given >= MOST || passed >= LONGEST) return true;
-  // After as many more as take half of the time that is left, if they go on like this.
+  // The number of promises that take half of the remaining time, at the same rate.
   const more = Math.floor((((LONGEST - passed) / passed) * given) / 2);
   read = Math.min(given + Math.max(1, Math.min(more, MOST_UNREAD)), MOST);
   return false;
 }
 
-// How often looking may be in vain, more often than not, until it is given up for a while: at first, and then again.
+// Polling stops for a while if it has failed this many times more often than it succeeded: at first, and later.
 const TRIES = 8;
 const TRIES_AGAIN = 4;
-// For how many waits: twice as many each time, at most.
+// For how many waits it stops. The number doubles each time, up to the longest.
 const REST = 16;
 const LONGEST_REST = 4096;
 
-/** Whether to poll from the loop before a sleep: what was learnt of one kind of call on one object. */
+/** Decides whether one kind of call on one object polls from the loop before it sleeps. */
 class Spin {
-  /** Something came since a call last had to wait. */
+  /** A call has succeeded since the last one that had to wait. */
   isDue = false;
   #tries = TRIES;
   #left = 0;
   #rest = REST;
 
-  /** Until when a waiting call polls; 0 is not at all. */
+  /** Until when a waiting call polls; 0: it does not poll. */
   until(spin) {
     if (!this.isDue || spin === 0) return 0;
     this.isDue = false;
@@ -92,7 +92,7 @@ class Spin {
   /** After a poll: whether to poll again. */
   goesOn(until, isFound) {
     const isOver = now() >= until;
-    // What came too late came without polling, while another process had our core.
+    // A result after the end did not come by polling: another process had our core.
     if (isOver) this.#wasInVain();
     else if (isFound && this.#tries < TRIES) this.#tries++;
     else if (isFound) this.#rest = REST;

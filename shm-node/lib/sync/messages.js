@@ -1,7 +1,7 @@
 'use strict';
 
-// Messages that may have to be waited for: one, or all that come, as an asynchronous iterator. A generator would not
-// return while it waits for one.
+// Waiting for messages: for one, or for all that come, as an asynchronous iterator. (It is no generator: `return()` of
+// a generator waits for a pending `next()`.)
 
 const { checkOptions } = require('./arguments.js');
 const errors = require('./errors.js');
@@ -18,9 +18,9 @@ class Messages {
   #isOver = false;
 
   /**
-   * @param way How each is received.
+   * @param way How each message is received.
    * @param check Throws if the iterator must end.
-   * @param options Checked.
+   * @param options Options that have been checked.
    */
   constructor(way, check, options) {
     this.#way = way;
@@ -76,7 +76,7 @@ if (Symbol.asyncDispose !== undefined) {
   Object.defineProperty(Messages.prototype, Symbol.asyncDispose, { value: Messages.dispose, configurable: true, writable: true });
 }
 
-/** Where messages come from: those who wait for them, in a line. */
+/** A source of messages, with the line of calls that wait for them. */
 class Source {
   line = new Line();
   #begin;
@@ -84,9 +84,9 @@ class Source {
   #batch;
 
   /**
-   * @param begin The addon's operation that ends when there is a message; undefined: none can sleep until then.
-   * @param take Takes a message, if there is one, else null.
-   * @param bound Of a batch that has one: gives `isMore(count)`, whether it takes another one.
+   * @param begin The addon's operation that ends when there is a message; undefined: the calls poll and cannot sleep.
+   * @param take Takes a message, if there is one, and otherwise returns null.
+   * @param bound For batches with a limit: returns `isMore(count)`, which says whether the batch takes another message.
    */
   constructor(begin, take, bound) {
     this.#begin = begin;
@@ -94,10 +94,10 @@ class Source {
     this.#batch = this.taking(() => takeAll(take, bound));
   }
 
-  /** How to wait for what `take` gives: see `ask`. */
+  /** How to wait for a result of `take`: see `ask`. */
   taking(take) {
     const { line } = this;
-    // A message may be gone by then: one goes on with the next.
+    // The message may be gone by then: go on with the next.
     const use = () => take() ?? undefined;
     return { none: null, look: take, begin: this.#begin, use, line, spin: line.spin, isPatient: true };
   }
@@ -106,7 +106,7 @@ class Source {
     return ask(this.#one, options);
   }
 
-  /** All that come; `check()` throws when they must end. */
+  /** Iterates over all messages to come; `check()` throws when the iterator must end. */
   messages(options, check = () => {}) {
     const checked = checkOptions(options);
     const { batch = false } = options ?? {};
@@ -115,7 +115,7 @@ class Source {
   }
 }
 
-/** All messages that are there; null where there is none. */
+/** All messages that are there; null if there is none. */
 function takeAll(take, bound) {
   const first = take();
   if (first === null) return null;
@@ -124,7 +124,7 @@ function takeAll(take, bound) {
   try {
     for (let next; isMore(all.length) && (next = take()) !== null; ) all.push(next);
   } catch {
-    // The next call says it again.
+    // The next call throws the error again.
   }
   return all;
 }

@@ -18,8 +18,8 @@ const locking = {
 };
 
 class Mutex extends acquirable(Lock, locking) {
-  // The word that the owner has, and our id: without contention, it is taken and given back here. Once the
-  // segment is detached there is no such word, and the addon says so.
+  // The owner word, and our id. Without contention, JavaScript itself locks and unlocks by this word. After a detach of
+  // the segment there is no such word, and the addon throws the error.
   #word;
   #me;
   #sound;
@@ -46,7 +46,7 @@ class Mutex extends acquirable(Lock, locking) {
     return guard;
   }
 
-  // A lock in a segment that was cut off excludes nobody, even if the word itself is still shared.
+  // If a part of the segment was cut off, a lock in it excludes nobody, even if its word is still shared.
   #lookAtLocked(word) {
     try {
       this.#sound.check();

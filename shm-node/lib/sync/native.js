@@ -1,13 +1,14 @@
 'use strict';
 
-// What the addon does for coordination: functions over numbers, and what we may know of layouts. shm-node/src/sync has
-// them, each with a line on what it takes and gives. What this copy opens there is its own.
+// The addon's part of coordination: functions that take and return numbers, and the places of the words that JavaScript
+// may use. shm-node/src/sync has the functions, each with its arguments and results. Each copy of this file has its own
+// objects there.
 
 const native = require('../native.js').coordination();
 
 /** Further answers of the last call. */
 native.out = new Int32Array(native.out);
-/** Where the key of a map goes, as UTF-8. */
+/** The place for the key of a map, as UTF-8. */
 native.key = Buffer.from(native.key);
 
 module.exports = native;

@@ -1,28 +1,28 @@
 'use strict';
 
-// Objects that stand for one of the addon's.
+// JavaScript objects that stand for an object of the addon.
 
 const addon = require('../native.js');
 const errors = require('./errors.js');
 const { free } = require('./native.js');
 
-// One for all copies of this file in a thread, kept by the addon: a copy may be collected together with its objects,
-// and then would not hear of them.
+// One registry for all copies of this file in a thread. The addon keeps it, because a copy may be collected together
+// with its objects, and would then not be called back.
 const collected = (addon.collected ??= new FinalizationRegistry(({ free, handle }) => free(handle)));
 
-/** Has the addon release its object, and all that this holds there, when ours is collected; returns the handle. */
+/** Lets the addon release its object, and all that the object holds, when `object` is collected; returns the handle. */
 function own(object, handle) {
   collected.register(object, { free, handle });
   return handle;
 }
 
-/** Gives a class a `Symbol.dispose`, where the runtime has one. */
+/** Gives a class a method `Symbol.dispose`, if the runtime has that symbol. */
 function disposable(Class, dispose) {
   if (Symbol.dispose === undefined) return;
   Object.defineProperty(Class.prototype, Symbol.dispose, { value: dispose, configurable: true, writable: true });
 }
 
-/** Ends a reservation or the like; after a close or a detach nothing is left to end. */
+/** Ends a reservation, or something similar. After a close or a detach, there is nothing to end. */
 function unlessGivenUp(end) {
   try {
     end();

@@ -8,7 +8,7 @@ const { own } = require('./objects.js');
 const { block } = require('./operations.js');
 const { pending } = require('./pending.js');
 
-// Whether it is our turn to do it: it was done, or bits.
+// The answer of the addon: the work is done, or bits that say that it is our turn.
 const DONE = 0;
 const OWNER_DIED = 2;
 // Time was up.

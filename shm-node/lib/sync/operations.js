@@ -1,6 +1,6 @@
 'use strict';
 
-// Calls that block. They come back for a moment now and then, so that V8 can end the thread of a worker.
+// Calls that block. They return for a moment from time to time, so that V8 can end the thread of a worker.
 
 const { AGAIN, goOn, now } = require('./native.js');
 
@@ -10,9 +10,9 @@ function block(got) {
   return got;
 }
 
-/** The same for a call that has to be made again, with the remaining time. */
+/** The same, for a call that has to be made again, with the remaining time. */
 function within(timeout, call) {
-  // Most are done at once; and without a limit, time is no matter.
+  // A call that must not wait, or that has no limit, needs no clock.
   const end = timeout === 0 || timeout === Infinity ? timeout : now() + timeout;
   let got = call(timeout);
   while (got === AGAIN) got = call(end === Infinity ? Infinity : Math.max(0, end - now()));

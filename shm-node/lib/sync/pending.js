@@ -1,7 +1,8 @@
 'use strict';
 
-// Calls that wait without blocking: in a line behind those before them, then looking from the event loop for a moment,
-// if that was worth while lately, then asleep. The addon takes the steps of their operations; here is when.
+// Calls that wait without blocking. A call first waits in a line behind earlier calls. Then it polls from the event
+// loop for a moment, unless polling failed lately. Then it sleeps. The addon takes the steps of its operation; this
+// file decides when.
 
 const { checkOptions } = require('./arguments.js');
 const { after, now } = require('./clock.js');
@@ -16,21 +17,22 @@ const { AGAIN, WAIT } = native;
 const WOKEN = 0;
 const CANCELLED = 3;
 
-/** How long, in milliseconds, until a waiter asks whether the one it waits for is still alive. */
+/** After how many milliseconds a waiter checks whether the owner that it waits for is still alive. */
 const PATIENCE = 10;
 
-/** How long one that cannot sleep waits before it looks again. */
+/** How many milliseconds a call that cannot sleep waits before it looks again. */
 const POLL = 1;
 
-// No wake-up tells a sleeper that an owner was killed: each sleeper checks by itself, now and then, until the addon
-// tells of deaths.
+// No wake-up tells a sleeping call that an owner was killed. So each sleeping call checks by itself, from time to time,
+// until the addon reports deaths.
 const sleepers = new Set();
 
-// Twice as often as somebody may ask, so that it is not twice as late.
+// Half of the patience, so that a check comes soon after the patience is over.
 const LOOK = PATIENCE / 2;
-// Where all wait for messages, silence is no sign of a death: then ever less often.
+// If all calls wait for messages, silence is no sign of a death: then they check less and less often.
 const LOOK_AT_LEAST = 1000;
-// How long they look at first, and after each death, which is told a moment before it is to be seen.
+// How long they check at first, and after each report of a death: the report comes a moment before the death can be
+// seen.
 const LOOKS = 2000;
 
 let pause = LOOK;
@@ -45,7 +47,7 @@ function lookLater() {
 
 function look() {
   looking = undefined;
-  // Before they look, so that no death is missed.
+  // Before the calls check, so that no death is missed.
   const isQuiet = now() - since >= LOOKS && hearOfDeaths();
   let arePatient = true;
   for (const call of sleepers) {
@@ -56,14 +58,14 @@ function look() {
   if (!isQuiet && looking === undefined && sleepers.size > 0) lookLater();
 }
 
-/** Has all look when an owner may have died; false where nobody would tell. */
+/** From now on, all calls check when an owner may have died. False if deaths are not reported. */
 function hearOfDeaths() {
   if (!native.watchDeaths()) return false;
   if (!isToldOfDeaths) expect(native.awaitDeath, false, () => ((isToldOfDeaths = false), lookAgain()));
   return (isToldOfDeaths = true);
 }
 
-/** From now on they look often. */
+/** From now on, the calls check often. */
 function lookAgain() {
   since = now();
   if (looking?.pause > LOOK) {
@@ -74,16 +76,18 @@ function lookAgain() {
   if (looking === undefined && sleepers.size > 0) lookLater();
 }
 
-/** One more sleeps. */
+/** One more call sleeps. */
 function lookFor(call) {
   sleepers.add(call);
   lookAgain();
 }
 
-/** Runs with the whole stack: the caller of this code, or of the end of a call, may have none left. */
+/**
+ * Its callbacks run with a whole stack. The caller of this code, or the code that ends a call, may have no stack left.
+ */
 const fresh = Promise.resolve();
 
-/** Calls of one kind on one object, one after the other in the order in which they came. */
+/** The waiting calls of one kind on one object, in the order in which they came. */
 class Line {
   spin = new Spin();
   #calls = new Set();
@@ -97,7 +101,7 @@ class Line {
     return this.#calls.values().next().value;
   }
 
-  /** Tells whether it is its turn. */
+  /** Adds a call; returns whether it is the first. */
   join(call) {
     return this.#calls.add(call).size === 1;
   }
@@ -138,14 +142,14 @@ class Call {
     this.#reject = reject;
   }
 
-  /** Nobody is asked for: it may last. */
+  /** It waits for no owner, so it may wait for long. */
   get isPatient() {
     return this.#way.isPatient === true;
   }
 
   /** Begins to wait. An error rejects the promise. */
   begin() {
-    // Comes first: below, the stack may be full. What ends the call there is left to this.
+    // This comes first: below, the stack may be full. Then an end of the call is left to this callback.
     fresh.then(this.#doDue);
     const { timeout, signal, ref, calls } = this.#options;
     try {
@@ -156,7 +160,7 @@ class Call {
         this.#keepsAlive = true;
       }
       if (signal !== undefined) onAbort(signal, this.#abort);
-      if (signal?.aborted) throw reasonOf(signal); // it may have been by what it runs when somebody listens
+      if (signal?.aborted) throw reasonOf(signal); // adding the listener may have run code that aborted it
       if (isFirst) this.#wait();
       if (timeout === 0) this.giveUp();
       else if (timeout !== Infinity && !this.#isOver) this.#stop = after(timeout, false, () => this.giveUp());
@@ -174,7 +178,7 @@ class Call {
 
   #abort = () => this.giveUp({ error: reasonOf(this.#options.signal) });
 
-  /** Its turn has come, and what it waits for may have, too. */
+  /** It is the first in its line now, and its result may be there already. */
   go() {
     if (this.#isOver || this.#isGoing) return;
     this.#try(() => this.#found() || this.#wait());
@@ -208,7 +212,7 @@ class Call {
     });
   };
 
-  // Whether it was there, and so this has ended.
+  // Whether the result was there, so that this call has ended.
   #found() {
     const found = this.#way.look();
     const isFound = found !== this.#way.none;
@@ -272,13 +276,13 @@ class Call {
 
   #fail(error) {
     if (this.#isOver) return;
-    // There was no stack to take it.
+    // There was no stack to use the answer.
     if (this.#got >= 0) this.#answer(this.#got);
     else if (this.#operation === undefined || this.#failure !== undefined) this.#end(this.#reject, error);
     else this.giveUp({ error });
   }
 
-  /** Ends it, by a failure or as time is up. What its operation has to do even then, it does. */
+  /** Ends it, by a failure or because time is up. Its operation may have work to do before that. */
   giveUp(failure) {
     if (this.#isBegun) this.#doDue();
     if (this.#isOver || this.#due !== undefined) return;
@@ -321,24 +325,25 @@ class Call {
   }
 }
 
-/** What is there without waiting, if no call waits before this one; else the value that means none. */
+/** Returns a result that is there without waiting, if no call waits before this one; otherwise the value for none. */
 function there({ line, look, none, spin }) {
   const found = line === undefined || line.isFree ? look() : none;
   if (found !== none) spin.isDue = true;
   return found;
 }
 
-/** A promise of the result of a call that has to wait. Its options are checked; it is in their `calls` meanwhile. */
+/** A promise of the result of a call that has to wait. `options` are checked; their `calls` has it meanwhile. */
 const pending = (way, options) => new Promise((resolve, reject) => new Call(way, options, resolve, reject).begin());
 
 /**
- * A promise of the result of a call. Its `way` says how it is done:
+ * A promise of the result of a call. `way` says how the call works:
  *
- * - `look()`: what is there without waiting, or `none`, which is what it gives when time is up, too.
- * - `begin()`: an operation, whose answer `use` makes a value of: undefined where it has to go on. Else it polls.
- * - `line`: those before it; `spin`: what was learnt of looking from the loop.
+ * - `look()` returns a result that is there without waiting, or `none`. The promise also gets `none` if time is up.
+ * - `begin()` begins an operation. `use` turns its answer into a result; undefined: the operation has to go on. Without
+ *   `begin`, the call polls.
+ * - `line` has the earlier calls. `spin` decides about polling from the event loop.
  * - `isPatient`: a late answer is no sign of a death.
- * - `check(options)`: throws if it must not wait; `woken(outcome)`: the result of the end of its sleep.
+ * - `check(options)` throws if the call must not wait. `woken(outcome)` returns the result for the end of a sleep.
  */
 function ask(way, options) {
   try {

@@ -15,7 +15,7 @@ const reading = {
   begin: native.reading,
   suffix: READ,
   isHeld: (key, lock) => held(key) > 0 || held(key + READ) >= mostOf(lock),
-  // A reader waits for a writer, and that one for the reader that the chain is.
+  // The new reader would wait for a writer, and the writer waits for this chain to end its reading.
   waiting: (key, lock) => (held(key + READ) > 0 ? () => native.isWritten(handleOf(lock)) : undefined),
 };
 
@@ -43,12 +43,12 @@ class RwLock extends acquirable(acquirable(Lock, reading), writing) {
     return mostOf(this);
   }
 
-  /** Ends the reading of a guard of any thread of this process, by its `slot`. */
+  /** Releases the reader of a guard of any thread of this process, by its `slot`. */
   endRead(slot) {
     native.releaseRead(handleOf(this), whole('slot', slot, 0, mostOf(this) - 1));
   }
 
-  /** Ends the writing of any thread of this process. */
+  /** Releases the writer, of any thread of this process. */
   endWrite() {
     native.releaseWrite(handleOf(this));
   }

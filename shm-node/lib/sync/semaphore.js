@@ -28,7 +28,7 @@ class Semaphore extends acquirable(Lock, acquiring) {
     return mostOf(this);
   }
 
-  /** Gives back the permit of a guard of any thread of this process, by its `slot`. */
+  /** Releases the permit of a guard of any thread of this process, by its `slot`. */
   release(slot) {
     native.release(handleOf(this), whole('slot', slot, 0, mostOf(this) - 1));
   }

@@ -12,17 +12,18 @@ function checkSignal(signal) {
   return signal;
 }
 
-/** Why it was aborted; older signals do not tell. */
+/** The reason of the abort. Older signals have none. */
 const reasonOf = (signal) => ('reason' in signal ? signal.reason : errors.aborted());
 
 function throwIfAborted(signal) {
   if (signal?.aborted) throw reasonOf(signal);
 }
 
-// One listener a signal, however many wait for it: Node warns of more than ten. It goes with the last of them.
+// One listener for each signal, however many calls wait for it, because Node warns about more than ten. It is removed
+// with the last of these calls.
 const listening = new WeakMap();
 
-/** Has `call` called when the signal aborts. What is aborted already does not call. */
+/** Calls `call` when the signal aborts. It does not call it if the signal has aborted already. */
 function onAbort(signal, call) {
   let heard = listening.get(signal);
   if (heard === undefined) {

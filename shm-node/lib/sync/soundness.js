@@ -4,22 +4,24 @@ const shrinks = require('../shrinks.js');
 
 const { counter } = shrinks;
 
-/** Tells whether a segment was cut off while JavaScript works in it by itself: its writes would reach nobody. */
+/**
+ * Finds out whether a part of a segment was cut off, when JavaScript itself writes to it: nobody would see the writes.
+ */
 class Soundness {
   #number;
-  // How many mappings of the process had been cut off when this one was last found to be none of them.
+  // How many mappings of the process had been cut off when this one was last checked and found whole.
   #seen = 0;
 
   constructor(number) {
     this.#number = number;
   }
 
-  /** Nothing of the process was cut off since it was last looked at. */
+  /** Whether no mapping of the process was cut off since the last check. */
   get isKnown() {
     return counter[0] === this.#seen;
   }
 
-  /** Throws if it was cut off. */
+  /** Throws if a part of the segment was cut off. */
   check() {
     if (counter[0] !== this.#seen) this.#look();
   }

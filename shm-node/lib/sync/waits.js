@@ -26,7 +26,7 @@ function wait(view, index, value, timeout) {
     calls++;
     return native.wait(number, offset, expected, left);
   });
-  // The word was changed, and its notification may have come, between two calls.
+  // Between two calls, the word was changed, and its notification may have come.
   return OUTCOMES[outcome === NOT_EQUAL && calls > 1 ? OK : outcome];
 }
 
