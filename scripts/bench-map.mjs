@@ -1,4 +1,4 @@
-// npm run bench:map [-- NAME…]: a map for all processes beside other stores (node), beside caches of one process in Rust
+// npm run bench:map [-- NAME…]: a map for all processes beside other stores (node), beside caches in one Rust process
 // (rust), and how often it misses beside models of other evictions (misses), as tables. TRACES is the folder of the
 // public traces, unpacked (benches/src/bin/map_hits.rs names them); without it there are generated ones alone. What is
 // not installed here is left out, and the table and the last lines say so.

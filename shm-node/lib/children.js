@@ -11,7 +11,7 @@ const SEEN = Symbol.for('shm-node.children');
 
 const isAlive = ({ pid, exitCode, signalCode }) => pid !== undefined && (exitCode ?? signalCode ?? null) === null;
 
-/** Each ChildProcess since this file was loaded, where the runtime tells of them, and the cluster's worker if it is one. */
+/** Each ChildProcess since this file was loaded, if the runtime reports them, and its worker of the cluster, if any. */
 function watch(channel) {
   const seen = new Map();
   diagnostics.subscribe?.('child_process', ({ process: child }) => {

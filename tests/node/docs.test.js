@@ -1,7 +1,7 @@
 'use strict';
 
-// Every code block of the README and the guides, run as it is printed. A `text` block that follows one is its output. One
-// that needs a server begins with "```js not executed".
+// Runs every code block of the README and the guides as it is printed. A `text` block that follows it is its output. A
+// block that needs a server begins with "```js not executed".
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');

@@ -43,7 +43,10 @@ const call = fc.oneof(
   { weight: 1, arbitrary: fc.tuple(fc.constantFrom('clear')) },
 );
 
-/** What a map with the entries of `model` (`{ value, tags, version }` by key) answers; changes the model as a map would. */
+/**
+ * The answer of a map with the entries of `model` (`{ value, tags, version }` by key). Changes the model as a map
+ * would.
+ */
 const models = {
   set(model, key, value, tags) {
     model.set(key, { value, tags });

@@ -28,7 +28,9 @@ const limit = { timeout: GENEROUS };
 
 // What the child is made of, as text: functions that know nothing of this file.
 
-/** Loads the package anew with the addon that counts; gives `arm`, from which on steps count, and a step of one's own. */
+/**
+ * Loads the package again with the addon that counts steps; gives `arm`, which begins to count, and a step of the test.
+ */
 const stepping = (folder, addon, fatal) => {
   const file = require.resolve(folder + '/lib/native.js');
   for (const loaded of Object.keys(require.cache)) {

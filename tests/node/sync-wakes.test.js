@@ -104,7 +104,9 @@ async function asleep(sleepers) {
   called.length = 0;
 }
 
-/** What calls give, each of which sleeps before the next one is made: that may change the word which this one sleeps on. */
+/**
+ * The results of calls. Each call sleeps before the next is made, because that may change the word on which it sleeps.
+ */
 async function sleeping(...calls) {
   const promises = [];
   for (const call of calls) {

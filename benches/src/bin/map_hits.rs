@@ -1,9 +1,9 @@
-//! Prints hit ratios of a map beside LRU and a model of S3-FIFO, for as many entries as the map's rings have room for; with
+//! Prints hit ratios of a map beside LRU and a model of S3-FIFO, for as many entries as fit into the map's rings; with
 //! `--json`, how many of a hundred lookups miss, a line for each comparison.
 //!
-//! `cargo run --release -p shm-benches --bin map_hits -- [--json] [FOLDER]`, with traces of the public collections in the folder,
-//! unpacked: `cloudphysics-sample.bin`, `web07.trace`, `orm-busy.trace`, `multi3.trace`, `sprite.trace`. Without a folder
-//! there are the generated traces alone.
+//! `cargo run --release -p shm-benches --bin map_hits -- [--json] [FOLDER]`, with traces of the public collections in
+//! the folder, unpacked: `cloudphysics-sample.bin`, `web07.trace`, `orm-busy.trace`, `multi3.trace`, `sprite.trace`.
+//! Without a folder there are the generated traces alone.
 
 use shm_benches::{
     pair::{live, memory},

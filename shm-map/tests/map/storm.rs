@@ -407,7 +407,7 @@ fn own_keys(map: &Map<'_>) -> Vec<[u8; 4]> {
     keys
 }
 
-/// Stops a writer; where that holds a lock, others are refused after the lock timeout and have changed nothing, and once
+/// Stops a writer; if it holds a lock, others are refused after the lock timeout and have changed nothing, and when
 /// it is dead they take the lock.
 fn stop_and_kill(writer: &mut Process, map: &Map<'_>, keys: &[[u8; 4]], is_cache: bool, waits: &mut Waits) {
     let pid = writer.0.id().cast_signed();

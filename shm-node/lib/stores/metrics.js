@@ -1,16 +1,16 @@
 'use strict';
 
-// Metrics of prom-client whose numbers are series of a map. prom-client's own classes check arguments, measure times and
-// register them; what they keep in this process beside that is not looked at.
+// Metrics of prom-client whose numbers are series of a map. prom-client's own classes check arguments, measure times
+// and register the metrics. The numbers that these classes keep in this process are not used.
 
 const errors = require('../sync/errors.js');
 
 /**
- * The classes over a copy of prom-client. `attempt(write)` runs what must not fail a caller; `refresh(metric)` is told of
- * what has a `collect`.
+ * The classes for a copy of prom-client. `attempt(write)` runs a write that must not fail its caller. `refresh(metric)`
+ * is called for each metric with a `collect`.
  */
 function metricsOver(client, series, attempt, refresh) {
-  /** The series of a metric, shared or this owner's alone. prom-client renames a metric in OpenMetrics, and this not. */
+  /** The series of a metric: shared, or of this owner only. It keeps its name when OpenMetrics renames the metric. */
   class Kept {
     #name;
     #labelNames;
@@ -53,7 +53,7 @@ function metricsOver(client, series, attempt, refresh) {
       return series.ofTheLiving(this.#name);
     }
 
-    /** Labels as they are in keys. */
+    /** The text of labels in keys. */
     #textOf(given) {
       if (given === undefined || given === null) return '{}';
       let pairs = '';
@@ -98,7 +98,9 @@ function metricsOver(client, series, attempt, refresh) {
     }
   }
 
-  /** A series is the sum, and how many values lie in each bucket and not in the one before; in the last, all others. */
+  /**
+   * A series has the sum, and how many values are in each bucket but not in the one before; the last has all others.
+   */
   class Histogram extends client.Histogram {
     #kept;
 
@@ -122,7 +124,7 @@ function metricsOver(client, series, attempt, refresh) {
       return new Array(this.upperBounds.length + 2).fill(0);
     }
 
-    /** Adds what was observed elsewhere. */
+    /** Adds values that were observed elsewhere. */
     addTerms(labels, terms) {
       this.#kept.add(labels, terms);
     }
@@ -169,7 +171,7 @@ function metricsOver(client, series, attempt, refresh) {
     }
   }
 
-  /** Each process has values of its own. */
+  /** Each process has its own values. */
   class Gauge extends client.Gauge {
     #kept;
 
@@ -236,7 +238,7 @@ function metricsOver(client, series, attempt, refresh) {
 const isObject = (value) => typeof value === 'object' && value !== null;
 const valuesOf = (all) => all.map(([labels, [value]]) => ({ labels, value }));
 
-/** Labels of a call's arguments: an object, or their values in the order of their names. */
+/** The labels in a call's arguments: an object, or the values in the order of their names. */
 const labelsOf = (names, args) =>
   isObject(args[0]) ? args[0] : Object.fromEntries(names.map((name, i) => [name, args[i]]));
 

@@ -1,9 +1,9 @@
 'use strict';
 
-// An object of Next.js as bytes: its length as JSON and the JSON, then the bytes that were in it, which are fields, or in
-// fields that are a Map.
+// An object of Next.js as bytes: the length of its JSON, the JSON, and then the bytes that the object contains. These
+// are fields, or values of fields that are a Map.
 
-/** Bytes of `head`, which JSON can say, and of an object or null. */
+/** The bytes of `head`, which JSON can represent, and of an object or null. */
 function pack(head, object) {
   const parts = [];
   const put = (bytes, name, key) => parts.push({ bytes, at: [name, bytes.length, key] });

@@ -1,14 +1,14 @@
 'use strict';
 
-// The numbers of metrics in a map. A series is what a metric counts for one set of labels: several numbers that change
-// together. It is shared by all processes, or of one owner alone and gone with it. Labels are given as JSON, of the same
-// text where they are the same. Beside its series a metric has an entry that says what it is.
+// The numbers of metrics in a map. A series has the numbers of a metric for one set of labels, which change together.
+// All processes share it, or it belongs to one owner and goes with it. Labels are JSON, and equal labels have the same
+// text. Besides its series, a metric has an entry with its type.
 
 const { isAlive, ownerOf } = require('../map/shared-map.js');
 const errors = require('../sync/errors.js');
 const { keysOf } = require('./place.js');
 
-// What a series writes has no end, whatever the map's own default says.
+// The entries of series never expire, whatever the `ttl` of the map object is.
 const FOR_EVER = Object.freeze({ ttl: Infinity });
 
 const KEY = /^([^{#]*)(?:#(\d+))?(\{.*)$/s;
@@ -23,7 +23,7 @@ class Series {
     this.#owner = ownerOf(place.map);
   }
 
-  /** Says what a metric is, or throws where another process has said otherwise. */
+  /** Writes the type of a metric; throws if another process has written another one. */
   define(name, what) {
     const { map, prefix } = this.#place;
     const text = JSON.stringify(what);
@@ -34,7 +34,7 @@ class Series {
     throw errors.ours('ERR_SHM_OPTIONS', message);
   }
 
-  /** Adds numbers to a series; one that there is not is all 0. */
+  /** Adds numbers to a series. A missing series counts as all 0. */
   add(name, labels, terms, isOurs = false) {
     const { map } = this.#place;
     const key = this.#keyOf(name, labels, isOurs);
@@ -50,7 +50,7 @@ class Series {
     }
   }
 
-  /** Sets a series of this owner's. */
+  /** Sets a series of this owner. */
   set(name, labels, numbers) {
     this.#place.map.set(this.#keyOf(name, labels, true), valueOf(numbers), FOR_EVER);
     this.#found = undefined;
@@ -68,12 +68,15 @@ class Series {
     this.#found = undefined;
   }
 
-  /** Those of a metric that are shared: `[labels, numbers]`. */
+  /** The shared series of a metric: `[labels, numbers]`. */
   shared(name) {
     return this.#read(this.#all(name).filter(({ owner }) => owner === undefined));
   }
 
-  /** Those of a metric that are each owner's who lives, in the order in which these came. What the dead had goes. */
+  /**
+   * The series of a metric of each living owner, in the order in which the owners came. Those of dead owners are
+   * removed.
+   */
   ofTheLiving(name) {
     const { map } = this.#place;
     const byOwner = new Map();
@@ -99,13 +102,13 @@ class Series {
     return `${prefix}${name}${isOurs ? `#${this.#owner}` : ''}${labels}`;
   }
 
-  /** What series a metric has. The map is looked through once a turn of the event loop, however many metrics ask. */
+  /** The series of a metric. The map is searched once in a turn of the event loop, however many metrics ask. */
   #all(name) {
     if (this.#found === undefined) {
       const found = (this.#found = new Map());
       for (const key of [...keysOf(this.#place)].sort()) {
         const [, metric, owner, labels] = KEY.exec(key) ?? [];
-        if (metric === undefined) continue; // what a metric is
+        if (metric === undefined) continue; // the type of a metric
         if (!found.has(metric)) found.set(metric, []);
         const whose = owner === undefined ? undefined : Number(owner);
         found.get(metric).push({ key: this.#place.prefix + key, owner: whose, labels: JSON.parse(labels) });
@@ -118,7 +121,7 @@ class Series {
   }
 }
 
-/** How numbers lie in the map: one as it is, several as the bytes of an array. */
+/** The form of numbers in the map: one as it is, several as the bytes of an array. */
 const valueOf = (numbers) => (numbers.length === 1 ? numbers[0] : new Uint8Array(Float64Array.from(numbers).buffer));
 const numbersOf = (value) =>
   typeof value === 'number' ? [value] : Array.from(new Float64Array(new Uint8Array(value).buffer));

@@ -1,12 +1,12 @@
 'use strict';
 
-// What is known of the tags of Next.js, for all processes. A tag that is known has a record: what is older than `since`
-// is gone with the tag; what is older than `stale` is to be made anew, and goes at `expired`.
+// The state of the tags of Next.js, for all processes. Each known tag has a record: entries older than `since` are
+// gone; entries older than `stale` have to be made again, and are gone after `expired`.
 //
-// A record may be evicted, and what it said is not known then. So what has a tag without a record counts as gone, and a
-// new record says that nothing older is known.
+// A record may be evicted, and then the state of its tag is not known. So entries with a tag without a record count as
+// gone, and a new record says that all older entries are gone.
 
-// What the map's own default says is of what it holds for others.
+// The `ttl` of the map object does not apply to these records.
 const FOR_EVER = Object.freeze({ ttl: Infinity });
 
 class Tags {
@@ -18,7 +18,7 @@ class Tags {
     this.#keyOf = keyOf;
   }
 
-  /** Makes records where there are none, of things that are made at a time or later. */
+  /** Makes missing records, for entries that are made at `time` or later. */
   know(tags, time) {
     for (const tag of tags) {
       const key = this.#keyOf(tag);
@@ -26,7 +26,7 @@ class Tags {
     }
   }
 
-  /** What the tags say of something that was made at a time: 'fresh', 'stale' or 'gone'. */
+  /** The state by these tags of an entry that was made at `time`: 'fresh', 'stale' or 'gone'. */
   look(tags, time) {
     const now = Date.now();
     let answer = 'fresh';
@@ -40,7 +40,9 @@ class Tags {
     return answer;
   }
 
-  /** Invalidates what was made until now: at once, or, where `durations` are given, when it was made anew or they end. */
+  /**
+   * Invalidates entries made until now: at once, or with `durations`, when they were made again or the time is over.
+   */
   invalidate(tags, durations) {
     const now = Date.now();
     for (const tag of tags) {

@@ -78,7 +78,7 @@ fn over(
     let gone = || Failure::internal("no such attachment");
     let (start, size, access) = attachments::data(number).ok_or_else(gone)?;
     let (backend, key) = attachments::name(number).ok_or_else(gone)?;
-    // SAFETY: it stays mapped, and what is opened here is dropped before the segment is let go: see `sync::table::leave`.
+    // SAFETY: it stays mapped, and the map is dropped before the segment is let go: see `sync::table::leave`.
     let region = unsafe { Region::from_raw(start, size, access) };
     let (map, owner) = if access == Access::ReadOnly {
         (Map::open_read_only(region, options).map_err(|error| error.under(&key))?, None)

@@ -1,4 +1,4 @@
-//! The barrier. An answer is 1 for the last party, else 0.
+//! The barrier. An answer is 1 for the last party, and 0 for the others.
 
 use super::{
     call::Call,
@@ -23,7 +23,8 @@ pub(super) fn length(_: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
     Ok(Barrier::byte_len(call.unsigned(0)) as f64)
 }
 
-/// `openBarrier(attachment, offset, room, parties)`: the object and its parties; 0 parties are those it was made with.
+/// `openBarrier(attachment, offset, room, parties)`: the object and its parties. With 0 parties, it opens an existing
+/// barrier.
 pub(super) fn open(table: &mut Table, call: &Call<4>) -> Result<[f64; 2], Failure> {
     let place = Place::of(call)?;
     let (live, owner) = place.writable(&call.env())?;

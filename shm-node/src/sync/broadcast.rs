@@ -32,10 +32,10 @@ pub(crate) struct Reader {
 impl Part for News {}
 impl Part for Reader {}
 
-/// How often a reader that is overtaken while it reads tries again before it says that there is nothing.
+/// How often a reader that is overtaken while it reads tries again before it answers that there is no message.
 const ATTEMPTS: u32 = 8;
 
-/// The longest that all slots together can be.
+/// How many bytes all slots together can have at most.
 const MOST: usize = 1 << 31;
 
 fn options<const N: usize>(call: &Call<N>, first: usize) -> BroadcastOptions {
@@ -52,8 +52,8 @@ pub(super) fn length(_: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
     Ok(length as f64)
 }
 
-/// `openBroadcast(attachment, offset, room, slots, maxMessage)`: the object, its slots and its longest message; 0
-/// slots: as it was made.
+/// `openBroadcast(attachment, offset, room, slots, maxMessage)`: the object, its slots and its longest message. With 0
+/// slots, it opens an existing broadcast.
 pub(super) fn open(table: &mut Table, call: &Call<5>) -> Result<[f64; 3], Failure> {
     let place = Place::of(call)?;
     let wanted = options(call, 3);
@@ -112,7 +112,7 @@ pub(super) fn send(table: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
     Ok(number as f64)
 }
 
-/// `draft(broadcast, length)`: where its bytes are.
+/// `draft(broadcast, length)`: the place of its bytes.
 pub(super) fn draft(table: &mut Table, call: &Call<2>) -> Result<f64, Failure> {
     let news = table.objects.get::<News>(call.handle(0))?;
     let length = call.number(1) as usize;
@@ -142,14 +142,14 @@ pub(super) fn next(table: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
     } as f64)
 }
 
-/// `closeBroadcast(broadcast)`: sends nothing more, and gives up a draft.
+/// `closeBroadcast(broadcast)`: gives up the producer's end and a draft.
 pub(super) fn close(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
     let news = table.objects.get::<News>(call.handle(0))?;
     (news.producer, news.draft) = (None, None);
     Ok(())
 }
 
-/// `reader(broadcast, rewinds)`: an object; and whether it can sleep until there is news.
+/// `reader(broadcast, rewinds)`: an object, and whether it can sleep until there is a message.
 pub(super) fn reader(table: &mut Table, call: &Call<2>) -> Result<[f64; 2], Failure> {
     let handle = call.handle(0);
     let News { broadcast, place, .. } = table.objects.get::<News>(handle)?;
@@ -163,19 +163,19 @@ pub(super) fn reader(table: &mut Table, call: &Call<2>) -> Result<[f64; 2], Fail
     Ok([handle.into(), f64::from(u8::from(can_sleep))])
 }
 
-/// `readerNext(reader)`: the number of the message that it wants next.
+/// `readerNext(reader)`: the number of the message that it reads next.
 pub(super) fn reader_next(table: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
     Ok(table.objects.get::<Reader>(call.handle(0))?.reader.next() as f64)
 }
 
-/// Tells of a message in the further answers: its number, and how many were missed.
+/// Writes the further answers about a message: its number, and how many were missed.
 fn tell(table: &Table, Received { number, missed }: Received) {
     table.out.set_number(2, number as f64);
     table.out.set_number(4, missed as f64);
 }
 
-/// `readInto(reader, target, at, room, timeout)`: the message's length, further its number and how many were missed.
-/// `SHORT`: the room is, and the first further answer tells the length.
+/// `readInto(reader, target, at, room, timeout)`: the message's length; the further answers are its number and how many
+/// were missed. `SHORT`: the target is too short, and the first further answer is the length.
 #[inline]
 pub(super) fn read_into(table: &mut Table, call: &Call<5>) -> Result<i32, Failure> {
     let Reader { reader, .. } = table.objects.get::<Reader>(call.handle(0))?;
@@ -201,7 +201,7 @@ pub(super) fn read_into(table: &mut Table, call: &Call<5>) -> Result<i32, Failur
     Ok(slice.over())
 }
 
-/// `peekNews(reader)`: the message's length; further where it is, and its number.
+/// `peekNews(reader)`: the message's length; the further answers are its place and its number.
 pub(super) fn peek(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> {
     let Reader { reader, frame } = table.objects.get::<Reader>(call.handle(0))?;
     let Some(found) = reader.try_peek()? else { return Ok(NO) };
@@ -213,7 +213,8 @@ pub(super) fn peek(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> {
     Ok(length as i32)
 }
 
-/// `finish(reader, number)`: `NO` where it was overwritten meanwhile; further its number and how many were missed.
+/// `finish(reader, number)`: `NO` if the message was overwritten meanwhile; the further answers are its number and how
+/// many were missed.
 pub(super) fn finish(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     let Reader { reader, frame } = table.objects.get::<Reader>(call.handle(0))?;
     if reader.next() as f64 != call.number(1) {
@@ -229,7 +230,7 @@ pub(super) fn finish(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> 
     }))
 }
 
-/// Waiting for news, as an operation.
+/// Waiting for a message, as an operation.
 #[derive(Debug)]
 struct Watching {
     handle: usize,
@@ -245,7 +246,7 @@ impl Operation for Watching {
     }
 }
 
-/// `watching(reader)`: an operation, done when there may be news.
+/// `watching(reader)`: an operation that ends when there may be a message.
 pub(super) fn watching(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> {
     let handle = call.handle(0);
     table.objects.get::<Reader>(handle)?;

@@ -1,4 +1,5 @@
-//! Calls from JavaScript as N-API has them: what the `napi` crate puts around a call takes longer than most of these.
+//! Calls from JavaScript, by N-API itself: the code that the `napi` crate adds to a call takes longer than most of
+//! these calls.
 
 use super::table::Table;
 use crate::failure::{Failure, check};
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// What N-API calls; the table is behind the function's data pointer.
+/// The functions that N-API calls. The data pointer of a function leads to the table.
 pub(crate) type Entry = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// A call with up to `N` arguments. JavaScript's part of this library has checked what users gave it.
@@ -28,7 +29,7 @@ impl<const N: usize> Call<N> {
         self.values[index]
     }
 
-    /// An argument as a 32-bit integer, 0 where it is no number.
+    /// An argument as a 32-bit integer; 0 if it is not a number.
     #[inline]
     pub(crate) fn integer(&self, index: usize) -> i32 {
         let mut integer = 0;
@@ -45,7 +46,7 @@ impl<const N: usize> Call<N> {
         flag
     }
 
-    /// What an object or an operation is known by.
+    /// The number of an object or an operation.
     #[inline]
     pub(crate) fn handle(&self, index: usize) -> usize {
         self.integer(index) as usize
@@ -57,7 +58,7 @@ impl<const N: usize> Call<N> {
         self.integer(index).cast_unsigned()
     }
 
-    /// An argument as a number, 0 where it is none.
+    /// An argument as a number; 0 if it is not one.
     #[inline]
     pub(crate) fn number(&self, index: usize) -> f64 {
         let mut number = 0.0;
@@ -66,13 +67,13 @@ impl<const N: usize> Call<N> {
         number
     }
 
-    /// An argument as a time, in milliseconds; `None` is no limit.
+    /// An argument as a time limit, in milliseconds; `None`: no limit.
     #[inline]
     pub(crate) fn time(&self, index: usize) -> Option<Duration> {
         Duration::try_from_secs_f64(self.number(index) / 1000.0).ok()
     }
 
-    /// The bytes of a `Uint8Array`; none where it was moved. They may be shared memory themselves.
+    /// The bytes of a `Uint8Array`; none if it was detached. They may be shared memory themselves.
     #[inline]
     pub(crate) fn bytes(&self, index: usize) -> (NonNull<u8>, usize) {
         let (mut length, mut start) = (0, ptr::null_mut());
@@ -103,7 +104,7 @@ impl<const N: usize> Call<N> {
     }
 }
 
-/// What a call gives.
+/// A result of a call.
 pub(crate) trait Answer {
     fn into_value(self, env: sys::napi_env) -> sys::napi_value;
 }
@@ -159,7 +160,7 @@ impl Answer for sys::napi_value {
     }
 }
 
-/// Several numbers are an array.
+/// Several numbers become an array.
 impl<const N: usize> Answer for [f64; N] {
     fn into_value(self, env: sys::napi_env) -> sys::napi_value {
         let mut array = ptr::null_mut();
@@ -173,7 +174,7 @@ impl<const N: usize> Answer for [f64; N] {
     }
 }
 
-/// Enters a call; what goes wrong is thrown.
+/// Runs a call. Its error is thrown.
 ///
 /// # Safety
 ///

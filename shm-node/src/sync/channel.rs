@@ -1,5 +1,5 @@
-//! The channel. With one producer, JavaScript sends and receives by itself within two windows: what was found here to
-//! be free, and what was found to be readable.
+//! The channel. With one producer, JavaScript sends and receives by itself within two windows: the part of the ring
+//! that was found here to be free, and the part that was found to be readable.
 
 use super::{
     call::Call,
@@ -19,13 +19,13 @@ use shm_sync::{
 };
 use std::ptr::NonNull;
 
-/// Where the windows are in the words that JavaScript and we look at.
+/// The places of the windows in the words that JavaScript and this module share.
 const HEAD: usize = 0;
 const ROOM: usize = 1;
 const TAIL: usize = 2;
 const READABLE: usize = 3;
 
-/// What was done, if no part of the segment was cut off by then.
+/// Returns the result, unless a part of the segment was cut off before.
 #[inline]
 fn sound<T>(number: Number, done: T) -> Result<T, Failure> {
     check_sound(number).map(|()| done)
@@ -40,9 +40,9 @@ pub(crate) struct Ends {
     receiver: Option<Box<Receiver<'static>>>,
     reserved: Numbered<Kept>,
     is_reserved: bool,
-    /// JavaScript drains it, and nothing else receives.
+    /// Whether JavaScript drains it. Then no other call receives.
     is_drained: bool,
-    /// How many messages were lost, as receivers before this one have told.
+    /// How many lost messages earlier receivers have reported.
     lost: u64,
     windows: Shared,
 }
@@ -52,7 +52,8 @@ impl Ends {
         self.channel.options().producers == Producers::One
     }
 
-    /// Runs `work` with the producer's end, which JavaScript may have moved, and tells it where that is then.
+    /// Runs `work` with the producer's end, whose position JavaScript may have changed, and then tells JavaScript the
+    /// new position.
     #[inline]
     fn sending<T>(
         &mut self,
@@ -85,7 +86,8 @@ impl Ends {
         result.and_then(|done| sound(self.number, done))
     }
 
-    /// Runs `work` with the consumer's end, which JavaScript may have moved, and tells it where that is then.
+    /// Runs `work` with the consumer's end, whose position JavaScript may have changed, and then tells JavaScript the
+    /// new position.
     #[inline]
     fn receiving<T>(
         &mut self,
@@ -121,11 +123,11 @@ impl Ends {
         result.and_then(|done| sound(self.number, done))
     }
 
-    /// Gives up what is open, and both ends.
+    /// Gives up a reservation, a peeked message, and both ends.
     fn close(&mut self) {
         if let Some(sender) = &mut self.sender {
             for kept in self.reserved.drain() {
-                // Dropped, it is given up. An error would mean that the bytes were overwritten.
+                // Dropping it abandons it. An error would mean that the bytes were overwritten.
                 drop(sender.resume(kept));
             }
         }
@@ -159,8 +161,9 @@ pub(super) fn length(_: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
     Ok(Channel::byte_len(&ChannelOptions { capacity, producers }) as f64)
 }
 
-/// `openChannel(attachment, offset, room, capacity, many, out)`: the object; `out` is told its capacity, whether there
-/// are many producers, and the longest message; the windows are its last element. 0 bytes of capacity: as it was made.
+/// `openChannel(attachment, offset, room, capacity, many, out)`: the object. It writes to `out` the capacity, whether
+/// there are many producers, and the longest message; the last element is the windows. With capacity 0, it opens an
+/// existing channel.
 pub(super) fn open(table: &mut Table, call: &Call<5>) -> Result<sys::napi_value, Failure> {
     let env = call.env();
     let place = Place::of(call)?;
@@ -193,7 +196,7 @@ pub(super) fn open(table: &mut Table, call: &Call<5>) -> Result<sys::napi_value,
     Ok(buffer)
 }
 
-/// Puts a message into the room that was found for it.
+/// Copies a message into the room that was reserved for it.
 #[inline]
 fn fill(room: Reservation<'_, 'static>, (message, length): (NonNull<u8>, usize)) {
     // SAFETY: `length` bytes fit on both sides, and may lie in shared memory.
@@ -231,7 +234,7 @@ pub(super) fn send(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     })
 }
 
-/// `reserve(channel, length, timeout)`: the reservation; the first further answer is where its bytes are.
+/// `reserve(channel, length, timeout)`: the reservation; the first further answer is the place of its bytes.
 pub(super) fn reserve(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     let ends = table.objects.get::<Ends>(call.handle(0))?;
     let (length, slice) = (call.unsigned(1) as usize, CallSlice::of(call.time(2)));
@@ -277,8 +280,8 @@ pub(super) fn reserving(table: &mut Table, call: &Call<2>) -> Result<i32, Failur
     Ok(table.begin(handle, ReservingRoom { handle, length, reserving: Reserving::default() }))
 }
 
-/// `fill(channel, reservation, message, length)`: sends a message that waited for room; false where its buffer was moved or
-/// made shorter meanwhile, and nothing is sent.
+/// `fill(channel, reservation, message, length)`: sends a message that waited for room. Returns false, and sends
+/// nothing, if its buffer was detached or made shorter meanwhile.
 pub(super) fn fill_reserved(table: &mut Table, call: &Call<4>) -> Result<bool, Failure> {
     let ends = table.objects.get::<Ends>(call.handle(0))?;
     let (reservation, (message, size), length) = (call.handle(1), call.bytes(2), call.unsigned(3) as usize);
@@ -331,7 +334,7 @@ pub(super) fn abandon(table: &mut Table, call: &Call<2>) -> Result<(), Failure> 
     end_reservation(table, call, false)
 }
 
-/// Takes a message into a target; its length alone where that is longer.
+/// Copies a message to a target. If the message is longer, it only returns the length.
 #[inline]
 fn take(message: Message<'_, 'static>, (target, size): (NonNull<u8>, usize)) -> usize {
     let length = message.len();
@@ -343,8 +346,8 @@ fn take(message: Message<'_, 'static>, (target, size): (NonNull<u8>, usize)) -> 
     length
 }
 
-/// `tryReceiveInto(channel, target, at, room)`: the message's length. `SHORT`: the room is, and the first further
-/// answer tells the length.
+/// `tryReceiveInto(channel, target, at, room)`: the message's length. `SHORT`: the target is too short, and the first
+/// further answer is the length.
 pub(super) fn try_receive_into(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
     let ends = table.objects.get::<Ends>(call.handle(0))?;
     let target = call.part(1);
@@ -363,7 +366,7 @@ pub(super) fn receive_into(table: &mut Table, call: &Call<5>) -> Result<i32, Fai
     Ok(table.received(received, target.1, slice.over()))
 }
 
-/// `peek(channel, timeout)`: the message's length; the further answers are where it is, and its position.
+/// `peek(channel, timeout)`: the message's length; the further answers are its place and its position.
 pub(super) fn peek(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     let ends = table.objects.get::<Ends>(call.handle(0))?;
     let slice = CallSlice::of(call.time(1));
@@ -376,8 +379,8 @@ pub(super) fn peek(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     Ok(length as i32)
 }
 
-/// `drain(channel, begins, releases)`: the next message, if there is one now, as `peek` tells it; before that it
-/// releases the one that it told last. Nobody else receives until `drained`.
+/// `drain(channel, begins, releases)`: the next message, if there is one now, with the answers of `peek`. Before that,
+/// it releases the last message that it gave. No other call receives until `drained`.
 pub(super) fn drain(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     let ends = table.objects.get::<Ends>(call.handle(0))?;
     let (begins, releases) = (call.flag(1), call.flag(2));
@@ -396,7 +399,8 @@ pub(super) fn drain(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     Ok(length as i32)
 }
 
-/// `drained(channel, releases)`: others may receive again; with `releases`, behind the message that `drain` told last.
+/// `drained(channel, releases)`: other calls may receive again. With `releases`, it releases the last message that
+/// `drain` gave.
 pub(super) fn drained(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
     let ends = table.objects.get::<Ends>(call.handle(0))?;
     let releases = call.flag(1);
@@ -459,12 +463,12 @@ pub(super) fn wake_producer(table: &mut Table, call: &Call<1>) -> Result<(), Fai
     Ok(())
 }
 
-/// `lost(channel)`: how many messages it found that their producers were killed in the middle of.
+/// `lost(channel)`: how many messages it found incomplete, because their producers were killed.
 pub(super) fn lost(table: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
     Ok(table.objects.get::<Ends>(call.handle(0))?.lost() as f64)
 }
 
-/// `closeChannel(channel)`: gives up what is open, and both ends.
+/// `closeChannel(channel)`: gives up a reservation, a peeked message, and both ends.
 pub(super) fn close(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
     table.objects.get::<Ends>(call.handle(0))?.close();
     Ok(())

@@ -1,5 +1,5 @@
-//! The condition. An answer has bit 0 if the previous owner of the mutex died, and bit 1 if the time limit did not end
-//! it.
+//! The condition. An answer has bit 0 if the previous owner of the mutex died, and bit 1 if the wait ended before its
+//! time limit.
 
 use super::{
     call::Call,
@@ -58,14 +58,14 @@ pub(super) fn waiting(table: &mut Table, call: &Call<2>) -> Result<i32, Failure>
     Ok(table.begin(handle, waiting))
 }
 
-/// `notifyOne(condition)`: whether one slept.
+/// `notifyOne(condition)`: whether a waiter was asleep.
 pub(super) fn notify_one(table: &mut Table, call: &Call<1>) -> Result<bool, Failure> {
     let slept = table.objects.get::<Condition<'_>>(call.handle(0))?.notify_one();
     check_sound(table.objects.number(call.handle(0)))?;
     Ok(slept)
 }
 
-/// `notifyAll(condition)`: how many slept.
+/// `notifyAll(condition)`: how many waiters were asleep.
 pub(super) fn notify_all(table: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
     let slept = table.objects.get::<Condition<'_>>(call.handle(0))?.notify_all();
     check_sound(table.objects.number(call.handle(0)))?;

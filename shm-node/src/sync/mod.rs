@@ -1,19 +1,19 @@
 //! Coordination: `shm-sync` for JavaScript. `shm-sync` knows what words mean; `lib/sync` checks arguments.
 //!
-//! An object is a number in a table that each function has behind its data pointer. A function gives a small integer
-//! where that is enough; what goes wrong is thrown, with the codes of `errors`.
+//! An object is a number in a table, to which the data pointer of each function leads. A function returns a small
+//! integer if that is enough. Errors are thrown, with the codes of `errors`.
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | `mutex`, `rw_lock`, `semaphore`, `condition`, `barrier`, `once`, `channel`, `broadcast` | the functions of one structure |
+//! | `mutex`, `rw_lock`, `semaphore`, `condition`, `barrier`, `once`, `channel`, `broadcast` | one structure each |
 //! | `waits` | wait and notify; sleeping without blocking |
-//! | `operations` | what may have to wait, in steps |
-//! | `steps` | who takes them |
-//! | `table`, `objects` | what is open, by number |
-//! | `place` | where a structure lies, and who this environment is there |
-//! | `sound` | whether what is done there reaches others |
-//! | `call`, `shared` | calls and memory as N-API has them |
-//! | `errors` | what can go wrong |
+//! | `operations` | calls that may have to wait, in steps |
+//! | `steps` | taking these steps: in a call that blocks, or one by one |
+//! | `table`, `objects` | the open objects, by number |
+//! | `place` | the place of a structure, and the owner id of this environment there |
+//! | `sound` | whether writes to an attachment reach other processes |
+//! | `call`, `shared` | calls and memory in terms of N-API |
+//! | `errors` | the errors |
 
 mod barrier;
 mod broadcast;

@@ -1,4 +1,4 @@
-//! The mutex. JavaScript locks and unlocks it by itself where nobody else wants it.
+//! The mutex. Without contention, JavaScript locks and unlocks it by itself.
 
 use super::{
     call::Call,
@@ -22,7 +22,7 @@ pub(super) fn open(table: &mut Table, call: &Call<3>) -> Result<[f64; 2], Failur
     Ok([handle.into(), owner.get().into()])
 }
 
-/// As an answer: whether the owner before died.
+/// Keeps the guard; the answer says whether the previous owner died.
 fn kept(guard: MutexGuard<'static>) -> i32 {
     let owner_died = guard.owner_died();
     guard.keep();
@@ -69,7 +69,7 @@ pub(super) fn unlock(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
 pub(super) fn end_lock(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
     let mutex = table.objects.get::<Mutex<'_>>(call.handle(0))?;
     match mutex.resume() {
-        // A part of the segment was cut off: this lets go of it, and says so.
+        // A part of the segment was cut off: this call unlocks, and returns that error.
         Err(SyncError::Shrunk) => mutex.unlock()?,
         guard => drop(guard?),
     }

@@ -1,4 +1,4 @@
-//! What JavaScript has open here, by number.
+//! The objects that JavaScript has open here, by number.
 
 use super::{errors, shared::Shared, sound::check_sound};
 use crate::{attachments::Number, failure::Failure};
@@ -6,7 +6,7 @@ use napi::Env;
 use shm_sync::Owner;
 use std::{any::Any, fmt, mem};
 
-/// Numbered things, whose numbers are used again.
+/// A list of values by number. The numbers of removed values are used again.
 #[derive(Debug)]
 pub(crate) struct Numbered<T> {
     all: Vec<Option<T>>,
@@ -40,7 +40,7 @@ impl<T> Numbered<T> {
         Some(thing)
     }
 
-    /// All numbers are below.
+    /// All numbers are less than this.
     fn len(&self) -> usize {
         self.all.len()
     }
@@ -61,7 +61,7 @@ pub(crate) struct Objects(Numbered<Object>);
 
 /// What an object can be: a structure, or one end of it.
 pub(crate) trait Part: Any + fmt::Debug {
-    /// Gives up all of it, but for the windows that JavaScript has still.
+    /// Gives up all of it, except for the windows, which JavaScript still has.
     fn give_up(self: Box<Self>) -> Option<Shared> {
         None
     }
@@ -70,7 +70,7 @@ pub(crate) trait Part: Any + fmt::Debug {
 #[derive(Debug)]
 enum State {
     There(Box<dyn Part>),
-    /// Its segment was detached; JavaScript has its windows still.
+    /// Its segment was detached. JavaScript still has its windows.
     Detached(Option<Shared>),
 }
 
@@ -91,13 +91,13 @@ struct Object {
 }
 
 impl Objects {
-    /// Adds one of an attachment; `owner` is who this environment is there.
+    /// Adds an object of an attachment; `owner` is the owner id of this environment there.
     pub(crate) fn add(&mut self, number: Number, owner: Option<Owner>, part: impl Part) -> i32 {
         let object = Object { number, owner, state: State::There(Box::new(part)) };
         i32::try_from(self.0.add(object)).unwrap_or(i32::MAX)
     }
 
-    /// An object that JavaScript has; an error where its segment was detached.
+    /// Returns an object that JavaScript has; an error if its segment was detached.
     #[inline(always)]
     pub(crate) fn get<P: Part>(&mut self, handle: usize) -> Result<&mut P, Failure> {
         let object = self.0.get(handle).ok_or_else(|| Failure::internal("no such object"))?;
@@ -114,14 +114,14 @@ impl Objects {
         self.0.get(handle).map_or(0, |object| object.number)
     }
 
-    /// For whom an object acts.
+    /// The owner of an object's operations.
     #[inline]
     pub(crate) fn owner(&mut self, handle: usize) -> Result<Owner, Failure> {
         let object = self.0.get(handle).and_then(|object| object.owner);
         object.ok_or_else(|| Failure::internal("an object without an owner"))
     }
 
-    /// Gives an object up that JavaScript has still.
+    /// Gives up an object that JavaScript still has.
     pub(crate) fn end(&mut self, handle: usize) {
         if let Some(object) = self.0.get(handle) {
             let state = mem::replace(&mut object.state, State::Detached(None));
@@ -129,7 +129,7 @@ impl Objects {
         }
     }
 
-    /// JavaScript has it no more.
+    /// Removes an object that JavaScript no longer has.
     pub(crate) fn remove(&mut self, handle: usize, env: &Env) {
         if let Some(windows) = self.0.remove(handle).and_then(|object| object.state.give_up()) {
             windows.release(env);

@@ -1,4 +1,5 @@
-//! The once-flag. An answer is 0 where it has been done, 1 where it is our turn, and 3 where another died over it.
+//! The once-flag. An answer is 0 if the work has been done, 1 if it is our turn, and 3 if it is our turn because the
+//! previous owner died during the work.
 
 use super::{
     call::Call,
@@ -62,7 +63,7 @@ fn taking_turns(table: &mut Table, handle: usize) -> Result<TakingTurns, Failure
     Ok(TakingTurns { handle, beginning })
 }
 
-/// `takeTurn(once)`: waits for as long as that takes.
+/// `takeTurn(once)`: waits until the work is done or it is our turn.
 pub(super) fn take_turn(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> {
     let handle = call.handle(0);
     let taking = taking_turns(table, handle)?;
@@ -76,7 +77,7 @@ pub(super) fn taking(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> 
     Ok(table.begin(handle, taking))
 }
 
-/// `endTurn(once, done)`: it is done, or the next one's turn.
+/// `endTurn(once, done)`: the work is done, or the next caller gets the turn.
 pub(super) fn end_turn(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
     let turn = table.objects.get::<Flag>(call.handle(0))?.turn.take();
     match turn {

@@ -1,4 +1,4 @@
-//! What may have to wait: in steps.
+//! Calls that may have to wait, in steps.
 
 use super::{errors, objects::Objects};
 use crate::{attachments::Number, failure::Failure, waits};
@@ -8,42 +8,42 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Not now; time is up.
+/// There is no result now, or time is up.
 pub(super) const NO: i32 = -1;
-/// A blocking call is to be made again; an operation sleeps.
+/// JavaScript has to make a blocking call again; an operation sleeps.
 pub(super) const AGAIN: i32 = -2;
-/// An operation has to sleep, and otherwise than it does.
+/// An operation has to sleep on another word or value than it does now.
 pub(super) const WAIT: i32 = -3;
-/// The target is too short: the first further answer tells how long the message is.
+/// The target is too short: the first further answer is the length of the message.
 pub(super) const SHORT: i32 = -4;
 
-/// The answers that are no results, by the names that JavaScript has for them.
+/// The answers that are not results, by their names in JavaScript.
 pub(super) const ANSWERS: [(&str, i32); 4] = [("NO", NO), ("AGAIN", AGAIN), ("WAIT", WAIT), ("SHORT", SHORT)];
 
-/// A call that blocks comes back at least as often, so that V8 can end the thread of a worker that is terminated.
+/// A call that blocks returns after this time at the latest, so that V8 can end the thread of a terminated worker.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// What giving up came to.
+/// The result of giving up.
 pub(super) enum GivenUp {
-    /// It has.
+    /// The operation has ended.
     Yes,
-    /// There is something left to do, for which no time is too long.
+    /// The operation has something left to do, and has no time limit for it.
     GoesOn,
-    /// It was done before.
+    /// The operation had succeeded before.
     Done(i32),
 }
 
-/// Something that may have to wait.
+/// A call that may have to wait.
 pub(super) trait Operation: fmt::Debug {
-    /// One attempt, or what to wait for.
+    /// Makes one attempt; returns its result, or what to wait for.
     fn attempt(&mut self, objects: &mut Objects) -> Result<Step<'static, i32>, Failure>;
 
-    /// An error if a caller that blocks would wait for itself.
+    /// Returns an error if a caller that blocks would wait for itself.
     fn check_deadlock(&self, _for_ever: bool) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// Time is up, or nobody wants it any more.
+    /// Gives up, because time is up or because the result is not wanted any more.
     fn give_up(&mut self) -> Result<GivenUp, Failure> {
         Ok(GivenUp::Yes)
     }
@@ -56,7 +56,7 @@ pub(super) struct Running {
     operation: Option<Box<dyn Operation>>,
     pub(super) pause: Option<Pause<'static>>,
     pub(super) deadline: Option<Instant>,
-    /// What its last sleep is cancelled by.
+    /// The token that cancels its last sleep.
     pub(super) asleep: Option<u64>,
 }
 
@@ -76,12 +76,12 @@ impl Running {
         }
     }
 
-    /// Its segment is about to be let go.
+    /// Called before its segment is let go.
     pub(super) fn leave(&mut self) {
         (self.operation, self.pause) = (None, None);
     }
 
-    /// Ends its sleep, if that lasts.
+    /// Ends its sleep, if it sleeps.
     pub(super) fn get_up(&mut self) {
         if let Some(token) = self.asleep.take() {
             waits::cancel(token);
@@ -126,7 +126,7 @@ pub(super) fn drive(
     }
 }
 
-/// How long a call that waits may take, which comes back to be made again with what is left.
+/// How long a waiting call may take. It returns after a slice, and JavaScript makes it again with the remaining time.
 pub(super) struct CallSlice {
     time: Duration,
     is_all: bool,
@@ -142,13 +142,13 @@ impl CallSlice {
         self.time
     }
 
-    /// The answer where it came to nothing.
+    /// The answer if there is no result yet.
     pub(super) const fn over(&self) -> i32 {
         if self.is_all { NO } else { AGAIN }
     }
 }
 
-/// What a step came to, as an answer.
+/// The result of a step, as an answer.
 pub(super) fn answer<T>(step: Step<'static, T>, answer: impl FnOnce(T) -> i32) -> Step<'static, i32> {
     match step {
         Step::Ready(value) => Step::Ready(answer(value)),

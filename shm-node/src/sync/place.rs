@@ -1,4 +1,4 @@
-//! Where a structure lies, and who this environment is there.
+//! The place of a structure, and the owner id of this environment there.
 
 use super::{call::Call, errors, table};
 use crate::{
@@ -12,7 +12,7 @@ use shm_sync::{Live, Owner, Region, live_file_at};
 use std::{cell::RefCell, ptr::NonNull, sync::atomic::AtomicU32};
 
 thread_local! {
-    /// The live files that this environment uses, and who it is there.
+    /// The live files that this environment uses, with its owner id in each.
     static LIVES: RefCell<Vec<(&'static Live, Owner)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -49,8 +49,8 @@ impl Place {
         }
         let owner = live.new_owner()?;
         LIVES.with_borrow_mut(|all| all.push((live, owner)));
-        // What this environment held is then up for others. What it gives up by itself comes first: an owner that is
-        // taken for dead has nothing to give.
+        // From then on, other owners can take what this environment held. What it releases by itself comes first,
+        // because an owner that counts as dead cannot release anything.
         env.add_env_cleanup_hook((), move |()| {
             table::leave_all();
             LIVES.with_borrow_mut(|all| all.retain(|(_, known)| *known != owner));
@@ -59,7 +59,7 @@ impl Place {
         Ok((live, owner))
     }
 
-    /// The same, for what only writable memory can bear.
+    /// The same, for structures that need writable memory.
     pub(crate) fn writable(&self, env: &Env) -> Result<(&'static Live, Owner), Failure> {
         if self.region.access() == Access::ReadOnly {
             return Err(errors::read_only());
@@ -72,7 +72,7 @@ fn live_for(number: Number, carried: u32) -> Result<&'static Live, Failure> {
     let (backend, key) = attachments::name(number).ok_or_else(errors::detached)?;
     match backends::info(backend, &key) {
         Ok(info) => Ok(Live::of_segment(&info, carried)?),
-        // A segment that was destroyed under its holders tells nothing.
+        // A segment that was destroyed while it is held has no description.
         Err(_) => Ok(Live::own()?),
     }
 }

@@ -1,4 +1,4 @@
-//! The read-write lock. A reader's answer is its number, doubled, and 1 more where the last writer died.
+//! The read-write lock. A reader's answer is its number, doubled, plus 1 if the last writer died.
 
 use super::{
     call::Call,
@@ -17,7 +17,8 @@ pub(super) fn length(_: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
     Ok(RwLock::byte_len(call.unsigned(0)) as f64)
 }
 
-/// `openRwLock(attachment, offset, room, readers)`: the object and its readers; 0 readers are those it was made with.
+/// `openRwLock(attachment, offset, room, readers)`: the object and its readers. With 0 readers, it opens an existing
+/// lock.
 pub(super) fn open(table: &mut Table, call: &Call<4>) -> Result<[f64; 2], Failure> {
     let place = Place::of(call)?;
     let (live, owner) = place.writable(&call.env())?;
@@ -81,7 +82,7 @@ pub(super) fn reading(table: &mut Table, call: &Call<1>) -> Result<i32, Failure>
     Ok(table.begin(handle, reading))
 }
 
-/// `isWritten(lock)`: whether a writer has it, or waits for readers to leave.
+/// `isWritten(lock)`: whether a writer has it, or waits for readers to end.
 pub(super) fn is_written(table: &mut Table, call: &Call<1>) -> Result<bool, Failure> {
     Ok(table.objects.get::<RwLock<'_>>(call.handle(0))?.is_written())
 }
@@ -126,7 +127,7 @@ pub(super) fn end_read(table: &mut Table, call: &Call<2>) -> Result<(), Failure>
     let lock = table.objects.get::<RwLock<'_>>(call.handle(0))?;
     let reader = call.unsigned(1);
     match lock.resume_read(reader) {
-        // A part of the segment was cut off: this lets go of it, and says so.
+        // A part of the segment was cut off: this call releases the lock, and returns that error.
         Err(SyncError::Shrunk) => lock.end_read(reader)?,
         guard => drop(guard?),
     }

@@ -1,4 +1,4 @@
-//! The semaphore. An answer is the permit's number, doubled, and 1 more where a dead owner had it.
+//! The semaphore. An answer is the permit's number, doubled, plus 1 if its last owner died.
 
 use super::{
     call::Call,
@@ -17,8 +17,8 @@ pub(super) fn length(_: &mut Table, call: &Call<1>) -> Result<f64, Failure> {
     Ok(Semaphore::byte_len(call.unsigned(0)) as f64)
 }
 
-/// `openSemaphore(attachment, offset, room, permits)`: the object and its permits; 0 permits are those it was made
-/// with.
+/// `openSemaphore(attachment, offset, room, permits)`: the object and its permits. With 0 permits, it opens an existing
+/// semaphore.
 pub(super) fn open(table: &mut Table, call: &Call<4>) -> Result<[f64; 2], Failure> {
     let place = Place::of(call)?;
     let (live, owner) = place.writable(&call.env())?;
@@ -81,7 +81,7 @@ pub(super) fn end_permit(table: &mut Table, call: &Call<2>) -> Result<(), Failur
     let semaphore = table.objects.get::<Semaphore<'_>>(call.handle(0))?;
     let permit = call.unsigned(1);
     match semaphore.resume(permit) {
-        // A part of the segment was cut off: this lets go of it, and says so.
+        // A part of the segment was cut off: this call releases the permit, and returns that error.
         Err(SyncError::Shrunk) => semaphore.release(permit)?,
         permit => drop(permit?),
     }

@@ -1,10 +1,10 @@
-//! Memory of JavaScript's, for numbers that it and we look at.
+//! Memory of JavaScript for numbers that JavaScript and the addon share.
 
 use crate::failure::{Failure, check};
 use napi::{Env, sys};
 use std::ptr::{self, NonNull};
 
-/// Words that JavaScript has, too.
+/// Words that JavaScript and the addon share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     start: NonNull<i32>,
@@ -12,7 +12,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// `count` words, all 0, and their `ArrayBuffer`.
+    /// Makes `count` words, all 0, and their `ArrayBuffer`.
     pub(crate) fn new(env: &Env, count: usize) -> Result<(Self, sys::napi_value), Failure> {
         let (mut start, mut buffer, mut reference) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         // SAFETY: an open scope, and places of ours.
@@ -58,7 +58,7 @@ impl Shared {
     ///
     /// # Safety
     ///
-    /// So many are there, and nobody writes them meanwhile.
+    /// There are at least `count` bytes, and nobody writes to them meanwhile.
     #[inline]
     pub(crate) const unsafe fn bytes(&self, count: usize) -> &[u8] {
         // SAFETY: the caller's promise.
@@ -69,13 +69,13 @@ impl Shared {
     ///
     /// # Safety
     ///
-    /// So many are there.
+    /// There are at least as many bytes.
     pub(crate) const unsafe fn put(&self, bytes: &[u8]) {
         // SAFETY: the caller's promise; JavaScript waits for us, and what it gave us lies elsewhere.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.as_ptr().cast(), bytes.len()) };
     }
 
-    /// JavaScript alone has it from now on.
+    /// From now on, only JavaScript uses it.
     pub(crate) fn release(self, env: &Env) {
         // SAFETY: made in `new`, in this environment.
         unsafe { sys::napi_delete_reference(env.raw(), self.reference) };

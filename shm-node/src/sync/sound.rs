@@ -1,4 +1,4 @@
-//! Whether what is done in an attachment reaches others.
+//! Whether writes to an attachment reach other processes.
 
 use crate::{
     attachments::{self, Number},
@@ -8,7 +8,7 @@ use crate::{
 use shm_lifetime::shrink;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Fails where an attachment was cut off: what was done there reaches nobody.
+/// Fails if a part of an attachment was cut off, because then writes may reach nobody.
 #[inline]
 pub(crate) fn check_sound(number: Number) -> Result<(), Failure> {
     if shrink::shrinks().load(Relaxed) == 0 {

@@ -1,5 +1,5 @@
-//! Who takes the steps of an operation: a call that blocks does; one that does not sleeps between them, and JavaScript has
-//! it take the next one when it is told.
+//! Who takes the steps of an operation: a call that blocks does; one that does not sleeps between them, and JavaScript
+//! has it take the next one when it is told.
 
 use super::{
     call::Call,
@@ -16,8 +16,8 @@ use std::{
 };
 
 impl Table {
-    /// Blocks the thread until an operation is done or time is up. Where that takes long, it comes back with `AGAIN`,
-    /// and is to go on.
+    /// Blocks the thread until an operation is done or time is up. If that takes long, it returns `AGAIN`, and
+    /// JavaScript has to call `goOn`.
     pub(super) fn block(
         &mut self,
         handle: usize,
@@ -57,12 +57,12 @@ impl Table {
         self.begin_in(number, operation)
     }
 
-    /// Begins one in an attachment.
+    /// Begins an operation in an attachment.
     pub(super) fn begin_in(&mut self, number: Number, operation: impl Operation + 'static) -> i32 {
         i32::try_from(self.running.add(Running::new(number, operation, None))).unwrap_or(i32::MAX)
     }
 
-    /// The answer of a call that was to copy a message of some length into `room` bytes.
+    /// The answer of a call that copies a message of some length into `room` bytes.
     pub(super) fn received(&self, length: Option<usize>, room: usize, nothing: i32) -> i32 {
         match length {
             None => nothing,
@@ -80,7 +80,7 @@ impl Table {
     }
 }
 
-/// `goOn()`: as the blocking call that gave `AGAIN`.
+/// `goOn()`: continues the blocking call that returned `AGAIN`, and has its answers.
 pub(super) fn go_on(table: &mut Table, _: &Call<0>) -> Result<i32, Failure> {
     let mut running = table.blocking.take().ok_or_else(errors::detached)?;
     let deadline = running.deadline;
@@ -88,7 +88,7 @@ pub(super) fn go_on(table: &mut Table, _: &Call<0>) -> Result<i32, Failure> {
     table.come_back(running, answer)
 }
 
-/// `step(operation, door, slot)`: its answer; or `AGAIN`, and it sleeps until that slot is told.
+/// `step(operation, door, slot)`: its answer; or `AGAIN`: it sleeps until the door reports that slot.
 pub(super) fn step(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     let (running, objects) = table.running(call.handle(0))?;
     running.get_up();
@@ -100,14 +100,14 @@ pub(super) fn step(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     Ok(AGAIN)
 }
 
-/// `look(operation)`: takes a step of one that sleeps. Its answer; `AGAIN` where it is to sleep on; `WAIT` where it is
-/// to sleep otherwise.
+/// `look(operation)`: takes a step of a sleeping operation. Its answer; or `AGAIN`: it sleeps on; or `WAIT`: it has to
+/// sleep on another word or value.
 pub(super) fn look(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> {
     let (running, objects) = table.running(call.handle(0))?;
     running.step(objects)
 }
 
-/// `giveUp(operation)`: `NO`; `AGAIN` where it has to go on all the same; its answer where it was done.
+/// `giveUp(operation)`: `NO`; or `AGAIN` if it has to go on all the same; or its answer if it had succeeded before.
 pub(super) fn give_up(table: &mut Table, call: &Call<1>) -> Result<i32, Failure> {
     let (running, _) = table.running(call.handle(0))?;
     Ok(match running.operation()?.give_up()? {
@@ -117,7 +117,8 @@ pub(super) fn give_up(table: &mut Table, call: &Call<1>) -> Result<i32, Failure>
     })
 }
 
-/// `end(operation)`: JavaScript has done with it. A wake-up that it is told of yet is another one's: see `passOn`.
+/// `end(operation)`: JavaScript does not need it any more. A later wake-up for it belongs to another waiter: see
+/// `passOn`.
 pub(super) fn end(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
     if let Some(mut running) = table.running.remove(call.handle(0)) {
         running.get_up();
@@ -125,7 +126,7 @@ pub(super) fn end(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `free(object)`: JavaScript has it no more.
+/// `free(object)`: JavaScript does not have the object any more.
 pub(super) fn free(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
     table.objects.remove(call.handle(0), &call.env());
     Ok(())

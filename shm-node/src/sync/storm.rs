@@ -1,4 +1,4 @@
-//! Sudden death at every step, for tests: compiled with `--cfg shm_storm` only.
+//! For tests: the process can die at every step. Compiled only with `--cfg shm_storm`.
 
 use super::{
     call::{Call, Entry, functions},
@@ -14,7 +14,7 @@ pub(super) const FUNCTIONS: &[(&CStr, Entry)] = functions! {
     c"steps": steps,
 };
 
-/// `armAt(step)`: from now on steps are counted, and that one is the last. It says so on standard output.
+/// `armAt(step)`: from now on steps are counted, and the process dies at that step. It says so on standard output.
 fn arm_at(_: &mut Table, call: &Call<1>) -> Result<(), Failure> {
     fault::arm_at(call.number(0) as u64, || {
         // SAFETY: bytes of ours. Whether they arrive is what the test finds out.
@@ -23,13 +23,13 @@ fn arm_at(_: &mut Table, call: &Call<1>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `mayDie()`: a step of JavaScript's.
+/// `mayDie()`: a step in JavaScript.
 fn may_die(_: &mut Table, _: &Call<0>) -> Result<(), Failure> {
     fault::step();
     Ok(())
 }
 
-/// `steps()`: how many have been counted.
+/// `steps()`: how many steps have been counted.
 fn steps(_: &mut Table, _: &Call<0>) -> Result<f64, Failure> {
     Ok(fault::steps() as f64)
 }

@@ -1,4 +1,4 @@
-//! What one copy of JavaScript's part has open here: objects and operations, each known to it by a number.
+//! The objects and operations that one copy of the JavaScript part has open here. It knows each by a number.
 
 use super::{
     objects::{Numbered, Objects},
@@ -13,30 +13,30 @@ use napi::Env;
 use std::{cell::RefCell, ptr::NonNull, sync::atomic::AtomicU32};
 
 thread_local! {
-    /// The tables of this thread: one for each copy of JavaScript's part.
+    /// The tables of this thread: one for each copy of the JavaScript part.
     static TABLES: RefCell<Vec<NonNull<RefCell<Table>>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// All of it.
+/// Everything that one copy has open.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) objects: Objects,
     /// Operations of calls that do not block.
     pub(super) running: Numbered<Running>,
-    /// The one that a call which blocks was at when it came back for a moment.
+    /// The operation of a blocking call that has returned for a moment.
     pub(super) blocking: Option<Running>,
     /// By the slot of a wait: the attachment and the word.
     pub(crate) sleeping: Vec<Option<(Number, NonNull<AtomicU32>)>>,
     /// Further answers of a call.
     pub(crate) out: Shared,
-    /// The key that a call on a map is about.
+    /// The key of a call on a map.
     pub(crate) key: Shared,
-    /// Where values of maps go: memory of JavaScript's, and how long it is.
+    /// The place for values of maps: memory of JavaScript, and its length.
     pub(crate) pool: (NonNull<u8>, usize),
 }
 
 impl Table {
-    /// A table that lives until the environment ends, then without objects.
+    /// Makes a table that exists until the environment ends. Its objects are ended before.
     pub(crate) fn new(env: &Env, out: Shared, key: Shared) -> Result<NonNull<RefCell<Self>>, Failure> {
         attachments::end_coordination_by(leave);
         let table = Self {
@@ -75,13 +75,13 @@ fn leave_where(is_left: impl Fn(Number) -> bool) {
         for table in all {
             // SAFETY: it lives as long as it is in the list.
             let table = unsafe { table.as_ref() };
-            // No call is at work on it: none detaches, and none ends the environment.
+            // No call is using it: no call detaches, and none ends the environment.
             table.borrow_mut().leave(&is_left);
         }
     });
 }
 
-/// Ends everything that is open in an attachment: its segment is about to be let go.
+/// Ends everything that is open in an attachment, before its segment is let go.
 fn leave(number: Number) {
     leave_where(|other| other == number);
 }

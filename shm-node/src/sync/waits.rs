@@ -27,13 +27,13 @@ use std::{
     time::Duration,
 };
 
-/// `wait(attachment, offset, expected, timeout)`: 0 woken, 1 the word does not hold it, 2 time is up.
+/// `wait(attachment, offset, expected, timeout)`: 0: woken; 1: the word has another value; 2: time is up.
 pub(super) fn wait(_: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
     let (number, slice) = (call.unsigned(0), CallSlice::of(call.time(3)));
     let word = word(number, call.number(1))?;
     // SAFETY: it lies in an attachment of this thread, which is busy here and so detaches nothing.
     let word = unsafe { word.as_ref() };
-    // Read first, so that what was cut off is known by then.
+    // Read first, so that a part that was cut off is noticed.
     word.load(Relaxed);
     check_sound(number)?;
     let outcome = shm_sync::wait(word, call.unsigned(2), Some(slice.time()));
@@ -67,23 +67,23 @@ pub(super) fn keep_alive(_: &mut Table, call: &Call<2>) -> Result<(), Failure> {
     Ok(doors::keep_alive(&call.env(), call.unsigned(0), call.flag(1))?)
 }
 
-/// `now()`: milliseconds of a clock that only ever goes forward, and that nobody can replace.
+/// `now()`: milliseconds of a clock that never goes back, and that no program can replace.
 pub(super) fn now(_: &mut Table, _: &Call<0>) -> Result<f64, Failure> {
     Ok(alarms::now())
 }
 
-/// `setAlarm(milliseconds, door, slot)`: what to cancel it by.
+/// `setAlarm(milliseconds, door, slot)`: the number by which to cancel it.
 pub(super) fn set_alarm(_: &mut Table, call: &Call<3>) -> Result<f64, Failure> {
     let after = call.time(0).unwrap_or(Duration::MAX);
     Ok(alarms::set(doors::find(call.unsigned(1))?, call.unsigned(2), after)? as f64)
 }
 
-/// `cancelAlarm(alarm)`: false where it is told already.
+/// `cancelAlarm(alarm)`: false if it was reported already.
 pub(super) fn cancel_alarm(_: &mut Table, call: &Call<1>) -> Result<bool, Failure> {
     Ok(alarms::cancel(call.number(0) as u64))
 }
 
-/// `watchDeaths()`: whether a door is told of each death from now on, of owners whose live files are in use by now.
+/// `watchDeaths()`: whether deaths are reported to a door from now on, of owners whose live files are in use now.
 pub(super) fn watch_deaths(_: &mut Table, _: &Call<0>) -> Result<bool, Failure> {
     Ok(deaths::watch())
 }
@@ -95,7 +95,7 @@ pub(super) fn await_death(_: &mut Table, call: &Call<2>) -> Result<(), Failure> 
 }
 
 impl Table {
-    /// Begins to sleep while a word holds what is expected; gives what that is cancelled by.
+    /// Begins to sleep while a word has the expected value; returns the token that cancels it.
     pub(super) fn sleep(
         &mut self,
         number: Number,
@@ -114,7 +114,7 @@ impl Table {
     }
 }
 
-/// `holds(attachment, offset, expected)`: whether the word does.
+/// `holds(attachment, offset, expected)`: whether the word has the expected value.
 pub(super) fn holds(_: &mut Table, call: &Call<3>) -> Result<bool, Failure> {
     let number = call.unsigned(0);
     // SAFETY: it lies in an attachment of this thread, which is busy here and so detaches nothing.
@@ -123,7 +123,7 @@ pub(super) fn holds(_: &mut Table, call: &Call<3>) -> Result<bool, Failure> {
     Ok(found == call.unsigned(2))
 }
 
-/// A wait for a notification, as an operation. How its sleep ends is its answer, which JavaScript is told.
+/// A wait for a notification, as an operation. Its answer says how its sleep ended.
 #[derive(Debug)]
 struct Watching {
     number: Number,
@@ -147,7 +147,7 @@ pub(super) fn watch(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     Ok(table.begin_in(number, Watching { number, word, expected: call.unsigned(2) }))
 }
 
-/// `passOn(slot)`: the wake-up of a wait that nobody wanted any more is another one's.
+/// `passOn(slot)`: passes on the wake-up of a wait that has been given up to another waiter.
 pub(super) fn pass_on(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
     if let Some(&Some((number, word))) = table.sleeping.get(call.handle(0))
         && attachments::data(number).is_some()
@@ -158,7 +158,7 @@ pub(super) fn pass_on(table: &mut Table, call: &Call<1>) -> Result<(), Failure> 
     Ok(())
 }
 
-/// `failWait(slot, errno)`: throws why a sleep ended that nobody has ended: its segment was detached, its word cut off,
+/// `failWait(slot, errno)`: throws the error for a sleep that failed: its segment was detached, its word was cut off,
 /// or the system refused.
 pub(super) fn fail_wait(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
     if let Some(&Some((number, word))) = table.sleeping.get(call.handle(0))

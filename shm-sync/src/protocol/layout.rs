@@ -52,7 +52,7 @@ pub const STRUCTURES: [Structure; 8] = [
 /// | 0 | 0 | 0 | free |
 /// | 0 | 0 | id | held |
 /// | 1 | 0 | id | held, and somebody may sleep on the word: who lets go wakes |
-/// | any | 1 | 0 | free; the last owner died or panicked, and nobody has been told (a mutex, or a read-write lock's writer) |
+/// | any | 1 | 0 | free; the last owner died or panicked, and nobody has been told (a mutex, or the writer word) |
 /// | 1 | 0 | 0 | does not stay: who lets go writes 0, or `DIED` |
 pub mod owner_word {
     /// The owner's id; 0 is nobody.
@@ -69,7 +69,7 @@ pub mod owner_word {
 /// | `SLEEPERS` | rest | |
 /// |---|---|---|
 /// | 0 | n | nobody sleeps; sleepers were woken n times |
-/// | 1 | n | somebody sleeps, or is about to, while the word has this value: who makes it happen sets 0, n + 1 and wakes |
+/// | 1 | n | somebody sleeps or is about to, while the word has this value; the event sets 0, n + 1, and wakes all |
 pub mod event_count {
     /// Somebody may sleep on the word.
     pub const SLEEPERS: u32 = 1;
