@@ -11,30 +11,31 @@ const ASYNC = 'as Node programs use it';
 const LATENCY = 'as its messages grow';
 
 export const WORDS = {
-  [ASYNC]: `Two processes on a machine of two cores, bound to neither, each with nothing but its event loop; everything is awaited.
-All ways of a row are up at once and take turns, each going first in turn; the first round warms them up and is not
-counted. A figure is the median of the rounds, a ratio the median of the rounds' ratios.
-Both processes need a core when they look for messages: these figures were measured at a real-time priority, by
-\`chrt -r 1 npm run bench:report\`, as others share the machine.
+  [ASYNC]: `Two processes run on a machine with two cores, and are bound to neither. Each only runs its event loop, and awaits everything.
+All programs of a row run at the same time and take turns; each is the first in some rounds. The first round is a warm-up
+and is not counted. A figure is the median of the rounds; a ratio is the median of the ratios of the rounds.
+A process that polls for messages needs a core. Other programs share the machine, so these figures were measured at a
+real-time priority, by \`chrt -r 1 npm run bench:report\`.
 
-- *There and back*: a message and an answer of the same size: \`await sendAsync()\` and \`await receiveAsync()\` here,
-  \`for await\` and \`await sendAsync()\` there, over two Channels; the others by their events, with a promise here.
-- *A timer every ms on both sides*: the same beside \`setInterval(…, 1)\`; here it tells how long it was from one time to
-  the next.
-- *Stream*: \`trySend()\`, and \`await sendAsync()\` when the ring is full, as a socket's \`write()\` and 'drain'. The
-  socket's reader puts its chunks together to messages. Ours reads \`for await\`, or awaits one message and drains what has
-  come with it. Time counts from the command until the last message is here.
-- *Broadcast*: four processes read \`for await\`. The sender waits for the slowest, so that nobody misses a message, as
-  that of the sockets does.
-- *Wake-up*: from the time that the other process writes down before it notifies until the sleeper's code goes on, by the
-  clock that all processes share.
-- *lockAsync*: both processes want the lock again at once. What all sections took, by their number, less the 10 µs that
-  each holds it. The peers ask again at once when it is taken.
-- *Idle process*: it has received a message from each of a hundred Channels, and waits for more, or for nothing, at the
-  same time as the other; by getrusage, over seconds.
-- *Event-loop delay*: \`monitorEventLoopDelay\`, asked every ms, while messages are awaited one by one on both sides.`,
-  [LATENCY]: `There and back as above, each exchange by itself, half of its time: the table has the median, ours to theirs, and below
-it are all percentiles, over all exchanges of all rounds.`,
+- *There and back*: a message and an answer of the same size, over two Channels. This process uses \`await sendAsync()\` and
+  \`await receiveAsync()\`, the other one \`for await\` and \`await sendAsync()\`. The peers use their events, and a promise
+  in this process.
+- *A timer every ms on both sides*: the same with a \`setInterval(…, 1)\`. The row has the time from one call of the timer
+  to the next.
+- *Stream*: \`trySend()\`, and \`await sendAsync()\` when the ring is full; with a socket, \`write()\` and 'drain'. The
+  reader of the socket joins its chunks to messages. Ours reads by \`for await\`, or awaits one message and drains the
+  others. The time counts from the command until the last message has come.
+- *Broadcast*: four processes read by \`for await\`. The sender waits for the slowest one, so that no reader misses a
+  message. The sender of the sockets does so too.
+- *Wake-up*: the time from just before the other process notifies until the code of the sleeper goes on, by a clock that
+  all processes share.
+- *lockAsync*: both processes ask for the lock again at once. The figure is the time of all sections, divided by their
+  number, without the 10 µs for which each section holds the lock. The peers ask again at once when the lock is taken.
+- *Idle process*: it has received a message from each of a hundred Channels, and waits for more; the other process waits for
+  nothing. Measured by getrusage, over seconds, at the same time.
+- *Event-loop delay*: \`monitorEventLoopDelay\`, every ms, while both sides await messages one by one.`,
+  [LATENCY]: `There and back as above, where each exchange is measured by itself, and half of its time counts. The table has the median,
+ours to theirs. Below it are all percentiles, over all exchanges of all rounds.`,
 };
 
 /** The program of each version of Node, by version; installs what is not there yet. */

@@ -16,22 +16,22 @@ const noTraces = { what: 'misses of public traces', against: 'both', leftOut: 'T
 export const MAP = {
   node: {
     title: 'Map: beside other stores',
-    words: `The same work for all: 100,000 keys of 16 bytes (20,000 at 16 KiB), drawn by zipf 0.99; every key is there, and the
-entries of ours take half of its memory. Each store has a process of its own, one after the other has its turn of 200 ms,
-and the first round warms them up and is not counted. lmdb lies on /dev/shm and does not sync. Redis and memcached keep
-everything in memory, on unix sockets. \`get\` gives a Buffer, and the same object again is one of 100 bytes as JSON. What
-can be asked for one by one only is awaited one by one; "64 at a time" are 64 loops that do so, in one pipeline.`,
+    words: `All stores do the same work: 100,000 keys of 16 bytes (20,000 with values of 16 KiB), chosen by zipf 0.99. Every key
+exists, and the entries take half of the memory of our map. Each store has its own process. The stores take turns of 200 ms,
+and the first round is a warm-up and is not counted. lmdb lies on /dev/shm and does not sync. Redis and memcached keep
+everything in memory, and use unix sockets. \`get\` returns a Buffer. In "the same object again", the object has 100 bytes
+as JSON. Asynchronous stores are awaited one by one; "64 at a time" are 64 such loops, in one pipeline.`,
     rows: () => rowsOf('node', ['benches/node/map.mjs']),
   },
   rust: {
     title: 'Map: in Rust, beside caches of one process',
-    words: `The same work in Rust, by one thread. The others keep each value in an \`Arc\`, for the threads of one process.`,
+    words: `The same work in Rust, in one thread. The others keep each value in an \`Arc\`, for the threads of one process.`,
     rows: () => rowsOf('cargo', [...cargo, ...peers]),
   },
   misses: {
     title: 'Map: misses beside models of evictions',
-    words: `How many of a hundred lookups miss, with room for a hundredth and for a tenth of the keys. The models hold as many
-entries as the map's rings have room for. At most half a point more than LRU, and one more than S3-FIFO, was the aim.`,
+    words: `How many of a hundred lookups miss, with room for a hundredth and for a tenth of the keys. The models have as many
+entries as fit into the map's rings. The aim was at most half a point more than LRU, and at most one more than S3-FIFO.`,
     rows: () => [...rowsOf('cargo', [...cargo, ...hits, ...(TRACES ? [TRACES] : [])]), ...(TRACES ? [] : [noTraces])],
   },
 };

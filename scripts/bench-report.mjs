@@ -92,23 +92,23 @@ const pictures = await charts(sections, join(docs, 'benchmarks'));
 
 const text = `# Benchmarks
 
-Made by \`npm run bench:report\`; the numbers are in \`benchmarks.json\`, and \`npm run bench:compare OLD NEW\` compares two
-such files. Only ratios count: both sides ran in turns, in one run, on a shared machine. A ratio is the median of the
-rounds' ratios, ours to theirs, so less is better. Every safety of the library was on.
+\`npm run bench:report\` writes this page. The numbers are in \`benchmarks.json\`, and \`npm run bench:compare OLD NEW\` compares
+two such files. Only the ratios are meaningful: both sides ran in turns, in one run, on a shared machine. A ratio is the
+median of the ratios of all rounds, ours to theirs, so a smaller one is better. All safety checks of the library were on.
 
 ${machine.cpu}, ${machine.cores} cores, ${machine.memory}; Linux ${machine.kernel}; Node ${machine.node};
-of the groups that name a version, Node ${machine.nodes ?? machine.node}; ${machine.rust}; ${machine.date}.
+in the groups that name a version, Node ${machine.nodes ?? machine.node}; ${machine.rust}; ${machine.date}.
 
 ## What falls short
 
 ${
   short.length === 0
-    ? 'Nothing: every row that has a target reached it in this run.'
+    ? 'Nothing: in this run, every row with a target reached it.'
     : short
         .map((row) => {
           const cause = Object.entries(causes).find(([start]) => row.what.startsWith(start))?.[1];
           const where = row.title.includes(', as ') ? ` (${row.title.split(',')[0]})` : '';
-          return `- **${row.what}**, against ${row.against}${where}: ${row.ratio.toFixed(3)}, where ${Number(targetOf(row).toFixed(3))} was the aim. ${cause ?? 'The cause was not looked into.'}`;
+          return `- **${row.what}**, against ${row.against}${where}: ${row.ratio.toFixed(3)}, where ${Number(targetOf(row).toFixed(3))} was the aim. ${cause ?? 'The cause is not known.'}`;
         })
         .join('\n')
 }
@@ -120,15 +120,15 @@ ${Object.entries(sections)
     const words = title in wordsOf ? `\n\n${wordsOf[title]}` : '';
     const late = rows.some(({ percentiles }) => percentiles) ? `\n\n${percentiles(rows)}` : '';
     const measured = rows.length === 0 ? 'Not measured in this run.' : table(rows);
-    const date = (dates[title] ?? machine.date) === machine.date ? '' : `\n\nMeasured on ${dates[title]}, of the state of then.`;
+    const date = (dates[title] ?? machine.date) === machine.date ? '' : `\n\nMeasured on ${dates[title]}, with the code of that day.`;
     return `## ${title}${words}${date}\n\n${measured}${steps}${late}${picture}`;
   })
   .join('\n\n')}
 
 ## Instructions
 
-\`npm run bench:instructions\` counts the instructions of the hot paths in user space with callgrind, which does not depend
-on the machine's mood. CI fails when one rises by more than 10 %.
+\`npm run bench:instructions\` counts the instructions of the hot paths in user space, with callgrind. The counts do not
+depend on the load of the machine. CI fails if one rises by more than 10 %.
 
 | path | instructions |
 |---|---|

@@ -3,7 +3,7 @@
 //! | ending | who cleans up |
 //! |---|---|
 //! | `process.exit`, an uncaught throw, the normal end | JavaScript's `exit` listener, by [`detach_all`] |
-//! | the same, with later `exit` listeners | after these, the environment's clean-up hook or the C library's exit handler |
+//! | the same, with later `exit` listeners | later, the environment's clean-up hook or the C library's exit handler |
 //! | a worker's end, `terminate()` | the environment's clean-up hook, silently |
 //! | a signal | `signals` |
 //! | `SIGKILL`, `abort` | the next process's sweep |
