@@ -1,5 +1,5 @@
-// npm run bench:instructions [-- --write]: counts the instructions of the hot paths, which do not depend on the
-// machine's mood, and fails where one rose by more than 10 % over benches/instructions.json.
+// npm run bench:instructions [-- --write]: counts the instructions of the hot paths, which do not depend on the load of
+// the machine, and fails if one rose by more than 10 % over benches/instructions.json.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -138,8 +138,8 @@ function report(all) {
     '|---|---|---|---|---|',
     ...rows,
     '',
-    'What failed is listed below, by test file: what that runtime cannot do, or does otherwise than Node. Bun runs the',
-    'tests with `bun test`, Deno with `deno test -A`.',
+    'The failed tests are listed below, by test file. They show what that runtime cannot do, or does differently from Node.',
+    'Bun runs the tests with `bun test`, Deno with `deno test -A`.',
     ...lists,
     '',
   ].join('\n');
