@@ -2,8 +2,8 @@
 
 // Prints: 3 workers saw dark mode off, and on as soon as it was set
 //
-// A table of feature flags that all workers read, and one process changes. It keeps what it has (`evict: false`), and a
-// worker that reads an unchanged flag gets the object that it got before (`near`), without parsing it.
+// A table of feature flags that all workers read, and that one process changes. The table evicts nothing (`evict:
+// false`). A worker that reads an unchanged flag again gets the same object again (`near`), without parsing it.
 
 const cluster = require('node:cluster');
 const { SharedMap } = require('../shm-node/map.js');

@@ -1,7 +1,8 @@
 'use strict';
 
-// Frames from Node to Python and back, each way through a broadcast: a slow reader misses frames and is told, and
-// nobody waits for it. frames.py is the other side; docs/layout.md tells what it needs to know.
+// Frames from Node to Python and back, each way through a broadcast. A slow reader misses frames and is told so, and
+// the producer does not wait for it. frames.py is the other side; docs/layout.md describes the bytes that it reads and
+// writes.
 
 const { spawn } = require('node:child_process');
 const path = require('node:path');

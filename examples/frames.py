@@ -11,7 +11,7 @@ class Broadcast:
     def __init__(self, name):
         with open("/dev/shm" + name, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), 0)
-        # Each word at once: struct.pack_into writes zeros first, which others would see.
+        # A memoryview writes each word at once. struct.pack_into writes zeros first, which other processes could see.
         self.words = memoryview(self.memory).cast("I")
         magic, _, self.slots, self.longest = self.words[:4]
         if magic != 0x01507973:
@@ -39,7 +39,7 @@ class Broadcast:
         return None
 
     def send(self, message):
-        # The only producer, by agreement. It wakes nobody: sleeping readers look every 10 ms by themselves.
+        # This is the only producer. It wakes nobody: sleeping readers look by themselves every 10 ms.
         number = self.head()
         slot = self.slot(number)
         self.words[slot // 4] = number + 1

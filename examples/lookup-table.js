@@ -1,6 +1,6 @@
 'use strict';
 
-// A cluster whose workers read one table of 100 MB: it is in memory once, not once per worker.
+// A cluster whose workers read one table of 100 MB. The table is in memory once, and not once in each worker.
 //
 //     node examples/lookup-table.js [port]
 //

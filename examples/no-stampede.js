@@ -2,8 +2,8 @@
 
 // Prints: 4 workers asked 400 times at once, the database was asked once
 //
-// When an entry of a cache expires, everybody who wants it asks the database at the same moment: a stampede. `getOrSet`
-// lets one of all processes ask, and the others wait for it.
+// When an entry of a cache expires, all processes that need it ask the database at the same moment: a stampede. With
+// `getOrSet`, only one process asks, and the others wait for its result.
 
 const cluster = require('node:cluster');
 const { setTimeout: sleep } = require('node:timers/promises');

@@ -1,14 +1,14 @@
 'use strict';
 
-// A rate limiter that worker threads share (processes could as well): a bucket of tokens in shared memory, under a
-// mutex. If a worker dies with the mutex, the next one is told, and puts the bucket in order.
+// A rate limiter that worker threads share (processes can share it in the same way): a bucket of tokens in shared
+// memory, under a mutex. If a worker dies while it has the mutex, the next one is told, and repairs the bucket.
 
 const { Worker, isMainThread, workerData } = require('node:worker_threads');
 const shm = require('../shm-node');
 const { Mutex } = require('../shm-node/sync.js');
 
 const BYTES = 64;
-const NUMBERS = 2; // the bucket, as numbers behind the mutex: tokens, and when they were counted
+const NUMBERS = 2; // the bucket has two numbers after the mutex: the tokens, and when they were counted
 
 class RateLimiter {
   #mutex;
@@ -23,12 +23,12 @@ class RateLimiter {
     this.#most = most;
   }
 
-  /** Takes a token; gives how many milliseconds to wait for one where there is none. */
+  /** Takes a token. If there is none, returns how many milliseconds to wait for one. */
   take() {
     return this.#mutex.withLock(({ ownerDied }) => {
       const now = Date.now();
       let [tokens, counted] = this.#bucket;
-      // Fresh, or half-written by one that died.
+      // The bucket is new, or a worker died while it wrote.
       if (counted === 0 || ownerDied) [tokens, counted] = [this.#most, now];
       tokens = Math.min(this.#most, tokens + ((now - counted) / 1000) * this.#perSecond);
       const wait = tokens < 1 ? Math.ceil(((1 - tokens) / this.#perSecond) * 1000) : 0;

@@ -1,7 +1,7 @@
 'use strict';
 
-// A work queue over a cluster: the primary hands jobs to its workers through shared memory, and their results come
-// back the same way. Run it with the number of jobs and of workers.
+// A work queue over a cluster: the primary passes jobs to its workers through shared memory, and the results come back
+// in the same way. Its arguments are the number of jobs and the number of workers.
 
 const cluster = require('node:cluster');
 const shm = require('../shm-node');

@@ -8,9 +8,9 @@
 //
 //     [0] how many frames were written   [1] width   [2] height   [3] slots   [4 + slot] the frame in that slot
 //
-// A slot's number is 0 while it is written. A reader takes the number, copies the frame, and looks at the number
-// again: where it has changed, the copy is torn and is thrown away. (That is for processors which keep the order of
-// reads and writes, as x86-64 does; `Broadcast` of shm-node/sync does the same on all.)
+// A slot's number is 0 while the slot is written. A reader reads the number, copies the frame, and reads the number
+// again. If it has changed, the copy is torn, and the reader drops it. (This needs a processor that keeps the order of
+// reads and writes, as x86-64 does. `Broadcast` of shm-node/sync works in this way on all processors.)
 
 const shm = require('../../shm-node');
 
@@ -42,6 +42,6 @@ const timer = setInterval(() => {
   Atomics.store(header, 0, BigInt(frame));
   if (frame === frames) {
     clearInterval(timer);
-    setTimeout(() => {}, 1000); // for readers that are still at it
+    setTimeout(() => {}, 1000); // for readers that are not done yet
   }
 }, 1000 / 30);

@@ -62,5 +62,5 @@ int main(int argc, char **argv) {
         }
     }
     if (!create) printf("\n");
-    return 0; // the end of the process detaches it; neither kind goes with it
+    return 0; // the end of the process detaches the segment; the segment stays
 }

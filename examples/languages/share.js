@@ -1,6 +1,6 @@
 'use strict';
 
-// Shared memory with a program in another language, each side making a segment that the other reads and writes.
+// Shared memory with a program in another language. Each side makes a segment, and the other side reads and writes it.
 //
 //     node share.js sysv|posix COMMAND [ARGUMENT...]
 //
@@ -14,7 +14,7 @@ const [backend, command, ...args] = process.argv.slice(2);
 const newKey = () => (backend === 'sysv' ? randomInt(1, 2 ** 31) : `/share-${randomInt(2 ** 40)}`);
 const other = (what, key) => execFileSync(command, [...args, what, String(key)], { encoding: 'utf8' }).trim();
 
-// Theirs. It is not this library's, so no detach of ours removes it.
+// A segment of the other program. This library did not create it, so a detach does not remove it.
 const theirKey = newKey();
 other('create', theirKey);
 const theirs = shm.get(theirKey, 'Float64Array');
@@ -25,7 +25,7 @@ console.log('it wrote, we read:', ...theirs);
 shm.detach(theirs);
 console.log('we removed it:', shm.destroy(theirKey));
 
-// Ours.
+// A segment of this program.
 const ours = shm.create({ key: newKey(), length: 3, type: 'Float64Array' });
 ours.set([0.5, 1, 2]);
 console.log('we created, it reads:', other('double', ours.key));

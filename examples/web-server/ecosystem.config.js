@@ -5,7 +5,7 @@
 //     pm2 start examples/web-server/ecosystem.config.js
 //     pm2 reload shop
 //
-// A reload replaces one process after the other, so the maps always have a holder, and keep what they have.
+// A reload replaces one process after the other. So the maps always have a holder, and keep their entries.
 
 module.exports = {
   apps: [

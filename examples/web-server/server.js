@@ -1,7 +1,7 @@
 'use strict';
 
-// One server of several that are one: what one has loaded, counted or logged in, all have. cluster.js starts some of
-// them as a cluster, ecosystem.config.js under pm2; neither has to be told of the maps.
+// A server. Several processes run it and share everything: loaded values, counts and logins. cluster.js starts them as
+// a cluster, ecosystem.config.js under pm2. Neither file has anything about the maps.
 //
 // It needs the packages express, express-rate-limit and express-session.
 
@@ -12,7 +12,7 @@ const { SharedMap } = require('../../shm-node/map.js');
 const { RateLimitStore } = require('../../shm-node/stores/express-rate-limit.js');
 const { SessionStore } = require('../../shm-node/stores/express-session.js');
 
-// The same names in every process. Raise the version when the meaning of what is kept changes.
+// Every process uses the same names. Raise the version when the meaning of the stored values changes.
 const { SHOP = 'example-shop-v1', PORT = '3000', LIMIT = '100' } = process.env;
 const cache = new SharedMap(`/${SHOP}-cache`, { memory: 16 << 20, ttl: 60_000 });
 const limits = new RateLimitStore({ key: `/${SHOP}-limits`, memory: 4 << 20 });

@@ -1,4 +1,4 @@
-//! Two processes compute in rounds: nobody begins a round before both have ended the one before.
+//! Two processes compute in rounds. No process begins a round before both have ended the last one.
 
 use shm_segments::{Barrier, Segment};
 use std::{

@@ -1,4 +1,4 @@
-//! One process tells a price again and again; a reader that comes late learns of the last ones, and how many it missed.
+//! One process sends a price again and again. A reader that comes late gets the last prices, and how many it missed.
 
 use shm_segments::{Broadcast, BroadcastOptions, Segment};
 use std::{env, error::Error, process};

@@ -1,4 +1,4 @@
-//! Three processes send, and one receives. Each writes its message where it will lie, and reads it there.
+//! Three processes send, and one receives. Messages are written and read in place, without a copy.
 
 use shm_segments::{Channel, ChannelOptions, Producers, Segment};
 use std::{env, error::Error, process};

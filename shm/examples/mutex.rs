@@ -1,4 +1,4 @@
-//! Two processes count together; one of them is killed while it has the mutex, and the other mends the value.
+//! Two processes count together. One of them is killed while it has the mutex, and the other repairs the value.
 
 use shm_segments::{
     Error::OwnerDied,
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     process::Command::new(env::current_exe()?).arg(&key).status()?;
     match stock.lock() {
-        Err(OwnerDied { .. }) => stock.recover()?.pears = 0, // they have to be counted again
+        Err(OwnerDied { .. }) => stock.recover()?.pears = 0, // the pears have to be counted again
         other => println!("{other:?}"),
     }
     println!("{:?}", *stock.lock()?);

@@ -1,4 +1,4 @@
-//! One process changes two numbers that belong together, others read them.
+//! One process changes two numbers that belong together, and other processes read them.
 
 use shm_segments::{RwLock, Segment};
 use std::{env, error::Error, process};

@@ -1,4 +1,4 @@
-//! Tasks of tokio wait for another process, without a thread each.
+//! Tasks of tokio wait for another process, without a thread for each.
 
 use shm_segments::{Channel, ChannelOptions, Mutex, Producers, Segment};
 use std::{env, error::Error, process, sync::Arc};

@@ -1,4 +1,4 @@
-//! A process sleeps on a word until another one changes it.
+//! A process sleeps on a word until another process changes it.
 
 use shm_segments::{
     Segment,

@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn run(backend: &impl Backend, command: &str, key: &Key) -> Result<(), Box<dyn Error>> {
     if command == "create" {
         let size = NonZeroUsize::new(COUNT * DOUBLE).ok_or("no doubles")?;
-        // It persists: else it would go with this process, its last holder.
+        // It has to persist: otherwise it would go with this process, its last holder.
         let segment = backend.create(key, &CreateOptions::new(size).persist(true))?;
         for i in 0..COUNT {
             segment.write(i * DOUBLE, &(1.5 + i as f64).to_ne_bytes());
