@@ -444,7 +444,7 @@ test('sweep says what it frees, and with --dry-run what it would free', () => {
   // Another process on this machine may have swept it by now.
   if (shm.info(Number(key)) !== null) {
     assert.ok(found.includes(`would free ${line}`), found);
-    good('inspect', key, '--json');
+    cli('inspect', key, '--json');
     if (shm.info(Number(key)) !== null) assert.equal(shm.info(Number(key)).state, 'orphan', 'to look frees nothing');
     const freed = good('sweep');
     assert.ok(freed.includes(`freed ${line}`) || freed === 'nothing to free\n', freed);
