@@ -279,6 +279,6 @@ const isWrongUsage = (error) => error instanceof UsageError || /^ERR_(INVALID_AR
 
 main(process.argv.slice(2)).catch((error) => {
   console.error(`shm-node: ${error.message}`);
-  if (isWrongUsage(error)) console.error('shm-node --help tells of all commands.');
+  if (isWrongUsage(error)) console.error('`shm-node --help` lists all commands.');
   process.exitCode = isWrongUsage(error) ? 2 : 1;
 });

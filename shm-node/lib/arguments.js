@@ -145,7 +145,10 @@ function backendOf(name, key) {
 }
 
 function modeOf(mode = 0o600) {
-  if (typeof mode === 'number') return integer('mode', mode, 0, 0o777);
+  if (typeof mode === 'number') {
+    if (Number.isInteger(mode) && mode >= 0 && mode <= 0o777) return mode;
+    throw errors.outOfRange('mode', 'an integer from 0 to 0o777, such as 0o660', mode);
+  }
   if (typeof mode !== 'string') throw errors.wrongType('mode', 'a number or an octal string', mode);
   if (!/^(0o)?0?[0-7]{1,3}$/.test(mode)) throw errors.wrongValue('mode', mode, 'is not an octal string from 0 to 777');
   return Number.parseInt(mode.replace('0o', ''), 8);

@@ -38,7 +38,7 @@ function typeOf(value = BufferType.Buffer) {
     if (!['number', 'string', 'function'].includes(typeof value)) {
       throw errors.wrongType('type', 'a BufferType, the name of an array type or its constructor', value);
     }
-    throw errors.wrongValue('type', value, `is none of ${NAMES.map(([name]) => name).join(', ')}`);
+    throw errors.wrongValue('type', value, `is not one of ${NAMES.map(([name]) => name).join(', ')}`);
   }
   if (type.constructor === undefined) throw errors.wrongValue('type', value, `needs ${type.name}, which this runtime lacks`);
   return type;

@@ -277,10 +277,10 @@ test('map shows and changes the entries of a map', () => {
 test('for a segment that is not a map, or is missing, the error is one line that says what to do', () => {
   const view = shm.create(64);
   const key = String(view.key);
-  fails(1, /^shm-node: \d+: no map, but bytes: `shm-node inspect \d+` shows it\n$/, 'map', 'keys', key);
+  fails(1, /^shm-node: \d+: not a map, but bytes: `shm-node inspect \d+` shows it\n$/, 'map', 'keys', key);
   shm.detach(view);
   for (const command of [['map', 'stats'], ['inspect'], ['watch']]) {
-    fails(1, /^shm-node: \d+: no such segment: `shm-node ls` lists those that there are\n$/, ...command, key);
+    fails(1, /^shm-node: \d+: no such segment: `shm-node ls` lists the segments\n$/, ...command, key);
   }
   assert.equal(shm.info(view.key), null, 'and none is made');
 });

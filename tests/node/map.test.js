@@ -182,7 +182,7 @@ describe('opening', () => {
     assert.equal(again(map).get('a'), 1);
     const key = newKey();
     const isTold = ({ code, message }) =>
-      code === 'ERR_SHM_FRESH' && message.includes(`under the key ${key}`) && message.includes('give `memory`');
+      code === 'ERR_SHM_FRESH' && message.includes(`under the key ${key}`) && message.includes('pass `memory`');
     assert.throws(() => new SharedMap(key), isTold);
     assert.deepEqual(built.filter((backend) => exists({ key, backend })), []);
   });

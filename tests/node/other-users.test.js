@@ -279,7 +279,7 @@ describe('a removed folder', needsRoot(), () => {
     );
     const [[refused, again, ...healed], stdout] = seen;
     assert.equal(refused[0], 'ERR_SHM_LIVE_FILE');
-    assert.match(refused[1], /If that was removed|If that file was removed/);
+    assert.match(refused[1], /If it was removed/);
     assert.deepEqual(again, refused);
     assert.deepEqual([healed, stdout], [[true, true], 'false\n']);
   });

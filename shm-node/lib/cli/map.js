@@ -35,7 +35,7 @@ function mapOf(target) {
   const all = structuresOf(target, 4096, 16) ?? [];
   const [map] = all;
   if (map?.what !== 'map') {
-    throw new Refusal(`${name}: no map, but ${structures.summary(all)}: \`shm-node inspect ${name}\` shows it`);
+    throw new Refusal(`${name}: not a map, but ${structures.summary(all)}: \`shm-node inspect ${name}\` shows it`);
   }
   if (map.problem !== undefined) throw new Refusal(`${name}: ${map.problem}`);
   return map;

@@ -25,7 +25,7 @@ function missing(target) {
   const what = `${show.key(target.key)}: no such segment`;
   if (other !== undefined) return `${what}; there is one on the other backend: --backend ${other.backend}`;
   if (alike.length > 0) return `${what}; there is one with the key ${show.key(alike[0].key)}`;
-  return `${what}: \`shm-node ls\` lists those that there are`;
+  return `${what}: \`shm-node ls\` lists the segments`;
 }
 
 /** So many bytes from an offset on, or as many as there are. */

@@ -51,7 +51,7 @@ function mapOptions(given, options) {
   if (evict !== undefined) parse.flag('evict', evict, 1);
   if (typeof encoding !== 'string') throw errors.wrongType('encoding', "'json', 'v8' or 'bytes'", encoding);
   if (!ENCODINGS.includes(encoding)) {
-    throw errors.wrongValue('encoding', encoding, "is none of 'json', 'v8' and 'bytes'");
+    throw errors.wrongValue('encoding', encoding, "is not one of 'json', 'v8' and 'bytes'");
   }
   const flags =
     parse.flag('persist', persist, parse.flags.PERSIST) |

@@ -179,7 +179,7 @@ function metricsOver(client, series, attempt, refresh) {
       super(config);
       if (!(this.aggregator in client.aggregators)) {
         const names = Object.keys(client.aggregators).join(', ');
-        throw errors.wrongValue('aggregator', this.aggregator, `is none of ${names}`);
+        throw errors.wrongValue('aggregator', this.aggregator, `is not one of ${names}`);
       }
       this.#kept = new Kept(this, { type: 'gauge' }, true);
       if (this.labelNames.length === 0) this.set(0);
