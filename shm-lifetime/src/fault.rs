@@ -97,8 +97,7 @@ mod imp {
             if let Some(last_words) = LAST_WORDS.get() {
                 last_words();
             }
-            // SAFETY: raise takes an integer.
-            let _ = unsafe { libc::raise(libc::SIGKILL) };
+            die();
         }
         let one_in = one_in().load(Ordering::Relaxed);
         if one_in == 0 {
@@ -108,12 +107,19 @@ mod imp {
         let mixed = (state ^ state >> 31).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let random = mixed ^ mixed >> 29;
         if random.is_multiple_of(one_in) {
-            // SAFETY: raise takes an integer.
-            let _ = unsafe { libc::raise(libc::SIGKILL) };
+            die();
         }
         if random % 8 == 1 {
             std::thread::yield_now();
         }
+    }
+
+    fn die() {
+        // SAFETY: raise takes an integer.
+        #[cfg(unix)]
+        let _ = unsafe { libc::raise(libc::SIGKILL) };
+        #[cfg(windows)]
+        std::process::abort();
     }
 
     /// Whether this build leaves the check out.

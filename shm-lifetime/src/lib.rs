@@ -13,55 +13,69 @@
 //! backend implements [`Kernel`], which finds out who holds a segment. Nothing is written for a holder, so a holder
 //! that dies leaves nothing behind. Where the kernel does not tell who holds a segment (POSIX on macOS, and on
 //! overlayfs), each holder has a [`Presence`], which the kernel removes when it dies.
+//!
+//! Windows keeps nothing behind a dead holder, so there this crate has little: where sections are mapped (`sections`),
+//! [`shrink::Mark`], which is never set, and the faults of the storms.
+#![cfg_attr(
+    windows,
+    allow(rustdoc::broken_intra_doc_links, reason = "most of what it describes is not there")
+)]
 
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 compile_error!("shm-lifetime knows where its files lie and how to lock them on Linux and macOS only");
 
-mod class;
-mod descriptor;
 #[doc(hidden)]
 pub mod fault;
-mod file_limit;
-mod fork;
-mod hold;
-mod home;
-mod huge;
-mod identity;
-mod ledger;
-mod lifetime;
-mod lock;
-mod namespace;
-mod object_id;
-pub mod ofd_lock;
-mod overlay;
-mod populate;
-mod presence;
-mod protocol;
-mod range;
-mod reserve_file;
-mod room;
-#[cfg(target_os = "linux")]
-pub mod shmid;
+#[cfg(windows)]
+pub mod sections;
 pub mod shrink;
-#[cfg(target_os = "linux")]
-pub mod statx;
-mod wide;
 
-pub use class::Class;
-pub(crate) use fault::{Check, skips, step};
-pub use file_limit::is_beyond_file_limit;
-pub use hold::Hold;
-pub use home::Home;
-pub use huge::ask_for_huge_pages;
-pub use identity::Identity;
-pub use ledger::{BackendId, Entry, EntryId, EntryName, Ledger};
-pub use lifetime::Lifetime;
-pub use lock::{LockFile, LockWait, NameLock, within_a_second};
-pub use namespace::Namespaces;
-pub use object_id::ObjectId;
-pub use populate::populate;
-pub use presence::Presence;
-pub use protocol::{Kernel, Looked, OUTLIVES};
-pub use range::AddressRange;
-pub use room::{check_room, orphans_may_hold};
-pub use wide::wide;
+cfg_if::cfg_if! {
+    if #[cfg(unix)] {
+        mod class;
+        mod descriptor;
+        mod file_limit;
+        mod fork;
+        mod hold;
+        mod home;
+        mod huge;
+        mod identity;
+        mod ledger;
+        mod lifetime;
+        mod lock;
+        mod namespace;
+        mod object_id;
+        pub mod ofd_lock;
+        mod overlay;
+        mod populate;
+        mod presence;
+        mod protocol;
+        mod range;
+        mod reserve_file;
+        mod room;
+        #[cfg(target_os = "linux")]
+        pub mod shmid;
+        #[cfg(target_os = "linux")]
+        pub mod statx;
+        mod wide;
+
+        pub use class::Class;
+        pub(crate) use fault::{Check, skips, step};
+        pub use file_limit::is_beyond_file_limit;
+        pub use hold::Hold;
+        pub use home::Home;
+        pub use huge::ask_for_huge_pages;
+        pub use identity::Identity;
+        pub use ledger::{BackendId, Entry, EntryId, EntryName, Ledger};
+        pub use lifetime::Lifetime;
+        pub use lock::{LockFile, LockWait, NameLock, within_a_second};
+        pub use namespace::Namespaces;
+        pub use object_id::ObjectId;
+        pub use populate::populate;
+        pub use presence::Presence;
+        pub use protocol::{Kernel, Looked, OUTLIVES};
+        pub use range::AddressRange;
+        pub use room::{check_room, orphans_may_hold};
+        pub use wide::wide;
+    }
+}

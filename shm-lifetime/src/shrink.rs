@@ -5,36 +5,38 @@
 //! marks the mapping, and lets the touch go on. From then on the contents of the mapping are not reliable: a lock on a
 //! private page excludes nobody. A caller that relies on them checks the mark after each access.
 //!
-//! [`enter`] puts a mapping into the table that the handler walks; [`survive`] installs the handler.
+//! `enter` puts a mapping into the table that the handler walks; `survive` installs the handler. Windows has neither.
 
+#[cfg_attr(windows, expect(dead_code, reason = "no mark is ever set there"))]
 mod mark;
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is no handler there"))]
-mod table;
-
-use std::{num::NonZeroUsize, ptr::NonNull};
 
 pub use mark::{Mark, shrinks};
-pub(crate) use table::leave;
 
 cfg_if::cfg_if! {
-    if #[cfg(target_os = "linux")] {
-        mod linux;
-        use linux as system;
+    if #[cfg(windows)] {
+        mod windows;
     } else {
-        mod macos;
-        use macos as system;
+        #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is no handler there"))]
+        mod table;
+
+        use std::{num::NonZeroUsize, ptr::NonNull};
+
+        pub use system::survive;
+        pub(crate) use table::leave;
+
+        #[cfg_attr(target_os = "linux", path = "shrink/linux.rs")]
+        #[cfg_attr(not(target_os = "linux"), path = "shrink/macos.rs")]
+        mod system;
+
+        /// Enters into the table a mapping whose object another process can shrink. The handler knows the mapping until
+        /// its [`AddressRange`](crate::AddressRange) is dropped.
+        ///
+        /// # Safety
+        ///
+        /// `start` is the start of a shared mapping, or a private one of a file, of `len` bytes. It is the caller's
+        /// own, can be read and written, and is unmapped by dropping an `AddressRange` over it, and by nothing else.
+        pub unsafe fn enter(start: NonNull<u8>, len: NonZeroUsize) {
+            table::enter(start.addr(), len);
+        }
     }
-}
-
-pub use system::survive;
-
-/// Enters into the table a mapping whose object another process can shrink. The handler knows the mapping until its
-/// [`AddressRange`](crate::AddressRange) is dropped.
-///
-/// # Safety
-///
-/// `start` is the start of a shared mapping, or a private one of a file, of `len` bytes. It is the caller's own, can
-/// be read and written, and is unmapped by dropping an `AddressRange` over it, and by nothing else.
-pub unsafe fn enter(start: NonNull<u8>, len: NonZeroUsize) {
-    table::enter(start.addr(), len);
 }

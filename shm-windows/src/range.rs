@@ -2,6 +2,7 @@
 
 use crate::{bridge, failed::Failed, handle, section};
 use shm_api::Access;
+use shm_lifetime::sections;
 use std::{
     mem::ManuallyDrop,
     num::NonZeroUsize,
@@ -54,6 +55,9 @@ impl Placeholder {
         };
         map_at(self.start, self.len, section, protection)?;
         let Self { start, len } = *ManuallyDrop::new(self);
+        if let Ok(name) = section::name(section) {
+            sections::enter(start, len, &name);
+        }
         Ok(AddressRange { start, len })
     }
 }
@@ -111,6 +115,7 @@ impl AddressRange {
     pub(crate) fn overlay(&self) {
         // Their room is reserved before anything is let go.
         let Ok(private) = section::create_private(self.len) else { return };
+        sections::leave(self.start);
         let _bridge = bridge::over(self.start, self.len);
         // SAFETY: a view of ours, as large as its placeholder was.
         if unsafe { UnmapViewOfFile2(this_process(), self.view(), MEM_PRESERVE_PLACEHOLDER) } == 0 {
@@ -123,6 +128,7 @@ impl AddressRange {
 
 impl Drop for AddressRange {
     fn drop(&mut self) {
+        sections::leave(self.start);
         // SAFETY: our own view; nobody uses it after the range is dropped.
         unsafe { UnmapViewOfFile(self.view()) };
     }

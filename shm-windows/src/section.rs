@@ -4,10 +4,10 @@ use crate::{access::Descriptor, failed::Failed, handle, name::Wide};
 use std::{
     num::NonZeroUsize,
     os::windows::io::{AsRawHandle, OwnedHandle},
-    ptr,
+    ptr, slice,
 };
 use windows_sys::{
-    Wdk::Foundation::{NtQueryObject, ObjectBasicInformation},
+    Wdk::Foundation::{NtQueryObject, OBJECT_NAME_INFORMATION, ObjectBasicInformation},
     Win32::{
         Foundation::{
             ERROR_ACCESS_DENIED, ERROR_ALREADY_EXISTS, ERROR_FILE_NOT_FOUND, ERROR_NOT_SUPPORTED,
@@ -97,6 +97,26 @@ pub(crate) fn other_handles(section: &OwnedHandle) -> Result<usize, Failed> {
         return Err(Failed::new("NtQueryObject", unsafe { RtlNtStatusToDosError(status) }));
     }
     Ok(found.HandleCount.saturating_sub(1) as usize)
+}
+
+/// `ObjectNameInformation`.
+const OBJECT_NAME: i32 = 1;
+
+/// Its name, with the path of its namespace.
+pub(crate) fn name(section: &OwnedHandle) -> Result<Wide, Failed> {
+    let mut buffer = [0_u64; 256]; // aligned for the structure, which the name follows
+    let (target, size) = (buffer.as_mut_ptr().cast(), size_of_val(&buffer) as u32);
+    let (handle, class) = (section.as_raw_handle(), OBJECT_NAME);
+    // SAFETY: the buffer has that size.
+    let status = unsafe { NtQueryObject(handle, class, target, size, ptr::null_mut()) };
+    if status < 0 {
+        // SAFETY: a table.
+        return Err(Failed::new("NtQueryObject", unsafe { RtlNtStatusToDosError(status) }));
+    }
+    // SAFETY: the kernel wrote the structure.
+    let name = unsafe { buffer.as_ptr().cast::<OBJECT_NAME_INFORMATION>().read() }.Name;
+    // SAFETY: its string lies in the buffer.
+    Ok(unsafe { slice::from_raw_parts(name.Buffer, usize::from(name.Length) / 2) }.to_vec())
 }
 
 /// The size of a section that this library did not make: whole pages.
