@@ -43,8 +43,10 @@
 //! # Systems
 //!
 //! It is tested on Linux. On macOS it compiles, but has never run. Sleeping and waking needs macOS 14.4
-//! (`os_sync_wait_on_address`); on an older version they return an error.
-#![cfg(any(target_os = "linux", target_os = "macos"))]
+//! (`os_sync_wait_on_address`); on an older version they return an error. For Windows it is tested under Wine 10. There
+//! named events show who lives, and named semaphores wake who sleeps: see [`Live`]. Words in memory that
+//! no backend of this library mapped are looked at every millisecond.
+#![cfg(any(target_os = "linux", target_os = "macos", windows))]
 #![cfg_attr(loom, allow(dead_code, unused_imports, reason = "the models are about some of it"))]
 
 mod protocol;
@@ -78,6 +80,8 @@ cfg_if::cfg_if! {
         pub mod inspect;
         mod live;
         mod mutex;
+        #[cfg(windows)]
+        mod named;
         mod once;
         mod place;
         mod region;

@@ -266,6 +266,7 @@ mod tests {
         assert_eq!(Mutex::open(memory.read_only(), 0, live()).unwrap_err(), SyncError::ReadOnly);
     }
 
+    #[cfg(unix)]
     #[test]
     fn users_of_another_live_file_are_refused() {
         let memory = Memory::new(64);

@@ -3,16 +3,7 @@
 use crate::protocol::step::{Patience, Peers};
 use crate::{Live, Owner, Region};
 use shm_api::Access;
-use std::{
-    alloc::Layout,
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-    ptr::NonNull,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
-};
+use std::{alloc::Layout, ptr::NonNull, sync::OnceLock};
 
 /// Says why a test proves nothing here. With `SHM_TESTS_NO_SKIP=1` that is a failure.
 pub(crate) fn skip(reason: &str) {
@@ -69,66 +60,87 @@ impl<F: Fn(Owner) -> bool + Copy> Peers for Lives<F> {
     }
 }
 
-/// A live file of the test's own process.
+/// A live file of the test's own process; on Windows, what the session has in place of one.
 pub(crate) fn live() -> &'static Live {
     static LIVE: OnceLock<&'static Live> = OnceLock::new();
-    LIVE.get_or_init(|| Live::over(memfd(0)).unwrap())
+    LIVE.get_or_init(|| {
+        cfg_if::cfg_if! {
+            if #[cfg(windows)] {
+                Live::own().unwrap()
+            } else {
+                Live::over(memfd(0)).unwrap()
+            }
+        }
+    })
 }
 
-cfg_if::cfg_if! {
-    if #[cfg(target_os = "linux")] {
-        pub(crate) fn memfd(size: u64) -> OwnedFd {
-            use std::os::fd::FromRawFd;
-            let name = c"shm-sync-test".as_ptr();
-            // SAFETY: the name is a string.
-            let fd = unsafe { libc::memfd_create(name, libc::MFD_CLOEXEC) };
-            assert!(fd >= 0);
-            // SAFETY: just opened, and nobody else has it.
-            let file = unsafe { OwnedFd::from_raw_fd(fd) };
-            let file = std::fs::File::from(file);
-            file.set_len(size).unwrap();
-            file.into()
-        }
+#[cfg(unix)]
+pub(crate) use files::{Folder, memfd};
 
-        fn place() -> PathBuf {
-            "/dev/shm".into()
+#[cfg(unix)]
+mod files {
+    use std::{
+        fs::File,
+        os::fd::OwnedFd,
+        path::{Path, PathBuf},
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    cfg_if::cfg_if! {
+        if #[cfg(target_os = "linux")] {
+            pub(crate) fn memfd(size: u64) -> OwnedFd {
+                use std::os::fd::FromRawFd;
+                let name = c"shm-sync-test".as_ptr();
+                // SAFETY: the name is a string.
+                let fd = unsafe { libc::memfd_create(name, libc::MFD_CLOEXEC) };
+                assert!(fd >= 0);
+                // SAFETY: just opened, and nobody else has it.
+                let file = unsafe { OwnedFd::from_raw_fd(fd) };
+                let file = File::from(file);
+                file.set_len(size).unwrap();
+                file.into()
+            }
+
+            fn place() -> PathBuf {
+                "/dev/shm".into()
+            }
+        } else {
+            /// A file in the temporary folder, which stays there: a second description of it comes from its path.
+            pub(crate) fn memfd(size: u64) -> OwnedFd {
+                static COUNT: AtomicU32 = AtomicU32::new(0);
+                let count = COUNT.fetch_add(1, Ordering::Relaxed);
+                let path = place().join(format!("shm-sync-test-{}-{count}", std::process::id()));
+                let file = File::options().read(true).write(true).create_new(true).open(path).unwrap();
+                file.set_len(size).unwrap();
+                file.into()
+            }
+
+            fn place() -> PathBuf {
+                std::env::temp_dir()
+            }
         }
-    } else {
-        /// A file in the temporary folder, which stays there: a second description of it comes from its path.
-        pub(crate) fn memfd(size: u64) -> OwnedFd {
+    }
+
+    /// A folder that is gone when the test is.
+    pub(crate) struct Folder(PathBuf);
+
+    impl Folder {
+        pub(crate) fn new() -> Self {
             static COUNT: AtomicU32 = AtomicU32::new(0);
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path = place().join(format!("shm-sync-test-{}-{count}", std::process::id()));
-            let file = std::fs::File::options().read(true).write(true).create_new(true).open(path).unwrap();
-            file.set_len(size).unwrap();
-            file.into()
+            let path = place().join(format!(".shm-sync-test-{}-{count}", std::process::id()));
+            std::fs::create_dir(&path).unwrap();
+            Self(path)
         }
 
-        fn place() -> PathBuf {
-            std::env::temp_dir()
+        pub(crate) fn path(&self) -> &Path {
+            &self.0
         }
     }
-}
 
-/// A folder that is gone when the test is.
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = place().join(format!(".shm-sync-test-{}-{count}", std::process::id()));
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(&self.0));
+        }
     }
 }

@@ -7,9 +7,12 @@ cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod linux;
         use linux as system;
-    } else {
+    } else if #[cfg(target_os = "macos")] {
         mod macos;
         use macos as system;
+    } else {
+        mod windows;
+        use windows as system;
     }
 }
 
@@ -22,7 +25,7 @@ pub fn choose() -> Result<Box<dyn Engine>, SyncError> {
     system::choose()
 }
 
-/// Returns an engine by its name: `uring`, `waitv` or `sliced`. `None`: this system has no such engine.
+/// Returns an engine by its name: `uring`, `waitv`, `pool` or `sliced`. `None`: this system has no such engine.
 ///
 /// # Errors
 ///

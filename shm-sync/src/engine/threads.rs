@@ -13,6 +13,7 @@ use std::{
 
 // It runs one system call and the completion.
 const STACK: usize = 64 << 10;
+const SPAWN: &str = if cfg!(windows) { "CreateThread" } else { "clone" };
 // As long as it takes: a wait that was cancelled ends within milliseconds.
 const AT_LEAST: Duration = Duration::from_secs(60);
 
@@ -75,7 +76,8 @@ impl<W: Way> Engine for Threads<W> {
         });
         spawned.map(drop).map_err(|error| {
             self.pending.forget(token);
-            OsError::new("clone", error.raw_os_error().unwrap_or(libc::EAGAIN))
+            // An error without a number is about the name, which has no NUL.
+            OsError::new(SPAWN, error.raw_os_error().unwrap_or(0))
                 .advise("There is no thread for one more wait: try again when some have ended.")
                 .into()
         })

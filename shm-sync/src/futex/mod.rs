@@ -4,9 +4,12 @@ cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod linux;
         pub(crate) use linux::{check, wait, wake};
-    } else {
+    } else if #[cfg(target_os = "macos")] {
         mod macos;
         pub(crate) use macos::{check, wait, wake};
+    } else {
+        mod windows;
+        pub(crate) use windows::{Sleeper, check, milliseconds, wait, wake};
     }
 }
 
@@ -21,6 +24,7 @@ pub enum Outcome {
     TimedOut,
 }
 
+#[cfg(unix)]
 pub(crate) fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }

@@ -4,12 +4,13 @@ use crate::{
     testing::{Memory, live},
 };
 use std::{
-    sync::mpsc,
     task::Wake,
     thread::{self, Thread},
 };
 
-const GENEROUS: Duration = Duration::from_secs(10);
+// There a test can see that a thread sleeps.
+#[cfg(target_os = "linux")]
+mod wake_ups;
 
 struct Unpark(Thread);
 
@@ -27,18 +28,6 @@ fn run<T>(mut future: impl Future<Output = T> + Unpin) -> T {
             Poll::Ready(value) => return value,
             Poll::Pending => thread::park(),
         }
-    }
-}
-
-fn poll<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Poll<T> {
-    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
-}
-
-/// Steps that wait on a word while it is 0.
-fn while_zero<'a>(cell: &'a AtomicU32) -> impl FnMut() -> Result<Step<'a, ()>, SyncError> {
-    move || match cell.load(Ordering::SeqCst) {
-        0 => Ok(Step::Wait(Pause { cell, expected: 0 })),
-        _ => Ok(Step::Ready(())),
     }
 }
 
@@ -128,70 +117,4 @@ fn leaking_a_future_keeps_the_word_mapped_while_the_engine_waits() {
     assert_eq!(Arc::strong_count(&keep), 2);
     engine.end(Ended::TimedOut);
     assert_eq!(Arc::strong_count(&keep), 1);
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn the_wake_up_of_a_dropped_future_wakes_another_waiter() {
-    let memory = Memory::new(64);
-    let cell = memory.region().cell(0).unwrap();
-    for dropped_first in [true, false] {
-        let engine = Obedient::new();
-        let wait = begin(engine, cell, ());
-        expect_a_wake_up(&memory, || {
-            if dropped_first {
-                drop(wait);
-                engine.end(Ended::Woken);
-            } else {
-                engine.end(Ended::Woken);
-                drop(wait);
-            }
-        });
-    }
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn the_wake_up_of_a_real_wait_is_passed_on_too() {
-    let memory = Memory::new(64);
-    let cell = memory.region().cell(0).unwrap();
-    // SAFETY: the memory outlives the waits: the last line waits for them.
-    let mut future = unsafe { steps_to_future((), while_zero(cell)) };
-    // A wait lasts for 10 ms, so this may meet the end of one: then the next begins.
-    loop {
-        assert!(poll(&mut future).is_pending());
-        if notify(cell, 1) == 1 {
-            break;
-        }
-    }
-    expect_a_wake_up(&memory, || drop(future));
-    let start = memory.region().as_ptr().addr().get();
-    end_waits(start..start + 64);
-}
-
-/// Sleeps on the word at 0 without a time limit, and has `what` wake it.
-#[cfg(target_os = "linux")]
-fn expect_a_wake_up(memory: &Memory, what: impl FnOnce()) {
-    let (cell, aside) = (memory.region().cell(0).unwrap(), memory.region().cell(60).unwrap());
-    let (tell, woken) = mpsc::channel();
-    thread::scope(|scope| {
-        scope.spawn(move || tell.send(crate::wait(aside, 0, None)).unwrap());
-        // It has gone to sleep when it can be moved over to the word.
-        while requeue(aside, cell) == 0 {
-            thread::yield_now();
-        }
-        what();
-        let woken = woken.recv_timeout(GENEROUS);
-        notify(cell, u32::MAX); // so that a failure ends, too
-        assert_eq!(woken, Ok(Ok(crate::Outcome::Woken)));
-    });
-}
-
-/// Moves one who sleeps on a word that is 0 over to another; tells how many were there.
-#[cfg(target_os = "linux")]
-fn requeue(from: &AtomicU32, to: &AtomicU32) -> libc::c_long {
-    // SAFETY: both words are mapped, and the kernel only compares the first.
-    unsafe {
-        libc::syscall(libc::SYS_futex, from.as_ptr(), libc::FUTEX_CMP_REQUEUE, 0, 1usize, to.as_ptr(), 0)
-    }
 }

@@ -1,10 +1,7 @@
 //! The ids that this process drew: lists that only grow, so that they need no lock in a fork's child.
 
 use crate::{Owner, SyncError};
-use std::{
-    ptr,
-    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// The ids of this process under one live file.
 #[derive(Debug, Default)]
@@ -58,6 +55,7 @@ impl Ids {
         ours
     }
 
+    #[cfg(unix)]
     pub(super) fn forget(&self) {
         self.blocks.forget();
         self.retired.forget();
@@ -104,7 +102,8 @@ impl List {
         }
     }
 
+    #[cfg(unix)]
     fn forget(&self) {
-        self.0.store(ptr::null_mut(), Ordering::Release);
+        self.0.store(std::ptr::null_mut(), Ordering::Release);
     }
 }

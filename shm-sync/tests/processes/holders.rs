@@ -154,7 +154,7 @@ pub(crate) fn do_each_once(shared: &Shared) {
 }
 
 /// Three processes at a time run a role to its end; those who die are replaced. Returns how many died.
-#[cfg(shm_storm)]
+#[cfg(all(shm_storm, target_os = "linux"))]
 pub(crate) fn kill_at_it(role: &str) -> u32 {
     let shared = Shared::new(16 * MANY);
     let (mut died, start) = (0, Instant::now());

@@ -1,14 +1,18 @@
 //! Real processes, some of them killed. A test starts its own executable again; see [`child`].
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 
 mod broadcasts;
 mod channels;
+#[cfg(target_os = "linux")]
+mod forbidden;
+#[cfg(target_os = "linux")]
 mod forks;
 mod holders;
+#[cfg(target_os = "linux")]
 mod liveness;
 mod mutexes;
 mod shared;
-#[cfg(shm_storm)]
+#[cfg(all(shm_storm, target_os = "linux"))]
 mod storms;
 mod waits;
 
@@ -23,7 +27,7 @@ fn child() {
     match role {
         "notify" => waits::notify(&shared),
         "wait" => waits::wait(&shared),
-        "wait without" => waits::wait_without(&shared, argument),
+        "answer" => waits::answer(&shared),
         "hold" => mutexes::hold(&shared),
         "count" => mutexes::count(&shared, argument),
         "send" => channels::send(&shared, argument),
@@ -44,18 +48,29 @@ fn child() {
         "take permits for ever" => holders::take_permits_for_ever(&shared),
         "produce for ever" => broadcasts::produce_for_ever(&shared),
         "read for ever" => broadcasts::read_for_ever(&shared, argument),
-        "fork while holding" => forks::fork_while_holding(&shared),
-        "fork while waiting" => forks::fork_while_waiting(&shared),
-        "leave a child behind" => forks::leave_a_child_behind(&shared),
-        "fork with a full table" => liveness::fork_with_a_full_table(&shared),
-        "close all and stay" => liveness::close_all_and_stay(&shared),
-        "close all and try" => liveness::close_all_and_try(&shared),
-        "close all and use" => liveness::close_all_and_use(&shared),
-        "go on in a chroot" => liveness::go_on_in_a_chroot(&shared),
-        "hold in segment" => liveness::hold_in_segment(&shared, argument),
-        "try in segment" => liveness::try_in_segment(&shared, argument),
-        "try in memory" => liveness::try_in_memory(&shared),
-        "befall" => liveness::befall(&shared, argument),
+        #[cfg(target_os = "linux")]
+        role => play_on_linux(role, &shared, argument),
+        #[cfg(windows)]
+        role => panic!("no role {role}"),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn play_on_linux(role: &str, shared: &shared::Shared, argument: u64) {
+    match role {
+        "fork while holding" => forks::fork_while_holding(shared),
+        "fork while waiting" => forks::fork_while_waiting(shared),
+        "leave a child behind" => forks::leave_a_child_behind(shared),
+        "fork with a full table" => liveness::fork_with_a_full_table(shared),
+        "close all and stay" => liveness::close_all_and_stay(shared),
+        "close all and try" => liveness::close_all_and_try(shared),
+        "close all and use" => liveness::close_all_and_use(shared),
+        "go on in a chroot" => liveness::go_on_in_a_chroot(shared),
+        "hold in segment" => liveness::hold_in_segment(shared, argument),
+        "try in segment" => liveness::try_in_segment(shared, argument),
+        "try in memory" => liveness::try_in_memory(shared),
+        "befall" => liveness::befall(shared, argument),
+        "wait without" => forbidden::wait_without(shared, argument),
         role => panic!("no role {role}"),
     }
 }

@@ -40,7 +40,7 @@ impl Deaths {
     /// If one of them cannot be watched.
     pub fn watch(&self) -> Result<(), SyncError> {
         for live in Live::all() {
-            let file = live.file.get()?.as_raw_fd();
+            let file = live.space.file.get()?.as_raw_fd();
             self.0.add(file).map_err(|errno| failed("inotify_add_watch", errno))?;
         }
         Ok(())

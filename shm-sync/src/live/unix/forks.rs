@@ -11,7 +11,7 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 /// How many forks lie between this process and the one that loaded the library.
 #[inline]
-pub(super) fn generation() -> u32 {
+pub(in crate::live) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
