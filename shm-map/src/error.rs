@@ -4,8 +4,8 @@ use crate::protocol::Refused;
 use shm_api::{AttachError, CreateError, Key, OsError};
 use shm_sync::SyncError;
 
-/// `EBUSY` of the system.
-const EBUSY: i32 = 16;
+/// `EBUSY` of the system; `ERROR_BUSY` on Windows.
+const EBUSY: i32 = if cfg!(windows) { 170 } else { 16 };
 
 /// Why an operation on a map failed. It has changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

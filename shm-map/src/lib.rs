@@ -38,8 +38,8 @@
 //!
 //! # Systems
 //!
-//! It is tested on Linux. It compiles for macOS, but has never run there.
-#![cfg(any(target_os = "linux", target_os = "macos"))]
+//! It is tested on Linux. It compiles for macOS, but has never run there. For Windows it is tested under Wine 10.
+#![cfg(any(target_os = "linux", target_os = "macos", windows))]
 #![cfg_attr(loom, allow(dead_code, unused_imports, reason = "the models are about some of it"))]
 
 mod protocol;

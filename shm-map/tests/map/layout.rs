@@ -1,13 +1,13 @@
 //! `docs/layout.md` and `protocol/layout.rs` say the same: every row of a table stands for a constant, and the other
 //! way round. And the page is enough to write a reader in Python: this runs the one that stands there.
 
-use crate::common::{Memory, live, memfd};
+use crate::common::{Memory, live};
 use shm_api::Access;
 use shm_map::{
     EntryOptions, Map, MapOptions,
     layout::{MAGIC, bucket, header, record, shard, slot},
 };
-use std::{os::fd::AsRawFd, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 const PAGE: &str = include_str!("../../../docs/layout.md");
 
@@ -166,8 +166,7 @@ print('found all')
     for evict in [false, true] {
         // A cache with room for all, so that nothing is evicted.
         let size = if evict { 1 << 20 } else { 400 << 10 };
-        let file = memfd(size);
-        let memory = Memory::over(&file);
+        let memory = Memory::new(size);
         let options = MapOptions { evict: Some(evict), entries: Some(1010), ..MapOptions::new(size) };
         let map = Map::open(memory.region(Access::ReadWrite), &options, live()).unwrap();
         let write = |number: u32, turn: u8| {
@@ -185,9 +184,8 @@ print('found all')
             map.insert(format!("key {number}").as_bytes(), b"", &gone).unwrap();
         }
         map.invalidate_tags(&["gone"]).unwrap();
-        let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
         let python = Command::new("python3")
-            .args(["-c", &program, &path])
+            .args(["-c", &program, &memory.name()])
             .stdout(std::process::Stdio::piped())
             .spawn();
         let mut python = match python {

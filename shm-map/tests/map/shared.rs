@@ -1,6 +1,6 @@
 //! What several owners, and several openers, have of a map.
 
-use crate::common::{Memory, live};
+use crate::common::{EBUSY, Memory, backend, live};
 use shm_api::{Backend, CreateOptions, Key, Segment};
 use shm_map::{EntryOptions, Map, MapError, MapOptions, SegmentMap, layout};
 use shm_sync::Mutex;
@@ -28,7 +28,7 @@ fn a_stopped_writer_delays_only_writers_and_they_change_nothing() {
     let stopped = mutex(&memory);
     stopped.lock().unwrap().keep();
     let busy = map.insert(b"key", b"other", &PLAIN).unwrap_err();
-    assert_eq!((&busy, busy.errno()), (&MapError::Busy, Some(libc::EBUSY)));
+    assert_eq!((&busy, busy.errno()), (&MapError::Busy, Some(EBUSY)));
     assert_eq!(map.remove(b"key"), Err(MapError::Busy));
     let mut value = Vec::new();
     assert!(map.get(b"key", &mut value).unwrap().is_some());
@@ -77,13 +77,14 @@ fn open_at_once<B: Backend>(backend: &B, key: &Key) {
 
 #[test]
 fn several_processes_open_a_map_by_its_key_at_the_same_moment() {
-    open_at_once(&shm_posix::Posix::new(), &Key::random().unwrap());
+    open_at_once(&backend(), &Key::random().unwrap());
+    #[cfg(unix)]
     open_at_once(&shm_sysv::SysV::new(), &Key::random().unwrap());
 }
 
 #[test]
 fn a_half_made_map_is_completed() {
-    let backend = shm_posix::Posix::new();
+    let backend = backend();
     let size = CreateOptions::new(NonZeroUsize::new(SIZE as usize).unwrap());
     let half = backend.create_anywhere(&size).unwrap();
     let live = shm_sync::Live::own().unwrap();

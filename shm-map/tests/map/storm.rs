@@ -5,15 +5,11 @@
 //! It measures how long a caller waits for a writer that was killed or stopped, and prints that. No test fails by the
 //! clock but where a wait is longer than [`LATE`].
 
-use crate::common::memfd;
-use shm_api::Access;
+use crate::common::{Memory, is_running, share_live, stop, was_killed};
 use shm_map::{EntryOptions, LOCK_TIMEOUT, Map, MapError, MapOptions};
-use shm_sync::{Live, PATIENCE, Pause, Region, Step, wait};
+use shm_sync::{PATIENCE, Pause, Step, wait};
 use std::{
-    fs::{File, OpenOptions},
-    os::fd::AsRawFd,
     process::{Child, Command, Stdio},
-    ptr::NonNull,
     sync::atomic::{
         AtomicU32,
         Ordering::{Relaxed, SeqCst},
@@ -78,36 +74,25 @@ mod word {
 
 const OPTIONS: &str = "SHM_MAP_STORM_CACHE";
 const ROLE: &str = "SHM_MAP_STORM_ROLE";
-const FILES: &str = "SHM_MAP_STORM_FILES";
+const NAMES: &str = "SHM_MAP_STORM_NAMES";
 
 /// The map, and the words of the test.
 struct Stage {
-    map: memmap2::MmapRaw,
-    words: memmap2::MmapRaw,
-    live: &'static Live,
+    map: Memory,
+    words: Memory,
     cache: bool,
-    paths: String,
-    _files: Vec<File>,
-}
-
-fn open(path: &str) -> File {
-    OpenOptions::new().read(true).write(true).open(path).unwrap()
 }
 
 impl Stage {
     fn new(cache: bool) -> Self {
-        let files =
-            vec![memfd(Self::options(cache).memory.unwrap()), memfd(word::COUNT as u64 * 4), memfd(0)];
-        let path = |file: &File| format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-        let paths = files.iter().map(path).collect::<Vec<_>>().join(":");
-        Self { _files: files, ..Self::open(cache, paths) }
+        let (map, words) = (Self::options(cache).memory.unwrap(), word::COUNT as u64 * 4);
+        Self { map: Memory::new(map), words: Memory::new(words), cache }
     }
 
-    fn open(cache: bool, paths: String) -> Self {
-        let map = |path| memmap2::MmapRaw::map_raw(&open(path)).unwrap();
-        let [memory, words, live] = paths.split(':').collect::<Vec<_>>()[..] else { panic!("three files") };
-        let (memory, words, live) = (map(memory), map(words), Live::over(open(live).into()).unwrap());
-        Self { map: memory, words, live, cache, paths, _files: Vec::new() }
+    /// The parent's, in a child.
+    fn named(cache: bool, names: &str) -> Self {
+        let (map, words) = names.split_once(':').unwrap();
+        Self { map: Memory::named(map), words: Memory::named(words), cache }
     }
 
     /// So little room that entries are moved all the time, and a cache evicts.
@@ -118,18 +103,15 @@ impl Stage {
     }
 
     fn map(&self) -> Map<'_> {
-        let start = NonNull::new(self.map.as_mut_ptr()).unwrap();
-        // SAFETY: it stays mapped as long as `self`.
-        let region = unsafe { Region::from_raw(start, self.map.len(), Access::ReadWrite) };
-        Map::open(region, &Self::options(self.cache), self.live).unwrap().lock_timeout(GENEROUS)
+        self.map.open(&Self::options(self.cache)).unwrap().lock_timeout(GENEROUS)
     }
 
     fn word(&self, index: usize) -> &AtomicU32 {
         assert!(index < word::COUNT);
         // SAFETY: it is inside.
-        let word = unsafe { self.words.as_mut_ptr().cast::<u32>().add(index) };
+        let word = unsafe { self.words.start().cast::<u32>().add(index) };
         // SAFETY: it is aligned, and stays mapped as long as `self`.
-        unsafe { AtomicU32::from_ptr(word) }
+        unsafe { AtomicU32::from_ptr(word.as_ptr()) }
     }
 
     fn load(&self, index: usize) -> u32 {
@@ -154,10 +136,10 @@ impl Stage {
     }
 
     fn start(&self, role: usize) -> Process {
-        let child = Command::new(std::env::current_exe().unwrap())
+        let child = share_live(&mut Command::new(std::env::current_exe().unwrap()))
             .args(["storm::child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
             .env(ROLE, role.to_string())
-            .env(FILES, &self.paths)
+            .env(NAMES, format!("{}:{}", self.map.name(), self.words.name()))
             .env(OPTIONS, u8::from(self.cache).to_string())
             .stdout(Stdio::null())
             .spawn()
@@ -212,7 +194,7 @@ fn is_tagged(key: usize) -> bool {
 fn child() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let var = |name| std::env::var(name).unwrap();
-    let stage = Stage::open(var(OPTIONS) == "1", var(FILES));
+    let stage = Stage::named(var(OPTIONS) == "1", &var(NAMES));
     match role.parse().unwrap() {
         writer if writer < WRITERS => write(&stage, writer),
         _ => read(&stage),
@@ -297,17 +279,6 @@ fn swap(stage: &Stage, map: &Map<'_>, me: usize) {
             break stage.add(word::SWAPPED + me);
         }
     }
-}
-
-/// Whether a process is there and is not about to end: one that ends loses its locks first.
-fn is_running(process: u32) -> bool {
-    const EXITING: u32 = 4;
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // Behind the name come the state and, as the seventh, the flags of the kernel.
-    let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let is_there = fields.next().is_some_and(|state| !["Z", "X"].contains(&state));
-    let flags = fields.nth(5).and_then(|flags| flags.parse().ok());
-    is_there && flags.is_some_and(|flags: u32| flags & EXITING == 0)
 }
 
 /// Loads what all want, or waits until it is there. It does not stay for long. The load has no time limit: so another
@@ -407,14 +378,11 @@ fn own_keys(map: &Map<'_>) -> Vec<[u8; 4]> {
     keys
 }
 
-/// Stops a writer; if it holds a lock, others are refused after the lock timeout and have changed nothing, and when
-/// it is dead they take the lock.
+/// Stops a writer, if the system can. If it holds a lock, others are refused after the lock timeout and have changed
+/// nothing, and when it is dead they take the lock.
 fn stop_and_kill(writer: &mut Process, map: &Map<'_>, keys: &[[u8; 4]], is_cache: bool, waits: &mut Waits) {
-    let pid = writer.0.id().cast_signed();
-    // SAFETY: no pointers. It is a child that nobody has waited for, so the number is its own.
-    assert_eq!(unsafe { libc::kill(pid, libc::SIGSTOP) }, 0);
-    while is_running(writer.0.id()) && !is_stopped(writer.0.id()) {
-        std::thread::yield_now();
+    if !stop(&writer.0) {
+        return;
     }
     let hurried = map.clone().lock_timeout(LOCK_TIMEOUT);
     let set = |map: &Map<'_>, key: &[u8; 4], value: &[u8]| {
@@ -450,11 +418,6 @@ fn stop_and_kill(writer: &mut Process, map: &Map<'_>, keys: &[[u8; 4]], is_cache
     }
 }
 
-fn is_stopped(process: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
-}
-
 fn storm(cache: bool) {
     let kills: usize = std::env::var("SHM_MAP_KILLS").map_or(30, |kills| kills.parse().unwrap());
     let stage = Stage::new(cache);
@@ -470,12 +433,7 @@ fn storm(cache: bool) {
         // It has done something, or died on its own account.
         while done(victim) < before + 20 + (random(&mut seed) % 100) as u32 {
             if let Some(status) = writers[victim].0.try_wait().unwrap() {
-                use std::os::unix::process::ExitStatusExt;
-                assert_eq!(
-                    status.signal(),
-                    Some(libc::SIGKILL),
-                    "writer {victim} ended by an assertion of its own"
-                );
+                assert!(was_killed(status), "writer {victim} ended by an assertion of its own");
                 has_died = true;
                 break;
             }
