@@ -59,7 +59,8 @@ for (const target of [...TARGETS, ...ALIKE]) {
 // On Windows there is a part of it.
 const WINDOWS = 'x86_64-pc-windows-gnu';
 const onWindows = [
-  ['shm-windows', '--all-targets'], ['shm-segments'], ['shm-tests', '--no-default-features', '--all-targets'],
+  ...['shm-lifetime', 'shm-windows', 'shm-sync', 'shm-map', 'shm-segments'].map((crate) => [crate, '--all-targets']),
+  ['shm-tests', '--no-default-features', '--all-targets'],
 ];
 for (const [crate, ...args] of onWindows) {
   const clippy = ['clippy', '--locked', '--target', WINDOWS, '--package', crate, ...args, '--', '-D', 'warnings'];

@@ -141,7 +141,7 @@ impl Attachment {
 }
 
 /// What structures need to know of an attachment.
-#[cfg(all(unix, feature = "sync"))]
+#[cfg(feature = "sync")]
 impl Attachment {
     pub(crate) fn start(&self) -> std::ptr::NonNull<u8> {
         with_segment!(self, segment => segment.as_ptr())
@@ -158,6 +158,8 @@ impl Attachment {
             Self::SysV(_) => shm_sysv::SysV::new().info(key),
             #[cfg(all(unix, feature = "posix"))]
             Self::Posix(_) => shm_posix::Posix::new().info(key),
+            #[cfg(windows)]
+            Self::Windows(_) => shm_windows::Windows::new().info(key),
         }
     }
 }

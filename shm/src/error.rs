@@ -32,15 +32,15 @@ pub enum Error {
         end: usize,
     },
     /// An operation on a structure failed.
-    #[cfg(all(unix, feature = "sync"))]
+    #[cfg(feature = "sync")]
     #[error(transparent)]
     Sync(#[from] shm_sync::SyncError),
     /// An operation on a map failed.
-    #[cfg(all(unix, feature = "map"))]
+    #[cfg(feature = "map")]
     #[error(transparent)]
     Map(#[from] shm_map::MapError),
     /// The last owner of a lock died or panicked, and no thread has repaired the protected value.
-    #[cfg(all(unix, feature = "sync"))]
+    #[cfg(feature = "sync")]
     #[error(
         "the last owner of this {what} was killed or panicked, and may have left its value half-changed: call \
          recover(), and repair the value"

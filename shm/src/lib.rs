@@ -1,6 +1,9 @@
-#![cfg_attr(all(unix, feature = "posix", feature = "map"), doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(unix, feature = "posix", feature = "map")),
+    all(feature = "map", any(all(unix, feature = "posix"), all(windows, feature = "windows"))),
+    doc = include_str!("../README.md")
+)]
+#![cfg_attr(
+    not(all(feature = "map", any(all(unix, feature = "posix"), all(windows, feature = "windows")))),
     doc = "Shared memory between processes: the documentation of a build for Linux with all features tells more."
 )]
 // docs.rs shows which feature each item needs.
@@ -13,11 +16,11 @@ compile_error!(
 
 pub use bytemuck;
 pub use shm_api as api;
-#[cfg(all(unix, feature = "map"))]
+#[cfg(feature = "map")]
 pub use shm_map as map;
 #[cfg(all(unix, feature = "posix"))]
 pub use shm_posix as posix;
-#[cfg(all(unix, feature = "sync"))]
+#[cfg(feature = "sync")]
 pub use shm_sync as sync;
 #[cfg(all(unix, feature = "sysv"))]
 pub use shm_sysv as sysv;
@@ -35,46 +38,47 @@ cfg_if::cfg_if! {
             segment::Segment,
             shm_api::{CreateOptions, Key, Mode},
         };
-    }
-}
 
-cfg_if::cfg_if! {
-    if #[cfg(all(unix, feature = "sync", any(feature = "sysv", feature = "posix")))] {
-        mod barrier;
-        mod broadcast;
-        mod channel;
-        mod condition;
-        mod guard;
-        mod mutex;
-        mod once;
-        mod owned;
-        mod rw_lock;
-        mod semaphore;
+        cfg_if::cfg_if! {
+            if #[cfg(feature = "sync")] {
+                mod barrier;
+                mod broadcast;
+                mod channel;
+                mod condition;
+                mod guard;
+                mod mutex;
+                mod once;
+                mod owned;
+                mod rw_lock;
+                mod semaphore;
 
-        pub use {
-            barrier::{Barrier, Party},
-            broadcast::{Broadcast, Producer, Reader},
-            channel::{Channel, Receiver, Sender},
-            condition::Condition,
-            guard::Guard,
-            mutex::{Mutex, MutexGuard},
-            once::Once,
-            rw_lock::{ReadGuard, RwLock, WriteGuard},
-            semaphore::Semaphore,
-            shm_sync::{
-                BroadcastOptions, ChannelOptions, Message, Permit, Producers, Received, Reservation, SyncError, Turn,
-            },
-        };
-    }
-}
+                pub use {
+                    barrier::{Barrier, Party},
+                    broadcast::{Broadcast, Producer, Reader},
+                    channel::{Channel, Receiver, Sender},
+                    condition::Condition,
+                    guard::Guard,
+                    mutex::{Mutex, MutexGuard},
+                    once::Once,
+                    rw_lock::{ReadGuard, RwLock, WriteGuard},
+                    semaphore::Semaphore,
+                    shm_sync::{
+                        BroadcastOptions, ChannelOptions, Message, Permit, Producers, Received, Reservation,
+                        SyncError, Turn,
+                    },
+                };
+            }
+        }
 
-cfg_if::cfg_if! {
-    if #[cfg(all(unix, feature = "map", any(feature = "sysv", feature = "posix")))] {
-        mod shared_map;
+        cfg_if::cfg_if! {
+            if #[cfg(feature = "map")] {
+                mod shared_map;
 
-        pub use {
-            shared_map::Map,
-            shm_map::{EntryOptions, MapError, MapOptions},
-        };
+                pub use {
+                    shared_map::Map,
+                    shm_map::{EntryOptions, MapError, MapOptions},
+                };
+            }
+        }
     }
 }

@@ -182,7 +182,7 @@ impl From<shm_windows::WindowsSegment> for Segment {
     }
 }
 
-#[cfg(all(unix, feature = "sync"))]
+#[cfg(feature = "sync")]
 impl Drop for Handle {
     fn drop(&mut self) {
         let start = self.attachment.start().addr().get();

@@ -96,6 +96,7 @@ fn a_change_by_a_destructor_while_a_panic_unwinds_is_written_back() {
     assert_eq!(*users.lock().unwrap(), 1);
 }
 
+#[cfg(unix)]
 #[test]
 fn the_child_of_a_fork_writes_no_value_back_for_its_parent() {
     let segment = Segment::create_anywhere(4096).unwrap();
