@@ -16,9 +16,15 @@ export function parsed(options, allowPositionals = false) {
   }
 }
 
-const library = process.platform === 'darwin' ? 'libshm_node.dylib' : 'libshm_node.so';
+/** What the addon is called where cargo puts it, on a system as `process.platform` names it. */
+export function libraryOf(system) {
+  const names = { darwin: 'libshm_node.dylib', win32: 'shm_node.dll' };
+  return names[system] ?? 'libshm_node.so';
+}
 
-/** Builds the addon with both backends or one, and returns the file. */
+const library = libraryOf(process.platform);
+
+/** Builds the addon with all backends of this system or one, and returns the file. */
 export function build(backend) {
   // A target folder each: features unify within one, and the artefacts share a name.
   const target = join(root, 'target', ...(backend === undefined ? [] : [backend]));

@@ -5,29 +5,37 @@ import { closeSync, existsSync, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path';
 import { attempt, fail, run } from './run.mjs';
 
-/** What every binary exports: what Node calls, and the handler by which copies of the package know each other. */
-export const EXPORTS = ['napi_register_module_v1', 'shm_node_leave_on_signal'];
+/** What a binary exports: what Node calls, and the handler of signals by which copies of the package know each other. */
+export function exportsFor(platform) {
+  return ['napi_register_module_v1', ...(platform.startsWith('win32') ? [] : ['shm_node_leave_on_signal'])];
+}
+
+// For macOS and Windows, zig's linker exports functions of Rust's and of its own, too: on macOS by names that no other
+// library has, and on Windows a program gets from a library only what it asks that one for.
+const INNER = /^_|^(rust_eh_personality|unw_getcontext|atexit)$/;
+
+// By how a file begins: the tool that tells its exports, a line of the tool's with a name, and what else it exports.
+const FORMATS = {
+  '\x7fELF': ['llvm-nm', ['--dynamic', '--defined-only', '--extern-only', '--format=just-symbols'], /^(\w+)$/, /^$/],
+  'MZ': ['llvm-readobj', ['--coff-exports'], /^ +Name: (\w+)$/, INNER],
+  '': ['llvm-objdump', ['--macho', '--exports-trie'], /^0x\w+ +_(\w+)$/, INNER],
+};
 
 /** The functions that a binary of any system exports, in order. */
 export function exportsOf(file) {
-  const elf = isElf(file);
-  const [tool, args] = elf
-    ? ['llvm-nm', ['--dynamic', '--defined-only', '--extern-only', '--format=just-symbols']]
-    : ['llvm-objdump', ['--macho', '--exports-trie']];
+  const begin = beginOf(file);
+  const [, [tool, args, line, inner]] = Object.entries(FORMATS).find(([magic]) => begin.startsWith(magic));
   const said = attempt(find(tool), [...args, file], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const names = said.split('\n').map((line) => /^(?:0x\w+ +_)?(\w+)$/.exec(line)?.[1]);
-  return names.filter((name) => name !== undefined && (elf || !OF_MACH_O.test(name))).sort();
+  const names = said.split('\n').map((text) => line.exec(text)?.[1]);
+  return names.filter((name) => name !== undefined && !inner.test(name)).sort();
 }
 
-// For macOS, zig's linker exports Rust's own functions too, by names that no other library has.
-const OF_MACH_O = /^_|^rust_eh_personality$/;
-
-function isElf(file) {
+function beginOf(file) {
   const magic = Buffer.alloc(4);
   const opened = openSync(file, 'r');
   readSync(opened, magic);
   closeSync(opened);
-  return magic.equals(Buffer.from('\x7fELF'));
+  return magic.toString('latin1');
 }
 
 /** A tool that comes with Rust, and reads the formats of all systems. */

@@ -4,6 +4,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { withLibnode } from './libnode.mjs';
 import { attempt, fail, root, run } from './run.mjs';
 
 const OLDEST = /rust-version = "(.+)"/.exec(readFileSync(join(root, 'Cargo.toml'), 'utf8'))[1];
@@ -60,8 +61,10 @@ for (const target of [...TARGETS, ...ALIKE]) {
 const WINDOWS = 'x86_64-pc-windows-gnu';
 const onWindows = [
   ...['shm-lifetime', 'shm-windows', 'shm-sync', 'shm-map', 'shm-segments'].map((crate) => [crate, '--all-targets']),
+  ['shm-node'],
   ['shm-tests', '--no-default-features', '--all-targets'],
 ];
+Object.assign(process.env, withLibnode());
 for (const [crate, ...args] of onWindows) {
   const clippy = ['clippy', '--locked', '--target', WINDOWS, '--package', crate, ...args, '--', '-D', 'warnings'];
   runWhere(has(WINDOWS, 'rustup', 'target', 'list', '--installed'), `rustup target add ${WINDOWS}`, 'cargo', clippy);

@@ -2,8 +2,9 @@
 
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { install } from './build.mjs';
-import { EXPORTS, exportsOf } from './exports.mjs';
+import { install, libraryOf } from './build.mjs';
+import { exportsFor, exportsOf } from './exports.mjs';
+import { withLibnode } from './libnode.mjs';
 import { attempt, fail, root, run } from './run.mjs';
 import { bin, pip } from './tools.mjs';
 
@@ -17,6 +18,8 @@ const TARGETS = {
   'linux-arm64-musl': 'aarch64-unknown-linux-musl',
   'darwin-x64': 'x86_64-apple-darwin',
   'darwin-arm64': 'aarch64-apple-darwin',
+  'win32-x64': 'x86_64-pc-windows-gnullvm',
+  'win32-arm64': 'aarch64-pc-windows-gnullvm',
 };
 
 const TOOLS = ['cargo-zigbuild==0.24.1', 'ziglang==0.15.2'];
@@ -34,15 +37,14 @@ export function buildFor(platform, folder) {
   getTools(target);
   const wanted = platform.endsWith('-gnu') ? `${target}.${GLIBC}` : target;
   const args = ['zigbuild', '--release', '--locked', '--package', 'shm-node', '--target', wanted];
-  run('cargo', args, { PATH: [bin, process.env.PATH].join(delimiter) });
-  const library = platform.startsWith('darwin') ? 'libshm_node.dylib' : 'libshm_node.so';
+  run('cargo', args, { PATH: [bin, process.env.PATH].join(delimiter), ...withLibnode() });
   mkdirSync(join(folder, platform), { recursive: true });
-  install(join(root, 'target', target, 'release', library), join(folder, platform));
+  install(join(root, 'target', target, 'release', libraryOf(platform.split('-')[0])), join(folder, platform));
   const file = join(folder, platform, 'shm-node.node');
   const asked = glibcOf(file);
   if (isTooNew(platform, asked)) fail(`${platform}: the binary asks for glibc ${asked}`);
   const exported = exportsOf(file);
-  if (exported.join() !== EXPORTS.join()) fail(`${platform}: the binary exports ${exported.join(', ')}`);
+  if (exported.join() !== exportsFor(platform).join()) fail(`${platform}: the binary exports ${exported.join(', ')}`);
   return file;
 }
 

@@ -46,6 +46,7 @@ const HELP = `usage: shm-node <command> [options]
 
 KEY is an integer (0x for hexadecimal) or a name (POSIX). An integer is looked for on System V,
 then on POSIX. create puts an integer on System V. --backend sysv|posix chooses the backend.
+On Windows both name sections.
 
 exit code: 0 success, 1 failure (no such segment, held, refused by the system), 2 wrong usage`;
 
@@ -241,7 +242,7 @@ async function main([name, ...args]) {
   if (positionals.length < min || positionals.length > max) throw new UsageError(`${name}: ${positionals.length > max ? 'too many keys' : 'which KEY?'}`);
   if (name === 'map') checkMap(positionals);
   const { backend } = values;
-  if (![undefined, 'sysv', 'posix'].includes(backend)) throw new UsageError('--backend is sysv or posix');
+  if (![undefined, 'sysv', 'posix', 'windows'].includes(backend)) throw new UsageError('--backend is sysv, posix or windows');
   const targetOf = (text) => ({ key: keyOf(text), ...(backend && { backend }) });
   const [verb, key, ...names] = positionals;
   const targets = name === 'map' ? [verb, targetOf(key), ...names] : positionals.map(targetOf);

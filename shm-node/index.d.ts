@@ -90,13 +90,17 @@ export type ViewOf<T extends Type> = T extends TypeName
         ? { [N in TypeName]: [A, Classes[N]] extends [Classes[N], A] ? Views[N] : never }[TypeName]
         : never;
 
-/** Which system interface holds a segment. */
-export type Backend = 'sysv' | 'posix';
+/**
+ * Which system interface holds a segment. Windows has `'windows'` alone, and no other system has that. (It is tested
+ * under Wine 10. The tests have not yet been run on Windows itself.)
+ */
+export type Backend = 'sysv' | 'posix' | 'windows';
 
 /**
  * The key of a segment. An integer from 1 to 2^32 - 1 is a System V key, the same 32 bits that `shmget` takes.
  * A string of at most 255 bytes is a POSIX name, without NUL and without a slash except a leading one, which you may
- * leave out.
+ * leave out. On Windows both are names of sections, without a backslash and of at most 230 bytes; an integer stands for
+ * `shm-node-%08x`.
  */
 export type Key = number | string;
 
@@ -148,16 +152,16 @@ export type CreateOptions<
   key?: K;
   /** Permission bits, as a number from 0 to 0o777 or an octal string. Default: 0o600, whatever the umask. */
   mode?: number | string;
-  /** Default: `'posix'` for a string key, else `'sysv'` where it is built in. */
+  /** Default: `'posix'` for a string key, else `'sysv'` where it is built in; on Windows `'windows'`. */
   backend?: Backend;
   /**
    * Keep the segment when no process holds it, until it is destroyed. Default: false. `ENOTSUP` on System V if
-   * `kernel.shm_rmid_forced` is 1.
+   * `kernel.shm_rmid_forced` is 1, and on Windows.
    */
   persist?: boolean;
-  /** Reserve room for all of it now, so that no later write can fail. Default: true. */
+  /** Reserve room for all of it now, so that no later write can fail. Default: true. Windows always does. */
   reserve?: boolean;
-  /** Ask for huge pages where the system allows them. Default: false. */
+  /** Ask for huge pages where the system allows them. Default: false. Without effect on Windows. */
   hugePages?: boolean;
   /**
    * Map all pages now, so that the first touch of a page is fast. Default: false. `EFAULT` if there is no room for a
@@ -174,7 +178,7 @@ export interface GetOptions<T extends Type = 'Buffer', K extends Key = Key, V ex
   type?: T;
   /** Default, for an integer: the backend of an attached segment with this key; then System V, then POSIX. */
   backend?: Backend;
-  /** POSIX only: writes to the view stay private to it and never reach the segment. Default: false. */
+  /** POSIX and Windows: writes to the view stay private to it and never reach the segment. Default: false. */
   readOnly?: boolean;
   /** Map all pages now, as for `create`, even if the segment is attached already. Default: false. */
   populate?: boolean;

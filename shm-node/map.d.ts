@@ -26,12 +26,12 @@ export interface MapOptions {
   lockTimeout?: number;
   /** Permission bits of a new map, a number or an octal string. Default: 0o600. */
   mode?: number | string;
-  backend?: 'sysv' | 'posix';
-  /** Keep a new map when no process has it open, until `destroy(key)`. Default: false. */
+  backend?: 'sysv' | 'posix' | 'windows';
+  /** Keep a new map when no process has it open, until `destroy(key)`. Default: false. `ENOTSUP` on Windows. */
   persist?: boolean;
   /** Ask for huge pages. Default: false. */
   hugePages?: boolean;
-  /** Open for reading only, on POSIX. Every write throws `ERR_SHM_READ_ONLY`. Default: false. */
+  /** Open for reading only, on POSIX and Windows. Every write throws `ERR_SHM_READ_ONLY`. Default: false. */
   readOnly?: boolean;
 }
 

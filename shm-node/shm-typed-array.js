@@ -44,7 +44,7 @@ function checkKey(key) {
 
 function checkName(name) {
   if (typeof name !== 'string') throw errors.wrongType('name', 'a string', name);
-  if (POSIX < 0) throw errors.wrongValue('name', name, 'is a string, and this build has System V only');
+  if (POSIX < 0) throw errors.wrongValue('name', name, 'is a string, and this build has no POSIX');
 }
 
 function modeFor(permissions) {

@@ -19,8 +19,10 @@ const POSITIONAL = flags.RESERVE | flags.VIEW | (isMainThread ? flags.COUNTED : 
 const is64Bit = !['arm', 'ia32', 'mips', 'mipsel', 'ppc', 's390'].includes(process.arch);
 const SIZE_MAX = is64Bit ? 0x7fffffff : 0x3fffffff;
 
-const BACKENDS = ['sysv', 'posix'];
+const BACKENDS = ['sysv', 'posix', 'windows'];
 const built = native.backendNames();
+// The one that has strings as keys.
+const WITH_NAMES = built.findIndex((name) => name !== 'sysv');
 
 function integer(name, value, min, max) {
   if (typeof value !== 'number') throw errors.wrongType(name, 'a number', value);
@@ -130,16 +132,16 @@ function keyOf(key) {
   return key;
 }
 
-// The number of a backend: its place among those that are built in. Strings name POSIX objects, and integers are
-// created on the first backend of the build.
+// The number of a backend: its place among those that are built in. Strings name POSIX objects (on Windows, sections),
+// and integers are created on the first backend of the build.
 function backendOf(name, key) {
   if (name === undefined) {
     if (typeof key !== 'string') return 0;
-    if (!built.includes('posix')) throw errors.wrongValue('key', key, 'is a string, and this build has System V only');
-    return built.indexOf('posix');
+    if (WITH_NAMES < 0) throw errors.wrongValue('key', key, 'is a string, and this build has System V only');
+    return WITH_NAMES;
   }
-  if (typeof name !== 'string') throw errors.wrongType('backend', "'sysv' or 'posix'", name);
-  if (!BACKENDS.includes(name)) throw errors.wrongValue('backend', name, "is neither 'sysv' nor 'posix'");
+  if (typeof name !== 'string') throw errors.wrongType('backend', "'sysv', 'posix' or 'windows'", name);
+  if (!BACKENDS.includes(name)) throw errors.wrongValue('backend', name, "is none of 'sysv', 'posix' and 'windows'");
   if (!built.includes(name)) throw errors.wrongValue('backend', name, `is not in this build, which has ${built}`);
   return built.indexOf(name);
 }

@@ -46,6 +46,10 @@ function prebuilt() {
         return require('../prebuilds/darwin-x64/shm-node.node');
       case 'darwin-arm64':
         return require('../prebuilds/darwin-arm64/shm-node.node');
+      case 'win32-x64':
+        return require('../prebuilds/win32-x64/shm-node.node');
+      case 'win32-arm64':
+        return require('../prebuilds/win32-arm64/shm-node.node');
       default:
         return undefined;
     }
@@ -79,9 +83,9 @@ function missing(why) {
 
 function advice() {
   // It installs anywhere, so that a project that can do without it does, too.
-  if (!['linux', 'darwin'].includes(process.platform)) {
-    return `There is none for ${process.platform}: shm-node works on Linux and macOS, and on Windows in WSL or a container.
-In a program that can do without it, catch this error, or load shm-node on Linux and macOS only.`;
+  if (!['linux', 'darwin', 'win32'].includes(process.platform)) {
+    return `There is none for ${process.platform}: shm-node works on Linux, macOS and Windows.
+In a program that can do without it, catch this error, or load shm-node on these systems only.`;
   }
   const { repository } = require('../package.json');
   const clone = path.join(root, '..');

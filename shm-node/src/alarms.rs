@@ -2,7 +2,10 @@
 //!
 //! One thread of the process reports expired timers through their doors.
 
-use crate::{doors::Door, failure::Failure};
+use crate::{
+    doors::Door,
+    failure::{AGAIN, Failure},
+};
 use shm_api::OsError;
 use std::{
     collections::BTreeMap,
@@ -37,7 +40,7 @@ pub(crate) fn set(door: Arc<Door>, slot: u32, after: Duration) -> Result<u64, Fa
         let thread = std::thread::Builder::new().name("shm-node alarms".into()).stack_size(64 << 10);
         thread.spawn(ring).map_err(|error| {
             Failure::System(
-                OsError::new("clone", error.raw_os_error().unwrap_or(libc::EAGAIN))
+                OsError::new("clone", error.raw_os_error().unwrap_or(AGAIN))
                     .advise("There is no thread for time limits: try again when some threads have ended."),
             )
         })?;

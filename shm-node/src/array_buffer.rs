@@ -7,9 +7,11 @@
 //! the [`Addresses`], and so does the attachment; the last to go unmaps them. They are those of the whole segment,
 //! whatever part of it the buffer spans.
 
-use crate::failure::{Failure, check};
+use crate::{
+    backends::AddressRange,
+    failure::{Failure, check},
+};
 use napi::{Env, Status, sys};
-use shm_lifetime::AddressRange;
 use std::{
     ffi::c_void,
     ptr::{self, NonNull},

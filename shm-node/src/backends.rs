@@ -1,11 +1,10 @@
 //! The backends that are built in, as one type.
 
-use crate::{failure::Failure, mappings};
+use crate::failure::Failure;
 use shm_api::{
     Access, AttachError, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld, Detached, Key,
     LeaveAtEnd, List, OsError, Peek, Segment, SegmentInfo, Sweep,
 };
-use shm_lifetime::{AddressRange, orphans_may_hold};
 use shm_map::{MapError, MapOptions, SegmentMap};
 use std::{
     ptr::NonNull,
@@ -13,40 +12,61 @@ use std::{
     time::Instant,
 };
 
+cfg_if::cfg_if! {
+    if #[cfg(unix)] {
+        mod unix;
+        use unix as system;
+    } else {
+        mod windows;
+        use windows as system;
+    }
+}
+
+pub(crate) use system::{AddressRange, survive, within_a_second};
+use system::{check_mappings, orphans_may_hold};
+
 /// Which backend a call is for, by the numbers that JavaScript uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum BackendId {
-    #[cfg(feature = "sysv")]
+    #[cfg(all(unix, feature = "sysv"))]
     SysV,
-    #[cfg(feature = "posix")]
+    #[cfg(all(unix, feature = "posix"))]
     Posix,
+    #[cfg(windows)]
+    Windows,
 }
 
 impl BackendId {
     /// All that are built in. The first is the default for integer keys.
     pub(crate) const ALL: &[Self] = &[
-        #[cfg(feature = "sysv")]
+        #[cfg(all(unix, feature = "sysv"))]
         Self::SysV,
-        #[cfg(feature = "posix")]
+        #[cfg(all(unix, feature = "posix"))]
         Self::Posix,
+        #[cfg(windows)]
+        Self::Windows,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            #[cfg(feature = "sysv")]
+            #[cfg(all(unix, feature = "sysv"))]
             Self::SysV => shm_sysv::SysV::NAME,
-            #[cfg(feature = "posix")]
+            #[cfg(all(unix, feature = "posix"))]
             Self::Posix => shm_posix::Posix::NAME,
+            #[cfg(windows)]
+            Self::Windows => shm_windows::Windows::NAME,
         }
     }
 
     /// Whether a peer can make its segments smaller.
     pub(crate) const fn can_shrink(self) -> bool {
         match self {
-            #[cfg(feature = "sysv")]
+            #[cfg(all(unix, feature = "sysv"))]
             Self::SysV => false,
-            #[cfg(feature = "posix")]
+            #[cfg(all(unix, feature = "posix"))]
             Self::Posix => true,
+            #[cfg(windows)]
+            Self::Windows => false,
         }
     }
 
@@ -65,14 +85,19 @@ impl BackendId {
 macro_rules! with_backend {
     ($id:expr, $backend:ident => $body:expr) => {
         match $id {
-            #[cfg(feature = "sysv")]
+            #[cfg(all(unix, feature = "sysv"))]
             BackendId::SysV => {
                 let $backend = shm_sysv::SysV::new();
                 $body
             }
-            #[cfg(feature = "posix")]
+            #[cfg(all(unix, feature = "posix"))]
             BackendId::Posix => {
                 let $backend = shm_posix::Posix::new();
+                $body
+            }
+            #[cfg(windows)]
+            BackendId::Windows => {
+                let $backend = shm_windows::Windows::new();
                 $body
             }
         }
@@ -83,10 +108,12 @@ macro_rules! with_backend {
 macro_rules! with_segment {
     ($any:expr, $segment:ident => $body:expr) => {
         match $any {
-            #[cfg(feature = "sysv")]
+            #[cfg(all(unix, feature = "sysv"))]
             AnySegment::SysV($segment) => $body,
-            #[cfg(feature = "posix")]
+            #[cfg(all(unix, feature = "posix"))]
             AnySegment::Posix($segment) => $body,
+            #[cfg(windows)]
+            AnySegment::Windows($segment) => $body,
         }
     };
 }
@@ -94,37 +121,48 @@ macro_rules! with_segment {
 /// A segment of any backend.
 #[derive(Debug)]
 #[cfg_attr(
-    all(feature = "sysv", feature = "posix"),
+    all(unix, feature = "sysv", feature = "posix"),
     expect(clippy::large_enum_variant, reason = "the table boxes it")
 )]
 pub(crate) enum AnySegment {
-    #[cfg(feature = "sysv")]
+    #[cfg(all(unix, feature = "sysv"))]
     SysV(shm_sysv::SysVSegment),
-    #[cfg(feature = "posix")]
+    #[cfg(all(unix, feature = "posix"))]
     Posix(shm_posix::PosixSegment),
+    #[cfg(windows)]
+    Windows(shm_windows::WindowsSegment),
 }
 
-#[cfg(feature = "sysv")]
+#[cfg(all(unix, feature = "sysv"))]
 impl From<shm_sysv::SysVSegment> for AnySegment {
     fn from(segment: shm_sysv::SysVSegment) -> Self {
         Self::SysV(segment)
     }
 }
 
-#[cfg(feature = "posix")]
+#[cfg(all(unix, feature = "posix"))]
 impl From<shm_posix::PosixSegment> for AnySegment {
     fn from(segment: shm_posix::PosixSegment) -> Self {
         Self::Posix(segment)
     }
 }
 
+#[cfg(windows)]
+impl From<shm_windows::WindowsSegment> for AnySegment {
+    fn from(segment: shm_windows::WindowsSegment) -> Self {
+        Self::Windows(segment)
+    }
+}
+
 impl AnySegment {
     pub(crate) const fn backend(&self) -> BackendId {
         match self {
-            #[cfg(feature = "sysv")]
+            #[cfg(all(unix, feature = "sysv"))]
             Self::SysV(_) => BackendId::SysV,
-            #[cfg(feature = "posix")]
+            #[cfg(all(unix, feature = "posix"))]
             Self::Posix(_) => BackendId::Posix,
+            #[cfg(windows)]
+            Self::Windows(_) => BackendId::Windows,
         }
     }
 
@@ -154,10 +192,12 @@ impl AnySegment {
 
     pub(crate) fn is_shrunk(&self) -> bool {
         match self {
-            #[cfg(feature = "sysv")]
+            #[cfg(all(unix, feature = "sysv"))]
             Self::SysV(_) => false,
-            #[cfg(feature = "posix")]
+            #[cfg(all(unix, feature = "posix"))]
             Self::Posix(segment) => segment.is_shrunk(),
+            #[cfg(windows)]
+            Self::Windows(_) => false,
         }
     }
 
@@ -195,7 +235,7 @@ pub(crate) fn create(
     key: Option<&Key>,
     options: &CreateOptions,
 ) -> Result<AnySegment, CreateError> {
-    mappings::check().map_err(|error| key.map_or(error.clone(), |key| error.on(key)))?;
+    check_mappings().map_err(|error| key.map_or(error.clone(), |key| error.on(key)))?;
     sweep_others_once(id);
     match create_once(id, key, options) {
         // Orphans of the other backend may hold what is missing in the ledger, which both share.
@@ -214,7 +254,7 @@ pub(crate) fn open_map(
     options: &MapOptions,
     shape: impl Fn(CreateOptions) -> CreateOptions,
 ) -> Result<AnySegment, MapError> {
-    mappings::check().map_err(|error| key.map_or(error.clone(), |key| error.on(key)))?;
+    check_mappings().map_err(|error| key.map_or(error.clone(), |key| error.on(key)))?;
     sweep_others_once(id);
     let open = || -> Result<AnySegment, MapError> {
         Ok(with_backend!(id, backend => match key {
@@ -253,7 +293,7 @@ fn sweep_others(id: BackendId) -> usize {
 }
 
 pub(crate) fn attach(id: BackendId, key: &Key, access: Access) -> Result<AnySegment, Failure> {
-    mappings::check().map_err(|error| error.on(key))?;
+    check_mappings().map_err(|error| error.on(key))?;
     sweep_others_once(id);
     match access {
         Access::ReadWrite => Ok(with_backend!(id, backend => backend.attach(key).map(AnySegment::from)?)),
@@ -263,16 +303,21 @@ pub(crate) fn attach(id: BackendId, key: &Key, access: Access) -> Result<AnySegm
 
 fn attach_read_only(id: BackendId, key: &Key) -> Result<AnySegment, Failure> {
     match id {
-        #[cfg(feature = "sysv")]
+        #[cfg(all(unix, feature = "sysv"))]
         BackendId::SysV => Err(Failure::unsupported(
             "On System V, a write to a read-only view would end the process: leave `readOnly` out, or put the segment \
              on the POSIX backend",
             key,
         )),
-        #[cfg(feature = "posix")]
+        #[cfg(all(unix, feature = "posix"))]
         BackendId::Posix => {
             use shm_api::AttachReadOnly;
             Ok(shm_posix::Posix::new().attach_read_only(key).map(AnySegment::from)?)
+        }
+        #[cfg(windows)]
+        BackendId::Windows => {
+            use shm_api::AttachReadOnly;
+            Ok(shm_windows::Windows::new().attach_read_only(key).map(AnySegment::from)?)
         }
     }
 }

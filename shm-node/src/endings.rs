@@ -8,19 +8,18 @@
 //! | a signal | `signals` |
 //! | `SIGKILL`, `abort` | the next process's sweep |
 
-use crate::{attachments, backends, backends::BackendId, calls, doors, failure::Failure, table};
+use crate::{
+    attachments, backends,
+    backends::{BackendId, within_a_second},
+    calls, doors,
+    failure::Failure,
+    table,
+};
 use napi::Env;
 use napi_derive::napi;
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, poll},
-    unistd::write,
-};
 use shm_api::{Detached, Key};
-use shm_lifetime::within_a_second;
 use std::{
-    mem::{self, MaybeUninit},
-    os::fd::AsFd,
+    mem,
     sync::{
         Mutex, Once, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -32,10 +31,15 @@ use std::{
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod linux;
+        mod unix;
         use linux as system;
-    } else {
+    } else if #[cfg(unix)] {
         mod macos;
+        mod unix;
         use macos as system;
+    } else {
+        mod windows;
+        use windows as system;
     }
 }
 
@@ -44,9 +48,6 @@ const EXIT_WAIT: Duration = Duration::from_secs(5);
 
 /// How long it tries to get locks if it cannot wait.
 const LOCK_WAIT: Duration = Duration::from_millis(50);
-
-/// How long the line may wait for room on standard output.
-const LINE_WAIT_MS: u16 = 5000;
 
 /// The child processes that JavaScript knows to be alive as the main thread ends.
 #[napi(object, object_to_js = false)]
@@ -65,20 +66,9 @@ impl Children {
 
     /// Whether one of them is about to leave what it holds.
     fn one_leaves(&self) -> bool {
-        self.told.iter().any(|pid| is_running(*pid)) || self.others.iter().any(|pid| system::is_dying(*pid))
+        self.told.iter().any(|pid| system::is_running(*pid))
+            || self.others.iter().any(|pid| system::is_dying(*pid))
     }
-}
-
-/// waitid(2): whether a child has not ended yet. WNOWAIT leaves it to be waited for by the code that started it.
-fn is_running(pid: u32) -> bool {
-    let mut ended = MaybeUninit::<libc::siginfo_t>::zeroed();
-    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: the pointer is ours to write to.
-    let result = unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, ended.as_mut_ptr(), options) };
-    // SAFETY: zero is a value of each of its plain numbers, and the call wrote no other.
-    let ended = unsafe { ended.assume_init() };
-    // SAFETY: of a child's end, or zero where none has ended.
-    result == 0 && unsafe { ended.si_pid() } == 0
 }
 
 /// The children at the main thread's end, for the C library's exit handler.
@@ -217,21 +207,5 @@ pub(crate) fn tell(destroyed: usize) {
     if destroyed == 0 {
         return;
     }
-    let line = format!("shm segments destroyed: {destroyed}\n");
-    let mut rest = line.as_bytes();
-    let stdout = std::io::stdout();
-    while !rest.is_empty() {
-        match write(stdout.as_fd(), rest) {
-            Ok(written) => rest = &rest[written..],
-            Err(Errno::EINTR) => {}
-            // A pipe that was set not to block, and is full: its reader may be slow.
-            Err(Errno::EAGAIN) => {
-                let mut room = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
-                if !matches!(poll(&mut room, LINE_WAIT_MS), Ok(1) | Err(Errno::EINTR)) {
-                    return;
-                }
-            }
-            Err(_) => return,
-        }
-    }
+    system::print(format!("shm segments destroyed: {destroyed}\n").as_bytes());
 }

@@ -1,9 +1,20 @@
 //! Errors, as JavaScript sees them.
 
 use napi::{Env, JsValue, Status, bindgen_prelude::*, sys};
-use nix::errno::Errno;
 use shm_api::{AttachError, CreateError, DestroyError, InvalidKey, Key, OsError};
 use std::ptr;
+
+cfg_if::cfg_if! {
+    if #[cfg(unix)] {
+        mod unix;
+        use unix as system;
+    } else {
+        mod windows;
+        use windows as system;
+    }
+}
+
+pub(crate) use system::{AGAIN, BUSY};
 
 /// An error, with the class and the code that Node would use.
 #[derive(Debug)]
@@ -29,9 +40,9 @@ impl Failure {
         Self::Ours("ERR_INTERNAL_ASSERTION", format!("{what}: this is a bug in shm-node, please report it"))
     }
 
-    #[cfg_attr(not(feature = "sysv"), expect(dead_code, reason = "only System V lacks what POSIX has"))]
+    #[cfg(all(unix, feature = "sysv"))]
     pub(crate) fn unsupported(what: &'static str, key: &Key) -> Self {
-        Self::System(OsError::new("shmat", Errno::ENOTSUP as i32).on(key).advise(what))
+        Self::System(OsError::new("shmat", libc::ENOTSUP).on(key).advise(what))
     }
 
     pub(crate) fn shrunk(key: &Key) -> Self {
@@ -61,24 +72,15 @@ impl Failure {
     }
 
     fn raise(self, env: &Env) -> Result<()> {
-        type Make = unsafe extern "C" fn(
-            sys::napi_env,
-            sys::napi_value,
-            sys::napi_value,
-            *mut sys::napi_value,
-        ) -> sys::napi_status;
-        let (make, code, message, system): (Make, _, _, _) = match self {
+        let (make, code, message, system): (system::Make, _, _, _) = match self {
             Self::Value(message) => {
                 (sys::napi_create_type_error, "ERR_INVALID_ARG_VALUE".into(), message, None)
             }
             Self::Range(message) => (sys::napi_create_range_error, "ERR_OUT_OF_RANGE".into(), message, None),
             Self::Ours(code, message) => (sys::napi_create_error, code.into(), message, None),
             Self::System(error) => {
-                let code = match Errno::from_raw(error.errno()) {
-                    Errno::EOPNOTSUPP => "ENOTSUP".to_owned(), // two names for one number; Node has this one
-                    errno => format!("{errno:?}"),
-                };
-                (sys::napi_create_error, code, error.to_string(), Some(error))
+                let (code, errno) = system::named(error.errno());
+                (sys::napi_create_error, code, error.to_string(), Some((error, errno)))
             }
             Self::Pending => return Ok(()),
             Self::NotFound | Self::Exists => return Err(Error::from_reason("not an error")),
@@ -87,10 +89,10 @@ impl Failure {
         let mut error = ptr::null_mut();
         // SAFETY: the values are of this scope, and the pointer is ours to write to.
         check(unsafe { make(env.raw(), code.raw(), message.raw(), &raw mut error) })?;
-        if let Some(system) = system {
+        if let Some((system, errno)) = system {
             // SAFETY: napi made it in this scope, and it is an object.
             let mut object = unsafe { Object::from_napi_value(env.raw(), error) }?;
-            object.set("errno", -system.errno())?; // negative, as libuv and so Node has it
+            object.set("errno", errno)?;
             object.set("syscall", system.call())?;
             match system.key() {
                 Some(Key::Id(id)) => object.set("key", id.get())?,

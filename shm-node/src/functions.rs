@@ -3,7 +3,7 @@
 
 use crate::{
     attachments::{self, Number},
-    backends::{self, AnySegment, BackendId},
+    backends::{self, AnySegment, BackendId, within_a_second},
     calls,
     endings::{self, Children},
     failure::{Failure, check, or_throw},
@@ -19,7 +19,6 @@ use napi::{
 };
 use napi_derive::napi;
 use shm_api::{Access, CreateOptions, Detached, Key, Mode, racy_copy};
-use shm_lifetime::within_a_second;
 use std::{
     cell::Cell,
     num::NonZeroUsize,

@@ -1,7 +1,9 @@
 //! Which bytes of a segment are its data, and so in its buffer.
 
-use crate::{backends::AnySegment, failure::Failure};
-use nix::errno::Errno;
+use crate::{
+    backends::AnySegment,
+    failure::{AGAIN, Failure},
+};
 use shm_api::OsError;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -47,7 +49,7 @@ impl Layout {
         let Self::Sized = self else { return Ok(Data { offset: 0, size: segment.size() }) };
         let stored = segment.atomic_u64(0).map_or(u64::MAX, |header| header.load(Relaxed));
         if stored == 0 {
-            return Err(OsError::new("mmap", Errno::EAGAIN as i32)
+            return Err(OsError::new("mmap", AGAIN)
                 .on(segment.key())
                 .advise("Its first 8 bytes, for its size, are 0: its creator has not written them yet, or is another program")
                 .into());

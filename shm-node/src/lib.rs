@@ -25,7 +25,7 @@
 //! | `failure` | errors, as JavaScript sees them |
 
 cfg_if::cfg_if! {
-    if #[cfg(any(feature = "sysv", feature = "posix"))] {
+    if #[cfg(any(all(unix, any(feature = "sysv", feature = "posix")), all(windows, feature = "windows")))] {
         mod alarms;
         mod array_buffer;
         mod attachments;
@@ -40,6 +40,7 @@ cfg_if::cfg_if! {
         mod layout;
         mod loops;
         mod map;
+        #[cfg(unix)]
         mod mappings;
         pub mod shrinks;
         mod signals;
@@ -49,7 +50,8 @@ cfg_if::cfg_if! {
         mod waits;
     } else {
         compile_error!(
-            "shm-node needs a backend: build it with `--features sysv`, `--features posix`, or both (the default)"
+            "shm-node needs a backend: build it with `--features sysv`, `--features posix`, or both (the default); on \
+             Windows with `--features windows` (the default)"
         );
     }
 }

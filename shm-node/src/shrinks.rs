@@ -3,7 +3,7 @@
 
 use crate::{
     attachments::{self, Number},
-    backends::{AnySegment, BackendId},
+    backends::{AnySegment, BackendId, survive},
     failure::{Failure, check, or_throw},
     values::{JsKey, from_key},
 };
@@ -16,7 +16,7 @@ use std::{ptr, sync::atomic::AtomicU32};
 pub(crate) fn arm(backend: BackendId) {
     if backend.can_shrink() {
         // Without it, such a touch ends the process, as it always did.
-        let _ = shrink::survive();
+        let _ = survive();
     }
 }
 

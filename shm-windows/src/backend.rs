@@ -5,13 +5,15 @@ use crate::{
     attach::attach,
     create::create,
     failed::{Failed, not_supported},
-    find::{describe, find},
+    find::{Found, describe, find},
     list,
+    range::Placeholder,
 };
 use shm_api::{
-    Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, Key, List,
-    OsError, SegmentInfo,
+    Access, AttachError, AttachReadOnly, Backend, CreateError, CreateOptions, DestroyError, DestroyUnheld,
+    Detached, Key, List, OsError, Peek, SegmentInfo, Sweep, racy_copy,
 };
+use std::{num::NonZeroUsize, ptr::NonNull};
 use windows_sys::Win32::{Foundation::ERROR_ACCESS_DENIED, System::Memory::FILE_MAP_READ};
 
 /// The Windows backend.
@@ -58,12 +60,16 @@ unsafe impl Backend for Windows {
                 Err(AttachError::Os(not_supported("CreateFileMapping", key, why)))
             }
         });
-        destroyed.map_err(|error| match error {
-            AttachError::NotFound { key } => DestroyError::NotFound { key },
-            AttachError::InvalidKey(invalid) => DestroyError::InvalidKey(invalid),
-            AttachError::Os(error) => DestroyError::Os(error),
-            other => unreachable!("{other}"),
-        })
+        destroyed.map_err(not_destroyed)
+    }
+}
+
+fn not_destroyed(error: AttachError) -> DestroyError {
+    match error {
+        AttachError::NotFound { key } => DestroyError::NotFound { key },
+        AttachError::InvalidKey(invalid) => DestroyError::InvalidKey(invalid),
+        AttachError::Os(error) => DestroyError::Os(error),
+        other => unreachable!("{other}"),
     }
 }
 
@@ -76,5 +82,39 @@ impl AttachReadOnly for Windows {
 impl List for Windows {
     fn list(&self) -> Result<Vec<SegmentInfo>, OsError> {
         list::list()
+    }
+}
+
+impl Peek for Windows {
+    fn peek(&self, key: &Key, offset: usize, target: &mut [u8]) -> Result<usize, AttachError> {
+        // The lock is held meanwhile, so that nobody who leaves takes this process for a holder.
+        find(key, FILE_MAP_READ, |Found { section, size, .. }| {
+            let range = Placeholder::reserve(size)
+                .and_then(|placeholder| placeholder.map(&section, Access::ReadOnly));
+            let range = range.map_err(|failed| failed.on(key))?;
+            let count = target.len().min(size.get().saturating_sub(offset));
+            if count > 0 {
+                // SAFETY: offset < size, so this stays inside the section.
+                let source = unsafe { range.start().add(offset) };
+                // SAFETY: `count` bytes fit on both sides; no reference of ours spans a section's bytes.
+                unsafe { racy_copy(source, NonNull::from(target).cast(), count) };
+            }
+            Ok(count)
+        })
+    }
+}
+
+impl Sweep for Windows {
+    /// There is never anything to sweep: the kernel removes a section with its last handle.
+    fn sweep(&self) -> Result<usize, OsError> {
+        Ok(0)
+    }
+}
+
+impl DestroyUnheld for Windows {
+    /// Whatever there is has holders.
+    fn destroy_unheld(&self, key: &Key) -> Result<Detached, DestroyError> {
+        let holders = describe(key).map_err(not_destroyed)?.holders.unwrap_or(1);
+        Ok(NonZeroUsize::new(holders as usize).map_or(Detached::Gone, Detached::Outlives))
     }
 }

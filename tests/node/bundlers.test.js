@@ -9,7 +9,9 @@ const { after, before, describe, test } = require('node:test');
 const { installed, once, packageFolder, root, run } = require('./support/packaging.js');
 
 const { platform } = require(path.join(packageFolder, 'lib', 'platform.js'));
-const PLATFORMS = ['darwin-arm64', 'darwin-x64', 'linux-arm64-gnu', 'linux-arm64-musl', 'linux-x64-gnu', 'linux-x64-musl'];
+const PLATFORMS = [
+  'darwin-arm64', 'darwin-x64', 'linux-arm64-gnu', 'linux-arm64-musl', 'linux-x64-gnu', 'linux-x64-musl', 'win32-arm64', 'win32-x64',
+];
 
 const PROGRAM = {
   'program.cjs': "const shm = require('shm-node'); const sync = require('shm-node/sync'); const { SharedMap } = require('shm-node/map');",

@@ -77,7 +77,7 @@ describe('on a system without a binary', once, () => {
       const code = `try { require('${part}') } catch ({ code, message }) { console.log(code, message) }`;
       const { stdout } = run(process.execPath, ['-e', code], { cwd: project, env });
       assert.match(stdout, /^ERR_SHM_NO_BINARY shm-node needs a binary, and it has none for freebsd-/);
-      assert.match(stdout, /works on Linux and macOS, and on Windows in WSL/);
+      assert.match(stdout, /works on Linux, macOS and Windows/);
       assert.doesNotMatch(stdout, /To build one/);
     });
   }
@@ -100,8 +100,8 @@ describe('each prebuilt binary', once, () => {
   });
 
   test('exports only what Node calls, and the signal handler', { skip }, async () => {
-    const { EXPORTS, exportsOf } = await import('../../scripts/exports.mjs');
-    each((platform, file) => assert.deepEqual(exportsOf(file), EXPORTS, platform));
+    const { exportsFor, exportsOf } = await import('../../scripts/exports.mjs');
+    each((platform, file) => assert.deepEqual(exportsOf(file), exportsFor(platform), platform));
   });
 });
 
@@ -139,6 +139,12 @@ describe('the loader', () => {
       assert.match(run(process.execPath, ['-e', code]).stdout, new RegExp(`-${libc}\n$`));
     });
   }
+
+  test('asks on Windows for the binary of the processor alone', () => {
+    const code = (arch) => `Object.defineProperties(process, { platform: { value: 'win32' }, arch: { value: '${arch}' } });
+      console.log(require(${JSON.stringify(path.join(packageFolder, 'lib', 'platform.js'))}).platform)`;
+    for (const arch of ['x64', 'arm64']) assert.equal(run(process.execPath, ['-e', code(arch)]).stdout, `win32-${arch}\n`);
+  });
 
   test('takes the prebuilt binary of this platform', () => {
     const place = copy('prebuilt');

@@ -15,7 +15,7 @@ process.env.SHM_NODE_PACKAGE = folder;
 const shm = require(folder);
 
 /** The backends of this build; the first is the one that integer keys live on. */
-const built = ['sysv', 'posix'].filter((backend) => {
+const built = ['sysv', 'posix', 'windows'].filter((backend) => {
   try {
     shm.info({ key: 1, backend });
     return true;
@@ -28,17 +28,27 @@ const built = ['sysv', 'posix'].filter((backend) => {
 /** `{ skip }` for a test that needs one of the backends. */
 const needs = (backend) => ({ skip: built.includes(backend) ? false : `this build has no ${backend}` });
 
+/** The backend whose keys may be strings, and which has read-only views. */
+const withNames = built.find((backend) => backend !== 'sysv');
+
+/** `{ skip }` for a test of what Windows lacks, or of what only Unix shows. */
+const notOnWindows = (reason) => ({ skip: built.includes('windows') && reason });
+
+/** What ends a process that sends itself this signal, as [code, signal]: Windows has none, and ends it with 1. */
+const bySignal = (name) => (built.includes('windows') ? [1, null] : [null, name]);
+
 const canUnshare = () => spawnSync('unshare', ['--mount', '--ipc', 'true']).status === 0;
 
 /** `{ skip }` for a test that needs namespaces of its own, or other users. */
 const needsRoot = () => ({
-  skip: process.getuid() === 0 && canUnshare() ? false : 'needs root, and the right to make namespaces',
+  skip: process.getuid?.() === 0 && canUnshare() ? false : 'needs root, and the right to make namespaces',
 });
 
 /** `{ skip }` for a test that needs so many bytes of /dev/shm. */
 function needsRoom(bytes) {
+  if (!built.includes('posix')) return { skip: false };
   const { blocks, bsize } = fs.statfsSync('/dev/shm');
-  return { skip: !built.includes('posix') || blocks * bsize >= bytes ? false : 'this /dev/shm is too small' };
+  return { skip: blocks * bsize >= bytes ? false : 'this /dev/shm is too small' };
 }
 
 /** A key that nobody else uses. */
@@ -59,8 +69,9 @@ function systemV() {
   return new Map(rows.map((row) => [row.key >>> 0, row]));
 }
 
-/** Whether a segment exists, as the kernel says and not the library. */
-function exists({ key, backend = typeof key === 'string' ? 'posix' : built[0] }) {
+/** Whether a segment exists, as the kernel says and not the library. (Windows shows no files of them.) */
+function exists({ key, backend = typeof key === 'string' ? built.at(-1) : built[0] }) {
+  if (backend === 'windows') return shm.info({ key, backend }) !== null;
   return backend === 'sysv' ? systemV().has(key) : fs.existsSync(objectOf(key));
 }
 
@@ -163,6 +174,7 @@ module.exports = {
   ask,
   asNobody,
   built,
+  bySignal,
   existing,
   exists,
   folder,
@@ -173,6 +185,7 @@ module.exports = {
   newKey,
   newKeys,
   newName,
+  notOnWindows,
   objectOf,
   privately,
   run,
@@ -181,4 +194,5 @@ module.exports = {
   start,
   systemV,
   until,
+  withNames,
 };

@@ -20,7 +20,7 @@ function run(verb, target, names, { json }) {
   // Required here: other commands need none of it.
   const { SharedMap } = require('../../map.js');
   const { backend } = infoOf(target);
-  const map = new SharedMap(target.key, { backend, readOnly: isRead && backend === 'posix' });
+  const map = new SharedMap(target.key, { backend, readOnly: isRead && backend !== 'sysv' });
   try {
     verbs[verb](map, names, json);
   } finally {

@@ -1,5 +1,6 @@
 //! How ends look on Linux.
 
+pub(super) use super::unix::{is_running, print};
 use std::fs;
 
 /// The library was linked so that it stays (see `build.rs`).

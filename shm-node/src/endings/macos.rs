@@ -1,5 +1,6 @@
 //! How ends look on macOS.
 
+pub(super) use super::unix::{is_running, print};
 use std::mem::MaybeUninit;
 
 // sys/proc_info.h; the libc crate does not have it.

@@ -1,6 +1,6 @@
 //! The errors of a map, as JavaScript sees them.
 
-use crate::failure::Failure;
+use crate::failure::{BUSY, Failure};
 use shm_api::OsError;
 use shm_map::MapError;
 use shm_sync::SyncError;
@@ -23,7 +23,7 @@ impl From<MapError> for Failure {
             MapError::Busy => {
                 let why = "Another writer holds this part of the map, perhaps a stopped one. Nothing was changed: try \
                            again, or raise `lockTimeout`.";
-                return OsError::new("futex", nix::errno::Errno::EBUSY as i32).advise(why).into();
+                return OsError::new("futex", BUSY).advise(why).into();
             }
             MapError::Fresh { .. } => "ERR_SHM_FRESH",
             MapError::Foreign { .. } => "ERR_SHM_FOREIGN",

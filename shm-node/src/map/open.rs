@@ -3,7 +3,7 @@
 use super::Opened;
 use crate::{
     attachments,
-    backends::{self, BackendId},
+    backends::{self, BackendId, within_a_second},
     calls,
     failure::Failure,
     layout::Layout,
@@ -17,7 +17,6 @@ use napi::{
     sys,
 };
 use shm_api::{Access, CreateOptions, Key, Mode};
-use shm_lifetime::within_a_second;
 use shm_map::{Map, MapError, MapOptions};
 use shm_sync::Region;
 use std::time::Duration;
