@@ -15,11 +15,12 @@ import { platforms as folder } from './platforms/debian.mjs';
 import { kernels } from './platforms/kernels.mjs';
 import { linuxes } from './platforms/linux.mjs';
 import { report } from './platforms/report.mjs';
+import { windows } from './platforms/windows.mjs';
 import { buildFor } from './prebuilds.mjs';
 import { fail, root, run } from './run.mjs';
 import { isListed } from './skips.mjs';
 
-const PLATFORMS = [...linuxes, ...containers, ...kernels];
+const PLATFORMS = [...linuxes, ...containers, ...kernels, ...windows];
 const HOUR = 3_600_000;
 
 const { values, positionals } = parsed({ short: { type: 'boolean' }, prebuilds: { type: 'string' } }, true);

@@ -237,8 +237,8 @@ for (const [version, name] of [
     it('the value of a gauge goes with its thread', async () => {
       const { Gauge, config, samples, map } = open();
       new Gauge({ ...config, name: 'g' }).set(1);
-      const code = `const { SharedMap } = require('${folder}/map.js');
-        const { sharedMetrics } = require('${folder}/stores/prom-client.js');
+      const code = `const { SharedMap } = require(${JSON.stringify(`${folder}/map.js`)});
+        const { sharedMetrics } = require(${JSON.stringify(`${folder}/stores/prom-client.js`)});
         const client = require(${JSON.stringify(require.resolve(name))});
         const { Gauge } = sharedMetrics(client, { map: new SharedMap(${JSON.stringify(map.key)}) });
         new Gauge({ name: 'g', help: 'h' }).set(2);

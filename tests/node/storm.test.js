@@ -8,11 +8,15 @@ const assert = require('node:assert/strict');
 const { existsSync } = require('node:fs');
 const path = require('node:path');
 const { it } = require('node:test');
-const { ask, built, needsRoot, privately } = require('./support.js');
+const { ask, built, needsRoot, newKey, privately } = require('./support.js');
 
-const KILLS = Number(process.env.SHM_NODE_KILLS ?? 150);
-const stranger = path.join(__dirname, '..', '..', 'target', 'debug', 'foreign');
-const skip = needsRoot().skip || (!existsSync(stranger) && 'cargo test has not built target/debug/foreign');
+// On Windows without strangers: there every handle counts. Under Wine a process takes seconds to start.
+const isWindows = built.includes('windows');
+const KILLS = Number(process.env.SHM_NODE_KILLS ?? (isWindows ? 50 : 150));
+const MS_PER_KILL = isWindows ? 10_000 : 1000;
+const stranger = isWindows ? null : path.join(__dirname, '..', '..', 'target', 'debug', 'foreign');
+const noStranger = () => needsRoot().skip || (!existsSync(stranger) && 'cargo test has not built target/debug/foreign');
+const skip = stranger === null ? false : noStranger();
 
 /** A process of the storm, and its worker thread: it tells of what was taken while it held it. */
 const member = (shm, targets) => {
@@ -87,7 +91,7 @@ const storm = async (shm, support, member, targets, kills, stranger) => {
     child.stdin.end();
     await new Promise((resolve) => child.on('exit', resolve));
   };
-  const strangers = [visit(), visit()];
+  const strangers = stranger === null ? [] : [visit(), visit()];
 
   const members = Array.from({ length: 4 }, join);
   for (let i = 0; i < kills; i++) {
@@ -103,17 +107,18 @@ const storm = async (shm, support, member, targets, kills, stranger) => {
   await Promise.all(members.map(({ ended }) => ended));
   // One call of the next process, on one backend.
   await run((shm) => { shm.get(1); process.kill(process.pid, 'SIGKILL'); });
-  ready({ said, visits: visits > kills / 2, robbed, left: targets.filter(exists) });
+  ready({ said, visits: stranger === null || visits > kills / 2, robbed, left: targets.filter(exists) });
 };
 
 it(`${KILLS} processes are killed: no held segment is removed, and nothing is left behind`, { skip }, async () => {
   // Most let strangers in, as the mode says; a stranger who is refused tries the next one.
-  const targets = built.flatMap((backend) => Array.from({ length: 3 }, (_, i) => ({ key: 7001 + i, backend, mode: 0o666 })));
+  const first = isWindows ? newKey() : 7001;
+  const targets = built.flatMap((backend) => Array.from({ length: 3 }, (_, i) => ({ key: first + i, backend, mode: 0o666 })));
   const support = require.resolve('./support.js');
   const seen = await ask(storm, [support, String(member), targets, KILLS, stranger], {
-    under: privately(),
+    under: isWindows ? [] : privately(),
     env: { SHM_NODE_QUIET: '1' },
-    patience: 60_000 + KILLS * 1000,
+    patience: 60_000 + KILLS * MS_PER_KILL,
   });
   assert.deepEqual(seen, { said: [], visits: true, robbed: 0, left: [] });
 });

@@ -14,7 +14,7 @@ const examples = path.join(__dirname, '..', '..', 'examples');
 
 /** Runs an example with the package under test, and returns what it printed. */
 async function example(name, args = []) {
-  const text = fs.readFileSync(path.join(examples, name), 'utf8').replaceAll("'../shm-node", `'${folder}`);
+  const text = fs.readFileSync(path.join(examples, name), 'utf8').replaceAll("'../shm-node", `'${folder.replaceAll('\\', '/')}`);
   const copy = fs.mkdtempSync(path.join(require('node:os').tmpdir(), 'shm-node-example-'));
   try {
     fs.writeFileSync(path.join(copy, name), text);

@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
-const { built, folder, needs, newKey, shm, sleep } = require('./support.js');
+const { built, folder, needs, newKey, shm, sleep, withNames } = require('./support.js');
 const { kill, leaveNothing, peer, place } = require('./support/sync.js');
 const sync = require(`${folder}/sync.js`);
 const { Barrier, Condition, Mutex, Once, RwLock, Semaphore } = sync;
@@ -69,9 +69,9 @@ describe('a place', () => {
     shm.detach(view);
   });
 
-  it('a read-only view is an error', needs('posix'), () => {
-    const view = words(64, 'posix');
-    const readOnly = shm.get({ ...place(view, 'posix'), readOnly: true });
+  it('a read-only view is an error', needs(withNames ?? 'posix'), () => {
+    const view = words(64, withNames);
+    const readOnly = shm.get({ ...place(view, withNames), readOnly: true });
     assert.throws(() => new Mutex(readOnly, 0), { name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' });
   });
 });

@@ -59,7 +59,7 @@ const skip = way.includes('slices') && 'waits in slices find a change without be
  * futex_waitv(2), whose number is the same on every processor.
  */
 const inKernel = (way, { readFileSync, readdirSync }) => {
-  if (way.startsWith('io_uring')) return Infinity;
+  if (way.startsWith('io_uring') || way === 'the thread pool of Windows') return Infinity;
   const call = (thread) => {
     try {
       return readFileSync(`/proc/self/task/${thread}/syscall`, 'utf8');

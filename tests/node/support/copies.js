@@ -24,7 +24,13 @@ const KINDS = {
 
 function copyOf(folder, copy) {
   const to = fs.mkdtempSync(path.join(os.tmpdir(), 'shm-node-copy-'));
-  process.on('exit', () => fs.rmSync(to, { recursive: true, force: true }));
+  process.on('exit', () => {
+    try {
+      fs.rmSync(to, { recursive: true, force: true });
+    } catch (error) {
+      if (process.platform !== 'win32') throw error; // where the file of a loaded library stays
+    }
+  });
   for (const file of fs.readdirSync(folder, { recursive: true })) {
     const from = path.join(folder, file);
     if (fs.statSync(from).isDirectory()) fs.mkdirSync(path.join(to, file), { recursive: true });

@@ -29,7 +29,8 @@ const peer = (map, body, argument) =>
   start(
     `(shm, folder, key, argument) => {
       const { SharedMap } = require(folder + '/map.js');
-      return (${body})(new SharedMap(key), ready, argument, SharedMap);
+      // On a busy machine a writer may be kept from running for long.
+      return (${body})(new SharedMap(key, { lockTimeout: 60_000 }), ready, argument, SharedMap);
     }`,
     [folder, map.key, argument],
     { env: { SHM_NODE_QUIET: '1' } },

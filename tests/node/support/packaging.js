@@ -10,7 +10,7 @@ const path = require('node:path');
 const root = path.join(__dirname, '..', '..', '..');
 
 /** The package under test. */
-const packageFolder = process.env.SHM_NODE_PACKAGE ?? path.join(root, 'shm-node');
+const packageFolder = path.resolve(process.env.SHM_NODE_PACKAGE ?? path.join(root, 'shm-node'));
 
 /** The backends of the build under test. */
 const built = require(path.join(packageFolder, 'lib', 'native.js')).backendNames();
@@ -35,7 +35,9 @@ function run(command, args, { status = 0, ...options } = {}) {
 
 /** The examples beside the package under test, as they are beside shm-node; returns their folder. */
 function exampleFolder(folder) {
-  symlinkSync(packageFolder, path.join(folder, 'shm-node'));
+  const place = path.join(folder, 'shm-node');
+  if (process.platform === 'win32') cpSync(packageFolder, place, { recursive: true }); // not everybody may make links
+  else symlinkSync(packageFolder, place);
   cpSync(path.join(root, 'examples'), path.join(folder, 'examples'), { recursive: true });
   return path.join(folder, 'examples');
 }

@@ -1,8 +1,8 @@
-//! Shared memory with Node.js, in Rust: System V for an integer key, POSIX for a name.
+//! Shared memory with Node.js, in Rust: System V for an integer key, POSIX for a name; on Windows a section for both.
 //!
 //! ```text
 //! node examples/languages/share.js sysv cargo run --quiet --package shm-example-share --
-//! shm-example-share create KEY    makes a segment of three doubles, and leaves it
+//! shm-example-share create KEY    makes a segment of three doubles, and leaves it (Windows keeps none so)
 //! shm-example-share double KEY    prints the doubles of a segment, and doubles them
 //! ```
 
@@ -15,9 +15,16 @@ const DOUBLE: usize = size_of::<f64>();
 fn main() -> Result<(), Box<dyn Error>> {
     let [command, key] =
         env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "create|double KEY")?;
-    match key.parse() {
-        Ok(id) => run(&shm_sysv::SysV::new(), &command, &Key::id(id).ok_or("0 is no key")?),
-        Err(_) => run(&shm_posix::Posix::new(), &command, &Key::name(&key)?),
+    let key = match key.parse() {
+        Ok(id) => Key::id(id).ok_or("0 is no key")?,
+        Err(_) => Key::name(&key)?,
+    };
+    #[cfg(windows)]
+    return run(&shm_windows::Windows::new(), &command, &key);
+    #[cfg(unix)]
+    match key {
+        Key::Id(_) => run(&shm_sysv::SysV::new(), &command, &key),
+        Key::Name(_) => run(&shm_posix::Posix::new(), &command, &key),
     }
 }
 
