@@ -19,7 +19,7 @@ use crate::{
 };
 use shm_api::Access;
 use shm_lifetime::shrink::Mark;
-use shm_sync::{Live, Mutex, Owner, Region, SyncError};
+use shm_sync::{Live, Mutex, MutexGuard, Owner, Region, SyncError};
 use std::{ptr::NonNull, time::Duration};
 
 /// How long a writer waits for another one of the same shard, by default.
@@ -574,15 +574,26 @@ impl<'a> Map<'a> {
         number: u32,
         act: impl FnOnce(&Shard<'a, Place<'a>>) -> Result<T, Refused>,
     ) -> Result<T, Failed> {
-        let mutex = self.mutexes.get(number as usize).ok_or(MapError::ReadOnly)?;
+        let mutex = self.mutex(number)?;
         let guard = mutex.lock_timeout(self.lock_timeout).map_err(MapError::from)?.ok_or(MapError::Busy)?;
-        let shard = self.core.shard(number);
-        if guard.owner_died() {
-            shard.recover().map_err(Refused::from)?;
-        }
-        let done = act(&shard);
+        let done = act(&self.shard(number, &guard));
         drop(guard);
         Ok(done?)
+    }
+
+    #[inline]
+    fn mutex(&self, number: u32) -> Result<&Mutex<'a>, MapError> {
+        self.mutexes.get(number as usize).ok_or(MapError::ReadOnly)
+    }
+
+    /// A shard, whose mutex is locked.
+    #[inline]
+    fn shard(&self, number: u32, guard: &MutexGuard<'a>) -> Shard<'a, Place<'a>> {
+        let shard = self.core.shard(number);
+        if guard.owner_died() {
+            shard.recover();
+        }
+        shard
     }
 }
 

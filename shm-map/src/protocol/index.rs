@@ -132,11 +132,13 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
         Place { bucket, slot, passed: path.passed() }
     }
 
-    /// Puts a value into a free slot for a hash; `None` if no slot of the index is free.
-    pub(crate) fn take_slot(&self, hash: u32, value: u64) -> Option<Place> {
+    /// Puts a value into a free slot for a hash; `None` if no slot of the index is free. Calls `begin` with the place before
+    /// it takes it.
+    pub(crate) fn take_slot(&self, hash: u32, value: u64, begin: impl Fn(Place)) -> Option<Place> {
         loop {
             let place = self.free_slot(hash)?;
             self.pass(hash, place.passed, 1);
+            begin(place);
             self.frequency(place).store(0, Ordering::Relaxed);
             // Release: who sees the value sees the record. It fails where another shard's owner was faster.
             let slot = self.slot(place.bucket, place.slot);

@@ -89,6 +89,12 @@ pub mod shard {
     pub const GHOST_CLOCK: usize = 120;
     /// Where the oldest record of each ring is: small, main.
     pub const TAILS: [usize; 2] = [128, 136];
+    /// The slot that is being changed: its bucket times 256, its number times 4, 2 if it was free, and 1; 0: none.
+    pub const CHANGING: usize = 144;
+    /// What that slot held before; if it was free, what it holds afterwards.
+    pub const CHANGED: usize = 152;
+    /// The numbers after that change, of 32 bits each: entries and loads; live granules of the small and the main ring.
+    pub const NEXT: [usize; 2] = [160, 168];
     /// How many records were written.
     pub const SETS: usize = 192;
     /// How many entries were evicted.

@@ -3,7 +3,10 @@
 //! The memory comes through [`memory::Memory`], the time through [`Clock`]. Who calls [`shard::Shard`] holds the
 //! shard's mutex. So a model checker can run all of it: see `models`.
 
+pub(crate) mod change;
 pub(crate) mod count;
+#[cfg(all(test, not(loom)))]
+mod deaths;
 pub(crate) mod geometry;
 pub(crate) mod ghost;
 pub(crate) mod hash;

@@ -1,10 +1,11 @@
 //! A shard, as the owner of its mutex sees it.
 //!
 //! A process that dies in here leaves nothing to repair: a record that no slot points to is garbage that the tail
-//! passes. Only the numbers are counted anew ([`Shard::recover`]).
+//! passes. Only the change of a slot and of the numbers has to be ended ([`Shard::recover`]).
 
 use super::{
     Clock, Core, Damaged, Refused,
+    change::Sign,
     geometry::{Key, tag},
     index::Place,
     layout::{
@@ -80,6 +81,8 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     fn catch_up(&self) {
         let generation = u64::from(self.core.generation());
         if self.load(GENERATION) != generation {
+            // A change that a dead owner was at is of an earlier one.
+            self.forget_change();
             [ENTRIES, LIVE[0], LIVE[1], LOADS, LARGEST].into_iter().for_each(|count| self.store(count, 0));
             fault::step();
             self.store(GENERATION, generation);
@@ -91,24 +94,10 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     }
 
     /// The owner before died: its numbers may be half-changed.
-    pub(crate) fn recover(&self) -> Result<(), Damaged> {
+    pub(crate) fn recover(&self) {
         self.add(OWNERS_DIED, 1);
         self.finish_counting();
-        let (mut entries, mut loads) = (0, 0);
-        for ring in self.rings() {
-            let mut live = 0;
-            self.walk(&ring, |entry| {
-                if entry.record.generation == self.generation() {
-                    live += entry.record.granules();
-                    let count = if entry.record.is_load() { &mut loads } else { &mut entries };
-                    *count += 1;
-                }
-            })?;
-            self.store(LIVE[ring.which as usize], live);
-        }
-        self.store(ENTRIES, entries);
-        self.store(LOADS, loads);
-        Ok(())
+        self.finish_change();
     }
 
     /// One who dies between the number and the version of a counter has changed the one without the other: a version
@@ -189,16 +178,6 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         record.generation == self.generation()
     }
 
-    /// Counts what a record takes, or no longer takes.
-    pub(crate) fn count(&self, ring: &Ring, record: &Record, entries: i64) {
-        if self.counts(record) {
-            let granules = record.granules().cast_signed() * entries.signum();
-            self.store(LIVE[ring.which as usize], self.live(ring).saturating_add_signed(granules));
-            let count = if record.is_load() { LOADS } else { ENTRIES };
-            self.store(count, self.load(count).saturating_add_signed(entries));
-        }
-    }
-
     /// How many granules of a ring are live.
     pub(crate) fn live(&self, ring: &Ring) -> u64 {
         self.load(LIVE[ring.which as usize]).min(ring.size)
@@ -206,11 +185,12 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
 
     /// Removes an entry.
     pub(crate) fn drop(&self, entry: &Entry) {
-        fault::step();
+        let change = self.change(Some(entry), None);
+        self.begin_change(&change, entry.place, Sign::Left(entry.slot));
         self.core.free(entry.record.hash, entry.place);
         fault::step();
         self.core.mark_dead(&entry.record);
-        self.count(&entry.ring, &entry.record, -1);
+        self.end_change(change);
     }
 
     /// Removes an entry that is not valid any more.
@@ -266,11 +246,12 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         self.core.memory.copy(entry.record.place, place, bytes);
         self.move_head(to, position, granules);
         let slot = to.slot(entry.slot & TAG, position);
+        let change = self.change(Some(entry), Some((to, &entry.record)));
+        self.begin_change(&change, entry.place, Sign::Left(entry.slot));
         // Release: who sees it sees the copy.
         self.core.slot(entry.place.bucket, entry.place.slot).store(slot, Ordering::Release);
         fault::step();
-        self.count(&entry.ring, &entry.record, -1);
-        self.count(to, &entry.record, 1);
+        self.end_change(change);
         self.add(MOVES, 1);
         self.note_expiry(self.core.expires(&entry.record));
         Ok(())

@@ -2,6 +2,7 @@
 
 use super::{
     Clock, Refused,
+    change::Sign,
     geometry::Key,
     layout::shard::{COUNTING, ENTRIES, LARGEST, LOADS, SETS},
     memory::{Memory, Ordering},
@@ -106,30 +107,44 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     ) -> Result<(), Refused> {
         let hash = draft.key.hash;
         let slot = ring.slot(super::geometry::tag(hash), position);
+        let record = self.core.record(ring, position);
+        let to = record.as_ref().map(|record| (ring, record));
         // The sweep may have dropped an entry that had expired.
         let is_there = |entry: &Entry| {
             self.core.slot(entry.place.bucket, entry.place.slot).load(Ordering::Relaxed) == entry.slot
         };
         if let Some(entry) = entry.filter(is_there) {
+            let change = self.change(Some(&entry), to);
+            self.begin_change(&change, entry.place, Sign::Left(entry.slot));
             // Release: who sees the slot sees the record.
             self.core.slot(entry.place.bucket, entry.place.slot).store(slot, Ordering::Release);
             fault::step();
             self.core.mark_dead(&entry.record);
-            self.count(&entry.ring, &entry.record, -1);
+            self.end_change(change);
             if self.core.geometry.sizes.evict {
                 self.core.want(entry.place);
             }
         } else {
-            let mut place = self.core.take_slot(hash, slot);
-            if place.is_none() && self.core.geometry.sizes.evict {
+            let take = || {
+                let change = self.change(None, to);
+                let begin = |place| self.begin_change(&change, place, Sign::Taken(slot));
+                let is_taken = self.core.take_slot(hash, slot, begin).is_some();
+                if is_taken {
+                    self.end_change(change)
+                } else {
+                    self.forget_change()
+                }
+                is_taken
+            };
+            if !take() {
+                if !self.core.geometry.sizes.evict {
+                    return Err(Refused::Full);
+                }
                 self.evict_one(clock)?;
-                place = self.core.take_slot(hash, slot);
+                if !take() {
+                    return Err(Refused::Full);
+                }
             }
-            place.ok_or(Refused::Full)?;
-            fault::step();
-        }
-        if let Some(record) = self.core.record(ring, position) {
-            self.count(ring, &record, 1);
         }
         Ok(())
     }

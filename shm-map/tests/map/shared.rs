@@ -41,13 +41,11 @@ fn a_stopped_writer_delays_only_writers_and_they_change_nothing() {
 }
 
 #[test]
-fn the_lock_of_a_killed_writer_is_taken_over_and_the_numbers_are_counted_again() {
+fn the_lock_of_a_killed_writer_is_taken_over_and_counted() {
     let memory = Memory::new(SIZE);
     let map = memory.open(&options()).unwrap();
     (0..10u8).for_each(|key| _ = map.insert(&[key], b"", &PLAIN).unwrap());
     let region = memory.region(shm_api::Access::ReadWrite);
-    let entries = region.cell(layout::header::TAGS + 64 * 4 + layout::shard::ENTRIES).unwrap();
-    entries.store(77, std::sync::atomic::Ordering::Relaxed);
     let offset = layout::header::TAGS + 64 * 4 + layout::shard::MUTEX;
     let dead = live().new_owner().unwrap();
     Mutex::open(region, offset, live()).unwrap().for_owner(dead).lock().unwrap().keep();

@@ -1,0 +1,135 @@
+//! Changing a slot together with the numbers of the entries. One who takes over from a dead owner finds both changed,
+//! or neither, without going through the records: before a slot is changed, the shard says which one it is, and what the
+//! numbers are afterwards.
+//!
+//! The kernel ends a process between two of its instructions, and all that it wrote before is there. So only the
+//! compiler has to keep the order.
+
+use super::{
+    index::Place,
+    layout::{
+        bucket::SLOTS,
+        shard::{CHANGED, CHANGING, ENTRIES, LIVE, LOADS, NEXT},
+    },
+    memory::{Memory, Ordering},
+    record::Record,
+    ring::Ring,
+    shard::{Entry, Shard},
+};
+use shm_lifetime::fault;
+use std::sync::atomic::compiler_fence;
+
+/// How one who takes over finds out whether a slot was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// It held this value, and holds another one. (Once it is free, a writer of another shard may take it.)
+    Left(u64),
+    /// It was free, and holds this value.
+    Taken(u64),
+}
+
+/// The numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    pub(crate) entries: u32,
+    pub(crate) loads: u32,
+    pub(crate) live: [u32; 2],
+}
+
+impl Numbers {
+    fn count(&mut self, ring: &Ring, record: &Record, by: i32) {
+        let live = &mut self.live[ring.which as usize];
+        *live = live.saturating_add_signed(record.granules() as i32 * by);
+        let count = if record.is_load() { &mut self.loads } else { &mut self.entries };
+        *count = count.saturating_add_signed(by);
+    }
+}
+
+/// A change in progress: the numbers after it.
+#[derive(Debug)]
+#[must_use = "`end_change` writes the numbers"]
+pub(crate) struct Change(Numbers);
+
+impl<'a, M: Memory<'a>> Shard<'a, M> {
+    fn numbers(&self) -> Numbers {
+        let number = |at| self.load(at) as u32;
+        Numbers { entries: number(ENTRIES), loads: number(LOADS), live: LIVE.map(number) }
+    }
+
+    /// What is to be changed: slots no longer point to `from`, but to `to`.
+    #[inline]
+    pub(crate) fn change(&self, from: Option<&Entry>, to: Option<(&Ring, &Record)>) -> Change {
+        let mut numbers = self.numbers();
+        if let Some(Entry { ring, record, .. }) = from.filter(|entry| self.counts(&entry.record)) {
+            numbers.count(ring, record, -1);
+        }
+        if let Some((ring, record)) = to.filter(|(_, record)| self.counts(record)) {
+            numbers.count(ring, record, 1);
+        }
+        Change(numbers)
+    }
+
+    /// Says which slot is about to be changed.
+    #[inline]
+    pub(crate) fn begin_change(&self, change: &Change, place: Place, sign: Sign) {
+        let Change(Numbers { entries, loads, live }) = change;
+        let both = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let (value, is_taken) = match sign {
+            Sign::Left(value) => (value, false),
+            Sign::Taken(value) => (value, true),
+        };
+        // Not before the last change has ended.
+        compiler_fence(Ordering::SeqCst);
+        self.store(NEXT[0], both(*entries, *loads));
+        self.store(NEXT[1], both(live[0], live[1]));
+        self.store(CHANGED, value);
+        compiler_fence(Ordering::SeqCst);
+        let place = u64::from(place.bucket) << 8 | (place.slot as u64) << 2;
+        self.store(CHANGING, place | u64::from(is_taken) << 1 | 1);
+        compiler_fence(Ordering::SeqCst);
+        fault::step();
+    }
+
+    /// The slot is changed: now the numbers.
+    pub(crate) fn end_change(&self, Change(numbers): Change) {
+        compiler_fence(Ordering::SeqCst);
+        self.store(ENTRIES, numbers.entries.into());
+        fault::step();
+        self.store(LOADS, numbers.loads.into());
+        for (at, live) in LIVE.into_iter().zip(numbers.live) {
+            fault::step();
+            self.store(at, live.into());
+        }
+        self.forget_change();
+        fault::step();
+    }
+
+    /// No slot is being changed.
+    pub(crate) fn forget_change(&self) {
+        compiler_fence(Ordering::SeqCst);
+        self.store(CHANGING, 0);
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Ends the change that a dead owner was at. Who dies here leaves it to the next.
+    pub(crate) fn finish_change(&self) {
+        let changing = self.load(CHANGING);
+        let (bucket, slot) = ((changing >> 8) as u32, (changing >> 2) as usize & 0x3f);
+        // Others may have written anything there.
+        if changing & 1 == 0 || bucket >= self.core.geometry.sizes.buckets || slot >= SLOTS {
+            return self.forget_change();
+        }
+        let (found, value) = (self.core.slot(bucket, slot).load(Ordering::Relaxed), self.load(CHANGED));
+        let is_changed = if changing & 2 == 0 { found != value } else { found == value };
+        if !is_changed {
+            return self.forget_change();
+        }
+        let [first, second] = NEXT.map(|at| self.load(at));
+        let numbers = Numbers {
+            entries: first as u32,
+            loads: (first >> 32) as u32,
+            live: [second as u32, (second >> 32) as u32],
+        };
+        self.end_change(Change(numbers));
+    }
+}
