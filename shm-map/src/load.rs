@@ -31,6 +31,8 @@ impl Map<'_> {
     ) -> Result<Step<'_, Option<Load>>, MapError> {
         let (key, tags, owner) = (self.key(key)?, self.tags(tags)?, self.owner()?);
         let expires = expiry(Some(timeout), SystemClock);
+        // One who waits for a dead loader may have to take its lock, too: it does not wait for both.
+        self.take_from_the_dead(&key)?;
         self.locked(&key, 0, |shard| {
             let is_alive = |owner| self.is_alive(Owner::from_word(owner));
             let begun = shard.begin_load(&key, owner.get(), expires, &tags, is_alive, SystemClock)?;

@@ -595,6 +595,15 @@ impl<'a> Map<'a> {
         }
         shard
     }
+
+    /// Takes the lock of a key's shard from a dead owner, if it has one. It asks at once, and does not wait.
+    pub(crate) fn take_from_the_dead(&self, key: &Key<'_>) -> Result<(), MapError> {
+        let number = self.core.geometry.shard_of(key.hash);
+        if let Some(guard) = self.mutex(number)?.try_lock()? {
+            self.shard(number, &guard);
+        }
+        Ok(())
+    }
 }
 
 /// Why an owner of a shard did not do something.

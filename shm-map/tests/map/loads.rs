@@ -1,8 +1,8 @@
 //! Loading once for all.
 
 use crate::common::Memory;
-use shm_map::{EntryOptions, Load, Map, MapOptions};
-use shm_sync::{Pause, Step};
+use shm_map::{EntryOptions, Load, Map, MapError, MapOptions, layout};
+use shm_sync::{Mutex, Pause, Step};
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -90,6 +90,24 @@ fn a_loader_that_has_died_is_replaced() {
     live.retire(environment);
     let again = ours(&map, &[]);
     assert_ne!(load, again);
+}
+
+#[test]
+fn a_dead_loader_that_also_holds_the_lock_is_replaced_at_once() {
+    let memory = Memory::new(SIZE);
+    let map = memory.open(&MapOptions { shards: Some(1), ..MapOptions::new(SIZE) }).unwrap();
+    let map = map.lock_timeout(Duration::ZERO);
+    let live = crate::common::live();
+    let environment = live.new_owner().unwrap();
+    _ = ours(&map.clone().for_owner(environment), &[]);
+    let offset = layout::header::TAGS + map.options().tag_slots.unwrap() as usize * 4;
+    let region = memory.region(shm_api::Access::ReadWrite);
+    let mutex = Mutex::open(region, offset.next_multiple_of(64) + layout::shard::MUTEX, live).unwrap();
+    mutex.for_owner(environment).lock().unwrap().keep();
+    assert_eq!(map.begin_load(b"key", LONG, &[]).unwrap_err(), MapError::Busy);
+    live.retire(environment);
+    _ = ours(&map, &[]);
+    assert_eq!(map.stats().owners_died, 1);
 }
 
 #[test]
