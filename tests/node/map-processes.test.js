@@ -7,6 +7,7 @@ const { describe, it } = require('node:test');
 const { Worker } = require('node:worker_threads');
 const { ask, built, folder, needsRoot, newKey, notOnWindows, privately, sleep, start, until } = require('./support.js');
 const { SharedMap, again, keep, newMap, peer } = require('./support/map.js');
+const native = require(`${folder}/lib/sync/native.js`);
 
 /** A worker thread that runs `body(map, argument, parentPort)`. */
 function worker(map, body, argument) {
@@ -265,6 +266,24 @@ describe('getOrSet of several processes', () => {
     await killed(loader);
     assert.equal(await waiting, 'load 1');
     assert.equal(map.get('a'), 'load 1');
+  });
+
+  it('who waits for a load asks every 10 ms whether the loader lives, though nobody wakes it', async () => {
+    const map = newMap();
+    const loader = peer(map, loadForEver);
+    await loader.ready;
+    const { setAlarm } = native;
+    const pauses = [];
+    native.setAlarm = (ms, ...rest) => (pauses.push(ms), setAlarm(ms, ...rest));
+    try {
+      const waiting = map.getOrSet('a', () => 'mine', { loadTimeout: Infinity });
+      assert.ok(await until(() => pauses.length > 2));
+      await killed(loader);
+      assert.equal(await waiting, 'mine');
+      assert.deepEqual(new Set(pauses), new Set([10]));
+    } finally {
+      native.setAlarm = setAlarm;
+    }
   });
 
   it('a loader in a worker that is terminated is replaced', async () => {
