@@ -59,6 +59,7 @@ cfg_if::cfg_if! {
         mod open;
         mod options;
         mod place;
+        mod seen;
         mod stamp;
         mod stats;
         mod stripe;
@@ -70,6 +71,7 @@ cfg_if::cfg_if! {
             map::{Counted, Cursor, Found, LOCK_TIMEOUT, Map},
             open::SegmentMap,
             options::{EntryOptions, MapOptions, NUMBER},
+            seen::Seen,
             stats::Stats,
             view::View,
         };

@@ -3,7 +3,7 @@
 use crate::protocol::{
     Core, Refused,
     geometry::Key,
-    iterate,
+    index, iterate,
     layout::{record::MAX_KEY, record::MAX_TAGS, shard},
     memory::Memory,
     reader,
@@ -32,8 +32,8 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 /// or its new value.
 #[derive(Clone, Debug)]
 pub struct Map<'a> {
-    core: Core<'a, Place<'a>>,
-    mark: &'static Mark,
+    pub(crate) core: Core<'a, Place<'a>>,
+    pub(crate) mark: &'static Mark,
     /// One for each shard; empty if the map is read-only.
     mutexes: Box<[Mutex<'a>]>,
     live: Option<&'static Live>,
@@ -263,13 +263,22 @@ impl<'a> Map<'a> {
 
     #[inline]
     fn count_lookup(&self, found: Option<reader::Found>) -> Result<Option<Found>, MapError> {
-        if !self.is_read_only() {
-            if let Some(found) = found.filter(|_| self.core.geometry.sizes.evict) {
-                self.core.want(found.place);
-            }
-            self.core.count_lookup(stripe::of_this_thread(), found.is_some());
+        match found {
+            Some(found) => self.count_hit(found.place),
+            None if self.is_read_only() => {}
+            None => self.core.count_lookup(stripe::of_this_thread(), false),
         }
         self.sound(Ok(found.map(Found::from)))
+    }
+
+    #[inline]
+    pub(crate) fn count_hit(&self, place: index::Place) {
+        if !self.is_read_only() {
+            if self.core.geometry.sizes.evict {
+                self.core.want(place);
+            }
+            self.core.count_lookup(stripe::of_this_thread(), true);
+        }
     }
 
     /// Finds an entry, and gives access to its value in place.
@@ -280,12 +289,12 @@ impl<'a> Map<'a> {
     pub fn view(&self, key: &[u8]) -> Result<Option<crate::View<'a>>, MapError> {
         let key = self.key(key)?;
         let found = self.core.get(&key, SystemClock, |place, length| self.core.memory.at(place, length));
-        let view = found.map(|(found, start)| (found.slot, start));
+        let view = found.map(|(found, start)| (found.slot, start, found.sight()));
         let found = self.count_lookup(found.map(|(found, _)| found))?;
         let number = self.core.geometry.shard_of(key.hash);
-        Ok(found
-            .zip(view)
-            .map(|(found, (slot, start))| crate::View::new(self.core, number, slot, start, found)))
+        Ok(found.zip(view).map(|(found, (slot, start, sight))| {
+            crate::View::new(self.core, number, slot, start, found, sight)
+        }))
     }
 
     /// Writes an entry; replaces an existing one. Returns its version.

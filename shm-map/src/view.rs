@@ -2,7 +2,7 @@
 
 use crate::Found;
 use crate::place::Place;
-use crate::protocol::{Core, ring::Which};
+use crate::protocol::{Core, reader::Sight, ring::Which};
 use std::ptr::NonNull;
 
 /// The bytes of a value in the map. Another process may overwrite them at any time: use them, and call
@@ -13,7 +13,8 @@ pub struct View<'m> {
     shard: u32,
     slot: u64,
     start: NonNull<u8>,
-    found: Found,
+    pub(crate) found: Found,
+    pub(crate) sight: Sight,
 }
 
 impl<'m> View<'m> {
@@ -23,8 +24,9 @@ impl<'m> View<'m> {
         slot: u64,
         start: NonNull<u8>,
         found: Found,
+        sight: Sight,
     ) -> Self {
-        Self { core, shard, slot, start, found }
+        Self { core, shard, slot, start, found, sight }
     }
 
     /// Where they begin. [`found`](Self::found) has their number. They stay readable as long as the map is open.

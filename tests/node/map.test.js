@@ -606,6 +606,65 @@ describe('near', () => {
     assert.deepEqual(near.get('1'), first);
   });
 
+  it('keeps the values that are read often, and drops the others', () => {
+    for (const key of ['1', '2', '3', '4']) map.set(key, { key });
+    const near = again(map, { near: 2 });
+    const wanted = near.get('1');
+    near.get('2');
+    for (const key of ['3', '4', '2', '3']) {
+      assert.equal(near.get('1'), wanted);
+      near.get(key);
+    }
+    assert.equal(near.get('1'), wanted);
+  });
+
+  it('returns the same object after its record was moved', () => {
+    const small = newMap({ memory: 128 << 10, shards: 1, evict: false });
+    const near = again(small, { near: 1 });
+    small.set('a', { list: [] });
+    const got = near.get('a');
+    for (let i = 0; i < 2000; i++) small.set('other', Buffer.alloc(500));
+    assert.ok(small.stats().sets > 2000);
+    assert.equal(near.get('a'), got);
+    small.set('a', { list: [1] });
+    assert.deepEqual(near.get('a'), { list: [1] });
+  });
+
+  for (const [what, options, change, left] of [
+    ['is removed', {}, (map) => map.delete('b'), undefined],
+    ['is cleared', {}, (map) => map.clear(), undefined],
+    ['is written again', {}, (map) => map.set('b', { b: 1 }), { b: 1 }],
+    ['with tags is invalidated', { tags: ['t', 'u'] }, (map) => map.invalidateTag('u'), undefined],
+    ['with a ttl is written again', { ttl: 1e6 }, (map) => map.set('b', { b: 1 }, { ttl: 1e6 }), { b: 1 }],
+  ]) {
+    it(`returns no kept value after its entry ${what}`, () => {
+      map.set('b', { b: 0 }, options);
+      const got = near.get('b');
+      assert.equal(near.get('b'), got);
+      change(map);
+      assert.deepEqual(near.get('b'), left);
+    });
+  }
+
+  it('returns no kept value after a changed ttl is over', async () => {
+    map.set('c', { c: 0 }, { ttl: 1e6 });
+    const got = near.get('c');
+    map.touch('c', 1e7);
+    assert.equal(near.get('c'), got);
+    map.touch('c', 1);
+    assert.ok(await until(() => near.get('c') === undefined));
+  });
+
+  it('counts each get as a hit or a miss', () => {
+    map.set('d', { d: 0 });
+    const { hits, misses } = map.stats();
+    for (let i = 0; i < 5; i++) near.get('d');
+    map.delete('d');
+    near.get('d');
+    const after = map.stats();
+    assert.deepEqual([after.hits - hits, after.misses - misses], [5, 1]);
+  });
+
   it("is for JSON only: bytes and 'v8' are new values each time", () => {
     map.set('bytes', Buffer.from('x'));
     again(map, { encoding: 'v8' }).set('v8', { a: 1 });

@@ -103,6 +103,12 @@ impl Geometry {
         (hash as u64 >> self.shard_shift) as u32
     }
 
+    /// The shard of what a slot points to: its tag has the upper bits of the hash.
+    #[inline]
+    pub(crate) const fn shard_of_slot(&self, slot: u64) -> u32 {
+        self.shard_of(((slot & slot::TAG) >> 32) as u32)
+    }
+
     /// The first byte of a shard.
     #[inline]
     pub(crate) const fn shard(&self, number: u32) -> usize {

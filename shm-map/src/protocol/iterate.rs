@@ -68,9 +68,7 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
             if slot == 0 {
                 return None;
             }
-            // The tag has the upper bits of the hash, and so the shard.
-            let number = self.geometry.shard_of(((slot & TAG) >> 32) as u32);
-            let ring = self.geometry.ring(number, Which::of(slot));
+            let ring = self.geometry.ring(self.geometry.shard_of_slot(slot), Which::of(slot));
             let seen = self.record(&ring, slot).filter(|record| {
                 tag(record.hash) == slot & TAG && !record.is_skip() && record.key_length() <= MAX_KEY
             });
@@ -81,8 +79,7 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
                 self.memory.read(record.key_at(), key);
                 let copied = copy(record.value_at(), record.length);
                 if self.is_whole(&ring, slot) {
-                    let (length, encoding) = (record.length, record.encoding());
-                    let found = Found { length, encoding, version, expires, slot, place };
+                    let found = Found::new(&record, version, expires, slot, place);
                     return (is_valid && !record.is_load()).then_some((found, copied));
                 }
             }

@@ -14,6 +14,7 @@ use super::{
     record::Record,
     ring::{Ring, Which, has_passed},
     rules::Rule,
+    writer::NUMBER,
 };
 
 /// How often a reader whose record goes away under it looks again. It goes away only when the same key is written, or
@@ -29,6 +30,39 @@ pub(crate) struct Found {
     pub(crate) expires: Option<u64>,
     pub(crate) slot: u64,
     pub(crate) place: Place,
+    pub(crate) generation: u32,
+    pub(crate) has_tags: bool,
+}
+
+/// How to see, without the key, that an entry is still what it was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sight {
+    slot: u64,
+    bucket: u32,
+    generation: u32,
+    number: u8,
+    /// Nothing but its slot and the map's generation can make it another one, or invalid.
+    is_plain: bool,
+}
+
+impl Sight {
+    pub(crate) const fn place(&self) -> Place {
+        Place::at(self.bucket, self.number as usize)
+    }
+}
+
+impl Found {
+    #[inline]
+    pub(crate) fn new(record: &Record, version: u64, expires: Option<u64>, slot: u64, place: Place) -> Self {
+        let (length, encoding, generation) = (record.length, record.encoding(), record.generation);
+        Self { length, encoding, version, expires, slot, place, generation, has_tags: record.has_tags() }
+    }
+
+    pub(crate) const fn sight(&self) -> Sight {
+        let Self { slot, place: Place { bucket, slot: number, .. }, generation, .. } = *self;
+        let is_plain = self.expires.is_none() && !self.has_tags && self.encoding != NUMBER;
+        Sight { slot, bucket, generation, number: number as u8, is_plain }
+    }
 }
 
 /// What became of a look at one slot.
@@ -104,8 +138,27 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
         if !is_valid {
             return Look::Invalid;
         }
-        let Record { length, .. } = record;
-        Look::Found(Found { length, encoding: record.encoding(), version, expires, slot, place }, copied)
+        Look::Found(Found::new(&record, version, expires, slot, place), copied)
+    }
+
+    /// Whether an entry that was found is there, valid, and has its version.
+    ///
+    /// A record never changes while its slot points to it, but for a number and the time at which it expires. Another
+    /// one with the same slot lies 2^39 granules behind it, eight tebibytes.
+    #[inline]
+    pub(crate) fn is_unchanged(&self, sight: &Sight, version: u64, clock: impl Clock) -> bool {
+        // Acquire: with the slot comes the record.
+        let slot = self.slot(sight.bucket, sight.number.into()).load(Ordering::Acquire);
+        if slot != sight.slot {
+            return false;
+        }
+        if sight.is_plain {
+            return self.generation() == sight.generation;
+        }
+        let ring = self.geometry.ring(self.geometry.shard_of_slot(slot), Which::of(slot));
+        let Some(record) = self.record(&ring, slot) else { return false };
+        let found = self.memory.long(record.version_at()).load(Ordering::Acquire);
+        found == version && self.is_valid(&record, clock) && self.is_whole(&ring, slot)
     }
 
     /// Whether what was read at a slot's position is the record that was there.

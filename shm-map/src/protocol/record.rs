@@ -124,6 +124,11 @@ impl Record {
         if self.meta & EXPIRES == 0 { None } else { Some(self.place + expires_at(self.meta)) }
     }
 
+    #[inline]
+    pub(crate) const fn has_tags(&self) -> bool {
+        self.meta & TAG_COUNT != 0
+    }
+
     pub(crate) fn tags(&self) -> impl Iterator<Item = usize> + use<> {
         let first = self.place + tags_at(self.meta);
         (0..tag_count(self.meta)).map(move |tag| first + tag * 8)

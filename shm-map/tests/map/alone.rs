@@ -282,6 +282,58 @@ fn a_view_says_if_its_bytes_were_overwritten() {
 }
 
 #[test]
+fn an_entry_that_was_seen_is_unchanged_until_it_is_another_one() {
+    let long = Some(Duration::from_secs(1000));
+    let tagged = EntryOptions { tags: &["tag"], ..PLAIN };
+    let brief = EntryOptions { ttl: long, ..PLAIN };
+    let number = EntryOptions { encoding: NUMBER, ..PLAIN };
+    type Change<'c> = (&'c EntryOptions<'c>, &'c dyn Fn(&Map<'_>));
+    let changes: [Change<'_>; 7] = [
+        (&PLAIN, &|map| _ = map.insert(b"key", &[0; 8], &PLAIN).unwrap()),
+        (&PLAIN, &|map| _ = map.remove(b"key").unwrap()),
+        (&PLAIN, &|map| map.clear().unwrap()),
+        (&tagged, &|map| map.clear().unwrap()),
+        (&tagged, &|map| map.invalidate_tags(&["tag"]).unwrap()),
+        (&number, &|map| _ = map.increment(b"key", 1.0, None).unwrap()),
+        (&brief, &|map| {
+            map.touch(b"key", Some(Duration::from_millis(1))).unwrap();
+            while map.contains(b"key").unwrap() {
+                std::thread::yield_now();
+            }
+        }),
+    ];
+    both(|map| {
+        for (turn, (options, change)) in changes.iter().enumerate() {
+            map.insert(b"key", &[0; 8], options).unwrap();
+            let seen = map.view(b"key").unwrap().unwrap().seen();
+            map.insert(b"other", b"", &PLAIN).unwrap();
+            map.invalidate_tags(&["other"]).unwrap();
+            let hits = map.stats().hits;
+            assert!(map.is_unchanged(&seen) && map.is_unchanged(&seen), "turn {turn}");
+            assert_eq!(map.stats().hits, hits + 2, "they count");
+            change(map);
+            let lookups = map.stats();
+            assert!(!map.is_unchanged(&seen), "turn {turn}");
+            assert_eq!(map.stats(), lookups, "to look it up counts");
+        }
+    });
+}
+
+#[test]
+fn an_entry_that_was_moved_is_to_be_looked_up_and_has_its_version() {
+    let memory = Memory::new(64 << 10);
+    let map = memory.open(&MapOptions { shards: Some(1), ..keeping(64 << 10) }).unwrap();
+    map.insert(b"key", b"value", &PLAIN).unwrap();
+    let seen = map.view(b"key").unwrap().unwrap().seen();
+    while map.is_unchanged(&seen) {
+        map.insert(b"other", &[1; 500], &PLAIN).unwrap();
+    }
+    let again = map.view(b"key").unwrap().unwrap().seen();
+    assert_eq!(again.version(), seen.version());
+    assert!(map.is_unchanged(&again));
+}
+
+#[test]
 fn the_longest_value_fits_and_a_longer_one_is_refused() {
     both(|map| {
         let most = map.options().max_value.unwrap() as usize;

@@ -94,6 +94,7 @@ fn look_at(memory: &Guarded) {
 
 /// All that one can do with a map.
 fn use_it(map: &Map<'_>) {
+    let mut seen = Vec::new();
     let (mut key, mut value) = (Vec::new(), Vec::new());
     for number in 0..30u32 {
         let name = number.to_le_bytes();
@@ -110,7 +111,9 @@ fn use_it(map: &Map<'_>) {
         accept(map.increment(&[number as u8], 1.0, ttl));
         if let Some(Some(view)) = accept(map.view(&name)) {
             view.is_whole();
+            seen.push(view.seen());
         }
+        seen.iter().for_each(|seen| _ = map.is_unchanged(seen));
         if let Some(Step::Ready(Some(load))) = accept(map.begin_load(b"load", Duration::from_secs(1), tags)) {
             accept(map.finish_load(b"load", load, &[3; 100], &options));
         }

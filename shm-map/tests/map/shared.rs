@@ -33,8 +33,11 @@ fn a_stopped_writer_delays_only_writers_and_they_change_nothing() {
     let mut value = Vec::new();
     assert!(map.get(b"key", &mut value).unwrap().is_some());
     assert_eq!(value, b"value");
+    let seen = map.view(b"key").unwrap().unwrap().seen();
+    assert!(map.is_unchanged(&seen));
     map.clear().unwrap();
     assert!(!map.contains(b"key").unwrap() && map.is_empty(), "a clearing waits for nobody");
+    assert!(!map.is_unchanged(&seen));
     stopped.unlock().unwrap();
     map.insert(b"key", b"other", &PLAIN).unwrap();
     assert_eq!(map.len(), 1);

@@ -1,51 +1,75 @@
 'use strict';
 
-// Parsed values that a map object keeps, each with the version of its record. They are frozen, because all callers get
-// the same object.
+// Parsed values that a map object keeps. The addon notes where their entries are, by the numbers that they have here. The
+// values are frozen, because all callers get the same object.
+
+/** The most values: a Map of JavaScript's has no room for more keys. */
+const MOST = 2 ** 24;
 
 class Near {
   #most;
-  /** By key: { version, value, isWanted }. The oldest is the first. */
-  #entries = new Map();
+  /** By key, only while the value and what the addon has noted are of the same version. */
+  #numbers = new Map();
+  #keys = [];
+  /** By number: the value and, behind it, whether it was wanted since its last turn. */
+  #values = [];
+  #turn = 0;
 
   constructor(most) {
-    this.#most = most;
+    this.#most = Math.min(most, MOST);
   }
 
-  /** The entry of a key, or undefined. It is valid only while the record has its version. */
-  get(key) {
-    return this.#entries.get(key);
+  /** The number of a key, or undefined. Its value is valid only while the addon says so. */
+  numberOf(key) {
+    return this.#numbers.get(key);
   }
 
-  /** Keeps a value, and returns it. */
-  keep(key, version, value) {
-    const entries = this.#entries;
-    const known = entries.get(key);
-    if (known !== undefined) {
-      known.version = version;
-      known.value = value;
-    } else {
-      if (entries.size >= this.#most) this.#dropOne();
-      entries.set(key, { version, value, isWanted: false });
-    }
+  /** A value that is wanted. */
+  use(number) {
+    const values = this.#values;
+    values[2 * number + 1] = true;
+    return values[2 * number];
+  }
+
+  /** Keeps a value, if `note(number)` says that the addon has noted its entry. Returns the value. */
+  keep(key, value, note) {
+    const number = this.#numbers.get(key) ?? this.#next();
+    // Whatever fails below, nobody gets another entry's value.
+    this.#numbers.delete(key);
+    this.#keys[number] = undefined;
+    if (!note(number)) return value;
+    this.#keys[number] = key;
+    this.#values[2 * number] = value;
+    this.#values[2 * number + 1] = false;
+    this.#numbers.set(key, number);
     return value;
   }
 
   forget(key) {
-    this.#entries.delete(key);
+    const number = this.#numbers.get(key);
+    this.#numbers.delete(key);
+    this.#keys[number] = undefined;
+    this.#values[2 * number] = undefined;
   }
 
   clear() {
-    this.#entries.clear();
+    this.#numbers.clear();
+    this.#keys = [];
+    this.#values = [];
   }
 
-  /** Removes the oldest value that was not wanted since its last turn; a wanted one gets another turn. */
-  #dropOne() {
-    for (const [key, entry] of this.#entries) {
-      this.#entries.delete(key);
-      if (!entry.isWanted) return;
-      entry.isWanted = false;
-      this.#entries.set(key, entry);
+  /** The number of a new value, or of the oldest one that was not wanted since its last turn. */
+  #next() {
+    const [keys, values] = [this.#keys, this.#values];
+    if (keys.length < this.#most) return keys.length;
+    for (;;) {
+      const number = this.#turn;
+      this.#turn = (number + 1) % this.#most;
+      if (!values[2 * number + 1]) {
+        this.#numbers.delete(keys[number]);
+        return number;
+      }
+      values[2 * number + 1] = false;
     }
   }
 }

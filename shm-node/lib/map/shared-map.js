@@ -97,8 +97,8 @@ class SharedMap {
   }
 
   get(key) {
+    if (this.#near !== undefined) return this.#getNear(key);
     const length = putKey(key);
-    if (this.#near !== undefined) return this.#getNear(key, length);
     const target = pool();
     return this.#value(native.mapGet(this.#handle, length, place()), length, target);
   }
@@ -128,21 +128,18 @@ class SharedMap {
     }
   }
 
-  #getNear(key, length) {
+  #getNear(key) {
     const near = this.#near;
-    const known = near.get(key);
+    const known = near.numberOf(key);
+    if (known !== undefined && native.mapIsUnchanged(this.#handle, known)) return near.use(known);
+    const length = putKey(key);
     const target = pool();
-    let given;
-    if (known === undefined) given = native.mapGet(this.#handle, length, place());
-    else {
-      given = native.mapGetUnless(this.#handle, length, place(), known.version);
-      if (out[KIND] === SAME) {
-        known.isWanted = true;
-        return known.value;
-      }
-    }
+    const given = native.mapGetNear(this.#handle, length, place(), known ?? NONE);
+    if (out[KIND] === SAME) return near.use(known);
     const value = this.#value(given, length, target);
-    if (out[KIND] === AS_JSON) return near.keep(key, numbers[NUMBER], freezeDeeply(value));
+    if (out[KIND] === AS_JSON) {
+      return near.keep(key, freezeDeeply(value), (number) => native.mapNote(this.#handle, number));
+    }
     if (known !== undefined) near.forget(key);
     return value;
   }

@@ -8,6 +8,7 @@
 //! | `open` | a map by its key |
 //! | `values` | values, as they lie in the map and as JavaScript has them |
 //! | `read` | what changes nothing |
+//! | `near` | whether an entry is still what JavaScript keeps of it |
 //! | `write` | what changes entries |
 //! | `load` | loading what is not there, once for all processes |
 //! | `owners` | who has a map open, and whether they live |
@@ -15,6 +16,7 @@
 
 mod errors;
 mod load;
+mod near;
 mod open;
 mod owners;
 mod read;
@@ -29,6 +31,7 @@ use crate::{
         shared::Shared,
     },
 };
+use near::Near;
 use shm_map::{Load, Map, View, layout::record::MAX_KEY};
 use std::ffi::CStr;
 
@@ -42,7 +45,9 @@ pub(crate) const FUNCTIONS: &[(&CStr, Entry)] = functions! {
     c"mapPool": read::pool,
     c"mapGet": read::get,
     c"mapGetTo": read::get_to,
-    c"mapGetUnless": read::get_unless,
+    c"mapGetNear": near::get,
+    c"mapNote": near::note,
+    c"mapIsUnchanged": near::is_unchanged,
     c"mapGetInto": read::get_into,
     c"mapHas": read::has,
     c"mapView": read::view,
@@ -98,6 +103,8 @@ pub(crate) struct Opened {
     map: Map<'static>,
     /// What `view` shows.
     views: Numbered<View<'static>>,
+    /// What JavaScript keeps.
+    near: Near,
     /// What JavaScript loads.
     loads: Numbered<Load>,
     /// A value on its way into the map.

@@ -1,6 +1,6 @@
 //! Opening a map by its key.
 
-use super::Opened;
+use super::{Opened, near::Near};
 use crate::{
     attachments,
     backends::{self, BackendId, within_a_second},
@@ -92,6 +92,7 @@ fn over(
     let opened = Opened {
         map,
         views: Numbered::default(),
+        near: Near::default(),
         loads: Numbered::default(),
         value: Vec::new(),
         key: Vec::new(),

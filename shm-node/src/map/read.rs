@@ -2,7 +2,7 @@
 
 use super::{
     Opened, key, opened,
-    values::{EXPIRES, KEY_LENGTH, KIND, NONE, Room, SAME, VERSION, give},
+    values::{EXPIRES, KEY_LENGTH, KIND, NONE, Room, VERSION, give},
 };
 use crate::{
     attachments,
@@ -41,7 +41,7 @@ pub(super) fn get_to(table: &mut Table, call: &Call<5>) -> Result<sys::napi_valu
     answer(call, out, found, room)
 }
 
-fn answer<const N: usize>(
+pub(super) fn answer<const N: usize>(
     call: &Call<N>,
     out: &Shared,
     found: Option<Found>,
@@ -58,29 +58,6 @@ fn answer<const N: usize>(
 
 pub(super) fn tell_expiry(out: &Shared, expires: Option<u64>) {
     out.set_number(EXPIRES, expires.map_or(f64::INFINITY, |expires| expires as f64));
-}
-
-/// `mapGetUnless(map, keyLength, at, version)`: as `mapGet`, but where the entry has this version, that is told.
-pub(super) fn get_unless(table: &mut Table, call: &Call<4>) -> Result<sys::napi_value, Failure> {
-    let Table { objects, out, key: keys, pool, .. } = table;
-    let opened = opened(objects, call)?;
-    let (room, key) = (Room::over(*pool).from(call.handle(2)), key(keys, call));
-    let Some(view) = opened.map.view(key)? else {
-        out.set(KIND, NONE);
-        return Ok(ptr::null_mut());
-    };
-    let found = view.found();
-    if found.version as f64 == call.number(3) {
-        out.set(KIND, SAME);
-        return Ok(ptr::null_mut());
-    }
-    room.fill(view.as_ptr(), found.length);
-    let found = if view.is_whole() {
-        Some(found)
-    } else {
-        opened.map.get_with(key, |at, length| room.fill(at, length))?
-    };
-    answer(call, out, found, room)
 }
 
 /// `mapGetStale(map, keyLength, target, at, room, milliseconds)`: as `mapGet`, of an entry too that has expired so long
