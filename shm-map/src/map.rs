@@ -494,11 +494,7 @@ impl<'a> Map<'a> {
 
     #[inline]
     pub(crate) fn key<'k>(&self, bytes: &'k [u8]) -> Result<Key<'k>, MapError> {
-        if bytes.len() > MAX_KEY {
-            let must = format!("{MAX_KEY} bytes at most");
-            return Err(MapError::OutOfRange { option: "the key's length", value: bytes.len() as u64, must });
-        }
-        Ok(self.core.key(bytes))
+        if bytes.len() > MAX_KEY { Err(too_long(bytes)) } else { Ok(self.core.key(bytes)) }
     }
 
     pub(crate) fn check_value(&self, length: usize) -> Result<(), MapError> {
@@ -613,6 +609,13 @@ impl<'a> Map<'a> {
         }
         Ok(())
     }
+}
+
+/// Apart, so that a key is hashed in its caller.
+#[cold]
+fn too_long(key: &[u8]) -> MapError {
+    let must = format!("{MAX_KEY} bytes at most");
+    MapError::OutOfRange { option: "the key's length", value: key.len() as u64, must }
 }
 
 /// Why an owner of a shard did not do something.

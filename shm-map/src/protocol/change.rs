@@ -2,8 +2,7 @@
 //! or neither, without going through the records: before a slot is changed, the shard says which one it is, and what the
 //! numbers are afterwards.
 //!
-//! The kernel ends a process between two of its instructions, and all that it wrote before is there. So only the
-//! compiler has to keep the order.
+//! The order of the stores is all that counts: each of them is a release, and so comes after those before it.
 
 use super::{
     index::Place,
@@ -17,7 +16,6 @@ use super::{
     shard::{Entry, Shard},
 };
 use shm_lifetime::fault;
-use std::sync::atomic::compiler_fence;
 
 /// How one who takes over finds out whether a slot was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +49,10 @@ impl Numbers {
 pub(crate) struct Change(Numbers);
 
 impl<'a, M: Memory<'a>> Shard<'a, M> {
+    fn store_in_order(&self, offset: usize, value: u64) {
+        self.core.memory.long(self.at + offset).store(value, Ordering::Release);
+    }
+
     fn numbers(&self) -> Numbers {
         let number = |at| self.load(at) as u32;
         Numbers { entries: number(ENTRIES), loads: number(LOADS), live: LIVE.map(number) }
@@ -79,26 +81,22 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             Sign::Taken(value) => (value, true),
         };
         // Not before the last change has ended.
-        compiler_fence(Ordering::SeqCst);
-        self.store(NEXT[0], both(*entries, *loads));
-        self.store(NEXT[1], both(live[0], live[1]));
-        self.store(CHANGED, value);
-        compiler_fence(Ordering::SeqCst);
+        self.store_in_order(NEXT[0], both(*entries, *loads));
+        self.store_in_order(NEXT[1], both(live[0], live[1]));
+        self.store_in_order(CHANGED, value);
         let place = u64::from(place.bucket) << 8 | (place.slot as u64) << 2;
-        self.store(CHANGING, place | u64::from(is_taken) << 1 | 1);
-        compiler_fence(Ordering::SeqCst);
+        self.store_in_order(CHANGING, place | u64::from(is_taken) << 1 | 1);
         fault::step();
     }
 
     /// The slot is changed: now the numbers.
     pub(crate) fn end_change(&self, Change(numbers): Change) {
-        compiler_fence(Ordering::SeqCst);
-        self.store(ENTRIES, numbers.entries.into());
+        self.store_in_order(ENTRIES, numbers.entries.into());
         fault::step();
-        self.store(LOADS, numbers.loads.into());
+        self.store_in_order(LOADS, numbers.loads.into());
         for (at, live) in LIVE.into_iter().zip(numbers.live) {
             fault::step();
-            self.store(at, live.into());
+            self.store_in_order(at, live.into());
         }
         self.forget_change();
         fault::step();
@@ -106,9 +104,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
 
     /// No slot is being changed.
     pub(crate) fn forget_change(&self) {
-        compiler_fence(Ordering::SeqCst);
-        self.store(CHANGING, 0);
-        compiler_fence(Ordering::SeqCst);
+        self.store_in_order(CHANGING, 0);
     }
 
     /// Ends the change that a dead owner was at. Who dies here leaves it to the next.

@@ -28,7 +28,7 @@ use shm_lifetime::fault;
 pub(crate) struct Shard<'a, M> {
     pub(crate) core: Core<'a, M>,
     pub(crate) number: u32,
-    at: usize,
+    pub(crate) at: usize,
 }
 
 /// An entry of the shard.
