@@ -20,7 +20,8 @@ export const MAP = {
 exists, and the entries take half of the memory of our map. Each store has its own process. The stores take turns of 200 ms,
 and the first round is a warm-up and is not counted. lmdb lies on /dev/shm and does not sync. Redis and memcached keep
 everything in memory, and use unix sockets. \`get\` returns a Buffer. In "the same object again", the object has 100 bytes
-as JSON. Asynchronous stores are awaited one by one; "64 at a time" are 64 such loops, in one pipeline.`,
+as JSON. Asynchronous stores are awaited one by one; "64 at a time" are 64 such loops, in one pipeline. For the last rows,
+processes are killed while they hold a lock, or load a value, in a full map of 64 MiB: 20 ms are promised.`,
     rows: () => rowsOf('node', ['benches/node/map.mjs']),
   },
   rust: {

@@ -13,6 +13,9 @@ import { memcached, redis } from './servers.mjs';
 process.env.SHM_NODE_QUIET = '1';
 const ROUNDS = Number(process.env.ROUNDS ?? 7);
 const MS = 200;
+// How many processes of each kind are killed, and the nanoseconds after which others have what they held.
+const DEATHS = 30;
+const PROMISED = 20e6;
 const WORKER = new URL('./map/worker.mjs', import.meta.url);
 // What each store needs.
 const SERVERS = { redis: 'redis-server', memcached: 'memcached' };
@@ -71,6 +74,7 @@ const places = { redisPlace: servers.redis?.place, memcachedPlace: servers.memca
 try {
   for (const comparison of COMPARISONS) await compare(comparison);
   await besideItself();
+  await afterDeaths();
 } finally {
   for (const server of Object.values(servers)) await server?.end();
   rmSync(folder, { recursive: true });
@@ -171,4 +175,21 @@ async function besideItself() {
   print({ what: memory[0], against: memory[1], ours: overhead, other: 48, ratio: overhead / 48, unit: 'bytes' });
   await second.end();
   await first.end();
+}
+
+/** How long a dead owner stays one, against what is promised. */
+async function afterDeaths() {
+  const dead = { writer: "a killed writer's lock, until another one has it", loader: 'a killed loader, until another one loads' };
+  const parts = { median: 0.5, p99: 0.99, 'the longest': 1 };
+  const leftOut = absence('ours');
+  const { deaths } = leftOut === undefined ? await import('./map/deaths.mjs') : {};
+  const times = await deaths?.(DEATHS);
+  for (const [who, what] of Object.entries(dead)) {
+    times?.[who].sort((a, b) => a - b);
+    for (const [name, part] of Object.entries(parts)) {
+      const row = { what: `${what}, ${name}`, against: 'the aim', most: 1 };
+      const ours = times?.[who][Math.floor((DEATHS - 1) * part)];
+      print(leftOut === undefined ? { ...row, ours, other: PROMISED, ratio: ours / PROMISED } : { ...row, leftOut });
+    }
+  }
 }

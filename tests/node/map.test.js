@@ -675,7 +675,7 @@ describe('near', () => {
     assert.deepEqual([after.hits - hits, after.misses - misses], [5, 1]);
   });
 
-  it("is for JSON only: bytes are a new value each time", () => {
+  it('is for JSON only: bytes are a new value each time', () => {
     map.set('bytes', Buffer.from('x'));
     assert.notEqual(near.get('bytes'), near.get('bytes'));
   });
