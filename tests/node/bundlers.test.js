@@ -113,7 +113,11 @@ describe('on the installed package', once, () => {
     await require('esbuild').build({ entryPoints: [at('program.cjs')], outfile: bundle, ...options });
     const binary = path.join(modules(), 'prebuilds', platform, 'shm-node.node');
     const look = (args, status) => run(process.execPath, args, { cwd: folder, status });
-    const asExecutable = `process.execPath = ${JSON.stringify(path.join(folder, 'bin', 'app'))}; require(${JSON.stringify(bundle)});`;
+    // A single executable is a Node, from which the package reads for which C library it is.
+    const executable = path.join(folder, 'bin', 'app');
+    fs.mkdirSync(path.dirname(executable));
+    fs.symlinkSync(process.execPath, executable);
+    const asExecutable = `process.execPath = ${JSON.stringify(executable)}; require(${JSON.stringify(bundle)});`;
 
     const { stderr } = look(['-e', asExecutable], 1);
     assert.match(stderr, /ERR_SHM_NO_BINARY/);
