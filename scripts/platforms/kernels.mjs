@@ -1,7 +1,7 @@
 // Older kernels of Debian, in a virtual machine that has cgroup v2 alone. Its root is in memory, and holds Node, the
 // package and the tests, under the same paths as here.
 
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { root } from '../run.mjs';
 import { need, platforms, unpacked } from './debian.mjs';
@@ -12,8 +12,8 @@ function kernel(version, suite, about) {
     need({ 'qemu-system-x86_64': 'qemu-system-x86', busybox: 'busybox-static', cpio: 'cpio' });
     const boot = join(unpacked(`linux-${version}`, suite, 'amd64', [['linux-image-amd64', 'linux-image-']]), 'boot');
     const image = join(boot, readdirSync(boot).find((file) => file.startsWith('vmlinuz-')));
-    const env = { SHM_TEST_OWN: join(platforms, name), SHM_TEST_ACCELERATOR: existsSync('/dev/kvm') ? 'kvm' : 'tcg' };
-    return { under: [join(root, 'scripts', 'platforms', 'under-kernel.sh'), image], bin: dirname(process.execPath), env };
+    const under = [join(root, 'scripts', 'platforms', 'under-kernel.sh'), image];
+    return { under, bin: dirname(process.execPath), env: { SHM_TEST_OWN: join(platforms, name) } };
   };
   return { name, binary: 'linux-x64-gnu', about, files: /^(api|errors|processes|endings|sync-(locks|rings|waits|ways))$/, prepare };
 }
