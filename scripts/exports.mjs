@@ -10,15 +10,19 @@ export function exportsFor(platform) {
   return ['napi_register_module_v1', ...(platform.startsWith('win32') ? [] : ['shm_node_leave_on_signal'])];
 }
 
-// For macOS and Windows, zig's linker exports functions of Rust's and of its own, too: on macOS by names that no other
-// library has, and on Windows a program gets from a library only what it asks that one for.
-const INNER = /^_|^(rust_eh_personality|unw_getcontext|atexit)$/;
+// For macOS, zig's linker cannot be told what to export. These are left besides: the places of the library itself, and
+// two of Rust's own.
+const OF_MACOS = /^(_mh_dylib_header|__dso_handle|rust_eh_personality|_R\w+3std9panicking11EMPTY_PANIC)$/;
+
+// For Windows, zig's linker also exports functions of Rust's and of its own. A program gets only those that it asks the
+// library for.
+const OF_WINDOWS = /^_|^(rust_eh_personality|unw_getcontext|atexit)$/;
 
 // By how a file begins: the tool that tells its exports, a line of the tool's with a name, and what else it exports.
 const FORMATS = {
-  '\x7fELF': ['llvm-nm', ['--dynamic', '--defined-only', '--extern-only', '--format=just-symbols'], /^(\w+)$/, /^$/],
-  'MZ': ['llvm-readobj', ['--coff-exports'], /^ +Name: (\w+)$/, INNER],
-  '': ['llvm-objdump', ['--macho', '--exports-trie'], /^0x\w+ +_(\w+)$/, INNER],
+  '\x7fELF': ['llvm-nm', ['--dynamic', '--defined-only', '--extern-only', '--format=just-symbols'], /^([\w$.]+)$/, /^$/],
+  'MZ': ['llvm-readobj', ['--coff-exports'], /^ +Name: (\w+)$/, OF_WINDOWS],
+  '': ['llvm-objdump', ['--macho', '--exports-trie'], /^0x\w+ +_([\w$.]+)$/, OF_MACOS],
 };
 
 /** The functions that a binary of any system exports, in order. */

@@ -37,7 +37,10 @@ export function buildFor(platform, folder) {
   getTools(target);
   const wanted = platform.endsWith('-gnu') ? `${target}.${GLIBC}` : target;
   const args = ['zigbuild', '--release', '--locked', '--package', 'shm-node', '--target', wanted];
-  run('cargo', args, { PATH: [bin, process.env.PATH].join(delimiter), ...withLibnode() });
+  // For macOS, zig's linker takes no list of what to export. It exports each function that two crates share, and an
+  // optimization of all crates as one leaves none.
+  const settings = platform.startsWith('darwin') ? { CARGO_PROFILE_RELEASE_LTO: 'fat' } : {};
+  run('cargo', args, { PATH: [bin, process.env.PATH].join(delimiter), ...withLibnode(), ...settings });
   mkdirSync(join(folder, platform), { recursive: true });
   install(join(root, 'target', target, 'release', libraryOf(platform.split('-')[0])), join(folder, platform));
   const file = join(folder, platform, 'shm-node.node');
