@@ -11,7 +11,7 @@ const { notify, waitAsync } = require(`${folder}/sync.js`);
 
 leaveNothing();
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 }; // of an emulated processor, too
 const quiet = { SHM_NODE_QUIET: '1' };
 const LOOP = 'io_uring, polled';
 const THREAD = 'io_uring';
