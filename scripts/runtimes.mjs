@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { build, copyPackage, install } from './build.mjs';
-import { emptyProject, firstExample } from './empty-project.mjs';
+import { emptyProject, firstExample, packed } from './empty-project.mjs';
 import { executable } from './executable.mjs';
 import { finish } from './finish.mjs';
 import { fail, root, run } from './run.mjs';
@@ -50,7 +50,7 @@ const files = readdirSync(tests)
   .filter((file) => file.endsWith('.test.js') && !NOT_OF_THE_RUNTIME.includes(basename(file, '.test.js')))
   .map((file) => join(tests, file));
 const project = mkdtempSync(join(tmpdir(), 'shm-node-runtimes-'));
-emptyProject(project, platform, join(packageFolder, 'shm-node.node'));
+emptyProject(project, packed(join(root, 'target', 'package')));
 
 const seen = [];
 for (const name of wanted.length > 0 ? wanted : Object.keys(RUNTIMES)) {

@@ -1,14 +1,14 @@
 // npm run test:platforms [-- NAME...] [-- --short] [-- --prebuilds FOLDER]: the Node tests on each platform that can run
-// on this machine, and the README's first example in an empty project where the tarball was installed. The binaries are
-// those of the folder, or else built here. Sets up what it needs in target/platforms. Writes what this run and the last
-// ones saw to docs/platforms.md, except in the short form. Fails where a test fails, where one is skipped for a reason
-// that is not in tests/skips.txt, and where a platform cannot be set up.
+// on this machine, and the README's first example in an empty project where the tarball was installed. The tarball is
+// that of npm run package -- --all, or has the binaries of the folder, or in the short form those that it needs. Sets up
+// what it needs in target/platforms. Writes what it saw to docs/platforms.md, except in the short form. Fails where a test
+// fails, where one is skipped for a reason that is not in tests/skips.txt, and where a platform cannot be set up.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
 import { copyPackage, install, parsed } from './build.mjs';
-import { emptyProject, firstExample } from './empty-project.mjs';
+import { emptyProject, firstExample, packed } from './empty-project.mjs';
 import { finish } from './finish.mjs';
 import { containers } from './platforms/containers.mjs';
 import { platforms as folder } from './platforms/debian.mjs';
@@ -26,9 +26,12 @@ const HOUR = 3_600_000;
 const { values, positionals } = parsed({ short: { type: 'boolean' }, prebuilds: { type: 'string' } }, true);
 const unknown = positionals.find((name) => !PLATFORMS.some((platform) => platform.name === name));
 if (unknown !== undefined) fail(`${unknown}: no such platform. There are ${PLATFORMS.map(({ name }) => name).join(', ')}.`);
+if (process.platform !== 'linux' || process.arch !== 'x64' || process.getuid() !== 0) fail('This needs root, and Linux on x64.');
 if (!existsSync(join(root, 'node_modules'))) run('npm', ['ci', '--no-audit', '--no-fund']);
 
 const wanted = PLATFORMS.filter(({ name, short }) => (positionals.length === 0 || positionals.includes(name)) && (!values.short || short));
+mkdirSync(folder, { recursive: true });
+const { tarball, prebuilds } = packageOf(wanted);
 const seen = [];
 for (const platform of wanted) {
   const result = await test(platform);
@@ -38,15 +41,21 @@ for (const platform of wanted) {
   if (result.example === false) console.log('  the first example of the README does not print what it should');
   seen.push(result);
   if (values.short) continue;
-  writeFileSync(join(folder, `${platform.name}.json`), JSON.stringify({ ...result, date: new Date().toISOString().slice(0, 10) }));
-  writeFileSync(join(root, 'docs', 'platforms.md'), report(PLATFORMS.map(({ name, about }) => ({ name, about, ...lastSeen(name) }))));
+  const file = join(root, 'docs', 'platforms.md');
+  writeFileSync(file, report(PLATFORMS, { name: platform.name, ...result }, readFileSync(file, 'utf8')));
 }
 const isBad = (result) => result.missing !== undefined || !result.example || result.failed.length > 0 || unlisted(result).length > 0;
 process.exitCode = seen.some(isBad) ? 1 : 0;
 
-function lastSeen(name) {
-  const file = join(folder, `${name}.json`);
-  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { missing: 'nobody has yet', skipped: [], failed: [] };
+/** The package with every binary, or in the short form with those of some platforms, and the folder with the binaries. */
+function packageOf(platforms) {
+  const into = join(folder, 'package');
+  if (values.prebuilds === undefined && !values.short) {
+    return { tarball: packed(into, '--all'), prebuilds: join(root, 'target', 'prebuilds') };
+  }
+  const prebuilds = values.prebuilds ?? join(folder, 'prebuilds');
+  if (values.prebuilds === undefined) for (const binary of new Set(platforms.map(({ binary }) => binary))) buildFor(binary, prebuilds);
+  return { tarball: packed(into, '--prebuilds', prebuilds), prebuilds };
 }
 
 function summary({ missing, version, passed, skipped, failed }) {
@@ -60,26 +69,24 @@ function unlisted({ skipped }) {
 
 /** What a platform's tests, and the first example, come to there. */
 async function test({ name, binary, files, short, tests, left = {}, prepare }) {
-  mkdirSync(folder, { recursive: true });
   const results = { passed: [], skipped: [], failed: [] };
   let place;
   try {
     place = prepare();
   } catch ({ message }) {
-    return { ...results, missing: message };
+    return { ...results, ran: [], missing: message };
   }
   const own = join(folder, name);
-  const built = values.prebuilds === undefined ? buildFor(binary, join(folder, 'prebuilds')) : join(values.prebuilds, binary, 'shm-node.node');
-  const [packaged, project] = [join(own, 'package'), join(own, 'project')];
+  const [loose, project] = [join(own, 'package'), join(own, 'project')];
   rmSync(own, { recursive: true, force: true });
-  for (const part of [packaged, project]) mkdirSync(part, { recursive: true });
-  copyPackage(packaged);
-  install(join(built, '..', 'shm-node.node'), packaged);
+  for (const part of [loose, project]) mkdirSync(part, { recursive: true });
+  copyPackage(loose);
+  install(join(prebuilds, binary, 'shm-node.node'), loose);
 
   const node = [...place.under, join(place.bin, 'node')];
-  const env = { ...process.env, PATH: [place.bin, process.env.PATH].join(delimiter), NODE_OPTIONS: '', SHM_NODE_PACKAGE: packaged, ...place.env };
+  const env = { ...process.env, PATH: [place.bin, process.env.PATH].join(delimiter), NODE_OPTIONS: '', SHM_NODE_PACKAGE: loose, ...place.env };
   const version = spawnSync(node[0], [...node.slice(1), '--version'], { encoding: 'utf8', env }).stdout.trim().slice(1);
-  emptyProject(project, binary, built, place.npm, env);
+  emptyProject(project, tarball, place.npm, env);
   const example = await finish([...node, join(project, 'first.cjs')], HOUR, { cwd: project, env });
 
   const chosen = tests ?? testsOf(values.short ? short : files);
@@ -99,7 +106,8 @@ async function test({ name, binary, files, short, tests, left = {}, prepare }) {
     const count = (wanted) => one.filter(({ verdict }) => verdict === wanted).length;
     console.log(`  ${basename(file, '.test.js')}: ${count('passed')} passed, ${count('skipped')} skipped, ${count('failed')} failed`);
   }
-  return { ...results, version, files: chosen.length, example: example.output === firstExample().output };
+  const ran = chosen.map((file) => basename(file, '.test.js')).filter((file) => !(file in left));
+  return { ...results, version, ran, example: example.output === firstExample().output };
 }
 
 /** The files of the Node tests whose names match. */

@@ -6,10 +6,9 @@ import { dirname, join } from 'node:path';
 import { buildStorm } from '../build.mjs';
 import { root } from '../run.mjs';
 import { need, platforms } from './debian.mjs';
+import { CORE, FIRST } from './files.mjs';
 
 const LIMIT = 3600; // seconds: what ends podman does not end the container
-
-const SHORT = /^(api|errors|processes|endings)$/;
 
 // Without an engine daemon, and on either cgroup version.
 const PODMAN = ['--runtime', 'runc', '--cgroup-manager=cgroupfs', '--events-backend=file'];
@@ -52,10 +51,10 @@ export const containers = [
   container(
     'container-default',
     "podman's defaults: a /dev/shm of 64 MiB, and a seccomp profile that forbids io_uring",
-    /^(api|errors|processes|endings|sync-.*)$/,
+    CORE,
   ),
-  container('container-unprivileged', 'a user without capabilities, and a root that is read-only', SHORT, '--read-only', '--read-only-tmpfs=false', '--tmpfs=/tmp:rw,mode=1777,notmpcopyup', '--user=65534:65534', '--cap-drop=all'),
-  container('container-memory', 'a memory limit of 512 MiB', SHORT, '--memory=512m', '--memory-swap=512m'),
-  container('container-overlayfs', '/dev/shm on overlayfs, with no mount of its own', SHORT, '--ipc=none', `--volume=${join(platforms, 'empty')}:/dev/shm:O`),
+  container('container-unprivileged', 'a user without capabilities, and a root that is read-only', FIRST, '--read-only', '--read-only-tmpfs=false', '--tmpfs=/tmp:rw,mode=1777,notmpcopyup', '--user=65534:65534', '--cap-drop=all'),
+  container('container-memory', 'a memory limit of 512 MiB', FIRST, '--memory=512m', '--memory-swap=512m'),
+  container('container-overlayfs', '/dev/shm on overlayfs, with no mount of its own', FIRST, '--ipc=none', `--volume=${join(platforms, 'empty')}:/dev/shm:O`),
   shared,
 ];

@@ -11,6 +11,9 @@ export const platforms = join(root, 'target', 'platforms');
 // Other systems with apt do not bring the keys.
 const KEYS = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
+// A mirror that fails for a moment does not fail the tests.
+const RETRIES = ['-o', 'Acquire::Retries=5'];
+
 const quietly = { stdio: ['ignore', 'ignore', 'inherit'] };
 
 /** Installs packages whose command, or file, is not there: `{ command: package }`. */
@@ -19,8 +22,8 @@ export function need(wanted) {
   const packages = Object.entries(wanted).filter(([name]) => !isThere(name)).map(([, name]) => name);
   if (packages.length === 0) return;
   if (process.getuid() !== 0) throw new Error(`needs ${packages.join(', ')}`);
-  attempt('apt-get', ['update', '-qq'], quietly);
-  attempt('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], quietly);
+  attempt('apt-get', [...RETRIES, 'update', '-qq'], quietly);
+  attempt('apt-get', [...RETRIES, 'install', '-y', '-qq', '--no-install-recommends', ...packages], quietly);
 }
 
 /**
@@ -48,7 +51,7 @@ export function unpacked(name, suite, architecture, packages) {
     'Acquire::Languages': 'none',
     'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled': 'false',
   };
-  const options = Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
+  const options = [...RETRIES, ...Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`])];
   attempt('apt-get', [...options, 'update', '-qq'], quietly);
   const named = packages.map((name) => {
     if (typeof name === 'string') return name;

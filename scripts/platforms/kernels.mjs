@@ -5,6 +5,7 @@ import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { root } from '../run.mjs';
 import { need, platforms, unpacked } from './debian.mjs';
+import { WAYS } from './files.mjs';
 
 function kernel(version, suite, about) {
   const name = `kernel-${version}`;
@@ -15,7 +16,7 @@ function kernel(version, suite, about) {
     const under = [join(root, 'scripts', 'platforms', 'under-kernel.sh'), image];
     return { under, bin: dirname(process.execPath), env: { SHM_TEST_OWN: join(platforms, name) } };
   };
-  return { name, binary: 'linux-x64-gnu', about, files: /^(api|errors|processes|endings|sync-(locks|rings|waits|ways))$/, prepare };
+  return { name, binary: 'linux-x64-gnu', about, files: WAYS, prepare };
 }
 
 export const kernels = [
