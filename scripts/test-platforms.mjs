@@ -1,8 +1,9 @@
-// npm run test:platforms [-- NAME...] [-- --short] [-- --prebuilds FOLDER]: the Node tests on each platform that can run
-// on this machine, and the README's first example in an empty project where the tarball was installed. The tarball is
-// that of npm run package -- --all, or has the binaries of the folder, or in the short form those that it needs. Sets up
-// what it needs in target/platforms. Writes what it saw to docs/platforms.md, except in the short form. Fails where a test
-// fails, where one is skipped for a reason that is not in tests/skips.txt, and where a platform cannot be set up.
+// npm run test:platforms [-- NAME...] [-- --short] [-- --prebuilds FOLDER]: the Node tests on each platform that can
+// run on this machine, and the README's first example in an empty project where the tarball was installed. The tarball
+// is that of npm run package -- --all, or has the binaries of the folder, or in the short form those that it needs.
+// Sets up what it needs in target/platforms. Writes what it saw to docs/platforms.md, except in the short form. Fails
+// where a test fails, where one is skipped for a reason that is not in tests/skips.txt, and where a platform cannot be
+// set up.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -47,7 +48,7 @@ for (const platform of wanted) {
 const isBad = (result) => result.missing !== undefined || !result.example || result.failed.length > 0 || unlisted(result).length > 0;
 process.exitCode = seen.some(isBad) ? 1 : 0;
 
-/** The package with every binary, or in the short form with those of some platforms, and the folder with the binaries. */
+/** The package with every binary (in the short form, with those of some platforms), and the folder of the binaries. */
 function packageOf(platforms) {
   const into = join(folder, 'package');
   if (values.prebuilds === undefined && !values.short) {

@@ -91,7 +91,7 @@ export type ViewOf<T extends Type> = T extends TypeName
         : never;
 
 /**
- * Which system interface holds a segment. Windows has `'windows'` alone, and no other system has that. (It is tested
+ * Which system interface holds a segment. Windows has only `'windows'`, and no other system has it. (It is tested
  * under Wine 10. The tests have not yet been run on Windows itself.)
  */
 export type Backend = 'sysv' | 'posix' | 'windows';

@@ -1,6 +1,6 @@
 // Linux: this machine itself, and with musl, and on arm64 with either C library. The other system's libraries lie over
-// those of this machine, and qemu runs what is for arm64. So the tests find their tools, and only Node and the addon are
-// the other system's.
+// those of this machine, and qemu runs what is for arm64. So the tests find their tools, and only Node and the addon
+// are the other system's.
 
 import { dirname, join } from 'node:path';
 import { buildStorm } from '../build.mjs';

@@ -1,4 +1,4 @@
-//! Where this process has mapped which section, so that a word has one name in all processes that share it.
+//! Which section this process has mapped where. So a word has one name in all processes that share it.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-/// By the address at which they begin.
+/// The keys are the addresses at which they begin.
 static MAPPED: RwLock<BTreeMap<NonZeroUsize, Mapped>> = RwLock::new(BTreeMap::new());
 
 struct Mapped {
@@ -35,7 +35,7 @@ pub fn leave(start: NonNull<u8>) {
     MAPPED.write().unwrap_or_else(PoisonError::into_inner).remove(&start.addr());
 }
 
-/// The place of an address; `None` where it lies in no section that was entered.
+/// Returns the place of an address; `None` if it lies in no section that was entered.
 pub fn place_of(address: NonZeroUsize) -> Option<Place> {
     let mapped = MAPPED.read().unwrap_or_else(PoisonError::into_inner);
     let (start, Mapped { len, section }) = mapped.range(..=address).next_back()?;
@@ -43,7 +43,7 @@ pub fn place_of(address: NonZeroUsize) -> Option<Place> {
     (offset < *len).then_some(Place { section: *section, offset })
 }
 
-/// FNV-1a, which is the same in each program, whatever built it.
+/// FNV-1a, which is the same in each program and each build.
 fn hash(name: &[u16]) -> u64 {
     let bytes = name.iter().flat_map(|unit| unit.to_le_bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))

@@ -31,7 +31,7 @@ impl Map<'_> {
     ) -> Result<Step<'_, Option<Load>>, MapError> {
         let (key, tags, owner) = (self.key(key)?, self.tags(tags)?, self.owner()?);
         let expires = expiry(Some(timeout), SystemClock);
-        // One who waits for a dead loader may have to take its lock, too: it does not wait for both.
+        // A process that waits for a dead loader may also have to take its lock. It does not wait for both.
         self.take_from_the_dead(&key)?;
         self.locked(&key, 0, |shard| {
             let is_alive = |owner| self.is_alive(Owner::from_word(owner));

@@ -601,7 +601,7 @@ impl<'a> Map<'a> {
         shard
     }
 
-    /// Takes the lock of a key's shard from a dead owner, if it has one. It asks at once, and does not wait.
+    /// Takes the lock of a key's shard from its owner if that is dead. Checks at once, and does not wait.
     pub(crate) fn take_from_the_dead(&self, key: &Key<'_>) -> Result<(), MapError> {
         let number = self.core.geometry.shard_of(key.hash);
         if let Some(guard) = self.mutex(number)?.try_lock()? {

@@ -1,9 +1,9 @@
-//! An entry that was found, to be found unchanged.
+//! An entry that was found, to check later whether it is unchanged.
 
 use crate::{Map, View, clock::SystemClock, protocol::reader::Sight};
 
-/// An entry as it was found: see [`View::seen`]. It says so much that the map can tell without the key whether the entry
-/// is still the same.
+/// An entry as it was found: see [`View::seen`]. With it, the map can tell without the key whether the entry is still
+/// the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
     sight: Sight,
@@ -18,18 +18,19 @@ impl Seen {
 }
 
 impl View<'_> {
-    /// The entry, to be compared with later: see [`Map::is_unchanged`].
+    /// Returns what to compare the entry with later: see [`Map::is_unchanged`].
     pub const fn seen(&self) -> Seen {
         Seen { sight: self.sight, version: self.found.version }
     }
 }
 
 impl Map<'_> {
-    /// Whether an entry of this map is there, and has the version with which it was seen. This takes less time than to
-    /// find it by its key, and counts as a lookup. If it is `false`, look it up: the entry may have been moved.
+    /// Whether an entry of this map exists, and has the version with which it was seen. This takes less time than to
+    /// find the entry by its key, and counts as a lookup. If it is `false`, look the key up: the entry may have been
+    /// moved.
     pub fn is_unchanged(&self, seen: &Seen) -> bool {
         let Seen { sight, version } = seen;
-        // The mark last: where the segment was cut off, nothing that was read counts.
+        // The mark is checked last: if the segment was made smaller, nothing that was read is valid.
         let is_unchanged = self.core.is_unchanged(sight, *version, SystemClock) && !self.mark.is_set();
         if is_unchanged {
             self.count_hit(sight.place());

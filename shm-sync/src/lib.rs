@@ -44,8 +44,8 @@
 //!
 //! It is tested on Linux. On macOS it compiles, but has never run. Sleeping and waking needs macOS 14.4
 //! (`os_sync_wait_on_address`); on an older version they return an error. For Windows it is tested under Wine 10. There
-//! named events show who lives, and named semaphores wake who sleeps: see [`Live`]. Words in memory that
-//! no backend of this library mapped are looked at every millisecond.
+//! named events show which owners live (see [`Live`]), and named semaphores wake sleepers. If no backend of this
+//! library has mapped the memory of a word, a sleeper checks the word every millisecond.
 #![cfg(any(target_os = "linux", target_os = "macos", windows))]
 #![cfg_attr(loom, allow(dead_code, unused_imports, reason = "the models are about some of it"))]
 

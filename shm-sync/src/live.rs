@@ -41,8 +41,8 @@ use std::{
 };
 pub use system::Deaths;
 
-/// A live file that this process uses, and the ids that it drew from it. On Windows, where there are no live files, it is
-/// what all processes of a session have in common.
+/// A live file that this process uses, and the ids that it drew from it. Windows has no live files; there it is what
+/// all processes of a session have in common.
 #[derive(Debug)]
 pub struct Live {
     space: system::Space,

@@ -5,7 +5,7 @@ use std::{env, path::Path, process::Command};
 const README: &str = include_str!("../README.md");
 const FIRST: &str = include_str!("../examples/first.rs");
 
-/// Set where there is no cargo: the folder that has the examples.
+/// Set if there is no cargo: the folder that has the examples.
 const FOLDER: &str = "SHM_TESTS_EXAMPLES";
 
 /// What an example prints. `cargo test` with a filter may not have built it.

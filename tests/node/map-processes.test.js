@@ -273,7 +273,7 @@ describe('getOrSet of several processes', () => {
     assert.equal(map.get('a'), 'load 1');
   });
 
-  it('who waits for a load asks every 10 ms whether the loader lives, though nobody wakes it', async () => {
+  it('a call that waits for a load checks every 10 ms whether the loader lives, although nobody wakes it', async () => {
     const map = newMap();
     const loader = peer(map, loadForEver);
     await loader.ready;

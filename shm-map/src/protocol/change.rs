@@ -1,6 +1,6 @@
-//! Changing a slot together with the numbers of the entries. One who takes over from a dead owner finds both changed,
-//! or neither, without going through the records: before a slot is changed, the shard says which one it is, and what the
-//! numbers are afterwards.
+//! Changes a slot together with the numbers of the entries. The process that takes over from a dead owner finds both
+//! changed, or neither, and need not go through the records. For this, the shard says which slot will be changed, and
+//! what the numbers will be, before the slot is changed.
 //!
 //! The order of the stores is all that counts: each of them is a release, and so comes after those before it.
 
@@ -17,7 +17,7 @@ use super::{
 };
 use shm_lifetime::fault;
 
-/// How one who takes over finds out whether a slot was changed.
+/// How the process that takes over finds out whether a slot was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sign {
     /// It held this value, and holds another one. (Once it is free, a writer of another shard may take it.)
@@ -58,7 +58,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         Numbers { entries: number(ENTRIES), loads: number(LOADS), live: LIVE.map(number) }
     }
 
-    /// What is to be changed: slots no longer point to `from`, but to `to`.
+    /// What will change: slots no longer point to `from`, but to `to`.
     #[inline]
     pub(crate) fn change(&self, from: Option<&Entry>, to: Option<(&Ring, &Record)>) -> Change {
         let mut numbers = self.numbers();
@@ -107,7 +107,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         self.store_in_order(CHANGING, 0);
     }
 
-    /// Ends the change that a dead owner was at. Who dies here leaves it to the next.
+    /// Ends the change that a dead owner had begun. If this process also dies, the next one ends it.
     pub(crate) fn finish_change(&self) {
         let changing = self.load(CHANGING);
         let (bucket, slot) = ((changing >> 8) as u32, (changing >> 2) as usize & 0x3f);

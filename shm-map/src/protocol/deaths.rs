@@ -1,5 +1,5 @@
-//! Owners that die before any access to memory: the next one finds old or new entries, and the right numbers, and looks
-//! at few words.
+//! An owner dies before any of its accesses to memory. The next owner finds old or new entries and the right numbers,
+//! and reads few words.
 
 use super::{
     Core,
@@ -108,7 +108,7 @@ fn filled<'a>(memory: &'a Zeros, options: &MapOptions) -> Core<'a, Place<'a>> {
 
 type Act<'c> = &'c dyn Fn(Core<'_, Mortal<'_>>);
 
-/// Lets an owner do something, and die before each of its accesses.
+/// Lets an owner do something, and lets it die before each of its accesses.
 fn die_everywhere(evict: bool, act: Act<'_>) {
     let options = options(SIZE as u64, evict);
     for last in 0.. {

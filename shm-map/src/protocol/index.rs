@@ -132,8 +132,8 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
         Place { bucket, slot, passed: path.passed() }
     }
 
-    /// Puts a value into a free slot for a hash; `None` if no slot of the index is free. Calls `begin` with the place before
-    /// it takes it.
+    /// Puts a value into a free slot for a hash; `None` if no slot of the index is free. Calls `begin` with the place
+    /// before it takes the slot.
     pub(crate) fn take_slot(&self, hash: u32, value: u64, begin: impl Fn(Place)) -> Option<Place> {
         loop {
             let place = self.free_slot(hash)?;

@@ -41,7 +41,7 @@ pub(crate) struct Sight {
     bucket: u32,
     generation: u32,
     number: u8,
-    /// Nothing but its slot and the map's generation can make it another one, or invalid.
+    /// Only its slot and the generation of the map can make it another entry, or invalid.
     is_plain: bool,
 }
 
@@ -143,8 +143,8 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
 
     /// Whether an entry that was found is there, valid, and has its version.
     ///
-    /// A record never changes while its slot points to it, but for a number and the time at which it expires. Another
-    /// one with the same slot lies 2^39 granules behind it, eight tebibytes.
+    /// While a slot points to a record, only its number and the time at which it expires can change. The next record
+    /// with the same value of its slot comes 2^39 granules later, which is eight tebibytes.
     #[inline]
     pub(crate) fn is_unchanged(&self, sight: &Sight, version: u64, clock: impl Clock) -> bool {
         // Acquire: with the slot comes the record.

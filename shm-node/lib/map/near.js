@@ -1,6 +1,6 @@
 'use strict';
 
-// Parsed values that a map object keeps. The addon notes where their entries are, by the numbers that they have here. The
+// Parsed values that a map object keeps. Each has a number here, by which the addon notes where its entry is. The
 // values are frozen, because all callers get the same object.
 
 /** The most values: a Map of JavaScript's has no room for more keys. */
@@ -34,7 +34,7 @@ class Near {
   /** Keeps a value, if `note(number)` says that the addon has noted its entry. Returns the value. */
   keep(key, value, note) {
     const number = this.#numbers.get(key) ?? this.#next();
-    // Whatever fails below, nobody gets another entry's value.
+    // If something fails below, nobody gets the value of another entry.
     this.#numbers.delete(key);
     this.#keys[number] = undefined;
     if (!note(number)) return value;

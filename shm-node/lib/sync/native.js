@@ -4,7 +4,7 @@
 // may use. shm-node/src/sync has the functions, each with its arguments and results. Each copy of this file has its own
 // objects there.
 
-// A copy: V8 finds the properties of the addon's object, which were added one by one, more slowly.
+// A copy: V8 takes longer to find properties of the addon's object, because they were added one by one.
 const native = { ...require('../native.js').coordination() };
 
 /** Further answers of the last call. */

@@ -1,4 +1,4 @@
-//! Whether entries are still what JavaScript keeps of them, by its numbers for what it keeps.
+//! Whether entries are still as JavaScript keeps them. JavaScript has a number for each value that it keeps.
 
 use super::{
     Opened, key, opened,
@@ -28,8 +28,8 @@ pub(super) fn is_unchanged(table: &mut Table, call: &Call<2>) -> Result<bool, Fa
     Ok(near.noted.get(call.handle(1)).is_some_and(|seen| seen.is_some_and(|seen| map.is_unchanged(&seen))))
 }
 
-/// `mapGetNear(map, keyLength, at, number)`: as `mapGet`; but where the entry has the version that was noted with this
-/// number, it tells that, and notes where the entry is now.
+/// `mapGetNear(map, keyLength, at, number)`: as `mapGet`. But if the entry has the version that was noted with this
+/// number, it returns that, and notes where the entry is now.
 pub(super) fn get(table: &mut Table, call: &Call<4>) -> Result<sys::napi_value, Failure> {
     let Table { objects, out, key: keys, pool, .. } = table;
     let Opened { map, near, .. } = opened(objects, call)?;

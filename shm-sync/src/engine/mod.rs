@@ -3,8 +3,8 @@
 //! There are three engines, the best first: `Uring` (Linux 6.7, unless `io_uring` is forbidden: one thread for all
 //! waits), `ThreadsWaitv` (Linux 5.16: a thread for each wait), [`ThreadsSliced`] (everywhere: a thread for each wait,
 //! which wakes up every 10 ms to check whether it was cancelled). [`choose`] takes the first that works here. On macOS
-//! there is only the last one. On systems with 32-bit pointers there is no `Uring`. Windows has
-//! `Pool`, which leaves the waiting to the thread pool of the process.
+//! there is only the last one. On systems with 32-bit pointers there is no `Uring`. Windows has `Pool`, in which the
+//! thread pool of the process waits.
 //!
 //! If `Uring` works, a program with its own event loop can use `Polled`: the loop watches its descriptor, and no other
 //! thread is needed between the kernel and the loop.

@@ -22,9 +22,9 @@ use windows_sys::Win32::{
     System::Threading::{RegisterWaitForSingleObject, UnregisterWait, WT_EXECUTEONLYONCE},
 };
 
-/// How often it looks at a word all the same: a process that wakes a sleeper may be killed half-way.
+/// How often a wait also checks its word: a process that wakes a sleeper may be killed before it has done so.
 const LOOK: Duration = Duration::from_secs(5);
-/// The same where other processes cannot wake it.
+/// The same if other processes cannot wake it.
 const LOOK_ALONE: Duration = Duration::from_millis(10);
 
 // As long as it takes: a wait that was cancelled ends within milliseconds.
@@ -35,7 +35,7 @@ const AT_LEAST: Duration = Duration::from_secs(60);
 pub struct Pool(Arc<Pending<Wait>>);
 
 impl Pool {
-    /// An engine with nothing pending.
+    /// Returns an engine with nothing pending.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ struct Wait {
     /// The word held another value from the beginning.
     is_late: bool,
     is_cancelled: bool,
-    /// What the pool calls it by; null where it does not have it just now.
+    /// The pool's handle of it; null while the pool does not have it.
     registered: HANDLE,
     callback: *mut Callback,
 }
@@ -76,7 +76,7 @@ impl Wait {
         self.cell.load(Ordering::SeqCst) != self.expected
     }
 
-    /// Hands it to the pool, which calls back with a wake-up, or after so much time at most.
+    /// Passes it to the pool, which calls back after a wake-up, or when the time is up.
     fn register(&mut self, time: Duration) -> Result<(), OsError> {
         let Some(sleeper) = &self.sleeper else { return Ok(()) };
         let look = if sleeper.is_alone() { LOOK_ALONE } else { LOOK };
@@ -92,19 +92,19 @@ impl Wait {
                 "RegisterWaitForSingleObject",
                 io::Error::last_os_error().raw_os_error().unwrap_or(0),
             )
-            .advise("No room for one more wait: try again once some are done.")),
+            .advise("There is no room for one more wait: try again when some have ended.")),
             _ => Ok(()),
         }
     }
 
-    /// Takes it back; `false` where the pool calls back all the same, or has done so.
+    /// Takes it back. `false`: the pool will call back all the same, or has done so.
     fn unregister(&mut self) -> bool {
         let registered = std::mem::replace(&mut self.registered, ptr::null_mut());
         // SAFETY: the pool gave it, and it is given back once.
         !registered.is_null() && unsafe { UnregisterWait(registered) } != 0
     }
 
-    /// After a call of the pool's: how it has ended; `None` if it goes on.
+    /// After the pool called back: how the wait has ended; `None` if it goes on.
     fn look(&mut self, has_wake_up: bool) -> Option<Ended> {
         self.unregister();
         if has_wake_up {

@@ -32,7 +32,7 @@ pub(crate) fn wait(
     }
 }
 
-/// Wakes at most `count` sleepers on `cell`; tells how many.
+/// Wakes at most `count` sleepers on `cell`, and returns how many.
 pub(crate) fn wake(cell: &AtomicU32, count: u32) -> usize {
     // The kernel takes 0 for 1.
     if count == 0 {

@@ -1,13 +1,13 @@
-//! Windows lets a thread sleep on a word of its own process only (`WaitOnAddress`). Here two named semaphores stand beside
-//! a word as long as somebody sleeps on it: one counts the sleepers, the other one their wake-ups.
+//! Windows lets a thread sleep only on a word of its own process (`WaitOnAddress`). So here a word has two named
+//! semaphores as long as somebody sleeps on it: one counts the sleepers, the other counts their wake-ups.
 //!
-//! Who wakes takes sleepers off the first count, and then adds as many wake-ups. A sleeper whose time is up takes itself
-//! off; if it cannot, somebody has just done so, and its wake-up is on its way. The kernel removes both semaphores with
-//! the last sleeper, however it ends. One that was killed stays counted as long as others sleep there: each time somebody
-//! wakes them there is a wake-up too many, which ends a later sleep too early.
+//! A process that wakes others takes them off the first count, and then adds as many wake-ups. A sleeper whose time is
+//! up takes itself off. If it cannot, somebody has just taken it off, and its wake-up will follow. The kernel removes
+//! both semaphores with the last sleeper, however it ends. A sleeper that was killed stays counted as long as others
+//! sleep there. Then each time that they are woken there is one wake-up too many, which ends a later sleep too early.
 //!
-//! The name of a word is its place in its section, which the backend has entered. A word elsewhere is named for this
-//! process alone, and a sleeper looks at it every millisecond, as other processes may change it.
+//! The name of a word is its place in its section, which the backend has entered. A word elsewhere has a name for this
+//! process alone, and a sleeper checks it every millisecond, because other processes may change it.
 
 use super::Outcome;
 use crate::named::{Access, last_error, owned, wide};
@@ -30,16 +30,16 @@ use windows_sys::Win32::{
     },
 };
 
-/// Who may use the memory may use them (`SYNCHRONIZE` and `SEMAPHORE_MODIFY_STATE`).
+/// Everybody may use them (`SYNCHRONIZE` and `SEMAPHORE_MODIFY_STATE`).
 const ACCESS: &str = "D:P(A;;0x100002;;;WD)";
 const RIGHTS: u32 = SYNCHRONIZATION_SYNCHRONIZE | SEMAPHORE_MODIFY_STATE;
 
-/// How often a sleeper looks at its word all the same: a process that wakes it may be killed half-way.
+/// How often a sleeper also checks its word: a process that wakes it may be killed before it has done so.
 const LOOK: Duration = Duration::from_millis(100);
-/// The same where other processes cannot wake it.
+/// The same if other processes cannot wake it.
 const LOOK_ALONE: Duration = Duration::from_millis(1);
 
-/// How long a wake-up may be on its way.
+/// How long a sleeper waits for a wake-up that somebody has begun.
 const ON_ITS_WAY: Duration = Duration::from_millis(10);
 
 /// Whether there is a way to sleep: always.
@@ -79,7 +79,7 @@ pub(crate) fn wait(
     Ok(Some(if sleeper.leave() { Outcome::Woken } else { outcome }))
 }
 
-/// Wakes at most `count` sleepers on `cell`; tells how many.
+/// Wakes at most `count` sleepers on `cell`, and returns how many.
 pub(crate) fn wake(cell: &AtomicU32, count: u32) -> usize {
     if count == 0 {
         return 0;
@@ -96,7 +96,7 @@ pub(crate) fn wake(cell: &AtomicU32, count: u32) -> usize {
     woken as usize
 }
 
-/// One who sleeps on a word. Dropping it ends the sleep.
+/// A sleeper on a word. Dropping it ends the sleep.
 #[derive(Debug)]
 pub(crate) struct Sleeper {
     semaphores: Semaphores,
@@ -105,7 +105,7 @@ pub(crate) struct Sleeper {
 }
 
 impl Sleeper {
-    /// From now on it is woken. Look at the word before you sleep.
+    /// From now on others can wake it. Check the word before you sleep.
     pub(crate) fn on(cell: &AtomicU32) -> Result<Self, OsError> {
         let (name, is_alone) = name_of(cell);
         let semaphores = Semaphores::make(&name)?;
@@ -115,7 +115,7 @@ impl Sleeper {
         Ok(Self { semaphores, is_alone, is_counted: true })
     }
 
-    /// What to sleep on: who gets it is [woken](Self::wake).
+    /// What to sleep on. When a wait for it succeeds, call [`wake`](Self::wake).
     pub(crate) fn wake_ups(&self) -> HANDLE {
         self.semaphores.wake_ups.as_raw_handle()
     }
@@ -200,7 +200,7 @@ impl Semaphores {
         Ok(Self { sleepers: make(SLEEPERS)?, wake_ups })
     }
 
-    /// `None` where nobody sleeps.
+    /// `None` if nobody sleeps.
     fn find(name: &str) -> Option<Self> {
         let open = |what| {
             let name = object_name(what, name);
@@ -230,7 +230,7 @@ fn add(semaphore: &OwnedHandle, count: u32) -> Result<(), OsError> {
     }
 }
 
-/// Takes one off a semaphore, within so much time; whether it did.
+/// Takes one off a semaphore, within the time; whether it could.
 fn take(semaphore: &OwnedHandle, time: Duration) -> Result<bool, OsError> {
     // SAFETY: an open handle.
     match unsafe { WaitForSingleObject(semaphore.as_raw_handle(), milliseconds(time)) } {
@@ -247,5 +247,5 @@ pub(crate) fn milliseconds(time: Duration) -> u32 {
 
 fn failed(call: &'static str, code: u32) -> OsError {
     OsError::new(call, code.cast_signed())
-        .advise("It was about sleeping until another process wakes this one.")
+        .advise("The call was for a sleep until another process wakes this thread.")
 }

@@ -1,12 +1,13 @@
 //! On Windows: a named event for each owner.
 //!
-//! The kernel removes an event with the last handle of it, so it is there as long as its owner's process. Nobody is
-//! allowed to open it, not even its user: to be refused is the sign that it is there, and no look makes it last longer.
-//! (Wine does not check who may open an event. There it lasts until a look that found it has closed it.)
+//! The kernel removes an event with its last handle, so the event exists as long as the process of its owner. Nobody
+//! may open it, not even its user: a refusal shows that it exists. So a check cannot make the event last longer. (Wine
+//! does not check who may open an event. There the event lasts until a process that opened it for a check has closed
+//! it.)
 //!
-//! The ids come from a named semaphore: a release adds to its count and tells the count before. Nobody may wait for it,
-//! so it never goes back. It is gone when all processes are that used it, and the next one begins anywhere in the lower
-//! half, so that the ids in a segment that was held meanwhile mean nobody.
+//! The ids come from a named semaphore: a release adds to its count and returns the count before. Nobody may wait for
+//! it, so the count never decreases. It is gone when all processes that used it have ended. The next one begins at a
+//! random number in the lower half, so the ids in a segment that is older than it belong to nobody.
 //!
 //! All of it lies in the namespace of the session, as the segments do. So all users of a segment have the same counter,
 //! and another user of the session can pretend that a dead owner lives, and stall waiters.
@@ -37,10 +38,10 @@ const SESSION: u32 = u32::from_le_bytes(*b"sess");
 
 const COUNTER: &str = ".shm-node-live";
 
-/// Everybody adds to it (`SEMAPHORE_MODIFY_STATE`), and that is all.
+/// Everybody may add to it (`SEMAPHORE_MODIFY_STATE`), and do nothing else.
 const COUNTER_ACCESS: &str = "D:P(A;;0x2;;;WD)";
 
-/// Nobody opens it.
+/// Nobody may open it.
 const EVENT_ACCESS: &str = "D:P";
 
 /// How often to draw ids again if somebody has made events of the drawn ones.
@@ -54,11 +55,11 @@ pub(super) struct Space {
 }
 
 impl Live {
-    /// What the processes of this session have in common.
+    /// Returns what the processes of this session have in common.
     ///
     /// # Errors
     ///
-    /// Where the system refuses.
+    /// If the system refuses.
     pub fn own() -> Result<&'static Self, SyncError> {
         static LIVE: OnceLock<Live> = OnceLock::new();
         if let Some(known) = LIVE.get() {
@@ -68,20 +69,20 @@ impl Live {
         Ok(LIVE.get_or_init(|| live))
     }
 
-    /// The same: on Windows, all users of a session have it in common.
+    /// Returns the same as [`own`](Self::own): on Windows, all processes of a session have one.
     ///
     /// # Errors
     ///
-    /// Where the system refuses.
+    /// If the system refuses.
     pub fn shared(_uid: u32) -> Result<&'static Self, SyncError> {
         Self::own()
     }
 
-    /// The same, whatever the segment and whatever a structure in it carries.
+    /// Returns the same as [`own`](Self::own) for every segment and structure.
     ///
     /// # Errors
     ///
-    /// Where the system refuses.
+    /// If the system refuses.
     pub fn of_segment(_segment: &SegmentInfo, _carried: u32) -> Result<&'static Self, SyncError> {
         Self::own()
     }
@@ -92,12 +93,12 @@ impl Space {
         let mut random = [0; 4];
         getrandom::fill(&mut random).map_err(|error| {
             let code = error.raw_os_error().unwrap_or(ERROR_NOT_SUPPORTED.cast_signed());
-            OsError::new("ProcessPrng", code).advise("The counter of owners needs a random number.")
+            OsError::new("ProcessPrng", code).advise("The counter of owner ids needs a random number.")
         })?;
         Self::with_counter(COUNTER, (u32::from_le_bytes(random) % (Owner::MAX / 2)).max(1))
     }
 
-    /// With the counter of this name, which is made if need be and then begins with `first`.
+    /// Opens the counter of this name. If there is none, makes one that begins with `first`.
     fn with_counter(name: &str, first: u32) -> Result<Self, SyncError> {
         let (access, name) = (access(COUNTER_ACCESS)?, wide(name));
         let (attributes, rights) = (access.attributes(), SEMAPHORE_MODIFY_STATE);
@@ -130,11 +131,11 @@ impl Space {
             }
         }
         Err(OsError::new("CreateEventEx", ERROR_ALREADY_EXISTS.cast_signed())
-            .advise("Somebody who did not draw them has made the events of the next owners.")
+            .advise("Another process has made events of owner ids that it did not draw: end that process.")
             .into())
     }
 
-    /// Adds to the counter; what it was before.
+    /// Adds to the counter, and returns what it was before.
     fn advance(&self, count: u32) -> Result<u32, SyncError> {
         let mut before = 0;
         // SAFETY: an open handle; it writes the number.
@@ -176,7 +177,7 @@ impl Space {
     }
 }
 
-/// The event of an id; `None` where it is there already.
+/// The event of an id; `None` if it exists already.
 fn make_event(id: u32, access: &Access) -> Result<Option<OwnedHandle>, SyncError> {
     let (attributes, name) = (access.attributes(), event_name(id));
     let (flags, rights) = (CREATE_EVENT_MANUAL_RESET, SYNCHRONIZATION_SYNCHRONIZE);
@@ -201,7 +202,7 @@ fn access(text: &str) -> Result<Access, SyncError> {
 
 fn failed(call: &'static str, code: u32) -> SyncError {
     OsError::new(call, code.cast_signed())
-        .advise("It was about how the processes of this session see which of them live.")
+        .advise("The call was for the objects that show which owners of this session live.")
         .into()
 }
 
@@ -211,19 +212,19 @@ pub(super) const fn generation() -> u32 {
     0
 }
 
-/// Hears of deaths: not here.
+/// Reports of deaths, which Windows does not have.
 #[derive(Debug)]
 pub struct Deaths(());
 
 impl Deaths {
-    /// None: ask again and again instead.
+    /// Fails always: check with `is_alive` from time to time.
     ///
     /// # Errors
     ///
     /// Always.
     pub fn new() -> Result<Self, SyncError> {
         Err(OsError::new("inotify_init1", ERROR_NOT_SUPPORTED.cast_signed())
-            .advise("Windows does not tell of deaths: ask again and again instead.")
+            .advise("Windows does not report deaths: check with `is_alive` from time to time.")
             .into())
     }
 

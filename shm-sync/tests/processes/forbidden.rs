@@ -1,10 +1,10 @@
-//! Engines where a system call is forbidden.
+//! Engines, if a system call is forbidden.
 
 use crate::shared::{GENEROUS, Shared};
 use shm_sync::engine::{self, Ended, Request};
 use std::{sync::atomic::Ordering, time::Instant};
 
-/// Waits through an engine where a system call is forbidden, as containers do it.
+/// Waits through an engine after a system call was forbidden, as in a container.
 pub(crate) fn wait_without(shared: &Shared, call: u64) {
     forbid(call as u32);
     let engine = engine::choose().unwrap();

@@ -39,7 +39,7 @@ fn an_id_that_nobody_drew_is_dead() {
 }
 
 #[test]
-fn ids_that_somebody_has_without_drawing_them_are_passed_over() {
+fn ids_that_somebody_has_without_drawing_them_are_skipped() {
     let mine = Space::open().unwrap();
     let next = mine.advance(1).unwrap() + 1;
     let access = Access::parse(EVENT_ACCESS).unwrap();

@@ -33,7 +33,7 @@ pub(super) fn wait(cell: &AtomicU32, expected: u32) {
     }
 }
 
-/// Wakes at most `count` sleepers on `cell`; tells how many.
+/// Wakes at most `count` sleepers on `cell`, and returns how many.
 pub(super) fn wake(cell: &AtomicU32, count: u32) -> usize {
     let mut queues = SLEEPERS.queues.lock().unwrap();
     let Some((asleep, woken)) = queues.get_mut(&ptr::from_ref(cell).addr()) else { return 0 };

@@ -53,7 +53,7 @@ impl Memory {
         Self { mapping, path: path.to_owned(), live_path: live_path.to_owned(), live, files: None }
     }
 
-    /// By which a child opens it.
+    /// The name by which a child opens it.
     pub(super) fn name(&self) -> String {
         format!("{}:{}", self.path, self.live_path)
     }

@@ -17,7 +17,7 @@ impl Memory {
         Self(Windows::new().attach(&Key::id(name.parse().unwrap()).unwrap()).unwrap())
     }
 
-    /// By which a child opens it.
+    /// The name by which a child opens it.
     pub(super) fn name(&self) -> String {
         let Key::Id(id) = self.0.key() else { panic!("a random key is an integer") };
         id.to_string()
