@@ -43,10 +43,11 @@ impl Numbers {
     }
 }
 
-/// A change in progress: the numbers after it.
+/// A change in progress: the numbers after it, unless they stay as they are, as where an entry is replaced by one of its
+/// size. Then the shard says nothing, and the cache line in which it would do so stays with the readers.
 #[derive(Debug)]
 #[must_use = "`end_change` writes the numbers"]
-pub(crate) struct Change(Numbers);
+pub(crate) struct Change(Option<Numbers>);
 
 impl<'a, M: Memory<'a>> Shard<'a, M> {
     fn store_in_order(&self, offset: usize, value: u64) {
@@ -61,20 +62,21 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     /// What will change: slots no longer point to `from`, but to `to`.
     #[inline]
     pub(crate) fn change(&self, from: Option<&Entry>, to: Option<(&Ring, &Record)>) -> Change {
-        let mut numbers = self.numbers();
+        let before = self.numbers();
+        let mut numbers = before;
         if let Some(Entry { ring, record, .. }) = from.filter(|entry| self.counts(&entry.record)) {
             numbers.count(ring, record, -1);
         }
         if let Some((ring, record)) = to.filter(|(_, record)| self.counts(record)) {
             numbers.count(ring, record, 1);
         }
-        Change(numbers)
+        Change((numbers != before).then_some(numbers))
     }
 
     /// Says which slot is about to be changed.
     #[inline]
     pub(crate) fn begin_change(&self, change: &Change, place: Place, sign: Sign) {
-        let Change(Numbers { entries, loads, live }) = change;
+        let Change(Some(Numbers { entries, loads, live })) = change else { return };
         let both = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         let (value, is_taken) = match sign {
             Sign::Left(value) => (value, false),
@@ -90,7 +92,15 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     }
 
     /// The slot is changed: now the numbers.
-    pub(crate) fn end_change(&self, Change(numbers): Change) {
+    pub(crate) fn end_change(&self, change: Change) {
+        if let Change(Some(numbers)) = change {
+            self.store_numbers(&numbers);
+            self.forget_change();
+            fault::step();
+        }
+    }
+
+    fn store_numbers(&self, numbers: &Numbers) {
         self.store_in_order(ENTRIES, numbers.entries.into());
         fault::step();
         self.store_in_order(LOADS, numbers.loads.into());
@@ -98,8 +108,6 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             fault::step();
             self.store_in_order(at, live.into());
         }
-        self.forget_change();
-        fault::step();
     }
 
     /// No slot is being changed.
@@ -113,19 +121,16 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         let (bucket, slot) = ((changing >> 8) as u32, (changing >> 2) as usize & 0x3f);
         // Others may have written anything there.
         if changing & 1 == 0 || bucket >= self.core.geometry.sizes.buckets || slot >= SLOTS {
-            return self.forget_change();
+            return;
         }
         let (found, value) = (self.core.slot(bucket, slot).load(Ordering::Relaxed), self.load(CHANGED));
         let is_changed = if changing & 2 == 0 { found != value } else { found == value };
-        if !is_changed {
-            return self.forget_change();
+        if is_changed {
+            let [first, second] = NEXT.map(|at| self.load(at));
+            let halves = |both: u64| [both as u32, (both >> 32) as u32];
+            let ([entries, loads], live) = (halves(first), halves(second));
+            self.store_numbers(&Numbers { entries, loads, live });
         }
-        let [first, second] = NEXT.map(|at| self.load(at));
-        let numbers = Numbers {
-            entries: first as u32,
-            loads: (first >> 32) as u32,
-            live: [second as u32, (second >> 32) as u32],
-        };
-        self.end_change(Change(numbers));
+        self.forget_change();
     }
 }
