@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
 const { Worker } = require('node:worker_threads');
 const { ask, built, folder, needsRoot, newKey, notOnWindows, privately, sleep, start, until } = require('./support.js');
-const { SharedMap, again, keep, newMap, peer } = require('./support/map.js');
+const { SharedMap, again, keep, lockTimeout, newMap, peer } = require('./support/map.js');
 const native = require(`${folder}/lib/sync/native.js`);
 
 /** A worker thread that runs `body(map, argument, parentPort)`. */
@@ -14,7 +14,7 @@ function worker(map, body, argument) {
   const program = `
     const { parentPort, workerData } = require('worker_threads');
     const { SharedMap } = require(workerData.folder + '/map.js');
-    (${body})(new SharedMap(workerData.key), workerData.argument, parentPort);`;
+    (${body})(new SharedMap(workerData.key, { lockTimeout: ${lockTimeout} }), workerData.argument, parentPort);`;
   return new Worker(program, { eval: true, workerData: { folder, key: map.key, argument } });
 }
 
@@ -44,14 +44,14 @@ describe('several processes', () => {
 
   it('that open the same key at the same moment share one map', async () => {
     const key = newKey();
-    const open = (shm, folder, key) => {
+    const open = (shm, folder, key, lockTimeout) => {
       const { SharedMap } = require(`${folder}/map.js`);
-      const map = new SharedMap(key, { memory: 1 << 20, shards: 4 });
+      const map = new SharedMap(key, { memory: 1 << 20, shards: 4, lockTimeout });
       map.set(`${process.pid}`, process.pid);
       ready(process.pid);
       process.stdin.resume();
     };
-    const all = Array.from({ length: 4 }, () => start(open, [folder, key], { stdin: 'pipe' }));
+    const all = Array.from({ length: 4 }, () => start(open, [folder, key, lockTimeout], { stdin: 'pipe' }));
     const pids = await Promise.all(all.map(({ ready }) => ready));
     const map = keep(new SharedMap(key));
     assert.deepEqual(new Set(map.values()), new Set(pids));

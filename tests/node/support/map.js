@@ -13,11 +13,14 @@ after(() => {
   assert.deepEqual(mine(), []);
 });
 
+// On a busy machine a writer may be kept from running for long.
+const lockTimeout = 60_000;
+
 /** A map under a new key, which is closed when the tests of the file are over. */
-const newMap = (options) => keep(new SharedMap(newKey(), { memory: 1 << 20, ...options }));
+const newMap = (options) => keep(new SharedMap(newKey(), { memory: 1 << 20, lockTimeout, ...options }));
 
 /** Another object of the same map. */
-const again = (map, options) => keep(new SharedMap(map.key, options));
+const again = (map, options) => keep(new SharedMap(map.key, { lockTimeout, ...options }));
 
 function keep(map) {
   opened.push(map);
@@ -29,11 +32,10 @@ const peer = (map, body, argument) =>
   start(
     `(shm, folder, key, argument) => {
       const { SharedMap } = require(folder + '/map.js');
-      // On a busy machine a writer may be kept from running for long.
-      return (${body})(new SharedMap(key, { lockTimeout: 60_000 }), ready, argument, SharedMap);
+      return (${body})(new SharedMap(key, { lockTimeout: ${lockTimeout} }), ready, argument, SharedMap);
     }`,
     [folder, map.key, argument],
     { env: { SHM_NODE_QUIET: '1' } },
   );
 
-module.exports = { SharedMap, again, keep, newMap, peer, shm };
+module.exports = { SharedMap, again, keep, lockTimeout, newMap, peer, shm };
