@@ -52,7 +52,6 @@ export const windows = [
     binary: 'win32-x64',
     about: 'Windows 10, as Wine 10 of Debian 13 runs it, with the node.exe of nodejs.org',
     files: /./,
-    short: /^(api|endings|processes)$/,
     left,
     prepare() {
       setUpWine();
