@@ -88,7 +88,30 @@ struct Stage {
 impl Stage {
     fn new(cache: bool) -> Self {
         let (map, words) = (Self::options(cache).memory.unwrap(), word::COUNT as u64 * 4);
-        Self { map: Memory::new(map), words: Memory::new(words), cache }
+        loop {
+            let stage = Self { map: Memory::new(map), words: Memory::new(words), cache };
+            if stage.has_tags_apart() {
+                return stage;
+            }
+        }
+    }
+
+    /// Tags that a map's seed puts into one slot are invalidated together: then a writer would remove what others have.
+    fn has_tags_apart(&self) -> bool {
+        let (map, tags) = (self.map(), [0, 1, 2].map(tag_of));
+        let is_there = |tag: &String| map.contains(tag.as_bytes()).unwrap();
+        for tag in &tags {
+            let tagged = EntryOptions { tags: &[tag], ..EntryOptions::default() };
+            map.insert(tag.as_bytes(), b"", &tagged).unwrap();
+        }
+        let are_apart = (1..tags.len()).all(|next| {
+            map.invalidate_tags(&[&tags[next - 1]]).unwrap();
+            tags[next..].iter().all(is_there)
+        });
+        for tag in &tags {
+            map.remove(tag.as_bytes()).unwrap();
+        }
+        are_apart
     }
 
     /// The parent's, in a child.
@@ -186,6 +209,10 @@ fn name(key: usize) -> [u8; 16] {
     name
 }
 
+fn tag_of(writer: usize) -> String {
+    format!("of writer {writer}")
+}
+
 /// Some keys of a writer bear a tag.
 fn is_tagged(key: usize) -> bool {
     key % 10 == 3
@@ -220,7 +247,7 @@ fn write(stage: &Stage, me: usize) {
     shm_lifetime::fault::arm(u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15), 3000);
     let map = stage.map();
     let mut seed = std::process::id() | 1;
-    let tag = format!("of writer {me}");
+    let tag = tag_of(me);
     loop {
         let key = me * KEYS + random(&mut seed) % KEYS;
         let kind = random(&mut seed) % 100;
@@ -440,7 +467,16 @@ fn storm(cache: bool) {
     let mut reader = stage.start(WRITERS);
     let mut writers: Vec<Process> = (0..WRITERS).map(|writer| stage.start(writer)).collect();
     let mut seed = 0x1234_5671;
-    for round in 0..kills {
+    // A slow machine needs more kills until the rings have turned over.
+    let has_turned_over = || {
+        let stats = map.stats();
+        if cache { stats.evictions > 0 } else { stats.moves > 0 }
+    };
+    for round in 0.. {
+        if round >= kills && has_turned_over() {
+            break;
+        }
+        assert!(round < 100 * kills, "{:?}", map.stats());
         let victim = random(&mut seed) % WRITERS;
         let done = |writer| stage.load(word::DONE + writer);
         let (begin, before, mut has_died) = (Instant::now(), done(victim), false);
