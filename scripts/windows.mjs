@@ -6,44 +6,22 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { TESTS, environment, programs } from './platforms/crates.mjs';
 import { left } from './platforms/windows.mjs';
 import { setUpWine, underWine } from './platforms/wine.mjs';
 import { attempt, fail, root } from './run.mjs';
 
-const TARGET = 'x86_64-pc-windows-gnu';
-const EXAMPLES = join(root, 'target', TARGET, 'debug', 'examples');
 const HALF_AN_HOUR = 1_800_000;
-
-// Which tests there are. Left out is what is about forks, descriptors, live files and memory that cannot be touched
-// (shm-sync: hostile, python_reader; shm-map: hostile, layout), which all need Unix.
-const TESTS = [
-  [...packages('shm-api', 'shm-lifetime', 'shm-windows', 'shm-sync', 'shm-map'), '--lib'],
-  [...packages('shm-tests'), '--no-default-features', '--test', 'backends'],
-  [...packages('shm-sync'), '--test', 'processes', '--test', 'inspect'],
-  [...packages('shm-map'), '--test', 'map'],
-  [...packages('shm-segments'), '--tests'],
-];
-
-function packages(...names) {
-  return names.flatMap((name) => ['--package', name]);
-}
 
 /** Runs a command and shows what it prints. */
 function show(command, args) {
   attempt(command, args, { stdio: 'inherit' });
 }
 
-/** Builds something for Windows; the paths of the programs. */
-function build(...what) {
-  const args = [...what, '--locked', '--target', TARGET, '--message-format', 'json'];
-  const lines = attempt('cargo', args, { stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 26 }).trim().split('\n');
-  return lines.map((line) => JSON.parse(line).executable).filter(Boolean);
-}
-
 /** Runs a program of tests under Wine. The examples that some of them run lie there under the same path. */
 function runUnderWine(program) {
   const [command, ...under] = underWine;
-  const env = { ...process.env, SHM_TESTS_EXAMPLES: `Z:${EXAMPLES.replaceAll('/', '\\')}` };
+  const env = { ...process.env, ...environment };
   const options = { encoding: 'utf8', env, timeout: HALF_AN_HOUR, killSignal: 'SIGKILL', maxBuffer: 1 << 26 };
   const { stdout, status } = spawnSync(command, [...under, program.replace(/\.exe$/, '')], options);
   return { output: stdout, succeeded: status === 0 };
@@ -65,9 +43,8 @@ function testUnderWine() {
   } catch ({ message }) {
     fail(`Not run: ${message}`);
   }
-  build('build', ...packages('shm-segments'), '--examples');
   const failed = [];
-  for (const program of TESTS.flatMap((tests) => build('test', '--no-run', ...tests))) {
+  for (const program of programs()) {
     const name = basename(program).replace(/-[0-9a-f]+\.exe$/, '');
     const { output, succeeded } = runUnderWine(program);
     // The last one: processes that a test starts print theirs before.

@@ -3,6 +3,7 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { attempt, root } from '../run.mjs';
+import { environment, programs } from './crates.mjs';
 import { need, platforms } from './debian.mjs';
 import { setUpWine, underWine } from './wine.mjs';
 
@@ -56,6 +57,17 @@ export const windows = [
     prepare() {
       setUpWine();
       return { under: underWine, bin: node() };
+    },
+  },
+  {
+    name: 'win32-x64-crates',
+    binary: 'win32-x64',
+    about: 'the tests of the crates, there: the conformance suite, coordination, the map and the facade',
+    tests: [join('tests', 'platforms', 'crates.test.js')],
+    prepare() {
+      setUpWine();
+      need({ 'x86_64-w64-mingw32-gcc': 'gcc-mingw-w64-x86-64' });
+      return { under: underWine, bin: node(), env: { ...environment, SHM_TEST_PROGRAMS: programs().join('|') } };
     },
   },
   {
