@@ -123,7 +123,7 @@ is<number>(shm.sweep() + shm.detachAll() + shm.SizeMax);
 const first = shm.list()[0]!;
 is<number | null>(first.holders);
 is<Date | null>(first.created);
-if (first.state === 'orphan') is<'sysv' | 'posix'>(first.backend);
+if (first.state === 'orphan') is<'sysv' | 'posix' | 'windows'>(first.backend);
 // @ts-expect-error no such state
 if (first.state === 'lost') shm.sweep();
 // @ts-expect-error there may be none
