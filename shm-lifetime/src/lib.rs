@@ -14,8 +14,8 @@
 //! that dies leaves nothing behind. Where the kernel does not tell who holds a segment (POSIX on macOS, and on
 //! overlayfs), each holder has a [`Presence`], which the kernel removes when it dies.
 //!
-//! Windows keeps nothing of a dead holder. So this crate has only three parts there: the table of mapped sections
-//! (`sections`), [`shrink::Mark`], which is never set, and the faults of the storms.
+//! Windows keeps nothing of a dead holder. So this crate has only four parts there: the table of mapped sections
+//! (`sections`), named objects of the kernel, [`shrink::Mark`], which is never set, and the faults of the storms.
 #![cfg_attr(
     windows,
     allow(rustdoc::broken_intra_doc_links, reason = "most of what it describes is not there")
@@ -26,6 +26,9 @@ compile_error!("shm-lifetime knows where its files lie and how to lock them on L
 
 #[doc(hidden)]
 pub mod fault;
+#[cfg(windows)]
+#[doc(hidden)]
+pub mod named;
 #[cfg(windows)]
 pub mod sections;
 pub mod shrink;

@@ -80,8 +80,6 @@ cfg_if::cfg_if! {
         pub mod inspect;
         mod live;
         mod mutex;
-        #[cfg(windows)]
-        mod named;
         mod once;
         mod place;
         mod region;

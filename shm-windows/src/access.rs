@@ -1,7 +1,8 @@
 //! Who may open an object: modes as access lists.
 
-use crate::{failed::Failed, handle, name::wide};
+use crate::failed::Failed;
 use shm_api::Mode;
+use shm_lifetime::named::{Access, last_error, owned};
 use std::{
     os::windows::io::{AsRawHandle, OwnedHandle},
     ptr,
@@ -10,12 +11,8 @@ use std::{
 use windows_sys::Win32::{
     Foundation::LocalFree,
     Security::{
-        Authorization::{
-            ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
-        },
-        DACL_SECURITY_INFORMATION, GetSidSubAuthority, GetSidSubAuthorityCount, GetTokenInformation,
-        PSECURITY_DESCRIPTOR, PSID, SECURITY_ATTRIBUTES, SetKernelObjectSecurity, TOKEN_INFORMATION_CLASS,
-        TOKEN_QUERY, TokenPrimaryGroup, TokenUser,
+        Authorization::ConvertSidToStringSidW, GetSidSubAuthority, GetSidSubAuthorityCount,
+        GetTokenInformation, PSID, TOKEN_INFORMATION_CLASS, TOKEN_QUERY, TokenPrimaryGroup, TokenUser,
     },
     System::Threading::{GetCurrentProcess, OpenProcessToken},
 };
@@ -55,7 +52,7 @@ impl User {
     }
 
     /// For the section itself: `r` lets read and `w` write.
-    pub(crate) fn section_access(&self, mode: Mode) -> Result<Descriptor, Failed> {
+    pub(crate) fn section_access(&self, mode: Mode) -> Result<Access, Failed> {
         self.descriptor(mode, |bits| {
             [(4, "GR"), (2, "GW")]
                 .iter()
@@ -66,16 +63,16 @@ impl User {
     }
 
     /// For the companion: only the owner changes what it says.
-    pub(crate) fn companion_access(&self, mode: Mode) -> Result<Descriptor, Failed> {
+    pub(crate) fn companion_access(&self, mode: Mode) -> Result<Access, Failed> {
         self.owners(mode, "GR")
     }
 
     /// For the lock: who may attach the segment has to wait for it.
-    pub(crate) fn lock_access(&self, mode: Mode) -> Result<Descriptor, Failed> {
+    pub(crate) fn lock_access(&self, mode: Mode) -> Result<Access, Failed> {
         self.owners(mode, "0x100001") // SYNCHRONIZE and MUTEX_MODIFY_STATE
     }
 
-    fn owners(&self, mode: Mode, others: &str) -> Result<Descriptor, Failed> {
+    fn owners(&self, mode: Mode, others: &str) -> Result<Access, Failed> {
         let mode = Mode::new(mode.bits() & 0o066 | 0o700).expect("nine bits");
         self.descriptor(mode, |bits| match bits {
             0 => String::new(),
@@ -86,7 +83,7 @@ impl User {
 
     /// An access list in the security descriptor definition language. It inherits nothing, and has an entry for each of
     /// the three.
-    fn descriptor(&self, mode: Mode, rights: impl Fn(u32) -> String) -> Result<Descriptor, Failed> {
+    fn descriptor(&self, mode: Mode, rights: impl Fn(u32) -> String) -> Result<Access, Failed> {
         let entry = |bits: u32, who: &str| match rights(bits & 7) {
             none if none.is_empty() => none,
             rights => format!("(A;;{rights};;;{who})"),
@@ -94,7 +91,8 @@ impl User {
         let bits = mode.bits();
         let (user, group) = (&self.user.text, &self.group.text);
         let list = [entry(bits >> 6, user), entry(bits >> 3, group), entry(bits, "WD")].concat();
-        Descriptor::parse(&format!("D:P{list}"))
+        Access::parse(&format!("D:P{list}"))
+            .map_err(|code| Failed::new("ConvertStringSecurityDescriptorToSecurityDescriptor", code))
     }
 }
 
@@ -105,7 +103,7 @@ fn token() -> Result<OwnedHandle, Failed> {
     // SAFETY: it writes a handle of ours, or leaves null.
     unsafe { OpenProcessToken(process, TOKEN_QUERY, &raw mut token) };
     // SAFETY: as above.
-    unsafe { handle::owned(token) }.map_err(|code| Failed::new("OpenProcessToken", code))
+    unsafe { owned(token) }.map_err(|code| Failed::new("OpenProcessToken", code))
 }
 
 fn identifier(token: &OwnedHandle, class: TOKEN_INFORMATION_CLASS) -> Result<Identifier, Failed> {
@@ -115,14 +113,14 @@ fn identifier(token: &OwnedHandle, class: TOKEN_INFORMATION_CLASS) -> Result<Ide
     let target = buffer.as_mut_ptr().cast();
     // SAFETY: the buffer has that size.
     if unsafe { GetTokenInformation(token.as_raw_handle(), class, target, size, &raw mut length) } == 0 {
-        return Err(Failed::new("GetTokenInformation", handle::last_error()));
+        return Err(Failed::new("GetTokenInformation", last_error()));
     }
     // SAFETY: the structure begins with it, and the buffer is aligned for it.
     let sid = unsafe { buffer.as_ptr().cast::<PSID>().read() };
     let mut text = ptr::null_mut();
     // SAFETY: the kernel gave a valid identifier, which lies in the buffer still.
     if unsafe { ConvertSidToStringSidW(sid, &raw mut text) } == 0 {
-        return Err(Failed::new("ConvertSidToStringSid", handle::last_error()));
+        return Err(Failed::new("ConvertSidToStringSid", last_error()));
     }
     let mut letters = Vec::new();
     loop {
@@ -144,55 +142,4 @@ fn identifier(token: &OwnedHandle, class: TOKEN_INFORMATION_CLASS) -> Result<Ide
     let last = unsafe { GetSidSubAuthority(sid, last) };
     // SAFETY: it points into the identifier.
     Ok(Identifier { text: String::from_utf16_lossy(&letters), number: unsafe { last.read() } })
-}
-
-/// A security descriptor.
-#[derive(Debug)]
-pub(crate) struct Descriptor(PSECURITY_DESCRIPTOR);
-
-impl Descriptor {
-    fn parse(text: &str) -> Result<Self, Failed> {
-        let (text, mut made) = (wide(text), ptr::null_mut());
-        // SAFETY: a string with its NUL; it writes a pointer.
-        let done = unsafe {
-            ConvertStringSecurityDescriptorToSecurityDescriptorW(
-                text.as_ptr(),
-                SDDL_REVISION_1,
-                &raw mut made,
-                ptr::null_mut(),
-            )
-        };
-        if done == 0 {
-            return Err(Failed::new(
-                "ConvertStringSecurityDescriptorToSecurityDescriptor",
-                handle::last_error(),
-            ));
-        }
-        Ok(Self(made))
-    }
-
-    /// For a call that makes an object; valid as long as `self`.
-    pub(crate) const fn attributes(&self) -> SECURITY_ATTRIBUTES {
-        SECURITY_ATTRIBUTES {
-            nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
-            lpSecurityDescriptor: self.0,
-            bInheritHandle: 0,
-        }
-    }
-
-    /// Gives an object that was there already this list.
-    pub(crate) fn apply(&self, object: &OwnedHandle) -> Result<(), Failed> {
-        // SAFETY: a handle and a descriptor of ours.
-        match unsafe { SetKernelObjectSecurity(object.as_raw_handle(), DACL_SECURITY_INFORMATION, self.0) } {
-            0 => Err(Failed::new("SetKernelObjectSecurity", handle::last_error())),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Drop for Descriptor {
-    fn drop(&mut self) {
-        // SAFETY: `parse` got it so, and nobody else frees it.
-        unsafe { LocalFree(self.0) };
-    }
 }

@@ -13,6 +13,7 @@ use crate::{
     section,
 };
 use shm_api::Mode;
+use shm_lifetime::named::last_error;
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     os::windows::io::{AsRawHandle, OwnedHandle},
@@ -126,7 +127,7 @@ impl Companion {
         // SAFETY: an open handle; a new view takes nobody's memory.
         let view = unsafe { MapViewOfFile(section.as_raw_handle(), access, 0, 0, PAGE) };
         let record = NonNull::new(view.Value.cast());
-        let record = record.ok_or_else(|| Failed::new("MapViewOfFile", handle::last_error()))?;
+        let record = record.ok_or_else(|| Failed::new("MapViewOfFile", last_error()))?;
         Ok(Self { handle: section, record, is_writable })
     }
 

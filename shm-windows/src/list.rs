@@ -1,12 +1,8 @@
 //! The segments of this library in this session: the namespace tells of their companions.
 
-use crate::{
-    failed::Failed,
-    find::describe,
-    handle,
-    name::{key_of_companion, wide},
-};
+use crate::{failed::Failed, find::describe, name::key_of_companion};
 use shm_api::{Key, OsError, SegmentInfo};
+use shm_lifetime::named::{last_error, owned, wide};
 use std::{
     collections::BTreeSet,
     os::windows::io::{AsRawHandle, OwnedHandle},
@@ -88,7 +84,7 @@ fn directory() -> Result<OwnedHandle, Failed> {
     let mut session = 0;
     // SAFETY: it writes the number.
     if unsafe { ProcessIdToSessionId(process::id(), &raw mut session) } == 0 {
-        return Err(Failed::new("ProcessIdToSessionId", handle::last_error()));
+        return Err(Failed::new("ProcessIdToSessionId", last_error()));
     }
     let path = match session {
         0 => "\\BaseNamedObjects".to_owned(),
@@ -107,7 +103,7 @@ fn directory() -> Result<OwnedHandle, Failed> {
     let status = unsafe { NtOpenDirectoryObject(&raw mut opened, DIRECTORY_QUERY, &raw const attributes) };
     succeeded("NtOpenDirectoryObject", status)?;
     // SAFETY: a new handle.
-    unsafe { handle::owned(opened) }.map_err(|code| Failed::new("NtOpenDirectoryObject", code))
+    unsafe { owned(opened) }.map_err(|code| Failed::new("NtOpenDirectoryObject", code))
 }
 
 fn succeeded(call: &'static str, status: NTSTATUS) -> Result<(), Failed> {

@@ -1,6 +1,7 @@
 //! The lock of a key: a named mutex, which the kernel frees when its owner ends.
 
-use crate::{access::Descriptor, failed::Failed, handle, name::ObjectName};
+use crate::{failed::Failed, handle, name::ObjectName};
+use shm_lifetime::named::{Access, last_error, owned};
 use std::{
     marker::PhantomData,
     os::windows::io::{AsRawHandle, OwnedHandle},
@@ -25,19 +26,19 @@ pub(crate) struct Lock(Arc<OwnedHandle>);
 
 impl Lock {
     /// Opens it, and makes it if need be.
-    pub(crate) fn create(name: &ObjectName, access: &Descriptor) -> Result<Self, Failed> {
+    pub(crate) fn create(name: &ObjectName, access: &Access) -> Result<Self, Failed> {
         let attributes = access.attributes();
         let name = name.lock();
         // SAFETY: a string with its NUL, and a valid structure.
         let made = unsafe { CreateMutexW(&raw const attributes, 0, name.as_ptr()) };
         // SAFETY: a new handle, or null.
-        let lock = unsafe { handle::owned(made) }.map_err(|code| Failed::new("CreateMutex", code))?;
+        let lock = unsafe { owned(made) }.map_err(|code| Failed::new("CreateMutex", code))?;
         Ok(Self(Arc::new(lock)))
     }
 
     /// Lets those in who may open the segment that this process makes now. The lock may be there from an earlier one.
-    pub(crate) fn open_to(&self, access: &Descriptor) -> Result<(), Failed> {
-        access.apply(&self.0)
+    pub(crate) fn open_to(&self, access: &Access) -> Result<(), Failed> {
+        access.apply(&self.0).map_err(|code| Failed::new("SetKernelObjectSecurity", code))
     }
 
     /// Opens it; `None` if nobody has it.
@@ -47,7 +48,7 @@ impl Lock {
         // SAFETY: a string with its NUL.
         let opened = unsafe { OpenMutexW(access, 0, name.as_ptr()) };
         // SAFETY: a new handle, or null.
-        match unsafe { handle::owned(opened) } {
+        match unsafe { owned(opened) } {
             Ok(lock) => Ok(Some(Self(Arc::new(lock)))),
             Err(ERROR_FILE_NOT_FOUND) => Ok(None),
             Err(code) => Err(Failed::new("OpenMutex", code)),
@@ -76,7 +77,7 @@ impl Lock {
             // A process that ended with the lock left no half-made change: each change is one store.
             WAIT_OBJECT_0 | WAIT_ABANDONED => Ok(Guard(self.clone(), PhantomData)),
             WAIT_TIMEOUT => Err(Failed::new("WaitForSingleObject", ERROR_BUSY)),
-            _ => Err(Failed::new("WaitForSingleObject", handle::last_error())),
+            _ => Err(Failed::new("WaitForSingleObject", last_error())),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From keys to the names of objects and back.
 
 use shm_api::{InvalidKey, Key};
+use shm_lifetime::named::wide;
 
 /// How the names begin that the library keeps for itself.
 const OURS: &str = ".shm-node-";
@@ -57,11 +58,6 @@ impl ObjectName {
 /// The key whose companion has that name.
 pub(crate) fn key_of_companion(name: &str) -> Option<Key> {
     Key::of_object_name(name.strip_prefix(COMPANION)?)
-}
-
-/// UTF-16 with its NUL.
-pub(crate) fn wide(name: &str) -> Wide {
-    name.encode_utf16().chain([0]).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Addresses: reserved first, then mapped, and kept when the section is let go.
 
-use crate::{bridge, failed::Failed, handle, section};
+use crate::{bridge, failed::Failed, section};
 use shm_api::Access;
+use shm_lifetime::named::last_error;
 use shm_lifetime::sections;
 use std::{
     mem::ManuallyDrop,
@@ -44,7 +45,7 @@ impl Placeholder {
         // SAFETY: a new range takes nobody's memory; there are no parameters.
         let start = unsafe { VirtualAlloc2(none, ptr::null(), len, kind, PAGE_NOACCESS, ptr::null_mut(), 0) };
         let start = NonNull::new(start.cast());
-        Ok(Self { start: start.ok_or_else(|| Failed::new("VirtualAlloc2", handle::last_error()))?, len })
+        Ok(Self { start: start.ok_or_else(|| Failed::new("VirtualAlloc2", last_error()))?, len })
     }
 
     /// Maps a section there, from its start on.
@@ -78,7 +79,7 @@ fn map_at(start: NonNull<u8>, len: usize, section: &OwnedHandle, protection: u32
         MapViewOfFile3(section, this_process(), address, 0, len, how, protection, ptr::null_mut(), 0)
     };
     match view.Value.is_null() {
-        true => Err(Failed::new("MapViewOfFile3", handle::last_error())),
+        true => Err(Failed::new("MapViewOfFile3", last_error())),
         false => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! Sections: what the kernel calls a file mapping.
 
-use crate::{access::Descriptor, failed::Failed, handle, name::Wide};
+use crate::{failed::Failed, name::Wide};
+use shm_lifetime::named::{Access, last_error, owned};
 use std::{
     num::NonZeroUsize,
     os::windows::io::{AsRawHandle, OwnedHandle},
@@ -25,7 +26,7 @@ use windows_sys::{
 };
 
 /// A new section of so many bytes, all zero, with its room reserved in the paging file; `None` if the name is taken.
-pub(crate) fn create(name: &Wide, size: usize, access: &Descriptor) -> Result<Option<OwnedHandle>, Failed> {
+pub(crate) fn create(name: &Wide, size: usize, access: &Access) -> Result<Option<OwnedHandle>, Failed> {
     let attributes = access.attributes();
     match make(&raw const attributes, name.as_ptr(), size) {
         Ok((_, true)) | Err(Failed { code: ERROR_ACCESS_DENIED, .. }) => Ok(None), // another user's
@@ -34,11 +35,11 @@ pub(crate) fn create(name: &Wide, size: usize, access: &Descriptor) -> Result<Op
 }
 
 /// A new section, or the one that has the name already.
-pub(crate) fn create_or_open(name: &Wide, size: usize, access: &Descriptor) -> Result<OwnedHandle, Failed> {
+pub(crate) fn create_or_open(name: &Wide, size: usize, access: &Access) -> Result<OwnedHandle, Failed> {
     let attributes = access.attributes();
     let (section, existed) = make(&raw const attributes, name.as_ptr(), size)?;
     if existed {
-        access.apply(&section)?;
+        access.apply(&section).map_err(|code| Failed::new("SetKernelObjectSecurity", code))?;
     }
     Ok(section)
 }
@@ -58,9 +59,9 @@ fn make(
     // SAFETY: both are null, or valid while the call lasts.
     let made =
         unsafe { CreateFileMappingW(INVALID_HANDLE_VALUE, attributes, PAGE_READWRITE, high, low, name) };
-    let existed = handle::last_error() == ERROR_ALREADY_EXISTS;
+    let existed = last_error() == ERROR_ALREADY_EXISTS;
     // SAFETY: a new handle, or null.
-    let made = unsafe { handle::owned(made) }.map_err(|code| Failed::new("CreateFileMapping", code))?;
+    let made = unsafe { owned(made) }.map_err(|code| Failed::new("CreateFileMapping", code))?;
     Ok((made, existed))
 }
 
@@ -69,7 +70,7 @@ pub(crate) fn open(name: &Wide, access: u32) -> Result<Option<OwnedHandle>, Fail
     // SAFETY: a string with its NUL.
     let opened = unsafe { OpenFileMappingW(access, 0, name.as_ptr()) };
     // SAFETY: a new handle, or null.
-    match unsafe { handle::owned(opened) } {
+    match unsafe { owned(opened) } {
         Ok(section) => Ok(Some(section)),
         Err(ERROR_FILE_NOT_FOUND) => Ok(None),
         Err(code) => Err(Failed::new("OpenFileMapping", code)),
@@ -124,12 +125,12 @@ pub(crate) fn size_in_pages(section: &OwnedHandle) -> Result<NonZeroUsize, Faile
     // SAFETY: an open handle; a new view takes nobody's memory.
     let view = unsafe { MapViewOfFile(section.as_raw_handle(), FILE_MAP_READ, 0, 0, 0) };
     if view.Value.is_null() {
-        return Err(Failed::new("MapViewOfFile", handle::last_error()));
+        return Err(Failed::new("MapViewOfFile", last_error()));
     }
     let mut found = MEMORY_BASIC_INFORMATION::default();
     // SAFETY: it writes the structure, which has that size.
     let written = unsafe { VirtualQuery(view.Value, &raw mut found, size_of_val(&found)) };
-    let failed = handle::last_error();
+    let failed = last_error();
     // SAFETY: mapped above, and nobody uses it.
     unsafe { UnmapViewOfFile(view) };
     if written == 0 {

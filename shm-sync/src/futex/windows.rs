@@ -10,9 +10,9 @@
 //! process alone, and a sleeper checks it every millisecond, because other processes may change it.
 
 use super::Outcome;
-use crate::named::{Access, last_error, owned, wide};
 use crate::protocol::memory::{AtomicU32, Ordering, fence};
 use shm_api::OsError;
+use shm_lifetime::named::{Access, last_error, owned, wide};
 use shm_lifetime::sections::{Place, place_of};
 use std::{
     num::NonZeroUsize,

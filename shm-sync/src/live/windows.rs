@@ -13,9 +13,9 @@
 //! and another user of the session can pretend that a dead owner lives, and stall waiters.
 
 use super::{Ids, Live};
-use crate::named::{Access, last_error, owned, wide};
 use crate::{Owner, SyncError};
 use shm_api::{OsError, SegmentInfo};
+use shm_lifetime::named::{Access, last_error, owned, wide};
 use std::{
     collections::HashMap,
     ops::RangeInclusive,
