@@ -1,15 +1,12 @@
 //! Two processes over one block of memory.
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use shm_api::Access;
 use shm_sync::{Live, Region};
-use std::{fs::File, os::fd::FromRawFd, ptr::NonNull};
+use std::{fs::File, ptr::NonNull};
 
 fn memfd(size: usize) -> File {
-    // SAFETY: the name is a string.
-    let fd = unsafe { libc::memfd_create(c"shm-benches".as_ptr(), libc::MFD_CLOEXEC) };
-    assert!(fd >= 0, "memfd_create");
-    // SAFETY: just opened, and nobody else has it.
-    let file = unsafe { File::from_raw_fd(fd) };
+    let file = File::from(memfd_create(c"shm-benches", MFdFlags::MFD_CLOEXEC).expect("a memfd"));
     file.set_len(size as u64).expect("room for a memfd");
     file
 }

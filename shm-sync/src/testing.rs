@@ -89,14 +89,8 @@ mod files {
     cfg_if::cfg_if! {
         if #[cfg(target_os = "linux")] {
             pub(crate) fn memfd(size: u64) -> OwnedFd {
-                use std::os::fd::FromRawFd;
-                let name = c"shm-sync-test".as_ptr();
-                // SAFETY: the name is a string.
-                let fd = unsafe { libc::memfd_create(name, libc::MFD_CLOEXEC) };
-                assert!(fd >= 0);
-                // SAFETY: just opened, and nobody else has it.
-                let file = unsafe { OwnedFd::from_raw_fd(fd) };
-                let file = File::from(file);
+                use nix::sys::memfd::{MFdFlags, memfd_create};
+                let file = File::from(memfd_create(c"shm-sync-test", MFdFlags::MFD_CLOEXEC).unwrap());
                 file.set_len(size).unwrap();
                 file.into()
             }

@@ -2,6 +2,7 @@
 //! cannot be touched, so an access outside would end the test.
 #![cfg(target_os = "linux")]
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use proptest::prelude::*;
 use shm_api::Access;
 use shm_sync::{
@@ -9,8 +10,6 @@ use shm_sync::{
     Region, RwLock, Semaphore, SyncError,
 };
 use std::{
-    fs::File,
-    os::fd::FromRawFd,
     ptr::{self, NonNull},
     sync::OnceLock,
     time::Duration,
@@ -59,12 +58,7 @@ impl Drop for Guarded {
 
 fn live() -> &'static Live {
     static LIVE: OnceLock<&'static Live> = OnceLock::new();
-    LIVE.get_or_init(|| {
-        // SAFETY: the name is a string.
-        let fd = unsafe { libc::memfd_create(c"shm-sync-test".as_ptr(), libc::MFD_CLOEXEC) };
-        // SAFETY: just opened, and nobody else has it.
-        Live::over(unsafe { File::from_raw_fd(fd) }.into()).unwrap()
-    })
+    LIVE.get_or_init(|| Live::over(memfd_create(c"shm-sync-test", MFdFlags::MFD_CLOEXEC).unwrap()).unwrap())
 }
 
 /// Random words, with those that make trouble more often: flags, living owners, near-misses.

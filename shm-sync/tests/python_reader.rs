@@ -1,11 +1,12 @@
 //! `docs/layout.md` is enough to write a reader in Python: this runs the one that stands there.
 #![cfg(target_os = "linux")]
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use shm_api::Access;
 use shm_sync::{Broadcast, BroadcastOptions, Live, Region};
 use std::{
     fs::File,
-    os::fd::{AsRawFd, FromRawFd},
+    os::fd::AsRawFd,
     process::{Command, Stdio},
     ptr::NonNull,
     time::{Duration, Instant},
@@ -15,11 +16,7 @@ const OPTIONS: BroadcastOptions = BroadcastOptions { slots: 64, max_message: 100
 const OFFSET: usize = 4096;
 
 fn memfd(size: u64) -> File {
-    // SAFETY: the name is a string.
-    let fd = unsafe { libc::memfd_create(c"shm-sync-test".as_ptr(), libc::MFD_CLOEXEC) };
-    assert!(fd >= 0);
-    // SAFETY: just opened, and nobody else has it.
-    let file = unsafe { File::from_raw_fd(fd) };
+    let file = File::from(memfd_create(c"shm-sync-test", MFdFlags::MFD_CLOEXEC).unwrap());
     file.set_len(size).unwrap();
     file
 }

@@ -1,12 +1,10 @@
 //! Mapped memfds, and a live file that is one too.
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use shm_sync::Live;
 use std::{
     fs::{File, OpenOptions},
-    os::{
-        fd::{AsRawFd, FromRawFd},
-        unix::process::ExitStatusExt,
-    },
+    os::{fd::AsRawFd, unix::process::ExitStatusExt},
     process::{Child, Command, ExitStatus},
     ptr::NonNull,
     sync::OnceLock,
@@ -22,11 +20,7 @@ pub(crate) const fn backend() -> shm_posix::Posix {
 }
 
 fn memfd(size: u64) -> File {
-    // SAFETY: the name is a string.
-    let fd = unsafe { libc::memfd_create(c"shm-map-test".as_ptr(), libc::MFD_CLOEXEC) };
-    assert!(fd >= 0);
-    // SAFETY: just opened, and nobody else has it.
-    let file = unsafe { File::from_raw_fd(fd) };
+    let file = File::from(memfd_create(c"shm-map-test", MFdFlags::MFD_CLOEXEC).unwrap());
     file.set_len(size).unwrap();
     file
 }

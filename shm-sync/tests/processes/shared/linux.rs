@@ -1,13 +1,11 @@
 //! A mapped memfd, and a live file that is one too.
 
 use super::Shared;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use shm_sync::Live;
 use std::{
     fs::{File, OpenOptions},
-    os::{
-        fd::{AsRawFd, FromRawFd},
-        unix::process::ExitStatusExt,
-    },
+    os::{fd::AsRawFd, unix::process::ExitStatusExt},
     path::Path,
     process::ExitStatus,
     ptr::NonNull,
@@ -23,11 +21,7 @@ pub(super) struct Memory {
 }
 
 fn memfd(size: u64) -> File {
-    // SAFETY: the name is a string.
-    let fd = unsafe { libc::memfd_create(c"shm-sync-test".as_ptr(), libc::MFD_CLOEXEC) };
-    assert!(fd >= 0);
-    // SAFETY: just opened, and nobody else has it.
-    let file = unsafe { File::from_raw_fd(fd) };
+    let file = File::from(memfd_create(c"shm-sync-test", MFdFlags::MFD_CLOEXEC).unwrap());
     file.set_len(size).unwrap();
     file
 }
