@@ -9,6 +9,7 @@ import { setUpWine, underWine } from './wine.mjs';
 
 const VERSION = '22.23.3';
 const RUST = 'x86_64-pc-windows-gnu';
+const GCC = 'x86_64-w64-mingw32-gcc';
 
 /** The folder with node.exe, which comes as an npm package. */
 function node() {
@@ -47,6 +48,20 @@ export const left = {
   types: TOOLS,
 };
 
+/** Where the tests run; `built` gives variables of the programs that it builds for Windows. */
+function place(built) {
+  setUpWine();
+  if (built !== undefined) need({ [GCC]: 'gcc-mingw-w64-x86-64' });
+  return { under: underWine, bin: node(), env: built?.() };
+}
+
+function examples() {
+  const c = join(platforms, 'share.exe');
+  attempt(GCC, ['-o', c, join('examples', 'languages', 'windows.c')], { stdio: 'inherit' });
+  attempt('cargo', ['build', '--locked', '--package', 'shm-example-share', '--target', RUST], { stdio: 'inherit' });
+  return { SHM_TEST_C: c, SHM_TEST_RUST: join(root, 'target', RUST, 'debug', 'shm-example-share.exe') };
+}
+
 export const windows = [
   {
     name: 'win32-x64',
@@ -54,35 +69,20 @@ export const windows = [
     about: 'Windows 10, as Wine 10 of Debian 13 runs it, with the node.exe of nodejs.org',
     files: /./,
     left,
-    prepare() {
-      setUpWine();
-      return { under: underWine, bin: node() };
-    },
+    prepare: () => place(),
   },
   {
     name: 'win32-x64-crates',
     binary: 'win32-x64',
     about: 'the tests of the crates, there: the conformance suite, coordination, the map and the facade',
     tests: [join('tests', 'platforms', 'crates.test.js')],
-    prepare() {
-      setUpWine();
-      need({ 'x86_64-w64-mingw32-gcc': 'gcc-mingw-w64-x86-64' });
-      return { under: underWine, bin: node(), env: { ...environment, SHM_TEST_PROGRAMS: programs().join('|') } };
-    },
+    prepare: () => place(() => ({ ...environment, SHM_TEST_PROGRAMS: programs().join('|') })),
   },
   {
     name: 'win32-x64-languages',
     binary: 'win32-x64',
     about: 'programs in C and in Rust that share sections with Node, there',
     tests: [join('tests', 'platforms', 'windows.test.js')],
-    prepare() {
-      setUpWine();
-      need({ 'x86_64-w64-mingw32-gcc': 'gcc-mingw-w64-x86-64' });
-      const c = join(platforms, 'share.exe');
-      attempt('x86_64-w64-mingw32-gcc', ['-o', c, join('examples', 'languages', 'windows.c')], { stdio: 'inherit' });
-      attempt('cargo', ['build', '--locked', '--package', 'shm-example-share', '--target', RUST], { stdio: 'inherit' });
-      const rust = join(root, 'target', RUST, 'debug', 'shm-example-share.exe');
-      return { under: underWine, bin: node(), env: { SHM_TEST_C: c, SHM_TEST_RUST: rust } };
-    },
+    prepare: () => place(examples),
   },
 ];
