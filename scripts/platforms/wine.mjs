@@ -28,6 +28,5 @@ export function setUpWine() {
   const install = ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'wine', 'wine64'];
   attempt('chroot', [DEBIAN, ...install], { ...quietly, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } });
   attempt(underWine[0], [wine, 'wineboot', '--init'], quietly);
-  attempt(underWine[0], [wine, 'wineserver', '--wait'], quietly);
   writeFileSync(done, '');
 }
