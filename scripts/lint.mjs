@@ -69,6 +69,11 @@ for (const [crate, ...args] of onWindows) {
   const clippy = ['clippy', '--locked', '--target', WINDOWS, '--package', crate, ...args, '--', '-D', 'warnings'];
   runWhere(has(WINDOWS, 'rustup', 'target', 'list', '--installed'), `rustup target add ${WINDOWS}`, 'cargo', clippy);
 }
+// The benchmarks' peers have lockfiles of their own, which have to follow our crates.
+for (const peer of ['iceoryx2', 'map', 'ring', 'rust']) {
+  const manifest = join('benches', 'peers', peer, 'Cargo.toml');
+  run('cargo', ['update', '--quiet', '--workspace', '--locked', '--manifest-path', manifest]);
+}
 // Three checks that the crates build with the oldest Rust. Clippy, above, knows since when the standard library has
 // what. Each dependency says which Rust it needs. The compiler finds the rest, where it is installed.
 const isNewer = ({ rust_version: needed }) => needed?.replace(/\.0$/, '').localeCompare(OLDEST, 'en', { numeric: true }) > 0;
