@@ -55,7 +55,9 @@ describe('a segment that is made smaller', { skip }, () => {
                 return code;
               }
             });
-            ready({ kept, cut, codes, other: shm.info(key).size, length: view.length, detached: shm.detach(view), length2: view.length });
+            // Where nothing is left and every page was touched, nobody maps the object: a sweep may have removed it.
+            const other = part === 'half' ? shm.info(key).size : (shm.info(key)?.size ?? 0);
+            ready({ kept, cut, codes, other, length: view.length, detached: shm.detach(view), length2: view.length });
           },
           [newName(), part, touch.toString()],
         );

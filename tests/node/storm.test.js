@@ -100,6 +100,8 @@ const storm = async (shm, support, member, targets, kills, stranger) => {
     members[place].child.kill(Math.random() < 0.7 ? 'SIGKILL' : 'SIGTERM');
     await members[place].ended;
     members[place] = join();
+    // However slow the machine is: half as many visits as kills.
+    while (stranger !== null && visits < i / 2) await new Promise((resolve) => setTimeout(resolve, 5));
   }
   over = true;
   await Promise.all(strangers);
@@ -107,7 +109,7 @@ const storm = async (shm, support, member, targets, kills, stranger) => {
   await Promise.all(members.map(({ ended }) => ended));
   // One call of the next process, on one backend.
   await run((shm) => { shm.get(1); process.kill(process.pid, 'SIGKILL'); });
-  ready({ said, visits: stranger === null || visits > kills / 2, robbed, left: targets.filter(exists) });
+  ready({ said, robbed, left: targets.filter(exists) });
 };
 
 it(`${KILLS} processes are killed: no held segment is removed, and nothing is left behind`, { skip }, async () => {
@@ -120,5 +122,5 @@ it(`${KILLS} processes are killed: no held segment is removed, and nothing is le
     env: { SHM_NODE_QUIET: '1' },
     patience: 60_000 + KILLS * MS_PER_KILL,
   });
-  assert.deepEqual(seen, { said: [], visits: true, robbed: 0, left: [] });
+  assert.deepEqual(seen, { said: [], robbed: 0, left: [] });
 });
