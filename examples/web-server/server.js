@@ -14,9 +14,11 @@ const { SessionStore } = require('../../shm-node/stores/express-session.js');
 
 // Every process uses the same names. Raise the version when the meaning of the stored values changes.
 const { SHOP = 'example-shop-v1', PORT = '3000', LIMIT = '100' } = process.env;
-const cache = new SharedMap(`/${SHOP}-cache`, { memory: 16 << 20, ttl: 60_000 });
-const limits = new RateLimitStore({ key: `/${SHOP}-limits`, memory: 4 << 20 });
-const sessions = new SessionStore({ key: `/${SHOP}-sessions`, memory: 16 << 20 });
+// On a machine with far too much to do, a request waits for its turn to write. (After 100 ms it would fail.)
+const lockTimeout = 30_000;
+const cache = new SharedMap(`/${SHOP}-cache`, { memory: 16 << 20, ttl: 60_000, lockTimeout });
+const limits = new RateLimitStore({ key: `/${SHOP}-limits`, memory: 4 << 20, lockTimeout });
+const sessions = new SessionStore({ key: `/${SHOP}-sessions`, memory: 16 << 20, lockTimeout });
 
 async function loadProduct(key) {
   cache.increment('loads'); // and ask the database
