@@ -6,6 +6,7 @@ use super::{
     layout::shard::{ENTRIES, LIVE, LOADS, SWEEP},
     memory::{Memory, Ordering},
     record::Draft,
+    ring::Which,
     shard::{Entry, Shard},
     writer::{If, NUMBER},
 };
@@ -353,6 +354,23 @@ fn as_many_keys_as_the_options_say_find_a_slot_even_with_the_same_hash() {
         bytes.zip((0..64).cycle()).all(|(byte, at)| byte == 0 || (56..63).contains(&at)),
         "nothing is left but frequencies"
     );
+}
+
+#[test]
+fn an_empty_value_is_no_number_even_at_the_end_of_the_memory() {
+    let memory = Zeros::new(64 << 10);
+    let map = Alone::new(&memory, &options(64 << 10, false));
+    let end =
+        map.shard(b"").ring(Which::Main).place(0, 1).unwrap() + map.core.geometry.sizes.main as usize * 16;
+    assert_eq!(end, 64 << 10, "the ring ends where the memory ends");
+    // More than a lap.
+    for number in 0..5000u32 {
+        let name = number.to_le_bytes();
+        map.set(&name, b"").unwrap();
+        let counted = map.shard(&name).increment(&map.core.key(&name), 1.0, None, &map.clock);
+        assert_eq!(counted, Err(Refused::NotANumber));
+        assert!(map.shard(&name).remove(&map.core.key(&name), &map.clock));
+    }
 }
 
 #[test]

@@ -271,10 +271,14 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             )?;
             return Ok(Counted { value: by, expires });
         };
+        // A shorter value may lie at the end of the memory.
+        if record.encoding() != NUMBER || record.length != 8 {
+            return Err(Refused::NotANumber);
+        }
         let number = self.core.memory.long(record.value_at());
         let old = f64::from_bits(number.load(Ordering::Relaxed));
         let value = old + by;
-        if record.encoding() != NUMBER || record.length != 8 || ![old, by, value].into_iter().all(is_safe) {
+        if ![old, by, value].into_iter().all(is_safe) {
             return Err(Refused::NotANumber);
         }
         self.store(COUNTING, slot);
