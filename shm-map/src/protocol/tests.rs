@@ -3,7 +3,9 @@
 use super::{
     Clock, Core, Refused,
     iterate::Cursor,
+    layout::bucket::SLOTS,
     layout::shard::{ENTRIES, LIVE, LOADS, SWEEP},
+    load::Beginning,
     memory::{Memory, Ordering},
     record::Draft,
     ring::Which,
@@ -354,6 +356,27 @@ fn as_many_keys_as_the_options_say_find_a_slot_even_with_the_same_hash() {
         bytes.zip((0..64).cycle()).all(|(byte, at)| byte == 0 || (56..63).contains(&at)),
         "nothing is left but frequencies"
     );
+}
+
+#[test]
+fn loads_that_fill_the_index_take_no_slot_for_good() {
+    let memory = Zeros::new(256 << 10);
+    let map = Alone::new(&memory, &MapOptions { entries: Some(60), ..options(256 << 10, true) });
+    (0..60u32).for_each(|number| map.set(&number.to_le_bytes(), &[1; 20]).unwrap());
+    let names: Vec<_> = (1000..1100u32).map(u32::to_le_bytes).collect();
+    for name in &names {
+        let (key, shard) = (map.core.key(name), map.shard(name));
+        let begin = || shard.begin_load(&key, 1, None, &[], |_| true, &map.clock).unwrap();
+        assert!(matches!(begin(), Beginning::Ours(_)));
+        assert!(matches!(begin(), Beginning::Theirs(_)), "the load can be found");
+    }
+    map.check_numbers();
+    let shard = map.core.shard(0);
+    let slots =
+        (0..map.core.geometry.sizes.buckets).flat_map(|bucket| (0..SLOTS).map(move |slot| (bucket, slot)));
+    let used =
+        slots.filter(|(bucket, slot)| map.core.slot(*bucket, *slot).load(Ordering::Relaxed) != 0).count();
+    assert_eq!(used as u64, shard.load(ENTRIES) + shard.load(LOADS), "each slot is an entry's or a load's");
 }
 
 #[test]

@@ -30,6 +30,9 @@ pub(crate) const NUMBER: u8 = 1;
 /// The largest whole number that a double holds exactly, with all below it: 2^53 - 1.
 const MOST: f64 = 9_007_199_254_740_991.0;
 
+/// How often a writer frees a slot of the index, where writers of other shards take what it has freed.
+const ATTEMPTS: u32 = 8;
+
 /// A number as it is after an increment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Counted {
@@ -67,6 +70,34 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
 
     /// Writes a record, and makes it the key's entry instead of the one that there is.
     fn write(&self, draft: &Draft<'_>, entry: Option<Entry>, clock: impl Clock) -> Result<u64, Refused> {
+        let mut entry = entry;
+        for _ in 0..ATTEMPTS {
+            if let Some(version) = self.write_once(draft, entry, clock)? {
+                return Ok(version);
+            }
+            // While a slot is freed, the tail may pass the record that was written. So it is written again.
+            let used = || self.load(ENTRIES).wrapping_add(self.load(LOADS));
+            let before = used();
+            if self.core.geometry.sizes.evict {
+                self.evict_one(clock)?;
+            } else {
+                self.sweep_all(clock)?;
+            }
+            if used() == before {
+                break;
+            }
+            entry = None;
+        }
+        Err(Refused::Full)
+    }
+
+    /// As [`write`](Self::write). `None`: no slot of the index is free, and the record is garbage.
+    fn write_once(
+        &self,
+        draft: &Draft<'_>,
+        entry: Option<Entry>,
+        clock: impl Clock,
+    ) -> Result<Option<u64>, Refused> {
         let granules = draft.granules();
         let main = self.ring(Which::Main);
         if granules > main.size / 3 {
@@ -91,20 +122,15 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         fault::step();
         self.core.write_record(place, draft, self.generation(), version);
         self.move_head(&ring, position, granules);
-        self.publish(draft, entry, &ring, position, clock)?;
+        if !self.publish(draft, entry, &ring, position) {
+            return Ok(None);
+        }
         self.add(SETS, 1);
-        Ok(version)
+        Ok(Some(version))
     }
 
-    /// Makes the record at a position the key's entry.
-    fn publish(
-        &self,
-        draft: &Draft<'_>,
-        entry: Option<Entry>,
-        ring: &Ring,
-        position: u64,
-        clock: impl Clock,
-    ) -> Result<(), Refused> {
+    /// Makes the record at a position the key's entry. `false`: no slot of the index is free.
+    fn publish(&self, draft: &Draft<'_>, entry: Option<Entry>, ring: &Ring, position: u64) -> bool {
         let hash = draft.key.hash;
         let slot = ring.slot(super::geometry::tag(hash), position);
         let record = self.core.record(ring, position);
@@ -124,29 +150,17 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             if self.core.geometry.sizes.evict {
                 self.core.want(entry.place);
             }
-        } else {
-            let take = || {
-                let change = self.change(None, to);
-                let begin = |place| self.begin_change(&change, place, Sign::Taken(slot));
-                let is_taken = self.core.take_slot(hash, slot, begin).is_some();
-                if is_taken {
-                    self.end_change(change)
-                } else {
-                    self.forget_change()
-                }
-                is_taken
-            };
-            if !take() {
-                if !self.core.geometry.sizes.evict {
-                    return Err(Refused::Full);
-                }
-                self.evict_one(clock)?;
-                if !take() {
-                    return Err(Refused::Full);
-                }
-            }
+            return true;
         }
-        Ok(())
+        let change = self.change(None, to);
+        let begin = |place| self.begin_change(&change, place, Sign::Taken(slot));
+        let is_taken = self.core.take_slot(hash, slot, begin).is_some();
+        if is_taken {
+            self.end_change(change);
+        } else {
+            self.forget_change();
+        }
+        is_taken
     }
 
     /// The ring for a record: where its entry is, or where it belongs as a new one.
