@@ -49,7 +49,8 @@ impl Map<'_> {
     ///
     /// # Errors
     ///
-    /// As [`insert`](Self::insert). The load has ended even after an error.
+    /// As [`insert`](Self::insert). The load has ended even after an error, but not after [`MapError::Busy`]: then call
+    /// this again, or [`abandon_load`](Self::abandon_load).
     pub fn finish_load(
         &self,
         key: &[u8],
@@ -80,7 +81,7 @@ impl Map<'_> {
     ///
     /// # Errors
     ///
-    /// [`MapError::Busy`] if another writer of this shard is stopped.
+    /// [`MapError::Busy`] if another writer of this shard is stopped: call this again later.
     pub fn abandon_load(&self, key: &[u8], load: Load) -> Result<(), MapError> {
         let key = self.key(key)?;
         let loaded = self.locked(&key, 0, |shard| {

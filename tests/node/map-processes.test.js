@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
 const { Worker } = require('node:worker_threads');
 const { ask, built, folder, needsRoot, newKey, notOnWindows, privately, sleep, start, until } = require('./support.js');
-const { SharedMap, again, keep, lockTimeout, newMap, peer } = require('./support/map.js');
+const { SharedMap, again, keep, lockTimeout, newMap, peer, shm } = require('./support/map.js');
 const native = require(`${folder}/lib/sync/native.js`);
 
 /** A worker thread that runs `body(map, argument, parentPort)`. */
@@ -192,6 +192,20 @@ const writeOn = (map, ready) => {
   }
 };
 
+/** Stops a writer while it holds the lock; returns the error of `write` then. */
+async function stopped(writer, write) {
+  for (let i = 0; i < 2000; i++) {
+    send(writer, 'SIGSTOP');
+    await sleep(1);
+    try {
+      write();
+      send(writer, 'SIGCONT');
+    } catch (error) {
+      return error;
+    }
+  }
+}
+
 describe('a writer', () => {
   it('that is killed leaves whole values, and others take over its lock', async () => {
     const map = newMap({ shards: 1 });
@@ -212,18 +226,7 @@ describe('a writer', () => {
     map.set('a', 'old');
     const writer = peer(map, writeOn);
     await writer.ready;
-    let error;
-    // Until it is stopped while it holds the lock.
-    for (let i = 0; error === undefined && i < 2000; i++) {
-      send(writer, 'SIGSTOP');
-      await sleep(1);
-      try {
-        map.set('a', 'old');
-        send(writer, 'SIGCONT');
-      } catch (caught) {
-        error = caught;
-      }
-    }
+    const error = await stopped(writer, () => map.set('a', 'old'));
     assert.deepEqual([error?.code, error?.errno], ['EBUSY', -16]);
     assert.throws(() => map.set('a', 'new'), { code: 'EBUSY' });
     assert.throws(() => map.increment('n'), { code: 'EBUSY' });
@@ -289,6 +292,37 @@ describe('getOrSet of several processes', () => {
     } finally {
       native.setAlarm = setAlarm;
     }
+  });
+
+  it('a loader that detaches the map is replaced', async () => {
+    const map = newMap();
+    const loader = peer(map, (map, ready) => {
+      void map.getOrSet('a', () => new Promise(() => ready()), { loadTimeout: Infinity });
+      const looking = setInterval(() => {
+        if (!map.has('detach')) return;
+        clearInterval(looking);
+        shm.detachAll();
+        setInterval(() => {}, 1000);
+      }, 1);
+    });
+    await loader.ready;
+    map.set('detach', true);
+    assert.equal(await map.getOrSet('a', () => 'mine'), 'mine');
+    await killed(loader);
+  });
+
+  it('a load that ends while a stopped writer holds the lock is not stored, and another caller loads', notOnWindows('Windows has no signal that stops a process'), async () => {
+    const map = newMap({ shards: 1, lockTimeout: 20 });
+    let finish;
+    const loading = map.getOrSet('a', () => new Promise((resolve) => (finish = resolve)), { loadTimeout: Infinity });
+    const writer = peer(map, writeOn);
+    await writer.ready;
+    assert.equal((await stopped(writer, () => map.set('b', 1)))?.code, 'EBUSY');
+    finish('mine');
+    assert.equal(await loading, 'mine');
+    assert.equal(map.has('a'), false);
+    await killed(writer);
+    assert.equal(await again(map).getOrSet('a', () => 'other'), 'other');
   });
 
   it('a loader in a worker that is terminated is replaced', async () => {

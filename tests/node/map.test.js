@@ -844,6 +844,20 @@ describe('getOrSet', () => {
     finish(1);
     assert.equal(await loading, 1);
   });
+
+  it('a load of a map that is closed goes to another caller', async () => {
+    const map = newMap();
+    const own = again(map);
+    let finish;
+    // Without a time limit: nothing but the closing ends it.
+    const options = { loadTimeout: Infinity };
+    const loading = own.getOrSet('a', () => new Promise((resolve) => (finish = resolve)), options);
+    own.close();
+    assert.equal(await map.getOrSet('a', () => 'other'), 'other');
+    finish('mine');
+    assert.equal(await loading, 'mine');
+    assert.equal(map.get('a'), 'other');
+  });
 });
 
 it('using closes the map at the end of its block', { skip: Symbol.dispose === undefined && 'this runtime has no Symbol.dispose' }, () => {

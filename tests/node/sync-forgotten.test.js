@@ -6,8 +6,9 @@ const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
 const { setFlagsFromString } = require('node:v8');
 const vm = require('node:vm');
-const { folder, run, shm } = require('./support.js');
+const { folder, newKey, run, shm, until } = require('./support.js');
 const { leaveNothing, peer, words } = require('./support/sync.js');
+const { SharedMap } = require(`${folder}/map.js`);
 const { Barrier, Broadcast, Channel } = require(`${folder}/sync.js`);
 
 leaveNothing();
@@ -274,5 +275,30 @@ describe('a copy of the package that was forgotten with its Channel', () => {
       { flags: ['--expose-gc'], env: { SHM_NODE_QUIET: '1' } },
     );
     assert.deepEqual([code, stdout, stderr], [0, 'one two\n', '']);
+  });
+});
+
+describe('a SharedMap that was forgotten', () => {
+  claim('still stores what it loads, and disturbs no other map', async () => {
+    const map = new SharedMap(newKey(), { memory: 1 << 20 });
+    let finish;
+    const load = () => new Promise((resolve) => (finish = resolve));
+    await (async () => {
+      const forgotten = new SharedMap(map.key);
+      forgotten.set('a', 'old', { ttl: 1 });
+      await until(() => !map.has('a'));
+      assert.equal(await forgotten.getOrSet('a', load, { stale: 1e9, loadTimeout: Infinity }), 'old');
+    })();
+    const end = finish;
+    for (let round = 0; round < 20; round++) {
+      gc();
+      await new Promise(setImmediate);
+    }
+    const another = new SharedMap(newKey(), { memory: 1 << 20 });
+    const loading = another.getOrSet('b', load);
+    end('new');
+    assert.equal(await map.getOrSet('a', assert.fail), 'new');
+    finish('theirs');
+    assert.deepEqual([await loading, another.get('b')], ['theirs', 'theirs']);
   });
 });

@@ -19,6 +19,9 @@ const [NUMBER, EXPECTED] = [1, 1];
 /** After how many milliseconds a waiter checks whether the loader lives. */
 const PATIENCE = 10;
 
+/** How many milliseconds after an EBUSY a load is given up again. Each time may block the thread for `lockTimeout`. */
+const LATER = 1000;
+
 /** Errors with which a loaded value is returned, but not stored: it does not fit, or the map cannot be used. */
 const NOT_STORED = ['ERR_OUT_OF_RANGE', 'ERR_SHM_FULL', 'EBUSY', 'ERR_SHM_DETACHED', 'ERR_SHM_SHRUNK'];
 
@@ -27,13 +30,16 @@ const NOTHING = Object.freeze({ encoding: undefined, value: undefined, isStored:
 
 /** The loads of this thread for one map object. */
 class Loads {
+  /** As long as something is being loaded, the map must not be collected: its handle would be another object's. */
+  #map;
   #handle;
   #attachment;
   #encoding;
   /** By key: { promise, wanted }, how many wait for it. */
   #loading = new Map();
 
-  constructor(handle, attachment, encoding) {
+  constructor(map, handle, attachment, encoding) {
+    this.#map = map;
     this.#handle = handle;
     this.#attachment = attachment;
     this.#encoding = encoding;
@@ -100,11 +106,11 @@ class Loads {
     try {
       loaded = await this.#call(key, load);
     } finally {
-      if (loaded === NOTHING) this.#abandon(key, number);
+      if (loaded === NOTHING) this.#abandon(number);
     }
     if (loaded === NOTHING) return loaded;
     const { encoding, value } = loaded;
-    return { encoding, value, isStored: this.#finish(key, encoding, value, ttl, tags, number) };
+    return { encoding, value, isStored: this.#finish(number, encoding, value, ttl, tags) };
   }
 
   async #call(key, load) {
@@ -114,20 +120,23 @@ class Loads {
     return { encoding, value };
   }
 
-  #finish(key, encoding, value, ttl, tags, number) {
+  #finish(number, encoding, value, ttl, tags) {
     try {
-      return native.mapFinishLoad(this.#handle, putKey(key), encoding, value, ttl, tags, number);
+      return native.mapFinishLoad(this.#handle, number, encoding, value, ttl, tags);
     } catch (error) {
+      this.#abandon(number);
       if (!NOT_STORED.includes(error.code)) throw error;
       return false;
     }
   }
 
-  #abandon(key, number) {
+  /** Lets another caller load. While another writer holds the shard, it tries again, so that nobody waits for nothing. */
+  #abandon(number) {
     try {
-      native.mapAbandonLoad(this.#handle, putKey(key), number);
+      native.mapAbandonLoad(this.#handle, number);
     } catch (error) {
       if (!NOT_STORED.includes(error.code)) throw error;
+      if (error.code === 'EBUSY') after(LATER, false, () => this.#abandon(number));
     }
   }
 

@@ -76,7 +76,7 @@ class SharedMap {
     this.#encoding = encoding;
     this.#canClone = (found & OTHERS_WRITE) === 0 && knowsV8();
     this.#near = near > 0 ? new Near(near) : undefined;
-    this.#loads = new Loads(handle, number, encoding);
+    this.#loads = new Loads(this, handle, number, encoding);
     if (encoding === 'v8' && !this.#canClone) {
       this.close();
       throw noClones(found);

@@ -10,9 +10,16 @@ use crate::{
     failure::Failure,
     sync::{call::Call, table::Table},
 };
-use shm_map::{EntryOptions, Load};
+use shm_map::{EntryOptions, LOCK_TIMEOUT, Load};
 use shm_sync::Step;
 use std::{ptr, time::Duration};
+
+/// An entry that JavaScript loads.
+#[derive(Debug)]
+pub(super) struct Loading {
+    key: Box<[u8]>,
+    load: Load,
+}
 
 /// What a caller that wants to load has to do: look again; load; wait.
 pub(super) const PRESENT: i32 = 0;
@@ -25,12 +32,12 @@ pub(super) fn begin(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
     let Table { objects, out, key: keys, .. } = table;
     let number = objects.number(call.handle(0));
     let Opened { map, loads, .. } = opened(objects, call)?;
-    let tags = tags(call, 3)?;
+    let (key, tags) = (key(keys, call), tags(call, 3)?);
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-    Ok(match map.begin_load(key(keys, call), ttl(call, 2).unwrap_or(Duration::MAX), &tags)? {
+    Ok(match map.begin_load(key, ttl(call, 2).unwrap_or(Duration::MAX), &tags)? {
         Step::Ready(None) => PRESENT,
         Step::Ready(Some(load)) => {
-            out.set_number(VERSION, loads.add(load) as f64);
+            out.set_number(VERSION, loads.add(Loading { key: key.into(), load }) as f64);
             OURS
         }
         Step::Wait(pause) => {
@@ -43,28 +50,39 @@ pub(super) fn begin(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
     })
 }
 
-/// `mapFinishLoad(map, keyLength, encoding, value, ttl, tags, load)`: writes what was loaded; tells whether it is
-/// stored.
-pub(super) fn finish(table: &mut Table, call: &Call<7>) -> Result<bool, Failure> {
-    let Table { objects, key: keys, .. } = table;
-    let opened = opened(objects, call)?;
-    let load = ended(opened, call.handle(6))?;
-    let Opened { map, value, .. } = opened;
+/// `mapFinishLoad(map, load, encoding, value, ttl, tags)`: writes what was loaded; tells whether it is stored. After an
+/// error the load has to be abandoned.
+pub(super) fn finish(table: &mut Table, call: &Call<6>) -> Result<bool, Failure> {
+    let Opened { map, loads, value, .. } = opened(&mut table.objects, call)?;
+    let number = call.handle(1);
+    let Loading { key, load } = loads.get(number).ok_or_else(no_load)?;
     let (encoding, tags) = (call.unsigned(2) as u8, tags(call, 5)?);
     take(value, call, encoding, 3)?;
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
     let options = EntryOptions { ttl: ttl(call, 4), tags: &tags, encoding };
-    Ok(map.finish_load(key(keys, call), load, value, &options)?.is_some())
+    let stored = map.finish_load(key, *load, value, &options)?;
+    loads.remove(number);
+    Ok(stored.is_some())
 }
 
-/// `mapAbandonLoad(map, keyLength, load)`: lets another one load.
-pub(super) fn abandon(table: &mut Table, call: &Call<3>) -> Result<(), Failure> {
-    let Table { objects, key: keys, .. } = table;
-    let opened = opened(objects, call)?;
-    let load = ended(opened, call.handle(2))?;
-    Ok(opened.map.abandon_load(key(keys, call), load)?)
+/// `mapAbandonLoad(map, load)`: lets another one load. After an error it can be called again.
+pub(super) fn abandon(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
+    let Opened { map, loads, .. } = opened(&mut table.objects, call)?;
+    let number = call.handle(1);
+    let Loading { key, load } = loads.get(number).ok_or_else(no_load)?;
+    map.abandon_load(key, *load)?;
+    loads.remove(number);
+    Ok(())
 }
 
-fn ended(opened: &mut Opened, load: usize) -> Result<Load, Failure> {
-    opened.loads.remove(load).ok_or_else(|| Failure::internal("no such load"))
+fn no_load() -> Failure {
+    Failure::internal("no such load")
+}
+
+/// Lets others load what this map loads, because nobody will finish it here.
+pub(super) fn abandon_all(opened: Opened) {
+    let Opened { map, mut loads, .. } = opened;
+    let map = map.lock_timeout(LOCK_TIMEOUT);
+    // A stopped writer delays this once. The loads end when their time is over.
+    loads.drain().all(|Loading { key, load }| map.abandon_load(&key, load).is_ok());
 }

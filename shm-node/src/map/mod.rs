@@ -32,7 +32,7 @@ use crate::{
     },
 };
 use near::Near;
-use shm_map::{Load, Map, View, layout::record::MAX_KEY};
+use shm_map::{Map, View, layout::record::MAX_KEY};
 use std::ffi::CStr;
 
 /// How many words the memory for a key has: three bytes for each of as many characters as a key has bytes.
@@ -106,14 +106,19 @@ pub(crate) struct Opened {
     /// What JavaScript keeps.
     near: Near,
     /// What JavaScript loads.
-    loads: Numbered<Load>,
+    loads: Numbered<load::Loading>,
     /// A value on its way into the map.
     value: Vec<u8>,
     /// The key that an iteration is at.
     key: Vec<u8>,
 }
 
-impl Part for Opened {}
+impl Part for Opened {
+    fn give_up(self: Box<Self>) -> Option<Shared> {
+        load::abandon_all(*self);
+        None
+    }
+}
 
 /// The map that the first argument is.
 fn opened<'t, const N: usize>(objects: &'t mut Objects, call: &Call<N>) -> Result<&'t mut Opened, Failure> {
