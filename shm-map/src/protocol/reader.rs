@@ -156,7 +156,7 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
             return self.generation() == sight.generation;
         }
         let ring = self.geometry.ring(self.geometry.shard_of_slot(slot), Which::of(slot));
-        let Some(record) = self.record(&ring, slot) else { return false };
+        let Some(record) = self.record(&ring, slot).filter(|record| !record.is_skip()) else { return false };
         let found = self.memory.long(record.version_at()).load(Ordering::Acquire);
         found == version && self.is_valid(&record, clock) && self.is_whole(&ring, slot)
     }

@@ -64,7 +64,8 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         let reserve = self.load(LARGEST).max(granules).saturating_mul(2);
         let reserve = match self.keeps() {
             true if self.live(ring) == 0 => 0,
-            true => reserve,
+            // Others may have written any number there.
+            true => reserve.min(ring.size),
             false => reserve.min(ring.size / 16),
         };
         granules + filler(ring, extent, granules) + reserve

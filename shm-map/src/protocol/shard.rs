@@ -105,7 +105,9 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     fn finish_counting(&self) {
         let slot = self.load(COUNTING);
         if slot != 0 {
-            if let Some(record) = self.core.record(&self.ring(Which::of(slot)), slot) {
+            // Others may have written anything there.
+            let record = self.core.record(&self.ring(Which::of(slot)), slot);
+            if let Some(record) = record.filter(|record| !record.is_skip()) {
                 self.set_version(&record);
             }
             self.store(COUNTING, 0);

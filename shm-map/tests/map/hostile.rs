@@ -5,7 +5,7 @@ use crate::common::live;
 use proptest::prelude::*;
 use shm_api::{Access, racy_copy};
 use shm_map::{Cursor, EntryOptions, Map, MapError, MapOptions, inspect::describe, layout};
-use shm_sync::{Region, Step};
+use shm_sync::{Mutex, Region, Step};
 use std::{
     ptr::{self, NonNull},
     time::Duration,
@@ -180,4 +180,62 @@ proptest! {
         use_it(&map);
         use_it(&map);
     }
+}
+
+/// A map of one shard whose main ring ends where the memory ends, and where that shard is.
+fn one_shard(memory: &Guarded) -> (Map<'_>, usize) {
+    let options = MapOptions { shards: Some(1), ..options(false) };
+    let map = Map::open(memory.region(), &options, live()).unwrap().lock_timeout(Duration::from_secs(60));
+    (map, (layout::header::TAGS + 64 * 4).next_multiple_of(64))
+}
+
+/// The last granule becomes a record without a key.
+fn end_with_a_skip(memory: &Guarded, at: usize, meta: u32) {
+    memory.write(at + layout::record::META, layout::record::SKIP | meta);
+    memory.write(at + layout::record::LENGTH, 1);
+}
+
+#[test]
+fn a_counter_that_a_dead_owner_changed_may_be_no_record() {
+    let memory = Guarded::new();
+    let (map, shard) = one_shard(&memory);
+    let owner = live().new_owner().unwrap();
+    let mutex = Mutex::open(memory.region(), shard + layout::shard::MUTEX, live()).unwrap();
+    mutex.for_owner(owner).lock().unwrap().keep();
+    live().retire(owner);
+    end_with_a_skip(&memory, SIZE - layout::record::GRANULE, 0);
+    memory.write(shard + layout::shard::COUNTING, memory.word(layout::header::MAIN) - 1);
+    memory.write(shard + layout::shard::COUNTING + 4, (layout::slot::MAIN >> 32) as u32);
+    accept(map.insert(b"key", b"value", &EntryOptions::default()));
+    assert_eq!(map.stats().owners_died, 1);
+}
+
+#[test]
+fn an_entry_that_was_seen_may_be_no_record_any_more() {
+    let memory = Guarded::new();
+    let (map, _) = one_shard(&memory);
+    let options = EntryOptions { ttl: Some(Duration::from_secs(1000)), ..EntryOptions::default() };
+    let end = memory.start().addr().get() + SIZE;
+    // Until it lies at the end.
+    let view = loop {
+        map.insert(b"key", &[1; 100], &options).unwrap();
+        let view = map.view(b"key").unwrap().unwrap();
+        if view.as_ptr().addr().get() + 1000 > end {
+            break view;
+        }
+    };
+    assert!(map.is_unchanged(&view.seen()));
+    // The header, the key and the time.
+    let at = SIZE - (end - view.as_ptr().addr().get()) - layout::record::KEY - 8 - 8;
+    end_with_a_skip(&memory, at, layout::record::EXPIRES | layout::record::KEY_LENGTH);
+    assert!(!map.is_unchanged(&view.seen()));
+}
+
+#[test]
+fn the_largest_record_may_have_any_size() {
+    let memory = Guarded::new();
+    let (map, shard) = one_shard(&memory);
+    map.insert(b"key", b"value", &EntryOptions::default()).unwrap();
+    [0, 4].into_iter().for_each(|half| memory.write(shard + layout::shard::LARGEST + half, u32::MAX));
+    assert_eq!(map.insert(b"key", b"other", &EntryOptions::default()), Err(MapError::Full));
 }
