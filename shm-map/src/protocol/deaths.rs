@@ -3,6 +3,7 @@
 
 use super::{
     Core,
+    load::Beginning,
     memory::{AtomicU8, AtomicU32, AtomicU64, Memory},
     record::Draft,
     shard::Shard,
@@ -151,12 +152,37 @@ fn an_owner_that_dies_anywhere_leaves_the_right_numbers() {
             let name = 3u32.to_le_bytes();
             let key = core.key(&name);
             let begun = shard(core).begin_load(&key, 1, None, &[], |_| false, Never);
-            if let Ok(super::load::Beginning::Ours(number)) = begun {
+            if let Ok(Beginning::Ours(number)) = begun {
                 shard(core).end_load(&key, number, Never);
             }
         },
     ];
     for evict in [false, true] {
         writes.iter().for_each(|act| die_everywhere(evict, *act));
+    }
+}
+
+#[test]
+fn a_load_replaces_nothing_that_a_dead_owner_has_set() {
+    let name = 60u32.to_le_bytes();
+    // Whether the owner lived.
+    let die_before = |evict: bool, last: u32| {
+        let memory = Zeros::new(SIZE);
+        let core = filled(&memory, &options(SIZE as u64, evict));
+        let key = core.key(&name);
+        let begun = shard(core).begin_load(&key, 1, None, &[], |_| true, Never).unwrap();
+        let Beginning::Ours(number) = begun else { panic!("nobody is at it") };
+        let accesses = Cell::new(0);
+        let mortal = Mortal { place: core.memory, accesses: &accesses, last };
+        let set_it = || set(Core::new(mortal, core.geometry), 60, &[2; 300]);
+        let lived = catch_unwind(AssertUnwindSafe(set_it)).is_ok();
+        shard(core).recover();
+        let is_set = get(core, 60).is_some();
+        assert!(is_set || !lived);
+        assert!(!is_set || !shard(core).end_load(&key, number, Never), "dead before access {last}");
+        lived
+    };
+    for evict in [false, true] {
+        assert!((0..10_000).any(|last| die_before(evict, last)));
     }
 }

@@ -54,9 +54,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         if !holds {
             return Ok(None);
         }
-        let version = self.write(draft, entry, clock)?;
-        self.end_load_of(&draft.key);
-        Ok(Some(version))
+        self.write(draft, entry, clock).map(Some)
     }
 
     pub(crate) fn version(&self, record: &Record) -> u64 {
@@ -122,6 +120,8 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         fault::step();
         self.core.write_record(place, draft, self.generation(), version);
         self.move_head(&ring, position, granules);
+        // Before the entry can be seen. Otherwise the load would replace it, if this process died in between.
+        self.end_load_of(&draft.key);
         if !self.publish(draft, entry, &ring, position) {
             return Ok(None);
         }
