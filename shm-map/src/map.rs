@@ -404,7 +404,8 @@ impl<'a> Map<'a> {
         self.writable()?;
         self.core.invalidate_all();
         for number in 0..self.core.geometry.sizes.shards {
-            match self.locked_shard(number, |shard| Ok(shard.drop_invalid(SystemClock)?)) {
+            // The owner of a shard drops what is of an earlier generation.
+            match self.locked_shard(number, |_| Ok(())) {
                 Ok(()) | Err(Failed::Map(MapError::Busy)) => {}
                 Err(Failed::Map(error)) => return Err(error),
                 Err(Failed::Shard(refused)) => return Err(MapError::of(refused, 0, || 0)),

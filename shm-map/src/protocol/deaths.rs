@@ -3,8 +3,9 @@
 
 use super::{
     Core,
+    layout::bucket::SLOTS,
     load::Beginning,
-    memory::{AtomicU8, AtomicU32, AtomicU64, Memory},
+    memory::{AtomicU8, AtomicU32, AtomicU64, Memory, Ordering},
     record::Draft,
     shard::Shard,
     tests::{Zeros, check_numbers, options},
@@ -184,5 +185,27 @@ fn a_load_replaces_nothing_that_a_dead_owner_has_set() {
     };
     for evict in [false, true] {
         assert!((0..10_000).any(|last| die_before(evict, last)));
+    }
+}
+
+#[test]
+fn a_clearing_that_dies_anywhere_is_ended_by_the_next_owner() {
+    let die_before = |evict: bool, last: u32| {
+        let memory = Zeros::new(SIZE);
+        let core = filled(&memory, &options(SIZE as u64, evict));
+        core.invalidate_all();
+        let accesses = Cell::new(0);
+        let mortal = Mortal { place: core.memory, accesses: &accesses, last };
+        let lived = catch_unwind(AssertUnwindSafe(|| _ = shard(Core::new(mortal, core.geometry)))).is_ok();
+        let shard = shard(core);
+        shard.recover();
+        check_numbers(&shard);
+        let slots =
+            (0..core.geometry.sizes.buckets).flat_map(|bucket| (0..SLOTS).map(move |slot| (bucket, slot)));
+        assert!(slots.into_iter().all(|(bucket, slot)| core.slot(bucket, slot).load(Ordering::Relaxed) == 0));
+        lived
+    };
+    for evict in [false, true] {
+        assert!((0..100_000).step_by(13).any(|last| die_before(evict, last)));
     }
 }

@@ -77,16 +77,27 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         which.iter().map(move |which| shard.ring(*which))
     }
 
-    /// The numbers are those of the map's generation: after a clearing there is nothing.
+    /// After a clearing there is nothing. The owner that clears may die before it comes to this shard, or not get its
+    /// mutex. So the next one does it.
     fn catch_up(&self) {
         let generation = u64::from(self.core.generation());
         if self.load(GENERATION) != generation {
-            // A change that a dead owner was at is of an earlier one.
-            self.forget_change();
-            [ENTRIES, LIVE[0], LIVE[1], LOADS, LARGEST].into_iter().for_each(|count| self.store(count, 0));
-            fault::step();
-            self.store(GENERATION, generation);
+            self.drop_all(generation);
         }
+    }
+
+    #[cold]
+    fn drop_all(&self, generation: u64) {
+        // A change that a dead owner was at is of an earlier generation. So are all entries.
+        self.forget_change();
+        for ring in self.rings() {
+            // Damage is told by the call that comes upon it.
+            _ = self.walk(&ring, |entry| self.expire(entry));
+        }
+        [ENTRIES, LIVE[0], LIVE[1], LOADS, LARGEST].into_iter().for_each(|count| self.store(count, 0));
+        fault::step();
+        // Last: if this process dies before, the next owner begins anew.
+        self.store(GENERATION, generation);
     }
 
     pub(crate) fn generation(&self) -> u32 {

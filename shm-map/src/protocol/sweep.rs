@@ -87,16 +87,4 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             self.store(SWEEP_SOONEST, expires);
         }
     }
-
-    /// After a clearing: frees the slots of all that is not valid any more.
-    pub(crate) fn drop_invalid(&self, clock: impl Clock) -> Result<(), Damaged> {
-        for ring in self.rings() {
-            self.walk(&ring, |entry| {
-                if !self.core.is_valid(&entry.record, clock) {
-                    self.expire(entry);
-                }
-            })?;
-        }
-        Ok(())
-    }
 }

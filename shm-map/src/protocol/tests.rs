@@ -280,9 +280,6 @@ fn run(map: &Alone<'_>, calls: &[Call], evicts: bool) {
             Call::Clear => {
                 map.core.invalidate_all();
                 model.clear();
-                if newest % 2 == 0 {
-                    map.core.shard(0).drop_invalid(&map.clock).unwrap();
-                }
             }
             Call::Get { key } => {
                 assert_eq!(
@@ -356,6 +353,20 @@ fn as_many_keys_as_the_options_say_find_a_slot_even_with_the_same_hash() {
         bytes.zip((0..64).cycle()).all(|(byte, at)| byte == 0 || (56..63).contains(&at)),
         "nothing is left but frequencies"
     );
+}
+
+#[test]
+fn after_a_clearing_that_was_not_ended_there_is_room_for_all_keys() {
+    for shards in [1, 16] {
+        let memory = Zeros::new(512 << 10);
+        let sizes = MapOptions { entries: Some(2000), shards: Some(shards), ..options(512 << 10, false) };
+        let map = Alone::new(&memory, &sizes);
+        (0..2000u32).for_each(|number| map.set(&number.to_le_bytes(), &[1; 20]).unwrap());
+        map.core.invalidate_all();
+        (2000..4000u32).for_each(|number| map.set(&number.to_le_bytes(), &[1; 20]).unwrap());
+        assert_eq!(map.core.entries(), 2000);
+        map.check_numbers();
+    }
 }
 
 #[test]
