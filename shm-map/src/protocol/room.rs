@@ -12,7 +12,7 @@ use super::{
     Clock, Damaged, Refused,
     layout::{
         record::GRANULE,
-        shard::{EVICTIONS, LARGEST},
+        shard::{ENTRIES, EVICTIONS, LARGEST},
     },
     memory::{Memory, Ordering},
     ring::{Extent, Ring, Which},
@@ -111,9 +111,9 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         Err(Refused::Full)
     }
 
-    /// Evicts one entry at least, of the small ring if it has any.
+    /// Evicts one entry, of the small ring if it has any, unless it finds one that is not valid any more.
     pub(crate) fn evict_one(&self, clock: impl Clock) -> Result<(), Refused> {
-        let evicted = self.load(EVICTIONS);
+        let before = self.load(ENTRIES);
         for ring in self.rings() {
             let mut budget = Budget::for_granules(0);
             for _ in 0..ring.size {
@@ -122,7 +122,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
                     break;
                 }
                 self.pass(&ring, &extent, &mut budget, clock)?;
-                if self.load(EVICTIONS) != evicted {
+                if self.load(ENTRIES) < before {
                     return Ok(());
                 }
             }

@@ -432,6 +432,25 @@ fn expired_entries_go_before_valid_ones() {
 }
 
 #[test]
+fn expired_entries_make_place_for_others_where_the_number_of_entries_is_the_limit() {
+    // Whether those that expire are the older ones.
+    for is_older in [false, true] {
+        let memory = Zeros::new(256 << 10);
+        let map = Alone::new(&memory, &MapOptions { entries: Some(400), ..options(256 << 10, true) });
+        let set = |number: u32, expires| {
+            map.put(&number.to_le_bytes(), &[1; 20], expires, &[], If::Always).unwrap()
+        };
+        for number in 0..400 {
+            set(number, (is_older == (number < 200)).then_some(2000));
+        }
+        map.clock.set(3000);
+        (400..600).for_each(|number| _ = set(number, None));
+        let counts = map.core.counts();
+        assert_eq!((counts.entries, counts.evictions), (400, 0));
+    }
+}
+
+#[test]
 fn a_sweep_ends() {
     let memory = Zeros::new(64 << 10);
     let map = Alone::new(&memory, &options(64 << 10, false));

@@ -188,7 +188,10 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             return Ok(true);
         }
         if self.core.geometry.sizes.evict {
-            self.evict_one(clock)?;
+            self.sweep_some(clock)?;
+            if !self.is_within(draft, entry, granules) {
+                self.evict_one(clock)?;
+            }
             return Ok(false);
         }
         self.sweep_all(clock)?;
