@@ -79,8 +79,8 @@ pub mod shard {
     pub const LARGEST: usize = 80;
     /// When the first of its entries expires, in milliseconds since 1970, or earlier; 0: never.
     pub const SOONEST: usize = 88;
-    /// Where the sweep is.
-    pub const SWEEP: usize = 96;
+    /// Where the sweep is in each ring, plus one: small, main; 0: it is not there.
+    pub const SWEEP: [usize; 2] = [248, 96];
     /// When the first of those expires that the sweep has seen; 0: never.
     pub const SWEEP_SOONEST: usize = 104;
     /// The number of invalidations when the sweep last began anew.

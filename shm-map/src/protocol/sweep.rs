@@ -1,5 +1,5 @@
-//! Finding what has expired, or was invalidated, before its turn at the tail. A sweep goes through the main ring from
-//! tail to head, a few records a call. Records of the small ring come to their turn soon.
+//! Finding what has expired, or was invalidated, before its turn at the tail. A sweep goes through the rings from tail
+//! to head, a few records a call.
 
 use super::{
     Clock, Damaged,
@@ -20,9 +20,13 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             || soonest != 0 && soonest <= clock.now()
     }
 
+    fn is_sweeping(&self) -> bool {
+        SWEEP.into_iter().any(|at| self.load(at) != 0)
+    }
+
     /// Looks at a few records, if there is anything to be found.
     pub(crate) fn sweep_some(&self, clock: impl Clock) -> Result<(), Damaged> {
-        if self.load(SWEEP) == 0 {
+        if !self.is_sweeping() {
             if !self.has_stale(clock) {
                 return Ok(());
             }
@@ -31,39 +35,50 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         self.sweep_on(STRIDE, clock)
     }
 
-    /// Looks at all records of the main ring, if there is anything to be found.
+    /// Looks at all records of a map that does not evict, if there is anything to be found.
     pub(crate) fn sweep_all(&self, clock: impl Clock) -> Result<(), Damaged> {
-        if self.load(SWEEP) != 0 || self.has_stale(clock) {
+        if self.is_sweeping() || self.has_stale(clock) {
             self.begin_sweep()?;
             self.sweep_on(self.ring(Which::Main).size as usize, clock)?;
         }
         Ok(())
     }
 
+    /// The small ring comes first: what is moved from there to the main ring is then still ahead.
     fn begin_sweep(&self) -> Result<(), Damaged> {
         self.store(SWEEP_INVALIDATED, self.core.invalidations().into());
         self.store(SWEEP_SOONEST, 0);
+        self.rings().next().map_or(Ok(()), |first| self.begin_ring(&first))
+    }
+
+    fn begin_ring(&self, ring: &Ring) -> Result<(), Damaged> {
         // Plus one: 0 is no sweep.
-        self.store(SWEEP, self.core.extent(&self.ring(Which::Main))?.tail.wrapping_add(1));
+        self.store(SWEEP[ring.which as usize], self.core.extent(ring)?.tail.wrapping_add(1));
         Ok(())
     }
 
     fn sweep_on(&self, count: usize, clock: impl Clock) -> Result<(), Damaged> {
-        let ring = self.ring(Which::Main);
+        let main = self.ring(Which::Main);
+        let ring = self.rings().find(|ring| self.load(SWEEP[ring.which as usize]) != 0).unwrap_or(main);
+        let at = SWEEP[ring.which as usize];
         let extent = self.core.extent(&ring)?;
-        let mut position = self.load(SWEEP).wrapping_sub(1);
+        let mut position = self.load(at).wrapping_sub(1);
         if has_passed(extent.tail, position) || has_passed(position, extent.head) {
             position = extent.tail;
         }
         for _ in 0..count {
             if position == extent.head {
-                self.store(SOONEST, self.load(SWEEP_SOONEST));
-                self.store(SWEEP, 0);
+                if ring.which == Which::Small {
+                    self.begin_ring(&main)?;
+                } else {
+                    self.store(SOONEST, self.load(SWEEP_SOONEST));
+                }
+                self.store(at, 0);
                 return Ok(());
             }
             position = self.sweep_at(&ring, position, clock)?;
         }
-        self.store(SWEEP, position.wrapping_add(1));
+        self.store(at, position.wrapping_add(1));
         Ok(())
     }
 

@@ -85,7 +85,7 @@ fn each_word_is_at_the_offset_that_the_page_says() {
             (shard::HEADS[1], "head of the main ring"),
             (shard::LARGEST, "largest record"),
             (shard::SOONEST, "earliest time at which"),
-            (shard::SWEEP, "position of the sweep"),
+            (shard::SWEEP[1], "position of the sweep in the main ring"),
             (shard::SWEEP_SOONEST, "earliest time of expiry that the sweep"),
             (shard::SWEEP_INVALIDATED, "number of invalidations when the sweep"),
             (shard::GHOST_CLOCK, "evictions from the small ring"),
@@ -102,6 +102,7 @@ fn each_word_is_at_the_offset_that_the_page_says() {
             (shard::OWNERS_DIED, "owners that died"),
             (shard::LOADS, "loads under way"),
             (shard::LOADED, "word (32 bits) on which owners sleep"),
+            (shard::SWEEP[0], "position of the sweep in the small ring"),
         ],
     );
     assert!(PAGE.contains(&format!("the shards, {} bytes each", shard::SIZE)));
