@@ -42,6 +42,15 @@ impl Budget {
     }
 }
 
+/// Why the tail moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Aim {
+    /// There is too little room at the head. Where the main ring has room, what would be evicted stays.
+    Room,
+    /// There are too many entries.
+    Eviction,
+}
+
 impl<'a, M: Memory<'a>> Shard<'a, M> {
     fn keeps(&self) -> bool {
         !self.core.geometry.sizes.evict
@@ -106,25 +115,27 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             if extent.head == extent.tail {
                 return Err(Refused::Full);
             }
-            self.pass(ring, &extent, budget, clock)?;
+            self.pass(ring, &extent, budget, Aim::Room, clock)?;
         }
         Err(Refused::Full)
     }
 
-    /// Evicts one entry, of the small ring if it has any, unless it finds one that is not valid any more.
+    /// Evicts one entry, unless it finds one that is not valid any more. As in a cache without room, the small ring has
+    /// a tenth of what is live.
     pub(crate) fn evict_one(&self, clock: impl Clock) -> Result<(), Refused> {
-        let before = self.load(ENTRIES);
-        for ring in self.rings() {
-            let mut budget = Budget::for_granules(0);
-            for _ in 0..ring.size {
-                let extent = self.core.extent(&ring)?;
-                if extent.head == extent.tail {
-                    break;
-                }
-                self.pass(&ring, &extent, &mut budget, clock)?;
-                if self.load(ENTRIES) < before {
-                    return Ok(());
-                }
+        let [small, main] = [Which::Small, Which::Main].map(|which| self.ring(which));
+        let (before, mut budget) = (self.load(ENTRIES), Budget::for_granules(0));
+        // Each turn the tail of one of them moves by a granule at least.
+        for _ in 0..small.size + main.size {
+            let (tried, kept) = (self.live(&small), self.live(&main));
+            let order = if tried * 9 >= kept { [small, main] } else { [main, small] };
+            let extents = order.map(|ring| self.core.extent(&ring).map(|extent| (ring, extent)));
+            let [first, second] = extents;
+            let is_filled = |(_, extent): &(Ring, Extent)| extent.head != extent.tail;
+            let Some((ring, extent)) = [first?, second?].into_iter().find(is_filled) else { break };
+            self.pass(&ring, &extent, &mut budget, Aim::Eviction, clock)?;
+            if self.load(ENTRIES) < before {
+                break;
             }
         }
         Ok(())
@@ -136,6 +147,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         ring: &Ring,
         extent: &Extent,
         budget: &mut Budget,
+        aim: Aim,
         clock: impl Clock,
     ) -> Result<(), Refused> {
         let damaged = Damaged("a record reaches beyond its ring");
@@ -143,7 +155,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         if let Some(entry) = self.entry_at(ring, extent.tail, &record) {
             if !self.core.is_valid(&record, clock) {
                 self.expire(&entry);
-            } else if !self.carry(&entry, extent, budget, clock)? {
+            } else if !self.carry(&entry, extent, budget, aim, clock)? {
                 self.evict(&entry);
             }
         }
@@ -159,6 +171,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         entry: &Entry,
         extent: &Extent,
         budget: &mut Budget,
+        aim: Aim,
         clock: impl Clock,
     ) -> Result<bool, Refused> {
         let granules = entry.record.granules();
@@ -167,8 +180,9 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         let main = self.ring(Which::Main);
         if entry.ring.which == Which::Small {
             let extent = self.core.extent(&main)?;
-            let has_room = || extent.free >= self.need(&main, &extent, granules);
-            if wanted == 0 && !self.is_roomy(&main, granules) && !has_room() {
+            let has_room =
+                || self.is_roomy(&main, granules) || extent.free >= self.need(&main, &extent, granules);
+            if wanted == 0 && (aim == Aim::Eviction || !has_room()) {
                 return Ok(false);
             }
             match self.make_room(&main, granules, budget, clock) {
@@ -177,7 +191,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             };
             frequency.store(0, Ordering::Relaxed);
         } else {
-            let roomy = self.is_roomy(&main, 0);
+            let roomy = aim == Aim::Room && self.is_roomy(&main, 0);
             let fits = extent.free >= granules + filler(&main, extent, granules);
             if self.keeps() {
                 if !fits {
