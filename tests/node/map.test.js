@@ -486,6 +486,17 @@ describe('entries', () => {
     assert.equal(map.has('most'), false);
   });
 
+  it('tags may be in a proxy, or behind getters, which run once', () => {
+    const map = newMap();
+    let reads = 0;
+    const tags = ['red'];
+    Object.defineProperty(tags, 0, { get: () => (reads++, 'red') });
+    map.set('a', 1, { tags }).set('b', 1, { tags: new Proxy(['red'], {}) });
+    assert.deepEqual([reads, map.size], [1, 2]);
+    map.invalidateTag('red');
+    assert.deepEqual([map.get('a'), map.get('b')], [undefined, undefined]);
+  });
+
   it('statistics count', () => {
     const map = newMap();
     map.set('a', 1).set('b', 2);

@@ -86,9 +86,11 @@ function placeOf(backend, key) {
   return found === null ? 0 : parse.backendOf(found.backend);
 }
 
-function tagsOf(tags) {
-  if (!Array.isArray(tags)) throw errors.wrongType('tags', 'an array of strings', tags);
-  if (tags.length > MAX_TAGS) throw errors.outOfRange('tags', `at most ${MAX_TAGS} strings`, tags.length);
+/** A copy, because the addon must run no getter or proxy of the user's when it reads them. */
+function tagsOf(given) {
+  if (!Array.isArray(given)) throw errors.wrongType('tags', 'an array of strings', given);
+  if (given.length > MAX_TAGS) throw errors.outOfRange('tags', `at most ${MAX_TAGS} strings`, given.length);
+  const tags = [...given];
   for (const tag of tags) {
     if (typeof tag !== 'string') throw errors.wrongType('tags', 'an array of strings', tag);
     if (tag.length > TAG_LENGTH) throw errors.outOfRange('tags', `strings of at most ${TAG_LENGTH} characters`, tag);
