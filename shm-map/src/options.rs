@@ -130,8 +130,9 @@ impl MapOptions {
             // Some shards get more than others: four times the standard deviation.
             let share = count.div_ceil(shards);
             let share = if shards == 1 { share } else { share + 4 * share.isqrt() + 1 };
-            // Four fifths of a ring may be live, and there is room to move a few of the largest.
-            let ring = (share * record * 5).div_ceil(4).max(share * record + 4 * record);
+            // Four fifths of a ring may be live, there is room to move a few of the largest, and the longest value is
+            // an eighth.
+            let ring = (share * record * 5).div_ceil(4).max(share * record + 4 * record).max(8 * record);
             let ring = ring.max(u64::from(MIN_RING) * record::GRANULE as u64) * 10 / 9 + 64;
             let index = count * 10 / 9 * bucket::SIZE as u64 / bucket::SLOTS as u64 + count * 4 + 4096;
             let fixed = header::TAGS as u64 + 4 * 4096 + shards * shard::SIZE as u64;

@@ -134,13 +134,13 @@ fn threads_share_a_map() {
 
 #[test]
 fn as_many_entries_fit_as_memory_for_was_asked_about() {
-    for entries in [100, 3000, 20_000] {
-        let memory = MapOptions::memory_for(entries, 16, 100);
+    for (entries, length) in [(100, 100), (3000, 100), (20_000, 100), (1, 20_000), (2, 20_000), (1, 0)] {
+        let memory = MapOptions::memory_for(entries, 16, length);
         let options = MapOptions { evict: Some(false), entries: Some(entries), ..MapOptions::new(memory) };
         let memory = Memory::new(memory);
         let map = memory.open(&options).unwrap();
         for number in 0..entries {
-            map.insert(format!("{number:016}").as_bytes(), &[1; 100], &PLAIN).unwrap();
+            map.insert(format!("{number:016}").as_bytes(), &vec![1; length], &PLAIN).unwrap();
         }
         assert_eq!(map.len(), entries as usize);
     }
