@@ -67,13 +67,18 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     }
 
     /// Writes a record, and makes it the key's entry instead of the one that there is.
+    #[inline]
     fn write(&self, draft: &Draft<'_>, entry: Option<Entry>, clock: impl Clock) -> Result<u64, Refused> {
-        let mut entry = entry;
+        match self.write_once(draft, entry, clock)? {
+            Some(version) => Ok(version),
+            None => self.write_again(draft, clock),
+        }
+    }
+
+    /// Frees a slot of the index, and writes a record again: while the slot is freed, the tail may pass what was written.
+    #[cold]
+    fn write_again(&self, draft: &Draft<'_>, clock: impl Clock) -> Result<u64, Refused> {
         for _ in 0..ATTEMPTS {
-            if let Some(version) = self.write_once(draft, entry, clock)? {
-                return Ok(version);
-            }
-            // While a slot is freed, the tail may pass the record that was written. So it is written again.
             let used = || self.load(ENTRIES).wrapping_add(self.load(LOADS));
             let before = used();
             if self.core.geometry.sizes.evict {
@@ -84,12 +89,15 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             if used() == before {
                 break;
             }
-            entry = None;
+            if let Some(version) = self.write_once(draft, None, clock)? {
+                return Ok(version);
+            }
         }
         Err(Refused::Full)
     }
 
     /// As [`write`](Self::write). `None`: no slot of the index is free, and the record is garbage.
+    #[inline]
     fn write_once(
         &self,
         draft: &Draft<'_>,
@@ -226,11 +234,16 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     }
 
     /// What is written or removed while it is loaded wins over what is loaded.
+    #[inline]
     fn end_load_of(&self, key: &Key<'_>) {
-        if self.load(LOADS) > 0
-            && !key.is_load
-            && let Some(load) = self.find(&key.load())
-        {
+        if self.load(LOADS) > 0 && !key.is_load {
+            self.drop_load(key);
+        }
+    }
+
+    #[cold]
+    fn drop_load(&self, key: &Key<'_>) {
+        if let Some(load) = self.find(&key.load()) {
             self.drop(&load);
         }
     }
