@@ -182,7 +182,11 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             let extent = self.core.extent(&main)?;
             let has_room =
                 || self.is_roomy(&main, granules) || extent.free >= self.need(&main, &extent, granules);
-            if wanted == 0 && (aim == Aim::Eviction || !has_room()) {
+            let is_evicted = match aim {
+                Aim::Room => wanted == 0 && !has_room(),
+                Aim::Eviction => wanted == 0 || budget.is_spent(),
+            };
+            if is_evicted {
                 return Ok(false);
             }
             match self.make_room(&main, granules, budget, clock) {

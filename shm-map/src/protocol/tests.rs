@@ -496,6 +496,22 @@ fn a_scan_evicts_nothing_that_is_read_often_where_the_number_of_entries_is_the_l
 }
 
 #[test]
+fn an_eviction_moves_few_entries_although_all_are_read() {
+    let memory = Zeros::new(1 << 20);
+    let map = Alone::new(&memory, &MapOptions { entries: Some(1000), ..options(1 << 20, true) });
+    let set = |number: u32| map.set(&number.to_le_bytes(), &[1; 20]).unwrap();
+    (0..1000).for_each(set);
+    assert!((0..1000u32).all(|number| map.has(&number.to_le_bytes())));
+    for number in 1000..1100 {
+        let before = map.core.counts().moves;
+        set(number);
+        let moves = map.core.counts().moves - before;
+        assert!(moves <= 20, "{moves} for one entry");
+        assert_eq!(map.core.entries(), 1000);
+    }
+}
+
+#[test]
 fn a_sweep_ends() {
     let memory = Zeros::new(64 << 10);
     let map = Alone::new(&memory, &options(64 << 10, false));
