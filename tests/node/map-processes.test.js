@@ -193,16 +193,19 @@ const writeOn = (map, ready) => {
 };
 
 /** Stops a writer while it holds the lock; returns the error of `write` then. */
-async function stopped(writer, write) {
+async function stopped(map, writer, write) {
   for (let i = 0; i < 2000; i++) {
     send(writer, 'SIGSTOP');
     await sleep(1);
     try {
       write();
-      send(writer, 'SIGCONT');
     } catch (error) {
       return error;
     }
+    const { sets } = map.stats();
+    send(writer, 'SIGCONT');
+    // On a busy machine it may not run for long.
+    await until(() => map.stats().sets > sets);
   }
 }
 
@@ -226,7 +229,7 @@ describe('a writer', () => {
     map.set('a', 'old');
     const writer = peer(map, writeOn);
     await writer.ready;
-    const error = await stopped(writer, () => map.set('a', 'old'));
+    const error = await stopped(map, writer, () => map.set('a', 'old'));
     assert.deepEqual([error?.code, error?.errno], ['EBUSY', -16]);
     assert.throws(() => map.set('a', 'new'), { code: 'EBUSY' });
     assert.throws(() => map.increment('n'), { code: 'EBUSY' });
@@ -317,7 +320,7 @@ describe('getOrSet of several processes', () => {
     const loading = map.getOrSet('a', () => new Promise((resolve) => (finish = resolve)), { loadTimeout: Infinity });
     const writer = peer(map, writeOn);
     await writer.ready;
-    assert.equal((await stopped(writer, () => map.set('b', 1)))?.code, 'EBUSY');
+    assert.equal((await stopped(map, writer, () => map.set('b', 1)))?.code, 'EBUSY');
     finish('mine');
     assert.equal(await loading, 'mine');
     assert.equal(map.has('a'), false);
