@@ -350,6 +350,18 @@ for (const [version, name] of [
       }
     });
 
+    it('a metric that is refused is in no registry, and scrapes go on', async () => {
+      const { Counter, Gauge, Histogram, config, register, samples } = open();
+      new Counter({ help: 'h', name: 'taken', registers: [] });
+      const collect = () => assert.fail('collected');
+      assert.throws(() => new Gauge({ ...config, name: 'taken', collect }), { code: 'ERR_SHM_OPTIONS' });
+      assert.throws(() => new Histogram({ ...config, name: 'taken' }), { code: 'ERR_SHM_OPTIONS' });
+      assert.throws(() => new Gauge({ ...config, name: 'g', aggregator: 'median' }), { code: 'ERR_INVALID_ARG_VALUE' });
+      assert.deepEqual(register.getMetricsAsArray(), []);
+      new Counter({ ...config, name: 'taken' }).inc();
+      assert.deepEqual(await samples(), { taken: 1 });
+    });
+
     it('a map that it opens does not evict, and is closed with it', () => {
       const { map, close } = sharedMetrics(client, { key: newKey(), memory: 1 << 20 });
       assert.throws(() => again(map, { evict: true }), { code: 'ERR_SHM_OPTIONS' });

@@ -18,15 +18,29 @@ function metricsOver(client, series, attempt, refresh) {
     #isOurs;
 
     constructor(metric, what, isOurs = false) {
-      if (metric.enableExemplars) {
-        throw errors.wrongValue('enableExemplars', true, 'is not supported for metrics that processes share');
-      }
       this.#name = metric.name;
       this.#labelNames = metric.labelNames;
       this.#sorted = [...metric.labelNames].sort();
       this.#isOurs = isOurs;
+      try {
+        this.#check(metric);
+        series.define(metric.name, what);
+      } catch (error) {
+        // prom-client has registered it already, and every scrape would fail.
+        for (const register of metric.registers) register.removeSingleMetric(metric.name);
+        throw error;
+      }
       if (metric.collect) refresh(metric);
-      series.define(metric.name, what);
+    }
+
+    #check({ enableExemplars, aggregator }) {
+      if (enableExemplars) {
+        throw errors.wrongValue('enableExemplars', true, 'is not supported for metrics that processes share');
+      }
+      if (this.#isOurs && !(aggregator in client.aggregators)) {
+        const names = Object.keys(client.aggregators).join(', ');
+        throw errors.wrongValue('aggregator', aggregator, `is not one of ${names}`);
+      }
     }
 
     add(labels, terms) {
@@ -177,10 +191,6 @@ function metricsOver(client, series, attempt, refresh) {
 
     constructor(config) {
       super(config);
-      if (!(this.aggregator in client.aggregators)) {
-        const names = Object.keys(client.aggregators).join(', ');
-        throw errors.wrongValue('aggregator', this.aggregator, `is not one of ${names}`);
-      }
       this.#kept = new Kept(this, { type: 'gauge' }, true);
       if (this.labelNames.length === 0) this.set(0);
     }
