@@ -234,6 +234,27 @@ for (const [version, name] of [
       assert.equal(map.size, before - aggregators.length);
     });
 
+    it('answers a scrape without the values of dead processes, even if it cannot remove them yet', async () => {
+      const { metrics, config, samples, map } = open();
+      new metrics.Gauge({ ...config, name: 'g' }).set(2);
+      const set = (map, ready, { folder, file }) => {
+        const { Gauge } = require(`${folder}/stores/prom-client.js`).sharedMetrics(require(file), { map });
+        new Gauge({ name: 'g', help: 'h' }).set(8);
+        ready();
+      };
+      const { ended } = peer(map, set, { folder, file: require.resolve(name) });
+      assert.equal((await ended).stderr, '');
+      const before = map.size;
+      map.delete = () => {
+        throw Object.assign(new Error('another writer holds it'), { code: 'EBUSY' });
+      };
+      assert.deepEqual(await samples(), { g: 2 });
+      assert.equal(map.size, before);
+      delete map.delete;
+      assert.deepEqual(await samples(), { g: 2 });
+      assert.equal(map.size, before - 1);
+    });
+
     it('the value of a gauge goes with its thread', async () => {
       const { Gauge, config, samples, map } = open();
       new Gauge({ ...config, name: 'g' }).set(1);

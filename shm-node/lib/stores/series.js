@@ -80,14 +80,25 @@ class Series {
   ofTheLiving(name) {
     const { map } = this.#place;
     const byOwner = new Map();
+    const dead = [];
     for (const series of this.#all(name)) {
       if (series.owner === undefined) continue;
-      if (!isAlive(map, series.owner)) map.delete(series.key);
+      if (!isAlive(map, series.owner)) dead.push(series.key);
       else if (byOwner.has(series.owner)) byOwner.get(series.owner).push(series);
       else byOwner.set(series.owner, [series]);
     }
+    this.#remove(dead);
     const owners = [...byOwner.keys()].sort((a, b) => a - b);
     return owners.map((owner) => this.#read(byOwner.get(owner)));
+  }
+
+  #remove(keys) {
+    try {
+      for (const key of keys) this.#place.map.delete(key);
+    } catch (error) {
+      if (error.code !== 'EBUSY') throw error;
+      // The next call removes the rest.
+    }
   }
 
   #read(all) {
