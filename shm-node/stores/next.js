@@ -40,7 +40,7 @@ function cacheHandler(options) {
       const isOfFetch = kind === 'FETCH';
       const bytes = map.get(this.#keyOf(key, isOfFetch));
       const asked = isOfFetch ? [...tagsOfRequest, ...softTags] : [];
-      tags.know(asked, Date.now());
+      tags.tryToKnow(asked, Date.now());
       if (bytes === undefined) return null;
       const { head, object: value } = unpack(bytes);
       const { tags: tagsOfEntry, ...entry } = head;
@@ -80,7 +80,7 @@ function useCacheHandler(options) {
 
     async get(key, softTags) {
       await pending.get(key);
-      tags.know(softTags, Date.now());
+      tags.tryToKnow(softTags, Date.now());
       const bytes = map.get(keyOf('use', key));
       if (bytes === undefined) return undefined;
       const { head: entry, object } = unpack(bytes);

@@ -24,6 +24,14 @@ const PAGE = { kind: 'APP_PAGE', html: '<p>ä</p>', status: 200, headers: { 'x-n
 const APP = { kind: 'APP_PAGE', isFallback: false };
 const FETCH = { kind: 'FETCH', data: { headers: {}, body: 'x', url: 'u' }, revalidate: 60 };
 
+/** Makes the calls of a map that would add an entry fail, until the function that it returns is called. */
+function refuseNew(map, code) {
+  map.add = () => {
+    throw Object.assign(new Error('no entry can be added'), { code });
+  };
+  return () => delete map.add;
+}
+
 describe('the cache handler', () => {
   const open = (map = newMap(), context = {}) => new (cacheHandler({ map }))(context);
 
@@ -101,6 +109,22 @@ describe('the cache handler', () => {
     assert.ok(await handler.get('/x', APP));
     assert.ok(await handler.get('f', { kind: 'FETCH', softTags: ['soft'] }));
   });
+
+  for (const code of ['EBUSY', 'ERR_SHM_FULL']) {
+    it(`an entry whose tag cannot be noted (${code}) counts as gone, and a revalidation fails`, async () => {
+      const map = newMap();
+      const handler = open(map);
+      const get = () => handler.get('f', { kind: 'FETCH', tags: ['new'] });
+      await handler.set('f', FETCH, { fetchCache: true, tags: [] });
+      const end = refuseNew(map, code);
+      assert.equal(await get(), null);
+      await assert.rejects(handler.revalidateTag('new', { expire: 60 }), { code });
+      end();
+      await get();
+      await handler.set('f', FETCH, { fetchCache: true, tags: [] });
+      assert.ok(await get());
+    });
+  }
 
   it('with durations, an entry is returned as stale until it is made again, or they are over', async (t) => {
     const pass = clockOf(t);
@@ -208,6 +232,15 @@ describe('the handler of `use cache`', () => {
     assert.equal((await one.get('k', ['soft'])).revalidate, -1);
     pass(60_001);
     assert.equal(await one.get('k', ['soft']), undefined);
+  });
+
+  it('an entry whose soft tag cannot be noted counts as missing', async () => {
+    const handler = open();
+    await handler.set('k', Promise.resolve(entryOf(['x'])));
+    const end = refuseNew(handler.map, 'EBUSY');
+    assert.equal(await handler.get('k', ['soft']), undefined);
+    end();
+    assert.ok(await handler.get('k', []));
   });
 
   it('stores no expired entry, and nothing of an entry that fails', async (t) => {

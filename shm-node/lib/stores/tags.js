@@ -26,6 +26,16 @@ class Tags {
     }
   }
 
+  /** The same for a reader, who goes on if there is no room, or another writer holds that part of the map. */
+  tryToKnow(tags, time) {
+    try {
+      this.know(tags, time);
+    } catch (error) {
+      if (error.code !== 'EBUSY' && error.code !== 'ERR_SHM_FULL') throw error;
+      // Entries with a tag without a record count as gone.
+    }
+  }
+
   /** The state by these tags of an entry that was made at `time`: 'fresh', 'stale' or 'gone'. */
   look(tags, time) {
     const now = Date.now();
