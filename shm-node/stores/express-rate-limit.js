@@ -36,8 +36,18 @@ class RateLimitStore {
     return infoOf(this.map.incrementEntry(this.prefix + key, 1, { ttl: this.#windowMs }));
   }
 
-  /** Subtracts one, unless the window is over: `increment` by -1 would begin a new window. */
+  /** Subtracts one, unless the window is over. An error is a warning: express-rate-limit 7 lets it end the process. */
   decrement(key) {
+    try {
+      this.#subtract(key);
+    } catch (error) {
+      const { message, code } = error;
+      process.emitWarning(`A request is counted that was to be skipped: ${message}`, { type: 'ShmNodeWarning', code });
+    }
+  }
+
+  /** Without `increment` by -1, which would begin a new window. */
+  #subtract(key) {
     for (;;) {
       const entry = this.map.getEntry(this.prefix + key);
       if (entry === undefined || entry.value === 0) return;

@@ -3,6 +3,7 @@
 // shm-node/express-rate-limit: real Express servers that have one limit.
 
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
 const { after, describe, it } = require('node:test');
 const express = require('express');
 const { rateLimit } = require('express-rate-limit');
@@ -86,6 +87,22 @@ describe('one Express server', () => {
     store.decrement('ada');
     store.decrement('ada');
     assert.equal(store.get('ada').totalHits, 0);
+  });
+
+  it('a request that cannot be taken back stays counted, with a warning', async () => {
+    const map = newMap({ evict: false });
+    const store = new RateLimitStore({ map });
+    store.init({ windowMs: HOUR });
+    store.increment('ada');
+    map.replace = () => {
+      throw Object.assign(new Error('another writer holds it'), { code: 'EBUSY' });
+    };
+    const warned = once(process, 'warning');
+    store.decrement('ada');
+    const [{ name, code, message }] = await warned;
+    assert.deepEqual([name, code], ['ShmNodeWarning', 'EBUSY']);
+    assert.match(message, /another writer holds it/);
+    assert.equal(store.get('ada').totalHits, 1);
   });
 
   it('a full map fails the request of a new client, or lets it pass, and still counts the others', async () => {
