@@ -38,7 +38,9 @@ class KeyvSharedMap {
 
   async set(key, value, ttl) {
     const { map, prefix } = this.#inside();
-    map.set(prefix + key, value, { ttl });
+    // Expired already, and so is what was there before.
+    if (ttl < 0) map.delete(prefix + key);
+    else map.set(prefix + key, value, { ttl });
     return true;
   }
 

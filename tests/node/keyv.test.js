@@ -106,6 +106,17 @@ for (const [version, Keyv] of [
       assert.equal(map.getEntry(key).expires, undefined);
     });
 
+    it('a value that a store gets with a time in the past replaces the earlier one, and is gone', async () => {
+      const { keyv, map, store, errors } = open();
+      await keyv.set('a', 'old');
+      const [[key]] = map;
+      // Keyv 6 takes a negative time for none, and tells the store of none that is over.
+      if (version === 5) assert.equal(await keyv.set('a', 'new', -1), true);
+      else await store.set(key.replace(/^keyv:/, ''), 'new', -1);
+      assert.equal(await keyv.get('a'), undefined);
+      assert.deepEqual([map.size, errors], [0, []]);
+    });
+
     it('another process finds what one has set', async () => {
       const { keyv, map } = open({ namespace: 'a' });
       await keyv.set('from here', { a: [1] });
