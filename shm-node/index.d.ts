@@ -109,7 +109,8 @@ export type KeyOf<K> = K extends string ? string : number;
 
 /**
  * An array over a segment. All processes see what one of them writes. After a detach it is empty (`length` 0), and
- * reading it is safe.
+ * reading it is safe. If others may write meanwhile, copy it before you decode text or sort: `toString`, `TextDecoder`
+ * and `sort` without a function may end the process if the bytes change (`Buffer.from(view).toString()`).
  */
 export type Shared<A, K = number> = A & {
   /** The key; send it to another process. A POSIX name has its leading slash. */

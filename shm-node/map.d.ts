@@ -128,7 +128,7 @@ export class SharedMap<V = unknown> {
   /**
    * Calls `use` with the bytes of a value in place, without a copy. If another process overwrites them meanwhile, the
    * result or the exception of that call is ignored, and `use` is called again. After three such calls it gets a copy.
-   * Never write to the bytes, and do not keep them.
+   * Never write to the bytes, do not keep them, and copy them before you decode text or sort.
    *
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`: `use` returned a promise
    */
