@@ -175,10 +175,20 @@ function create(values, [target = {}]) {
 
 function rm({ force }, targets) {
   for (const target of targets) {
-    const why = force ? !shm.destroy(target) && missing(target) : removeUnheld(target);
+    const why = whyNotRemoved(target, force);
     if (!why) continue;
     console.error(`shm-node: ${why}`);
     process.exitCode = 1;
+  }
+}
+
+/** Removes a segment, or returns why not. */
+function whyNotRemoved(target, force) {
+  try {
+    return force ? !shm.destroy(target) && missing(target) : removeUnheld(target);
+  } catch (error) {
+    if (typeof error.syscall !== 'string') throw error;
+    return error.message;
   }
 }
 

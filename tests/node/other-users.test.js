@@ -48,6 +48,26 @@ describe('a second user', needsRoot(), () => {
     assert.deepEqual(seen, [built.map(() => ['Error', 'EACCES', 'number', true]), built.map(() => 'Error'), built.length]);
   });
 
+  it('`shm-node rm` goes on with the next key after a segment of another user', async () => {
+    const seen = await ask(
+      async (shm, support, folder, built) => {
+        const { asNobody, existing } = require(support);
+        const { spawnSync } = require('child_process');
+        const [backend] = built;
+        const { key } = shm.create({ size: 64, backend });
+        const rm = (...args) => {
+          const [command, ...rest] = [...asNobody, process.execPath, `${folder}/cli.js`, 'rm', ...args];
+          const { status, stderr } = spawnSync(command, rest, { encoding: 'utf8' });
+          return [status, stderr.trim().split('\n').length, stderr.includes('999: no such segment')];
+        };
+        ready([rm(key, 999), rm('--force', key, 999), existing([{ key, backend }]).length]);
+      },
+      [support, folder, built],
+      alone,
+    );
+    assert.deepEqual(seen, [[1, 2, true], [1, 2, true], 1]);
+  });
+
   it('shares a 0666 segment; if it leaves last, the owner\'s next call frees it', async () => {
     const seen = await ask(
       async (shm, support, built) => {
