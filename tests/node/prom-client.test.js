@@ -383,6 +383,27 @@ for (const [version, name] of [
       assert.deepEqual(await samples(), { taken: 1 });
     });
 
+    it('scrapes go on if prom-client refuses a metric that it has registered', async () => {
+      const { Counter, Gauge, Histogram, config, register, samples } = open();
+      assert.throws(() => new Histogram({ ...config, name: 'le', labelNames: ['le'] }), /reserved/);
+      const full = new client.Registry();
+      for (const Metric of [Counter, Gauge, Histogram]) {
+        const { name } = Metric;
+        new client.Counter({ help: 'h', name, registers: [full] });
+        assert.throws(() => new Metric({ help: 'h', name, registers: [register, full] }), /already been registered/);
+      }
+      new Counter({ ...config, name: 'c' }).inc();
+      assert.equal((await samples()).c, 1);
+      assert.equal((await register.getMetricsAsJSON()).length, 5);
+      register.resetMetrics();
+    });
+
+    it('only the own properties of an object are labels', async () => {
+      const { Counter, config, samples } = open();
+      new Counter({ ...config, name: 'c', labelNames: ['a', 'constructor'] }).inc({ a: 1 });
+      assert.deepEqual(await samples(), { 'c{a="1"}': 1 });
+    });
+
     it('a map that it opens does not evict, and is closed with it', () => {
       const { map, close } = sharedMetrics(client, { key: newKey(), memory: 1 << 20 });
       assert.throws(() => again(map, { evict: true }), { code: 'ERR_SHM_OPTIONS' });

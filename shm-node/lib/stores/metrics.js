@@ -72,7 +72,7 @@ function metricsOver(client, series, attempt, refresh) {
       if (given === undefined || given === null) return '{}';
       let pairs = '';
       for (const name of this.#sorted) {
-        if (given[name] === undefined) continue;
+        if (!Object.hasOwn(given, name) || given[name] === undefined) continue;
         pairs += `${pairs === '' ? '' : ','}"${name}":${JSON.stringify(`${given[name]}`)}`;
       }
       return `{${pairs}}`;
@@ -96,6 +96,7 @@ function metricsOver(client, series, attempt, refresh) {
 
     async get() {
       const own = await super.get();
+      if (!(#kept in this)) return own; // registered by a constructor that threw
       return { ...own, values: valuesOf(this.#kept.shared()) };
     }
 
@@ -149,6 +150,7 @@ function metricsOver(client, series, attempt, refresh) {
     }
 
     async get() {
+      if (!(#kept in this)) return super.get(); // registered by a constructor that threw
       await this.collect?.();
       const { name, help, aggregator, upperBounds } = this;
       const samples = ([labels, [sum, ...counts]]) => {
@@ -165,7 +167,7 @@ function metricsOver(client, series, attempt, refresh) {
     }
 
     getForPromString() {
-      return this.get();
+      return #kept in this ? this.get() : super.getForPromString();
     }
 
     zero(labels) {
@@ -218,6 +220,7 @@ function metricsOver(client, series, attempt, refresh) {
 
     async get() {
       const own = await super.get();
+      if (!(#kept in this)) return own; // registered by a constructor that threw
       const all = this.#kept.ofTheLiving().map((one) => ({ ...own, values: valuesOf(one) }));
       return client.aggregators[this.aggregator](all) ?? { ...own, values: [] };
     }
