@@ -46,14 +46,10 @@ class RateLimitStore {
     }
   }
 
-  /** Without `increment` by -1, which would begin a new window. */
+  /** `increment` keeps the end of the window. If it has begun another one, or went below 0, it is undone. */
   #subtract(key) {
-    for (;;) {
-      const entry = this.map.getEntry(this.prefix + key);
-      if (entry === undefined || entry.value === 0) return;
-      const ttl = entry.expires - Date.now();
-      if (ttl <= 0 || this.map.replace(this.prefix + key, entry.version, entry.value - 1, { ttl })) return;
-    }
+    const add = (by) => this.map.increment(this.prefix + key, by, { ttl: this.#windowMs });
+    if (this.map.get(this.prefix + key) > 0 && add(-1) < 0) add(1);
   }
 
   resetKey(key) {
