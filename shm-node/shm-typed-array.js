@@ -24,6 +24,9 @@ const BufferType = Object.freeze(Object.fromEntries(Object.entries(allTypes).fil
 // `seen` then, not of another that has its key since.
 const segments = new Map();
 
+// What it holds although the key names another segment by now: only `detachAll` ends these.
+let replaced = [];
+
 function typeFor(name = 'Buffer') {
   if (!Object.hasOwn(BufferType, name)) throw new Error(`Unknown type key ${String(name)}`);
   return typeOf(name);
@@ -96,6 +99,7 @@ function maker(type, created) {
     if (!isPosix(key)) view.key = key;
     const known = segments.get(key);
     const same = known?.number === number;
+    if (known !== undefined && known.buffer !== null && !same) replaced.push(known);
     segments.set(key, { size: size + (isPosix(key) ? 8 : 0), number, buffer, created: created || (same && known.created) });
     return view;
   };
@@ -157,7 +161,9 @@ function detachAll() {
 
 function leaveAll(atExit) {
   const held = [...segments].filter(([, { buffer }]) => buffer !== null);
-  const left = native.leave(held.map(([, { number }]) => number), atExit ? children() : undefined);
+  const all = [...held.map(([, known]) => known), ...replaced];
+  const left = native.leave(all.map(({ number }) => number), atExit ? children() : undefined);
+  replaced = [];
   let destroyed = 0;
   for (const [place, [key, known]] of held.entries()) {
     if (isPosix(key)) known.buffer = null;
@@ -175,7 +181,7 @@ function wasDestroyed(key, known, left) {
 }
 
 function total(condition) {
-  return [...segments.values()].filter(condition).reduce((sum, { size }) => sum + size, 0);
+  return [...segments.values(), ...replaced].filter(condition).reduce((sum, { size }) => sum + size, 0);
 }
 
 function getTotalSize() {

@@ -159,6 +159,21 @@ test('a segment that has taken the key of an earlier one is left alone', sysv, (
   });
 });
 
+test('detachAll ends all attachments, also those whose key has gone to another segment', () => {
+  const keys = [newKey(), ...(posix.skip ? [] : [newName()])];
+  for (const key of keys) {
+    const views = [0, 1, 2].map(() => {
+      const view = old.create(8, 'Buffer', key);
+      assert.ok(shm.destroy(key));
+      return view;
+    });
+    assert.equal(old.getTotalSize(), 3 * (typeof key === 'string' ? 16 : 8));
+    assert.equal(old.detachAll(), 0);
+    assert.deepEqual(views.map(({ length }) => length), [0, 0, 0]);
+    assert.equal(old.getTotalSize(), 0);
+  }
+});
+
 test('the last holder destroys a segment that another program made, as the original does', sysv, (t) => {
   if (spawnSync('ipcmk', ['--version']).error) return t.skip('ipcmk is missing');
   const [, id] = /id: (\d+)/.exec(run('ipcmk', ['-M', '64']).stdout);
