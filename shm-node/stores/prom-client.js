@@ -80,7 +80,7 @@ function warningOnce() {
   return (error) => {
     if (told.has(error.code)) return;
     told.add(error.code);
-    process.emitWarning(`Metrics are not counted: ${error.message}`, { type: 'ShmNodeWarning', code: error.code });
+    process.emitWarning(`Metrics are not written: ${error.message}`, { type: 'ShmNodeWarning', code: error.code });
   };
 }
 

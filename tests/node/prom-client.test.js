@@ -336,6 +336,27 @@ for (const [version, name] of [
       assert.equal(errors.at(-1), 'ERR_OUT_OF_RANGE');
     });
 
+    it('a remove or a reset that another writer holds up fails nothing, and onError is called', async () => {
+      const errors = [];
+      const { metrics, map, register, config, samples } = open({ onError: ({ code }) => errors.push(code) });
+      const all = [metrics.Counter, metrics.Gauge, metrics.Histogram].map((Metric) => {
+        const metric = new Metric({ ...config, name: Metric.name, labelNames: ['a'] });
+        metric.labels('1')[metric.inc ? 'inc' : 'observe'](1);
+        return metric;
+      });
+      const before = await samples();
+      map.delete = () => {
+        throw Object.assign(new Error('another writer holds it'), { code: 'EBUSY' });
+      };
+      for (const metric of all) metric.remove({ a: 1 });
+      register.resetMetrics();
+      assert.deepEqual(errors, new Array(6).fill('EBUSY'));
+      assert.deepEqual(await samples(), before);
+      delete map.delete;
+      register.resetMetrics();
+      assert.deepEqual(await samples(), {});
+    });
+
     it('warns once about values that are not counted', async () => {
       const { Counter, config } = open();
       const warnings = [];

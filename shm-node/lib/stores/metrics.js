@@ -52,11 +52,12 @@ function metricsOver(client, series, attempt, refresh) {
     }
 
     clear() {
-      series.clear(this.#name, this.#isOurs);
+      attempt(() => series.clear(this.#name, this.#isOurs));
     }
 
     remove(args) {
-      series.delete(this.#name, this.#textOf(labelsOf(this.#labelNames, args)), this.#isOurs);
+      const text = this.#textOf(labelsOf(this.#labelNames, args));
+      attempt(() => series.delete(this.#name, text, this.#isOurs));
     }
 
     shared() {
