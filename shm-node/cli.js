@@ -82,6 +82,9 @@ const KEYS = {
 const [LS_WITHIN, LS_MOST] = [64 << 10, 64];
 const [INSPECT_WITHIN, INSPECT_MOST] = [16 << 20, 1000];
 
+/** How many bytes are shown at once. */
+const PIECE = 1 << 20;
+
 class UsageError extends Error {}
 
 const commands = { ls, inspect, map, top, watch, create, rm, sweep };
@@ -106,10 +109,19 @@ function inspect(values, [target]) {
     if (values.json) return console.log(JSON.stringify({ ...info, structures: found }, null, 2));
     if (found.length > 0) return console.log(structures.text(found));
   }
-  const { bytes, size } = copy(target, range);
-  console.log(show.dump(bytes, range.offset, type));
-  const rest = size - range.offset - bytes.length;
-  if (rest > 0) console.log(`… ${rest} more bytes: --offset ${range.offset + bytes.length}, or --bytes`);
+  const rest = dump(target, range, type);
+  if (rest.bytes > 0) console.log(`… ${rest.bytes} more bytes: --offset ${rest.offset}, or --bytes`);
+}
+
+/** Prints a range, piece by piece, as text takes many times the memory of its bytes; returns what is behind it. */
+function dump(target, { offset, count, unit }, type) {
+  for (;;) {
+    const { bytes, size } = copy(target, { offset, count: Math.min(count, PIECE), unit });
+    console.log(show.dump(bytes, offset, type));
+    offset += bytes.length;
+    count -= bytes.length;
+    if (bytes.length < PIECE || count < unit || size - offset < unit) return { offset, bytes: size - offset };
+  }
 }
 
 async function watch(values, [target]) {

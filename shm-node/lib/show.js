@@ -112,7 +112,7 @@ function dump(bytes, first, { name, constructor }, before = null) {
   const array = new constructor(bytes.buffer, bytes.byteOffset, bytes.length / unit);
   const old = before && new constructor(before.buffer, before.byteOffset, before.length / unit);
   const texts = Array.from(array, (value) => (isBytes ? value.toString(16).padStart(2, '0') : number(value)));
-  const width = isBytes ? 2 : Math.max(...texts.map((text) => text.length), 1);
+  const width = isBytes ? 2 : texts.reduce((most, { length }) => Math.max(most, length), 1);
   const lines = [];
   let repeated = false;
   for (let start = 0; start < array.length; start += perLine) {

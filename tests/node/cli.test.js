@@ -176,6 +176,21 @@ test('repeated lines are shown as one *', () => {
   shm.detach(view);
 });
 
+test('inspect shows a range of any length', () => {
+  const size = (2 << 20) + 24;
+  const { key } = shm.create({ size });
+  for (const [type, element] of [['float32', 4], ['uint8', 1]]) {
+    const view = shm.get(key, type === 'float32' ? Float32Array : Uint8Array);
+    view.fill(0);
+    view[(1 << 20) / element] = 7;
+    const lines = good('inspect', String(key), '--type', type, '--bytes', String(size)).trim().split('\n');
+    assert.match(lines.find((line) => line.startsWith('00100000')), /^00100000 +0?7\b/);
+    assert.match(lines.at(-1), /^00200010/);
+    assert.match(good('inspect', String(key), '--type', type, '--bytes', String(2 << 20)), /… 24 more bytes: --offset 2097152/);
+  }
+  shm.detach(key);
+});
+
 test('inspect reads a segment that it may not write', foreign, () => {
   const name = newName();
   writeFileSync(`/dev/shm${name}`, 'of another program', { mode: 0o400 });
