@@ -21,8 +21,9 @@ const text = (value) => (terminal ? value.replace(/(?![\n\t])[\p{Cc}\p{Cf}]/gu, 
 const offset = (value) => paint(2, value.toString(16).padStart(8, '0'));
 
 /**
- * Which processes have a POSIX object mapped, as far as this user may look: a function of its key. By inode, as a
- * mapping keeps the name that its file was opened by, and a new object is published under its name afterwards.
+ * Which processes have a POSIX object mapped, as far as this user may look: a function of its key. By device and inode,
+ * as a mapping keeps the name that its file was opened by, and a new object is published under its name afterwards.
+ * Another container's /dev/shm has the same inodes.
  */
 function mappings() {
   const found = new Map();
@@ -34,16 +35,24 @@ function mappings() {
     } catch {
       continue; // another user's, or gone
     }
-    for (const inode of new Set([...maps.matchAll(/ (\d+) +\/dev\/shm\/.*$/gm)].map(([, inode]) => inode))) {
-      found.set(inode, [...(found.get(inode) ?? []), Number(pid)]);
+    for (const file of new Set([...maps.matchAll(/ ([\da-f]+:[\da-f]+ \d+) +\/dev\/shm\/.*$/gm)].map(([, file]) => file))) {
+      found.set(file, [...(found.get(file) ?? []), Number(pid)]);
     }
   }
   return ({ backend, key }) => {
     if (backend !== 'posix') return [];
     const name = typeof key === 'string' ? key : `/shm-node-${key.toString(16).padStart(8, '0')}`;
     const stat = fs.lstatSync(`/dev/shm${name}`, { throwIfNoEntry: false });
-    return found.get(String(stat?.ino)) ?? [];
+    return (stat && found.get(`${deviceOf(stat)} ${stat.ino}`)) ?? [];
   };
+}
+
+/** A device as /proc has it: its major and minor number, in the encoding of makedev(3). */
+function deviceOf({ dev }) {
+  const device = BigInt(dev);
+  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn);
+  const minor = (device & 0xffn) | ((device >> 12n) & ~0xffn & 0xffffffffn);
+  return [major, minor].map((number) => number.toString(16).padStart(2, '0')).join(':');
 }
 
 function users() {

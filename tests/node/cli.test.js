@@ -10,6 +10,7 @@ const { closeSync, lstatSync, openSync, readFileSync, symlinkSync, unlinkSync, w
 const path = require('node:path');
 const { createInterface } = require('node:readline');
 const { describe, test } = require('node:test');
+const { ask, needsRoot, privately } = require('./support.js');
 const { built, packageFolder, run, runtime } = require('./support/packaging.js');
 
 const shm = require(packageFolder);
@@ -140,6 +141,33 @@ test('ls sends no control characters of a name to the terminal', foreign, () => 
   good('rm', name);
   assert.ok(!shown.includes('\x1b'));
   assert.match(shown, /\\u001b\[31m/);
+});
+
+test('ls counts no holders in another /dev/shm, whose objects have the same inodes', { skip: posix.skip || needsRoot().skip }, async () => {
+  // Both have a new tmpfs, which numbers its files anew.
+  const seen = await ask(
+    async (shm, support, command) => {
+      const { privately, start } = require(support);
+      const inodeOf = ({ key }) => require('fs').statSync(`/dev/shm${key}`).ino;
+      const hold = (shm) => {
+        const views = Array.from({ length: 20 }, () => shm.create({ size: 1, backend: 'posix' }));
+        ready(views.map(({ key }) => require('fs').statSync(`/dev/shm/shm-node-${key.toString(16).padStart(8, '0')}`).ino));
+        process.stdin.once('data', () => {});
+      };
+      const other = start(hold, [], { under: privately(), stdin: 'pipe' });
+      const inodes = await other.ready;
+      const views = Array.from({ length: 20 }, (_, i) => shm.create({ size: 1, key: `/one-${i}` }));
+      const same = views.find((view) => inodes.includes(inodeOf(view)));
+      const listed = require('child_process').execFileSync(process.execPath, [command, 'ls', '--json'], { encoding: 'utf8' });
+      const { mappedBy } = JSON.parse(listed).find(({ key }) => key === same.key);
+      other.child.stdin.end('done');
+      await other.ended;
+      ready(mappedBy.length === 1 && mappedBy[0] === process.pid);
+    },
+    [require.resolve('./support.js'), command],
+    { under: privately(), env: { SHM_NODE_QUIET: '1' } },
+  );
+  assert.equal(seen, true);
 });
 
 test('inspect shows bytes, and elements by type', () => {
