@@ -108,6 +108,18 @@ fn a_reservation_that_is_dropped_sends_nothing() {
 }
 
 #[test]
+fn a_consumer_that_only_tries_frees_the_room_of_reservations_that_were_given_up() {
+    let memory = memory(64);
+    let channel = Channel::open(memory.region(), 0, &options(64, Producers::Many), live()).unwrap();
+    let (mut sender, mut receiver) = (channel.sender().unwrap(), channel.receiver().unwrap());
+    let mut received = Vec::new();
+    for _ in 0..10 {
+        drop(sender.try_reserve(24).unwrap().expect("there is room"));
+        assert!(!receiver.try_receive(&mut received).unwrap());
+    }
+}
+
+#[test]
 fn positions_wrap_around() {
     for producers in BOTH {
         let memory = memory(64);

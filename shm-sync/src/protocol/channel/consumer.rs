@@ -96,7 +96,8 @@ impl<'a, M: Memory<'a>> Ring<M> {
         there.then_some(Record { position, length })
     }
 
-    /// The next message, known or not. Skips records that are no message, at most one round of the ring.
+    /// The next message, known or not. Skips records that are no message, at most one round of the ring. If there is
+    /// no message, the room of skipped records is free: a caller that only tries releases nothing later.
     pub(crate) fn find(&self, consumer: &mut Consumer, peers: impl Peers) -> Result<Found, Damaged> {
         // If one producer has died, the producers of the records behind it may have died with it: check them at once.
         let mut is_over = false;
@@ -108,6 +109,7 @@ impl<'a, M: Memory<'a>> Ring<M> {
             let position = consumer.window.tail;
             let used = self.used(consumer.head_seen, position)?;
             if used == 0 {
+                self.publish_tail(consumer);
                 return Ok(Found::Nothing);
             }
             consumer.window.readable = used.min(self.until_end(position));
@@ -123,6 +125,7 @@ impl<'a, M: Memory<'a>> Ring<M> {
             if header & BUSY != 0 {
                 is_over = is_over || peers.is_over(&mut consumer.busy);
                 if !is_over || !self.was_left_behind(position, peers) {
+                    self.publish_tail(consumer);
                     return Ok(Found::Busy { position });
                 }
                 // Its producer may have committed just before it died.
@@ -168,8 +171,7 @@ impl<'a, M: Memory<'a>> Ring<M> {
         }
     }
 
-    fn wait_for_message(&self, consumer: &mut Consumer, found: Found) -> Pause<'a> {
-        self.publish_tail(consumer);
+    fn wait_for_message(&self, consumer: &Consumer, found: Found) -> Pause<'a> {
         self.consumer_event().prepare(|| self.is_changed(found, consumer))
     }
 
