@@ -194,3 +194,21 @@ fn readers_that_race_with_the_producer_see_whole_messages_in_order() {
         ended.store(true, Ordering::Relaxed);
     });
 }
+
+#[test]
+fn numbers_at_the_end_of_64_bits_do_no_harm() {
+    let memory = memory(&OPTIONS);
+    let broadcast = open(&memory);
+    let set = |head| {
+        for offset in [HEAD_HIGH, HEAD_LOW, HEAD_HIGH_AGAIN] {
+            memory.region().cell(offset as usize).unwrap().store(head, std::sync::atomic::Ordering::Relaxed);
+        }
+    };
+    set(u32::MAX);
+    let mut reader = broadcast.reader().unwrap();
+    set(0);
+    let mut message = Vec::new();
+    for _ in 0..3 {
+        drop(reader.try_receive(&mut message));
+    }
+}

@@ -132,7 +132,7 @@ impl<'a, M: Memory<'a>> Latest<M> {
             return None;
         }
         cursor.overtaken = 0;
-        cursor.next += 1;
+        cursor.next = cursor.next.wrapping_add(1);
         Some(std::mem::take(&mut cursor.missed))
     }
 
