@@ -185,7 +185,8 @@ impl Drop for Arrival<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Memory, live};
+    use crate::protocol::layout::barrier::BROKEN;
+    use crate::testing::{Lives, Memory, live};
     use std::sync::atomic::{AtomicU32, Ordering};
 
     fn open(memory: &Memory, parties: u32) -> Barrier<'_> {
@@ -269,6 +270,42 @@ mod tests {
         assert!(matches!(arrival.step().unwrap(), Step::Ready(false)));
         assert_eq!(one.wait(), Ok(true));
         assert_eq!(one.wait_timeout(Duration::from_secs(10)), Err(SyncError::Broken));
+    }
+
+    #[test]
+    fn a_party_that_dies_in_the_next_phase_is_found_there() {
+        let memory = Memory::new(64);
+        let barrier = open(&memory, 3).barrier;
+        let owners @ [dead, other, us] = [1, 2, 3].map(Owner::from_word);
+        for (slot, owner) in (0..).zip(owners) {
+            barrier.parties().slot(slot).store(owner.get(), Ordering::Relaxed);
+        }
+        let is_broken = || barrier.state().load(Ordering::Relaxed) & BROKEN != 0;
+        let (mut arrival, _) = (barrier.arrive(), barrier.arrive());
+        // As soon as the phase is broken, the other party arrives in the next one, and dies.
+        let peers = Lives(|owner| match is_broken() {
+            true if owner == other => {
+                barrier.arrive();
+                false
+            }
+            is_broken => owner == us || (owner == other && !is_broken),
+        });
+        assert_eq!(barrier.step(&mut arrival, peers).unwrap_err(), barrier::Broken);
+        assert_eq!(barrier.parties().slot(0).load(Ordering::Relaxed), 0, "{dead} broke the phase");
+        assert_eq!(barrier.parties().slot(1).load(Ordering::Relaxed), other.get(), "it breaks its own phase");
+    }
+
+    #[test]
+    fn a_party_that_sleeps_through_two_broken_phases_is_told() {
+        let memory = Memory::new(64);
+        let barrier = open(&memory, 3);
+        let mut one = barrier.join().unwrap();
+        let mut arrival = one.arrive().unwrap();
+        for _ in 0..2 {
+            let state = barrier.barrier.state();
+            state.store(barrier::next_phase(state.load(Ordering::Relaxed), BROKEN), Ordering::Relaxed);
+        }
+        assert_eq!(arrival.step().unwrap_err(), SyncError::Broken);
     }
 
     #[test]

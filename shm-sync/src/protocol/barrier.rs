@@ -125,17 +125,16 @@ impl<'a, M: Memory<'a>> Barrier<M> {
     }
 
     fn look_for_the_dead(&self, waited_for: u32, peers: impl Peers) {
-        let mut is_broken = false;
-        for slot in 0..self.parties.count() {
-            let seen = self.parties.slot(slot).load(Ordering::SeqCst);
-            if seen == 0 || peers.is_alive(Owner::from_word(seen)) {
-                continue;
-            }
-            // If the phase has ended meanwhile, the parties of a later phase must find the dead party there.
-            is_broken = is_broken || self.break_phase(waited_for);
-            if !is_broken {
-                return;
-            }
+        let slots =
+            (0..self.parties.count()).map(|slot| (slot, self.parties.slot(slot).load(Ordering::SeqCst)));
+        let is_dead = |&(_, seen): &(u32, u32)| seen != 0 && !peers.is_alive(Owner::from_word(seen));
+        // All are looked at before the phase is broken: a party that dies later may have arrived in the next phase.
+        let dead: Vec<_> = slots.filter(is_dead).collect();
+        // If the phase has ended meanwhile, the parties of a later phase must find the dead parties there.
+        if dead.is_empty() || !self.break_phase(waited_for) {
+            return;
+        }
+        for (slot, seen) in dead {
             fault::step();
             self.parties.replace(slot, seen, 0);
         }
@@ -144,9 +143,14 @@ impl<'a, M: Memory<'a>> Barrier<M> {
     // Whether it came last. The phase has ended.
     fn ended(&self, arrival: &mut Arrived) -> Result<bool, Broken> {
         arrival.waits = false;
+        if arrival.is_last {
+            return Ok(true);
+        }
         let state = self.state().load(Ordering::SeqCst);
-        let by_death = state & BROKEN != 0 && phase(state) == phase(next_phase(arrival.phase * PHASE, 0));
-        if by_death { Err(Broken) } else { Ok(arrival.is_last) }
+        // A phase in which this party did not arrive has ended too: by a death. Then it is not known how its own ended.
+        let is_overtaken = phase(state) != phase(next_phase(arrival.phase * PHASE, 0));
+        let by_death = is_overtaken || state & BROKEN != 0;
+        if by_death { Err(Broken) } else { Ok(false) }
     }
 
     /// Takes the arrival back: `None`, or as a step where the phase has ended meanwhile.
