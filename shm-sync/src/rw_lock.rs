@@ -396,6 +396,7 @@ mod tests {
     use super::*;
     use crate::protocol::layout::{owner_word::WAITERS, rw_lock::WRITER};
     use crate::testing::{Memory, live};
+    use crate::{Outcome, Pause, wait};
     use std::sync::atomic::{AtomicU32, Ordering};
 
     fn open(memory: &Memory) -> RwLock<'_> {
@@ -488,6 +489,39 @@ mod tests {
         assert!(lock.try_read().unwrap().is_some());
         drop(reader);
         assert!(lock.try_write().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_reader_that_gives_up_behind_a_writer_does_not_keep_the_wake_up_of_another() {
+        let memory = Memory::new(256);
+        let lock = RwLock::open(memory.region(), 0, 1, live()).unwrap();
+        let [first, second, third, writer] = [(); 4].map(|()| live().new_owner().unwrap());
+        let holder = lock.for_owner(first).read().unwrap();
+        std::thread::scope(|scope| {
+            // Each sleeps until it is woken. A reader that gets no slot then gives up.
+            let sleepers = [second, third].map(|owner| {
+                let lock = &lock;
+                scope.spawn(move || {
+                    let mut reading = lock.reading(owner);
+                    let Step::Wait(Pause { cell, expected }) = reading.step().unwrap() else {
+                        panic!("no slot is left")
+                    };
+                    let outcome = wait(cell, expected, Some(Duration::from_secs(20))).unwrap();
+                    drop(reading.step().unwrap());
+                    outcome
+                })
+            });
+            std::thread::sleep(crate::PATIENCE * 5);
+            let mut writing = lock.writing(writer);
+            assert!(matches!(writing.step().unwrap(), Step::Wait(_)));
+            drop(holder);
+            std::thread::sleep(crate::PATIENCE * 5);
+            let Step::Ready(written) = writing.step().unwrap() else { panic!("nobody reads") };
+            drop(written);
+            for sleeper in sleepers {
+                assert_ne!(sleeper.join().unwrap(), Outcome::TimedOut);
+            }
+        });
     }
 
     #[test]

@@ -105,6 +105,7 @@ impl<'a, M: Memory<'a>> RwLock<M> {
                 continue;
             }
             if let Some(pause) = word.wait_while(seen) {
+                self.readers.stop_waiting(&mut state.slot);
                 return Step::Wait(pause);
             }
         }

@@ -155,6 +155,14 @@ impl<'a, M: Memory<'a>> Slots<M> {
         Claimed { slot, owner_died }
     }
 
+    /// A waiter goes to wait for something else. It may have been woken for a slot: then that is for another waiter.
+    pub(crate) fn stop_waiting(&self, state: &mut ClaimState) {
+        if std::mem::take(&mut state.waited) {
+            self.queue().announce();
+            self.queue().notify_some(1);
+        }
+    }
+
     /// Gives a slot back, if `owner` has it.
     #[inline]
     pub(crate) fn release(&self, slot: u32, owner: Owner) -> Result<(), NotOurs> {
