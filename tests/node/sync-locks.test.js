@@ -422,6 +422,27 @@ describe('Condition', () => {
     shm.detach(view);
   });
 
+  it('a wait ends when the segment of its mutex is detached', async () => {
+    const [view, other] = [words(), words()];
+    const [mutex, condition] = [new Mutex(other, 0), new Condition(view, 4)];
+    const guard = mutex.lock();
+    const waiting = assert.rejects(condition.waitAsync(guard), { code: 'ERR_SHM_DETACHED' });
+    shm.detach(other);
+    condition.notifyAll();
+    await waiting;
+    assert.equal(view[4 + 3], 0, 'nobody is counted as waiting');
+    // So it does while it waits for the mutex.
+    const third = words();
+    const locked = new Mutex(third, 0);
+    const late = assert.rejects(condition.waitAsync(locked.lock()), { code: 'ERR_SHM_DETACHED' });
+    locked.lock();
+    condition.notifyAll();
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    shm.detach(third);
+    await late;
+    shm.detach(view);
+  });
+
   it('it passes work to another process', async () => {
     const view = words();
     const [mutex, condition] = [new Mutex(view, 0), new Condition(view, 4)];

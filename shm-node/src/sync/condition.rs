@@ -9,7 +9,7 @@ use super::{
     sound::check_sound,
     table::Table,
 };
-use crate::failure::Failure;
+use crate::{attachments::Number, failure::Failure};
 use shm_sync::{Condition, Mutex, Step, Waiting};
 
 impl Part for Condition<'static> {}
@@ -22,28 +22,41 @@ pub(super) fn open(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     Ok(table.objects.add(place.number, Some(owner), condition))
 }
 
-impl Operation for Waiting<'static> {
+/// A wait with a mutex, which may lie in another attachment.
+#[derive(Debug)]
+struct WaitingFor {
+    waiting: Waiting<'static>,
+    mutex: Number,
+}
+
+impl Operation for WaitingFor {
     fn attempt(&mut self, _: &mut Objects) -> Result<Step<'static, i32>, Failure> {
-        let step = self.step()?;
+        let step = self.waiting.step()?;
+        check_sound(self.mutex)?;
         Ok(answer(step, |guard| {
             let owner_died = guard.owner_died();
             guard.keep();
-            i32::from(owner_died) | i32::from(self.notified()) << 1
+            i32::from(owner_died) | i32::from(self.waiting.notified()) << 1
         }))
     }
 
+    fn other_attachment(&self) -> Option<Number> {
+        Some(self.mutex)
+    }
+
     fn give_up(&mut self) -> Result<GivenUp, Failure> {
-        Waiting::give_up(self);
+        self.waiting.give_up();
         // After a wait the mutex is held, however the wait ended.
         Ok(GivenUp::GoesOn)
     }
 }
 
-fn begin<const N: usize>(table: &mut Table, call: &Call<N>) -> Result<(usize, Waiting<'static>), Failure> {
+fn begin<const N: usize>(table: &mut Table, call: &Call<N>) -> Result<(usize, WaitingFor), Failure> {
     let handle = call.handle(0);
     let condition = *table.objects.get::<Condition<'_>>(handle)?;
     let guard = table.objects.get::<Mutex<'_>>(call.handle(1))?.resume()?;
-    Ok((handle, condition.waiting(guard)?))
+    let mutex = table.objects.number(call.handle(1));
+    Ok((handle, WaitingFor { waiting: condition.waiting(guard)?, mutex }))
 }
 
 /// `waitFor(condition, mutex, timeout)`: unlocks the mutex, waits, and locks it again.

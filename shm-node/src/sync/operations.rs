@@ -1,10 +1,16 @@
 //! Calls that may have to wait, in steps.
 
 use super::{errors, objects::Objects};
-use crate::{attachments::Number, failure::Failure, waits};
+use crate::{
+    attachments::{self, Number},
+    failure::Failure,
+    waits,
+};
 use shm_sync::{PATIENCE, Pause, Step};
 use std::{
     fmt,
+    ptr::NonNull,
+    sync::atomic::AtomicU32,
     time::{Duration, Instant},
 };
 
@@ -43,6 +49,11 @@ pub(super) trait Operation: fmt::Debug {
         Ok(())
     }
 
+    /// The attachment of the words that it uses outside that of its object.
+    fn other_attachment(&self) -> Option<Number> {
+        None
+    }
+
     /// Gives up, because time is up or because the result is not wanted any more.
     fn give_up(&mut self) -> Result<GivenUp, Failure> {
         Ok(GivenUp::Yes)
@@ -52,7 +63,8 @@ pub(super) trait Operation: fmt::Debug {
 /// An operation under way.
 #[derive(Debug)]
 pub(super) struct Running {
-    pub(super) number: Number,
+    /// The attachments that it uses: one, or two.
+    numbers: [Number; 2],
     operation: Option<Box<dyn Operation>>,
     pub(super) pause: Option<Pause<'static>>,
     pub(super) deadline: Option<Instant>,
@@ -66,7 +78,23 @@ impl Running {
         operation: impl Operation + 'static,
         deadline: Option<Instant>,
     ) -> Self {
-        Self { number, operation: Some(Box::new(operation)), pause: None, deadline, asleep: None }
+        let numbers = [number, operation.other_attachment().unwrap_or(number)];
+        Self { numbers, operation: Some(Box::new(operation)), pause: None, deadline, asleep: None }
+    }
+
+    pub(super) fn uses(&self, is_it: impl Fn(Number) -> bool) -> bool {
+        self.numbers.into_iter().any(is_it)
+    }
+
+    /// The attachment of one of its words.
+    pub(super) fn attachment_of(&self, word: NonNull<AtomicU32>) -> Number {
+        let has = |number| {
+            attachments::data(number).is_some_and(|(start, size, _)| {
+                (start.addr().get()..start.addr().get() + size).contains(&word.addr().get())
+            })
+        };
+        let [first, other] = self.numbers;
+        if other != first && has(other) { other } else { first }
     }
 
     pub(super) fn operation(&mut self) -> Result<&mut dyn Operation, Failure> {
@@ -76,8 +104,12 @@ impl Running {
         }
     }
 
-    /// Called before its segment is let go.
+    /// Called before a segment that it uses is let go.
     pub(super) fn leave(&mut self) {
+        let [first, other] = self.numbers;
+        if other != first {
+            self.get_up(); // its word may be in the other one
+        }
         (self.operation, self.pause) = (None, None);
     }
 

@@ -94,8 +94,9 @@ pub(super) fn step(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     running.get_up();
     let answer = running.step(objects)?;
     let Some(Pause { cell, expected }) = running.pause.filter(|_| answer < 0) else { return Ok(answer) };
-    let number = running.number;
-    let token = table.sleep(number, NonNull::from(cell), expected, (call.unsigned(1), call.handle(2)))?;
+    let word = NonNull::from(cell);
+    let number = running.attachment_of(word);
+    let token = table.sleep(number, word, expected, (call.unsigned(1), call.handle(2)))?;
     table.running(call.handle(0))?.0.asleep = Some(token);
     Ok(AGAIN)
 }

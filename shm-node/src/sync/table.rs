@@ -60,10 +60,10 @@ impl Table {
 
     /// Ends everything that is open in some attachments.
     fn leave(&mut self, is_left: impl Fn(Number) -> bool) {
-        for running in self.running.iter_mut().filter(|running| is_left(running.number)) {
+        for running in self.running.iter_mut().filter(|running| running.uses(&is_left)) {
             running.leave();
         }
-        if self.blocking.as_ref().is_some_and(|running| is_left(running.number)) {
+        if self.blocking.as_ref().is_some_and(|running| running.uses(&is_left)) {
             self.blocking = None;
         }
         self.objects.leave(is_left);
