@@ -443,6 +443,23 @@ describe('Condition', () => {
     shm.detach(view);
   });
 
+  it('a guard holds nothing during a wait', async () => {
+    const view = words();
+    const [mutex, condition] = [new Mutex(view, 0), new Condition(view, 4)];
+    const guard = mutex.lock();
+    const waiting = condition.waitAsync(guard);
+    const inside = mutex.lock();
+    assert.throws(() => guard.unlock(), { code: 'ERR_SHM_NOT_HELD' });
+    await assert.rejects(condition.waitAsync(guard), { code: 'ERR_INVALID_ARG_VALUE' });
+    assert.equal(mutex.tryLock(), false, 'the other call has it still');
+    condition.notifyAll();
+    inside.unlock();
+    assert.equal(await waiting, true);
+    guard.unlock();
+    mutex.lock().unlock();
+    shm.detach(view);
+  });
+
   it('it passes work to another process', async () => {
     const view = words();
     const [mutex, condition] = [new Mutex(view, 0), new Condition(view, 4)];

@@ -44,9 +44,20 @@ class Condition {
 
   async waitAsync(guard, options) {
     const checked = checkOptions(options);
+    let giveBack;
+    const begin = () => {
+      const mutex = mutexOf(guard);
+      // Meanwhile, another call of this thread may have locked the mutex: the guard must not unlock it.
+      giveBack = Guard.lend(guard);
+      try {
+        return native.waiting(this.#handle, mutex);
+      } catch (error) {
+        giveBack();
+        throw error;
+      }
+    };
     // After a wait that was given up, the mutex is locked too, so that the caller can always unlock it.
-    const begin = () => native.waiting(this.#handle, mutexOf(guard));
-    return pending({ none: false, begin, use: (how) => ended(guard, how) }, checked);
+    return pending({ none: false, begin, use: (how) => (giveBack(), ended(guard, how)) }, checked);
   }
 
   notifyOne() {

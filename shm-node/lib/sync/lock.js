@@ -46,6 +46,13 @@ class Guard {
     return guard.#lock;
   }
 
+  /** For the time of a wait, it holds nothing; returns a function that ends this. */
+  static lend(guard) {
+    const lock = guard.#lock;
+    guard.#lock = undefined;
+    return () => (guard.#lock = lock);
+  }
+
   static dispose() {
     if (this.#lock !== undefined) this.unlock();
   }
