@@ -288,6 +288,19 @@ for (const producers of ['one', 'many']) {
         }
       }
     }, resizing);
+
+    claim('a target is resized between two messages: each arrives whole', () => {
+      const { view, ring } = channel({ capacity: 1024, producers });
+      const buffer = new ArrayBuffer(16, { maxByteLength: 256 });
+      const target = new Uint8Array(buffer);
+      for (const length of [16, 16, 64, 64, 20, 64]) ring.send(bytes(length, length));
+      for (const size of [16, 128, 128, 64, 20, 64]) {
+        buffer.resize(size);
+        const length = ring.receiveInto(target);
+        assert.deepEqual(Buffer.from(target.subarray(0, length)), bytes(length, length));
+      }
+      shm.detach(view);
+    }, resizing);
   });
 }
 

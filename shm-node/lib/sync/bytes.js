@@ -99,6 +99,8 @@ function readOut(read) {
 const tooShort = (target, length) =>
   errors.outOfRange('target', `at least ${length} bytes long, as the message is`, target.length);
 
+const NO_WORDS = new Int32Array(0);
+
 /** Copies messages into an array of the caller, which is often the same one. */
 class Into {
   #target;
@@ -108,15 +110,16 @@ class Into {
     if (length > target.length) throw tooShort(target, length);
     if (target !== this.#target) {
       this.#target = target;
-      this.#words = target.byteOffset % 4 === 0 ? new Int32Array(target.buffer, target.byteOffset, target.length >> 2) : undefined;
+      this.#words = target.byteOffset % 4 === 0 ? new Int32Array(target.buffer, target.byteOffset, target.length >> 2) : NO_WORDS;
     }
-    if (length > SHORT || length % 4 !== 0 || this.#words === undefined) {
+    const count = length >> 2;
+    const into = this.#words;
+    // A target over a resizable buffer may have become longer since.
+    if (length > SHORT || length % 4 !== 0 || count > into.length) {
       target.set(part(bytes, offset, length));
       return;
     }
     const from = offset >>> 2;
-    const count = length >> 2;
-    const into = this.#words;
     for (let i = 0; i < count; i++) into[i] = words[from + i];
   }
 }
