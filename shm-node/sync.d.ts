@@ -178,13 +178,14 @@ export interface Party {
   /**
    * Waits until all parties have arrived; true for the last one.
    *
-   * @throws {Error} `ERR_SHM_BROKEN`: a party was killed
+   * @throws {Error} `ERR_SHM_BROKEN`: a party was killed. `ERR_SHM_DEADLOCK`: this party waits already
    */
   wait(): boolean;
   /** null: time was up, and this party has not arrived. */
   wait(timeout: number): boolean | null;
   waitAsync(options?: Omit<WaitOptions, 'timeout'> & { timeout?: undefined }): Promise<boolean>;
   waitAsync(options: WaitOptions): Promise<boolean | null>;
+  /** Gives its place to another party; if it waits, after that wait. */
   leave(): void;
   [Symbol.dispose](): void;
 }

@@ -10,7 +10,7 @@ use crate::{
     caller::Caller,
     live, place,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// A barrier in shared memory: in each phase, no party goes on until all have arrived.
 ///
@@ -85,13 +85,18 @@ impl<'a> Barrier<'a> {
         let slot = self.barrier.join(owner, self.caller);
         let slot = slot.ok_or(SyncError::Full { parties: self.parties() });
         let slot = self.barrier.memory.sound_result(slot)?;
-        Ok(Party { barrier: *self, owner, generation: live::generation(), slot })
+        Ok(Party(Arc::new(Place { barrier: *self, owner, generation: live::generation(), slot })))
     }
 }
 
-/// One party of a barrier. Dropping it leaves the barrier.
+/// One party of a barrier. Dropping it leaves the barrier, after its [arrival](Self::arrive) has ended.
 #[derive(Debug)]
-pub struct Party<'a> {
+pub struct Party<'a>(Arc<Place<'a>>);
+
+/// The place of a party, which others can take when it is dropped. A party that waits keeps it: otherwise two parties
+/// could arrive in one place.
+#[derive(Debug)]
+struct Place<'a> {
     barrier: Barrier<'a>,
     owner: Owner,
     generation: u32,
@@ -126,15 +131,20 @@ impl<'a> Party<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Forked`] if the party joined before a fork, in its parent.
+    /// [`SyncError::Forked`] if the party joined before a fork, in its parent. [`SyncError::Deadlock`] if an earlier
+    /// arrival of this party has not ended.
     pub fn arrive(&mut self) -> Result<Arrival<'a>, SyncError> {
-        live::check_generation(self.generation)?;
-        let (barrier, generation) = (self.barrier, self.generation);
-        barrier.barrier.memory.sound(Arrival { barrier, generation, arrived: barrier.barrier.arrive() })
+        let Place { barrier, generation, .. } = *self.0;
+        live::check_generation(generation)?;
+        if Arc::strong_count(&self.0) > 1 {
+            return Err(SyncError::Deadlock);
+        }
+        let (place, arrived) = (Some(self.0.clone()), barrier.barrier.arrive());
+        barrier.barrier.memory.sound(Arrival { barrier, generation, place, arrived })
     }
 }
 
-impl Drop for Party<'_> {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
         if self.generation == live::generation() {
             // An error means that the bytes were overwritten; then there is nothing of ours to leave.
@@ -148,6 +158,8 @@ impl Drop for Party<'_> {
 pub struct Arrival<'a> {
     barrier: Barrier<'a>,
     generation: u32,
+    /// Until it has ended.
+    place: Option<Arc<Place<'a>>>,
     arrived: Arrived,
 }
 
@@ -159,7 +171,11 @@ impl<'a> Arrival<'a> {
     /// [`SyncError::Broken`] if a party was killed.
     pub fn step(&mut self) -> Result<Step<'a, bool>, SyncError> {
         let Barrier { barrier, caller } = self.barrier;
-        barrier.memory.sound_result(barrier.step(&mut self.arrived, caller))
+        let step = barrier.memory.sound_result(barrier.step(&mut self.arrived, caller));
+        if !matches!(step, Ok(Step::Wait(_))) {
+            self.place = None;
+        }
+        step
     }
 
     /// Takes the arrival back, and returns `None`. If the phase has ended meanwhile, returns the result of the last
@@ -237,6 +253,26 @@ mod tests {
     }
 
     /// A party that died takes the free place.
+    #[test]
+    fn a_party_arrives_once_and_has_its_place_until_its_arrival_has_ended() {
+        let memory = Memory::new(64);
+        let barrier = open(&memory, 2);
+        let (mut one, mut two) = (barrier.join().unwrap(), barrier.join().unwrap());
+        let mut arrival = one.arrive().unwrap();
+        assert_eq!(one.wait(), Err(SyncError::Deadlock), "it would count twice");
+        drop(one);
+        assert_eq!(
+            barrier.join().unwrap_err(),
+            SyncError::Full { parties: 2 },
+            "the next would arrive besides it"
+        );
+        assert!(two.wait().unwrap());
+        assert!(matches!(arrival.step().unwrap(), Step::Ready(false)));
+        let mut three = barrier.join().unwrap();
+        drop(two.arrive().unwrap());
+        assert_eq!(three.wait_timeout(Duration::from_millis(15)).unwrap(), None);
+    }
+
     fn join_as_dead(barrier: &Barrier) {
         let parties = barrier.barrier.parties();
         let free = (0..2).find(|&slot| parties.slot(slot).load(Ordering::Relaxed) == 0).unwrap();

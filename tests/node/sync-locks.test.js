@@ -489,6 +489,23 @@ describe('Condition', () => {
 });
 
 describe('Barrier', () => {
+  it('a party arrives once, and has its place until its wait has ended', async () => {
+    const view = words();
+    const barrier = new Barrier(view, 0, { parties: 2 });
+    const [one, two] = [barrier.join(), barrier.join()];
+    const waiting = one.waitAsync();
+    assert.throws(() => one.wait(0), { code: 'ERR_SHM_DEADLOCK' });
+    await assert.rejects(one.waitAsync(), { code: 'ERR_SHM_DEADLOCK' });
+    one.leave();
+    assert.throws(() => barrier.join(), { code: 'ERR_SHM_FULL' }, 'another would arrive besides it');
+    assert.equal(two.wait(), true);
+    assert.equal(await waiting, false);
+    const three = barrier.join();
+    assert.equal(three.wait(0), null);
+    for (const party of [two, three]) party.leave();
+    shm.detach(view);
+  });
+
   it('no party goes on before all have arrived, again and again, between processes', async () => {
     const view = words();
     const meet = async (shm, { Barrier }, view, ready, rounds) => {
