@@ -159,7 +159,8 @@ impl<'a> Reader<'a> {
     ///
     /// [`SyncError::NotHeld`] if the reader has gone on to another message.
     pub fn resume(&mut self, kept: KeptFrame) -> Result<Frame<'_, 'a>, SyncError> {
-        if kept.number != self.cursor.next {
+        // One of another broadcast may be longer than a slot here.
+        if kept.number != self.cursor.next || kept.length > self.broadcast.slots.max_message() {
             return Err(SyncError::NotHeld);
         }
         Ok(Frame { reader: self, length: kept.length })

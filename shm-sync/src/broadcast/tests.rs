@@ -212,3 +212,16 @@ fn numbers_at_the_end_of_64_bits_do_no_harm() {
         drop(reader.try_receive(&mut message));
     }
 }
+
+#[test]
+fn a_frame_is_resumed_by_a_reader_of_its_own_broadcast_alone() {
+    let long = BroadcastOptions { slots: 2, max_message: 5000 };
+    let (memory, other) = (memory(&OPTIONS), memory(&long));
+    let (broadcast, other) = (open(&memory), Broadcast::open(other.region(), 0, &long, live()).unwrap());
+    let (mut reader, mut elsewhere) = (broadcast.reader().unwrap(), other.reader().unwrap());
+    broadcast.producer(live()).unwrap().send(b"short").unwrap();
+    other.producer(live()).unwrap().send(&[1; 5000]).unwrap();
+    let kept = elsewhere.try_peek().unwrap().unwrap().keep();
+    assert_eq!(reader.resume(kept).unwrap_err(), SyncError::NotHeld);
+    assert_eq!(elsewhere.resume(kept).unwrap().len(), 5000);
+}

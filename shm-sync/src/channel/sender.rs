@@ -176,16 +176,15 @@ impl<'a> Sender<'a> {
     /// [`SyncError::NotHeld`] if it belongs to another sender; [`SyncError::Forked`] in the child of a fork.
     pub fn resume(&mut self, kept: Kept) -> Result<Reservation<'_, 'a>, SyncError> {
         live::check_generation(self.generation)?;
-        let Kept { position, length } = kept;
-        if self.producer.is_only() {
+        let (Kept { position, length }, Channel { ring, caller, region, .. }) = (kept, self.channel);
+        let is_reserved = if self.producer.is_only() {
             // It is found where it was, as the head has not moved.
-            let Channel { ring, caller, .. } = self.channel;
             let reserved = ring.attempt_reserve(&mut self.producer, length, caller);
-            if self.channel.region.sound_result(reserved)? != Some(position) {
-                return Err(SyncError::NotHeld);
-            }
-        }
-        Ok(Reservation { sender: self, position, length })
+            region.sound_result(reserved)? == Some(position)
+        } else {
+            region.sound(ring.is_reserved(&self.producer, position, length))?
+        };
+        if is_reserved { Ok(Reservation { sender: self, position, length }) } else { Err(SyncError::NotHeld) }
     }
 
     /// Returns the place of a sender's window, for a binding that sends within it by itself: see [`SendWindow`]. The

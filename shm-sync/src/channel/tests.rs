@@ -120,6 +120,22 @@ fn a_consumer_that_only_tries_frees_the_room_of_reservations_that_were_given_up(
 }
 
 #[test]
+fn a_reservation_is_resumed_by_its_own_sender_alone() {
+    for producers in BOTH {
+        let (memory, other) = (memory(64), memory(4096));
+        let channel = Channel::open(memory.region(), 0, &options(64, producers), live()).unwrap();
+        let other = Channel::open(other.region(), 0, &options(4096, producers), live()).unwrap();
+        let (mut sender, mut elsewhere) = (channel.sender().unwrap(), other.sender().unwrap());
+        let kept = elsewhere.reserve(1000).unwrap().keep();
+        assert_eq!(sender.resume(kept).unwrap_err(), SyncError::NotHeld, "longer than the ring");
+        elsewhere.resume(kept).unwrap().commit();
+        let kept = sender.reserve(3).unwrap().keep();
+        sender.resume(kept).unwrap().commit();
+        assert_eq!(sender.resume(kept).unwrap_err(), SyncError::NotHeld, "it is sent");
+    }
+}
+
+#[test]
 fn positions_wrap_around() {
     for producers in BOTH {
         let memory = memory(64);

@@ -252,6 +252,13 @@ impl<'a, M: Memory<'a>> Ring<M> {
         Ok(Ok(position))
     }
 
+    /// Whether one of many producers has reserved that room, and has not committed it.
+    pub(crate) fn is_reserved(&self, producer: &Producer, position: u32, length: u32) -> bool {
+        record_size(length) <= self.until_end(position)
+            && self.header(position).load(Ordering::Relaxed) == length | BUSY
+            && self.owner(position).load(Ordering::Relaxed) == producer.owner.get()
+    }
+
     /// Commits the message at `position`.
     #[inline]
     pub(crate) fn commit(&self, producer: &mut Producer, position: u32, length: u32) {
