@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
 const { folder, shm } = require('./support.js');
 const { leaveNothing, words } = require('./support/sync.js');
-const { Mutex, Once, RwLock, Semaphore } = require(`${folder}/sync.js`);
+const { Barrier, Broadcast, Channel, Mutex, Once, RwLock, Semaphore } = require(`${folder}/sync.js`);
 
 leaveNothing();
 
@@ -87,6 +87,27 @@ const locks = {
 
 const nothing = () => {};
 
+/** Calls that give something to end by the method `end`; none of them can be made twice. */
+const givers = {
+  'Channel.tryReserve (one producer)': (view) => {
+    const channel = new Channel(view, 0, { capacity: 256 });
+    return [() => channel.tryReserve(100), 'abandon'];
+  },
+  'Channel.tryReserve (many producers)': (view) => {
+    const channel = new Channel(view, 0, { capacity: 256, producers: 'many' });
+    // The consumer skips what was given up.
+    return [() => channel.tryReceive() ?? channel.tryReserve(100), 'abandon'];
+  },
+  'Broadcast.draft': (view) => {
+    const broadcast = new Broadcast(view, 0, { slots: 2, maxMessage: 100 });
+    return [() => broadcast.draft(100), 'abandon'];
+  },
+  'Barrier.join': (view) => {
+    const barrier = new Barrier(view, 0, { parties: 1 });
+    return [() => barrier.join(), 'leave'];
+  },
+};
+
 const others = {
   'Mutex.withLockAsync': (view) => {
     const mutex = new Mutex(view, 0);
@@ -142,6 +163,34 @@ describe('when the stack is full', () => {
         shm.detach(view);
       });
     }
+  }
+
+  for (const [name, make] of Object.entries(givers)) {
+    claim(`${name} gives something to end, or has given nothing`, () => {
+      for (let steps = 0; steps < 12; steps++) {
+        const view = words(1024);
+        const [give, end] = make(view);
+        let [given, threw] = [undefined, 0];
+        const call = () => {
+          try {
+            given = give();
+            return true;
+          } catch {
+            threw++;
+            return false;
+          }
+        };
+        further(steps, () => nearTheEnd(call, 30_000));
+        assert.ok(threw > 0 && given, 'it was near the end, and then was not');
+        for (let round = 0; round < 4; round++) {
+          given[end]();
+          given = give();
+          assert.ok(given, 'nothing is left of the calls that threw');
+        }
+        given[end]();
+        shm.detach(view);
+      }
+    });
   }
 
   for (const [name, make] of Object.entries({ ...locks, ...others })) {

@@ -28,7 +28,13 @@ class Barrier {
   }
 
   join() {
-    return new Party(native.join(this.#handle));
+    const handle = native.join(this.#handle);
+    try {
+      return new Party(handle);
+    } catch (error) {
+      native.free(handle); // there is no stack to make the party
+      throw error;
+    }
   }
 }
 

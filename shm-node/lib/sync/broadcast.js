@@ -73,7 +73,12 @@ class Broadcast {
       if (this.#closes !== closes) throw errors.closed();
       return native.endDraft(this.#handle, sends);
     };
-    return new Draft(this.#bytes.subarray(at, at + length), end);
+    try {
+      return new Draft(this.#bytes.subarray(at, at + length), end);
+    } catch (error) {
+      native.endDraft(this.#handle, false); // there is no stack to make the draft
+      throw error;
+    }
   }
 
   reader({ rewind = false } = {}) {

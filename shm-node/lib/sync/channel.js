@@ -209,7 +209,13 @@ class Channel {
   #reserveBy(length, timeout) {
     whole('length', length, 0, 0x7fffffff);
     const reservation = within(timeout, (left) => native.reserve(this.#handle, length, left));
-    return reservation >= 0 ? this.#open(reservation, length, out[0]) : null;
+    if (reservation < 0) return null;
+    try {
+      return this.#open(reservation, length, out[0]);
+    } catch (error) {
+      native.abandon(this.#handle, reservation); // there is no stack to make the draft
+      throw error;
+    }
   }
 
   tryReserve(length) {
