@@ -142,29 +142,19 @@ impl<'a, M: Memory<'a>> LockWord<'a, M> {
         fault::step();
         match self.word.compare_exchange(owner.get(), 0, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => Ok(()),
-            Err(found) => self.release_slowly(owner, found, count),
+            Err(_) => self.release_to(owner, 0, count),
         }
     }
 
+    /// The same, leaving `flags` in the free word. Another thread of the process may do it at the same time; one of
+    /// them succeeds.
     #[cold]
-    fn release_slowly(self, owner: Owner, found: u32, count: u32) -> Result<(), NotOurs> {
-        match Owner::from_word(found) {
-            holder if holder == owner => {
-                self.word.swap(0, Ordering::Release);
-                fault::step();
-                M::wake(self.word, count);
-                Ok(())
-            }
-            holder => Err(NotOurs(holder)),
-        }
-    }
-
-    /// The same, leaving `flags` in the free word.
     pub(crate) fn release_to(self, owner: Owner, flags: u32, count: u32) -> Result<(), NotOurs> {
         let mut seen = self.word.load(Ordering::Relaxed);
         while Owner::from_word(seen) == owner {
-            match self.word.compare_exchange_weak(seen, flags, Ordering::Release, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(seen, flags, Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => {
+                    fault::step();
                     if seen & WAITERS != 0 {
                         M::wake(self.word, count);
                     }

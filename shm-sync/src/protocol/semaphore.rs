@@ -170,12 +170,8 @@ impl<'a, M: Memory<'a>> Slots<M> {
             return Err(NotOurs(Owner::from_word(0)));
         }
         let word = self.slot(slot);
-        if let Err(found) = word.compare_exchange(owner.get(), 0, Ordering::SeqCst, Ordering::Relaxed) {
-            if Owner::from_word(found) != owner {
-                return Err(NotOurs(Owner::from_word(found)));
-            }
-            word.swap(0, Ordering::SeqCst);
-            M::wake(word, u32::MAX);
+        if word.compare_exchange(owner.get(), 0, Ordering::SeqCst, Ordering::Relaxed).is_err() {
+            self.holder(slot).release_to(owner, 0, u32::MAX)?;
         }
         fault::step();
         self.queue().notify_some(1);

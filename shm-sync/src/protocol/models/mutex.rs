@@ -42,6 +42,24 @@ fn a_mutex_excludes_and_wakes_the_waiters() {
 }
 
 #[test]
+fn two_threads_that_unlock_at_once_unlock_once() {
+    check(
+        3,
+        || vec![0],
+        |words| {
+            let word = LockWord::at(words, 0);
+            lock(word, 1, Those::Live);
+            word.wait_while(word.load(Ordering::SeqCst)).unwrap();
+            let unlock = move || u32::from(word.release(owner(1), 1).is_ok());
+            let threads = [thread::spawn(unlock), thread::spawn(unlock)];
+            lock(word, 2, Those::Live);
+            assert_eq!(threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u32>(), 1);
+            assert_eq!(word.check_held(owner(2)), Ok(()), "the next one has it still");
+        },
+    );
+}
+
+#[test]
 fn one_waiter_is_told_of_a_panic() {
     check(
         3,
