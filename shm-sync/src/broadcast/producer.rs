@@ -34,7 +34,7 @@ impl<'a> Producer<'a> {
     pub fn send(&mut self, message: &[u8]) -> Result<u64, SyncError> {
         let mut draft = self.draft(message.len())?;
         draft.write(0, message);
-        let number = draft.commit();
+        let number = draft.commit_ours();
         self.broadcast.region.sound(number)
     }
 
@@ -113,9 +113,14 @@ impl Draft<'_, '_> {
         unsafe { Bytes::new(self.as_ptr(), self.len()) }
     }
 
-    /// Sends the message, and returns its number.
+    /// Sends the message, and returns its number. In the child of a fork, a draft of the parent is not sent.
     #[inline]
     pub fn commit(self) -> u64 {
+        if self.producer.generation == live::generation() { self.commit_ours() } else { self.producer.next }
+    }
+
+    #[inline]
+    fn commit_ours(self) -> u64 {
         let producer = self.producer;
         let number = producer.next;
         producer.broadcast.slots.publish(number);

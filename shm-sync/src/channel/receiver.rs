@@ -44,7 +44,7 @@ impl<'a> Receiver<'a> {
     pub fn receive(&mut self, into: &mut Vec<u8>) -> Result<(), SyncError> {
         let message = self.peek()?;
         message.append_to(into);
-        message.release();
+        message.release_ours();
         self.channel.region.sound(())
     }
 
@@ -57,7 +57,7 @@ impl<'a> Receiver<'a> {
     pub fn try_receive(&mut self, into: &mut Vec<u8>) -> Result<bool, SyncError> {
         let Some(message) = self.try_peek()? else { return Ok(false) };
         message.append_to(into);
-        message.release();
+        message.release_ours();
         self.channel.region.sound(true)
     }
 
@@ -69,7 +69,7 @@ impl<'a> Receiver<'a> {
     pub fn receive_timeout(&mut self, into: &mut Vec<u8>, timeout: Duration) -> Result<bool, SyncError> {
         let Some(message) = self.peek_timeout(timeout)? else { return Ok(false) };
         message.append_to(into);
-        message.release();
+        message.release_ours();
         self.channel.region.sound(true)
     }
 
@@ -270,9 +270,17 @@ impl Message<'_, '_> {
         self.record.into()
     }
 
-    /// Releases the message: its room is free for other messages.
+    /// Releases the message: its room is free for other messages. In the child of a fork, a message of the parent
+    /// stays.
     #[inline]
     pub fn release(self) {
+        if self.receiver.generation == live::generation() {
+            self.release_ours();
+        }
+    }
+
+    #[inline]
+    fn release_ours(self) {
         self.receiver.channel.ring.release(&mut self.receiver.consumer, self.record);
     }
 }

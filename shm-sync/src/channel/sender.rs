@@ -48,7 +48,7 @@ impl<'a> Sender<'a> {
     pub fn send(&mut self, message: &[u8]) -> Result<(), SyncError> {
         let mut reservation = self.reserve(message.len())?;
         reservation.write(0, message);
-        reservation.commit();
+        reservation.commit_ours();
         self.channel.region.sound(())
     }
 
@@ -61,7 +61,7 @@ impl<'a> Sender<'a> {
     pub fn try_send(&mut self, message: &[u8]) -> Result<bool, SyncError> {
         let Some(mut reservation) = self.try_reserve(message.len())? else { return Ok(false) };
         reservation.write(0, message);
-        reservation.commit();
+        reservation.commit_ours();
         self.channel.region.sound(true)
     }
 
@@ -73,7 +73,7 @@ impl<'a> Sender<'a> {
     pub fn send_timeout(&mut self, message: &[u8], timeout: Duration) -> Result<bool, SyncError> {
         let Some(mut reservation) = self.reserve_timeout(message.len(), timeout)? else { return Ok(false) };
         reservation.write(0, message);
-        reservation.commit();
+        reservation.commit_ours();
         self.channel.region.sound(true)
     }
 
@@ -282,9 +282,16 @@ impl Reservation<'_, '_> {
         kept
     }
 
-    /// Sends the message.
+    /// Sends the message. In the child of a fork, a reservation of the parent is not sent.
     #[inline]
     pub fn commit(self) {
+        if self.sender.generation == live::generation() {
+            self.commit_ours();
+        }
+    }
+
+    #[inline]
+    fn commit_ours(self) {
         let Self { position, length, .. } = self;
         let ring = self.sender.channel.ring;
         ring.commit(&mut self.sender.producer, position, length);

@@ -2,7 +2,7 @@
 
 use crate::shared::{GENEROUS, Shared};
 use shm_sync::{
-    Barrier, Channel, ChannelOptions, Mutex, Producers, Semaphore, SyncError,
+    Barrier, Broadcast, BroadcastOptions, Channel, ChannelOptions, Mutex, Producers, Semaphore, SyncError,
     engine::{self, Ended, Engine, Request},
 };
 use std::{
@@ -61,6 +61,31 @@ pub(crate) fn fork_while_holding(shared: &Shared) {
     assert!(matches!(mutex.lock(), Err(SyncError::Deadlock)));
 }
 
+pub(crate) fn fork_with_messages(shared: &Shared) {
+    for (offset, producers) in [(0, Producers::One), (1024, Producers::Many)] {
+        let options = ChannelOptions { capacity: 256, producers };
+        let channel = Channel::open(shared.region(), offset, &options, shared.live()).unwrap();
+        let (mut sender, mut receiver) = (channel.sender().unwrap(), channel.receiver().unwrap());
+        sender.send(b"first").unwrap();
+        let (room, message) = (sender.reserve(5).unwrap(), receiver.peek().unwrap());
+        join(fork(|| {
+            room.commit();
+            message.release();
+        }));
+        drop(sender);
+        let mut received = Vec::new();
+        receiver.receive(&mut received).unwrap();
+        assert_eq!(received, b"first", "it was not released");
+        assert!(!receiver.try_receive(&mut received).unwrap(), "nothing else was sent");
+    }
+    let options = BroadcastOptions { slots: 2, max_message: 100 };
+    let broadcast = Broadcast::open(shared.region(), 2048, &options, shared.live()).unwrap();
+    let mut producer = broadcast.producer(shared.live()).unwrap();
+    let draft = producer.draft(5).unwrap();
+    join(fork(|| assert_eq!(draft.commit(), 0)));
+    assert!(broadcast.reader().unwrap().next() == 0, "nothing was sent");
+}
+
 pub(crate) fn fork_while_waiting(shared: &Shared) {
     let Ok(engine) = engine::Polled::new() else { return shared.word(1).store(1, Ordering::SeqCst) };
     let (send, ended) = std::sync::mpsc::channel();
@@ -95,6 +120,12 @@ pub(crate) fn leave_a_child_behind(shared: &Shared) {
 fn the_child_of_a_fork_holds_nothing_and_releases_nothing() {
     let shared = Shared::new(4096);
     assert!(shared.spawn("fork while holding", 0).join().success());
+}
+
+#[test]
+fn the_child_of_a_fork_sends_and_releases_no_message_of_its_parent() {
+    let shared = Shared::new(4096);
+    assert!(shared.spawn("fork with messages", 0).join().success());
 }
 
 #[test]

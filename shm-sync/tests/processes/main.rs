@@ -59,6 +59,7 @@ fn child() {
 fn play_on_linux(role: &str, shared: &shared::Shared, argument: u64) {
     match role {
         "fork while holding" => forks::fork_while_holding(shared),
+        "fork with messages" => forks::fork_with_messages(shared),
         "fork while waiting" => forks::fork_while_waiting(shared),
         "leave a child behind" => forks::leave_a_child_behind(shared),
         "fork with a full table" => liveness::fork_with_a_full_table(shared),
