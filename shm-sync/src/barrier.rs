@@ -170,6 +170,7 @@ impl<'a> Arrival<'a> {
     ///
     /// [`SyncError::Broken`] if a party was killed.
     pub fn step(&mut self) -> Result<Step<'a, bool>, SyncError> {
+        live::check_generation(self.generation)?;
         let Barrier { barrier, caller } = self.barrier;
         let step = barrier.memory.sound_result(barrier.step(&mut self.arrived, caller));
         if !matches!(step, Ok(Step::Wait(_))) {

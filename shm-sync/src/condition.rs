@@ -109,8 +109,9 @@ impl<'a> Waiting<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Shrunk`]: the mutex is not locked then.
+    /// [`SyncError::Shrunk`]: the mutex is not locked then. [`SyncError::Forked`] in the child of a fork.
     pub fn step(&mut self) -> Result<Step<'a, MutexGuard<'a>>, SyncError> {
+        live::check_generation(self.generation)?;
         let Condition { condition, caller } = self.condition;
         let step = condition.step(&mut self.state, self.mutex, self.owner, caller);
         condition.memory.sound(step.map(|acquired| MutexGuard::new(self.mutex, self.owner, acquired)))

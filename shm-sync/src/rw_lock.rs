@@ -272,6 +272,7 @@ impl<'a> Writing<'a> {
     ///
     /// None so far.
     pub fn step(&mut self) -> Result<Step<'a, WriteGuard<'a>>, SyncError> {
+        live::check_generation(self.generation)?;
         let RwLock { lock, caller } = self.lock;
         let step = lock.write_step(self.owner, &mut self.state, caller);
         lock.memory.sound(step.map(|acquired| self.lock.write_guard(self.owner, acquired)))

@@ -2,7 +2,8 @@
 
 use crate::shared::{GENEROUS, Shared};
 use shm_sync::{
-    Barrier, Broadcast, BroadcastOptions, Channel, ChannelOptions, Mutex, Producers, Semaphore, SyncError,
+    Barrier, Broadcast, BroadcastOptions, Channel, ChannelOptions, Condition, Mutex, Producers, RwLock,
+    Semaphore, Step, SyncError,
     engine::{self, Ended, Engine, Request},
 };
 use std::{
@@ -42,8 +43,20 @@ pub(crate) fn fork_while_holding(shared: &Shared) {
     let mut sender = channel.sender().unwrap();
     let barrier = Barrier::open(shared.region(), 128, 2, shared.live()).unwrap();
     let (mut one, mut two) = (barrier.join().unwrap(), barrier.join().unwrap());
-    let arrival = one.arrive().unwrap();
+    let mut arrival = one.arrive().unwrap();
+    let inner = Mutex::open(shared.region(), 192, shared.live()).unwrap();
+    let condition = Condition::open(shared.region(), 208, shared.live()).unwrap();
+    let mut waiting = condition.waiting(inner.lock().unwrap()).unwrap();
+    let lock = RwLock::open(shared.region(), 256, 2, shared.live()).unwrap();
+    let _reader = lock.read().unwrap();
+    let mut writing = lock.writing(shared.live().new_owner().unwrap());
+    assert!(matches!(writing.step().unwrap(), Step::Wait(_)));
     join(fork(|| {
+        // Steps would be the parent's.
+        condition.notify_all();
+        assert_eq!(waiting.step().unwrap_err(), SyncError::Forked);
+        assert_eq!(writing.step().unwrap_err(), SyncError::Forked);
+        assert_eq!(arrival.step().unwrap_err(), SyncError::Forked);
         assert_ne!(shared.live().this_thread().unwrap(), ours, "an id of its own");
         assert!(!shared.live().is_ours(ours) && shared.live().is_alive(ours), "the parent's");
         assert!(mutex.try_lock().unwrap().is_none());
@@ -51,7 +64,7 @@ pub(crate) fn fork_while_holding(shared: &Shared) {
         assert!(matches!(mutex.unlock(), Err(SyncError::NotOwner(owner)) if owner == ours));
         assert_eq!(sender.try_send(b"").unwrap_err(), SyncError::Forked);
         // Copies of what the parent holds: dropping them gives nothing back.
-        drop((guard, permit, sender, one, arrival));
+        drop((guard, permit, sender, one, arrival, waiting, writing));
         assert!(mutex.try_lock().unwrap().is_none());
         assert!(semaphore.try_acquire().unwrap().is_none());
         assert!(channel.sender().is_err());
@@ -59,6 +72,8 @@ pub(crate) fn fork_while_holding(shared: &Shared) {
     // It is all still ours, the arrival too.
     assert!(two.wait().unwrap(), "the last of two");
     assert!(matches!(mutex.lock(), Err(SyncError::Deadlock)));
+    assert!(inner.try_lock().unwrap().is_some(), "the child has not locked it");
+    assert!(lock.is_written());
 }
 
 pub(crate) fn fork_with_messages(shared: &Shared) {
