@@ -165,7 +165,10 @@ export class Condition {
   constructor(view: Int32Array, index: number);
   /** Unlocks the mutex of the guard, waits, and locks it again. False if time was up. */
   wait(guard: Guard, timeout?: number): boolean;
-  /** As `wait`, without blocking. The mutex is locked again even if the signal rejects the promise. */
+  /**
+   * As `wait`, without blocking. The mutex is locked again even if the signal rejects the promise. Until then the guard
+   * holds nothing.
+   */
   waitAsync(guard: Guard, options?: WaitOptions): Promise<boolean>;
   /** Wakes one waiter; returns whether one was asleep. */
   notifyOne(): boolean;
