@@ -11,6 +11,7 @@ use crate::{
     caller::Caller,
     live, place,
 };
+use shm_lifetime::shrink::Mark;
 use std::time::Duration;
 
 /// A condition variable in shared memory.
@@ -80,7 +81,8 @@ impl<'a> Condition<'a> {
     pub fn waiting(&self, guard: MutexGuard<'a>) -> Result<Waiting<'a>, SyncError> {
         let (mutex, owner) = guard.into_parts()?;
         let state = self.condition.memory.sound_result(self.condition.begin(mutex, owner))?;
-        Ok(Waiting { condition: *self, mutex, owner, state, generation: live::generation() })
+        let of_mutex = Mark::of(mutex.place().cast());
+        Ok(Waiting { condition: *self, mutex, of_mutex, owner, state, generation: live::generation() })
     }
 
     /// Wakes one waiter; returns whether one was asleep.
@@ -99,6 +101,8 @@ impl<'a> Condition<'a> {
 pub struct Waiting<'a> {
     condition: Condition<'a>,
     mutex: LockWord<'a, Region<'a>>,
+    /// The mutex may lie in another segment.
+    of_mutex: &'static Mark,
     owner: Owner,
     state: WaitState,
     generation: u32,
@@ -114,6 +118,9 @@ impl<'a> Waiting<'a> {
         live::check_generation(self.generation)?;
         let Condition { condition, caller } = self.condition;
         let step = condition.step(&mut self.state, self.mutex, self.owner, caller);
+        if self.of_mutex.is_set() {
+            return Err(SyncError::Shrunk);
+        }
         condition.memory.sound(step.map(|acquired| MutexGuard::new(self.mutex, self.owner, acquired)))
     }
 

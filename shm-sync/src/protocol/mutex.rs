@@ -8,7 +8,7 @@ use super::{
     step::{Patience, Pause, Peers, Step},
 };
 use shm_lifetime::fault;
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ptr::NonNull};
 
 /// The word.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,11 @@ impl<'a, M: Memory<'a>> LockWord<'a, M> {
     #[inline]
     pub(crate) fn at(memory: M, offset: u32) -> Self {
         Self { word: memory.word(offset), memory: PhantomData }
+    }
+
+    /// Where it is.
+    pub(crate) fn place(self) -> NonNull<AtomicU32> {
+        NonNull::from(self.word)
     }
 
     #[inline]

@@ -17,7 +17,7 @@
 
 use libc::{c_int, c_void, siginfo_t};
 use nix::errno::Errno;
-use shm_api::{AttachReadOnly, Backend, CreateOptions, Key, Segment};
+use shm_api::{Access, AttachReadOnly, Backend, CreateOptions, Key, Segment};
 use shm_posix::{Posix, PosixSegment, survive_shrinking};
 use shm_sync::{
     Barrier, Broadcast, BroadcastOptions, Channel, ChannelOptions, Condition, Live, Mutex, Once, Producers,
@@ -30,7 +30,7 @@ use std::{
     mem::{self, MaybeUninit},
     num::NonZeroUsize,
     os::fd::AsRawFd,
-    ptr,
+    ptr::{self, NonNull},
     sync::atomic::{
         AtomicBool, AtomicU32, AtomicUsize,
         Ordering::{Relaxed, SeqCst},
@@ -327,6 +327,16 @@ const CALLS: &[(&str, Open)] = &[
             ("wait", nothing(condition.wait_timeout(guard, Duration::from_millis(1)))),
             ("open", nothing(Condition::open(region, 16, live))),
         ]
+    }),
+    ("Condition, with its mutex in another segment", |region, live, shrink| {
+        let words = NonNull::from(Box::leak(Box::new([0u64; 2]))).cast();
+        // SAFETY: it stays to the end, and nobody else has it.
+        let elsewhere = unsafe { Region::from_raw(words, 16, Access::ReadWrite) };
+        let condition = Condition::open(elsewhere, 0, live).unwrap();
+        let mut waiting = condition.waiting(Mutex::open(region, 0, live).unwrap().lock().unwrap()).unwrap();
+        shrink();
+        condition.notify_all();
+        vec![("step", nothing(waiting.step()))]
     }),
     ("Barrier", |region, live, shrink| {
         let barrier = Barrier::open(region, 0, 2, live).unwrap();
