@@ -14,13 +14,15 @@ const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'];
 const ADDON = Symbol.for('shm-node.addon');
 const addon = native.address();
 
+const runtime = ['bun', 'deno'].find((name) => name in process.versions) ?? 'node';
+
 let prepared = false;
 
 // Called by what attaches first: a program that only requires the package gets no listeners. Where it throws, the next
 // call does what is missing.
 function prepare() {
   if (prepared) return;
-  native.prepare(MAX_LENGTH, isMainThread, typeof Deno === 'undefined');
+  native.prepare(MAX_LENGTH, isMainThread, runtime);
   if (isMainThread) {
     listen('exit', onExit);
     listen('removeListener', onRemoved);
@@ -58,12 +60,9 @@ function onExit() {
 
 function leave() {
   const tell = !isQuiet();
-  // Bun runs none of the C library's exit handlers: all has to be done here.
-  const isBun = typeof Bun !== 'undefined';
   // Listeners that came after ours may still read their views.
-  if (!isBun && process.listeners('exit').pop() !== onExit) return native.leaveToProcessExit(tell, children());
+  if (process.listeners('exit').pop() !== onExit) return native.leaveToProcessExit(tell, children());
   native.detachAtExit(tell, children());
-  if (isBun) native.leaveTheRest();
 }
 
 module.exports = { isQuiet, prepare };

@@ -9,7 +9,6 @@ use shm_map::{MapError, MapOptions, SegmentMap};
 use std::{
     ptr::NonNull,
     sync::{Once, atomic::AtomicU64},
-    time::Instant,
 };
 
 cfg_if::cfg_if! {
@@ -224,7 +223,8 @@ impl AnySegment {
     /// # Safety
     ///
     /// As [`LeaveAtEnd::leave_in_signal`].
-    pub(crate) unsafe fn leave_in_signal(&self, deadline: Instant) -> Detached {
+    #[cfg(unix)]
+    pub(crate) unsafe fn leave_in_signal(&self, deadline: std::time::Instant) -> Detached {
         // SAFETY: the caller's promise is the callee's.
         with_segment!(self, segment => unsafe { segment.leave_in_signal(deadline) })
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `process.exit`, an uncaught throw, the normal end | JavaScript's `exit` listener, by [`detach_all`] |
 //! | the same, with later `exit` listeners | later, the environment's clean-up hook or the C library's exit handler |
+//! | `process.reallyExit`; in Deno, `Deno.exit` and an uncaught throw | the same, without the listener |
 //! | a worker's end, `terminate()` | the environment's clean-up hook, silently |
 //! | a signal | `signals` |
 //! | `SIGKILL`, `abort` | the next process's sweep |
@@ -46,9 +47,6 @@ cfg_if::cfg_if! {
 /// How long the end of the main thread waits at most for other processes that are about to leave.
 const EXIT_WAIT: Duration = Duration::from_secs(5);
 
-/// How long it tries to get locks if it cannot wait.
-const LOCK_WAIT: Duration = Duration::from_millis(50);
-
 /// The child processes that JavaScript knows to be alive as the main thread ends.
 #[napi(object, object_to_js = false)]
 #[derive(Debug, Default)]
@@ -74,7 +72,7 @@ impl Children {
 /// The children at the main thread's end, for the C library's exit handler.
 static CHILDREN: Mutex<Children> = Mutex::new(Children::none());
 
-/// Whether the C library's exit handler tells how many segments were destroyed.
+/// Whether the C library's exit handler tells how many segments were destroyed, unless it is to be quiet.
 static TELL: AtomicBool = AtomicBool::new(false);
 
 /// How many the main thread's clean-up hook destroyed.
@@ -103,8 +101,15 @@ pub(crate) fn prepare(env: &Env, main_thread: bool) -> napi::Result<()> {
         system::stay_loaded(at_exit as *const ());
         // SAFETY: the handler may run at any exit; the library stays loaded, so it is still there.
         unsafe { libc::atexit(at_exit) };
+        system::run_at_quick_exit(at_exit);
     });
     Ok(())
+}
+
+/// Lets the C library's exit handler tell, if it is the first to see the main thread's end. Deno calls no `exit`
+/// listener at an uncaught throw, nor at `Deno.exit()`.
+pub(crate) fn tell_at_exit() {
+    TELL.store(true, Relaxed);
 }
 
 /// Detaches everything that this thread holds; returns how many segments were destroyed.
@@ -119,6 +124,7 @@ pub(crate) fn detach_all(env: Env) -> Result<usize, Failure> {
 /// The main thread's end: detaches everything, after the children that are about to leave it, and sweeps. Returns how
 /// many segments that destroyed of those that are counted.
 pub(crate) fn detach_at_exit(env: Env, children: Children) -> usize {
+    TELL.store(false, Relaxed);
     doors::shut();
     remember(children);
     leave_last(|others_leave| {
@@ -182,22 +188,15 @@ pub(crate) fn leave_to_process_exit(tell: bool, children: Children) {
     doors::shut();
 }
 
-/// Leaves what other threads still hold, in a runtime that runs no exit handlers of the C library. They may still run
-/// for a moment, and find private memory in place of their segments.
-pub(crate) fn leave_the_rest() {
-    // SAFETY: the process ends; JavaScript's other threads do not detach any more, and what they touch stays mapped.
-    unsafe { table::leave_all(Instant::now() + LOCK_WAIT) };
-}
-
 extern "C" fn at_exit() {
     let left = if has_more_to_leave() {
-        // SAFETY: the process ends; JavaScript's threads have stopped.
+        // SAFETY: the process ends. JavaScript's threads have stopped, or find private memory in place of the segments.
         leave_last(|others_leave| unsafe { table::leave_all_at_exit(others_leave) })
     } else {
         0
     };
     let destroyed = left + DESTROYED.load(Relaxed);
-    if TELL.load(Relaxed) {
+    if TELL.load(Relaxed) && std::env::var_os("SHM_NODE_QUIET").is_none_or(|value| value != "1") {
         tell(destroyed);
     }
 }

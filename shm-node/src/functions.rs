@@ -58,12 +58,15 @@ pub fn address() -> f64 {
 
 static ADDRESS: u8 = 0;
 
-/// Prepares this thread for holding segments.
+/// Prepares this thread for holding segments, as `runtime` needs it: `node`, `bun` or `deno`.
 #[napi]
-pub fn prepare(env: Env, max_length: f64, main_thread: bool, handle_signals: bool) -> Result<()> {
+pub fn prepare(env: Env, max_length: f64, main_thread: bool, runtime: String) -> Result<()> {
     MAX_LENGTH.set(max_length);
-    if !handle_signals {
+    if runtime == "deno" {
         signals::do_without();
+    }
+    if main_thread && runtime == "deno" {
+        endings::tell_at_exit();
     }
     endings::prepare(&env, main_thread)
 }
@@ -298,12 +301,6 @@ pub fn detach_at_exit(env: Env, tell: bool, children: Children) -> Result<()> {
 #[napi]
 pub fn tell(destroyed: u32) {
     endings::tell(destroyed as usize);
-}
-
-/// The process's end, where the C library's exit handlers do not run.
-#[napi]
-pub fn leave_the_rest() {
-    endings::leave_the_rest();
 }
 
 /// The main thread's end, where other listeners are still to run.

@@ -15,7 +15,6 @@ use std::{
             Ordering::{AcqRel, Acquire, Relaxed, Release},
         },
     },
-    time::Instant,
 };
 
 const FREE: u8 = 0;
@@ -152,7 +151,8 @@ pub(crate) fn names() -> Vec<(BackendId, Key)> {
 /// # Safety
 ///
 /// The process is about to end: these segments are never touched again.
-pub(crate) unsafe fn leave_all(deadline: Instant) {
+#[cfg(unix)] // Windows frees them itself
+pub(crate) unsafe fn leave_all(deadline: std::time::Instant) {
     // SAFETY: by the caller's promise.
     take_all(|segment| unsafe { segment.leave_in_signal(deadline) });
 }
@@ -162,7 +162,7 @@ pub(crate) unsafe fn leave_all(deadline: Instant) {
 ///
 /// # Safety
 ///
-/// As for [`leave_all`].
+/// The process is about to end: these segments are never touched again.
 pub(crate) unsafe fn leave_all_at_exit(others_leave: &dyn Fn() -> bool) -> usize {
     // SAFETY: by the caller's promise.
     take_all(|segment| unsafe { segment.leave_at_exit(others_leave) })

@@ -1,10 +1,22 @@
 //! How ends look on Linux.
 
 pub(super) use super::unix::{is_running, print};
+use libc::c_int;
 use std::fs;
+
+unsafe extern "C" {
+    /// at_quick_exit(3); the libc crate does not have it.
+    fn at_quick_exit(handler: extern "C" fn()) -> c_int;
+}
 
 /// The library was linked so that it stays (see `build.rs`).
 pub(super) const fn stay_loaded(_inside: *const ()) {}
+
+/// Bun ends by quick_exit(3), where the handlers of exit(3) do not run.
+pub(super) fn run_at_quick_exit(handler: extern "C" fn()) {
+    // SAFETY: the library stays loaded, and with it the handler.
+    unsafe { at_quick_exit(handler) };
+}
 
 /// Whether a process is ending. A process that has ended and waits for its parent does not count.
 ///

@@ -17,6 +17,9 @@ pub(super) fn stay_loaded(inside: *const ()) {
     unsafe { libc::dlopen(library.dli_fname, libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE) };
 }
 
+/// Nobody ends a process that way here.
+pub(super) const fn run_at_quick_exit(_handler: extern "C" fn()) {}
+
 /// Whether a process is in its exit(2). Once it is a zombie, it has let go of everything.
 pub(super) fn is_dying(pid: u32) -> bool {
     let mut told = MaybeUninit::<libc::proc_bsdinfo>::uninit();

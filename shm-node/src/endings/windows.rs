@@ -23,6 +23,9 @@ pub(super) fn stay_loaded(inside: *const ()) {
     unsafe { GetModuleHandleExW(how, inside.cast(), &raw mut library) };
 }
 
+/// Nobody ends a process that way here.
+pub(super) const fn run_at_quick_exit(_handler: extern "C" fn()) {}
+
 /// Whether a child has not ended yet. Node has its handle open, so its number is no other process's.
 pub(super) fn is_running(pid: u32) -> bool {
     // SAFETY: it takes numbers.
