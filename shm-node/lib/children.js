@@ -9,7 +9,13 @@ const { isMainThread } = require('worker_threads');
 // Kept by the channel, so that all copies of this file in a thread share it.
 const SEEN = Symbol.for('shm-node.children');
 
-const isAlive = ({ pid, exitCode, signalCode }) => pid !== undefined && (exitCode ?? signalCode ?? null) === null;
+function isAlive(child) {
+  const { pid, exitCode, signalCode, killed } = child;
+  if (pid === undefined) return false;
+  if ((exitCode ?? signalCode ?? null) === null) return true;
+  // Deno sets signalCode when it sends the signal.
+  return 'deno' in process.versions && killed && child.kill(0);
+}
 
 /** Each ChildProcess since this file was loaded, if the runtime reports them, and its worker of the cluster, if any. */
 function watch(channel) {
