@@ -3,6 +3,8 @@
 cfg_if::cfg_if! {
     if #[cfg(unix)] {
         mod unix;
+        #[cfg(target_os = "linux")]
+        pub(crate) use unix::go_on;
         pub(crate) use unix::{end, put_off, whole};
     } else {
         /// Runs a call. No signal interrupts it: Windows runs handlers on a thread of their own.

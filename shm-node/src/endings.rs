@@ -20,10 +20,11 @@ use napi::Env;
 use napi_derive::napi;
 use shm_api::{Detached, Key};
 use std::{
+    cell::Cell,
     mem,
     sync::{
         Mutex, Once, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread,
     time::{Duration, Instant},
@@ -75,6 +76,9 @@ static CHILDREN: Mutex<Children> = Mutex::new(Children::none());
 /// Whether the C library's exit handler tells how many segments were destroyed, unless it is to be quiet.
 static TELL: AtomicBool = AtomicBool::new(false);
 
+/// How long the segments of a child may stay after its end: in Deno, its witness leaves them.
+static LINGER_MS: AtomicU64 = AtomicU64::new(0);
+
 /// How many the main thread's clean-up hook destroyed.
 static DESTROYED: AtomicUsize = AtomicUsize::new(0);
 
@@ -106,10 +110,11 @@ pub(crate) fn prepare(env: &Env, main_thread: bool) -> napi::Result<()> {
     Ok(())
 }
 
-/// Lets the C library's exit handler tell, if it is the first to see the main thread's end. Deno calls no `exit`
-/// listener at an uncaught throw, nor at `Deno.exit()`.
-pub(crate) fn tell_at_exit() {
+/// Prepares for the end of the main thread of Deno, which calls no `exit` listener at an uncaught throw, nor at
+/// `Deno.exit()`: there the C library's exit handler tells.
+pub(crate) fn prepare_deno() {
     TELL.store(true, Relaxed);
+    LINGER_MS.store(100, Relaxed);
 }
 
 /// Detaches everything that this thread holds; returns how many segments were destroyed.
@@ -144,8 +149,16 @@ fn remember(children: Children) {
 
 /// Runs `work` with the answer to whether one of the children is about to leave, until patience ends.
 pub(crate) fn with_patience<T>(children: &Children, work: impl FnOnce(&dyn Fn() -> bool) -> T) -> T {
-    let until = Instant::now() + EXIT_WAIT;
-    work(&|| children.one_leaves() && Instant::now() < until)
+    let begin = Instant::now();
+    let linger = Duration::from_millis(LINGER_MS.load(Relaxed));
+    let seen = Cell::new((!linger.is_zero() && !children.told.is_empty()).then_some(begin));
+    work(&|| {
+        let now = Instant::now();
+        if children.one_leaves() {
+            seen.set(Some(now));
+        }
+        now < begin + EXIT_WAIT && seen.get().is_some_and(|seen| now <= seen + linger)
+    })
 }
 
 /// Leaves what this process holds, after the processes that are about to leave, and frees what they leave behind when

@@ -62,11 +62,9 @@ static ADDRESS: u8 = 0;
 #[napi]
 pub fn prepare(env: Env, max_length: f64, main_thread: bool, runtime: String) -> Result<()> {
     MAX_LENGTH.set(max_length);
-    if runtime == "deno" {
-        signals::do_without();
-    }
+    signals::prepare(&runtime);
     if main_thread && runtime == "deno" {
-        endings::tell_at_exit();
+        endings::prepare_deno();
     }
     endings::prepare(&env, main_thread)
 }

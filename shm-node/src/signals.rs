@@ -3,9 +3,10 @@
 cfg_if::cfg_if! {
     if #[cfg(unix)] {
         mod unix;
-        pub(crate) use unix::{arm, arm_again, do_without};
+        mod witness;
+        pub(crate) use unix::{arm, arm_again, prepare};
     } else {
         mod windows;
-        pub(crate) use windows::{arm, arm_again, do_without};
+        pub(crate) use windows::{arm, arm_again, prepare};
     }
 }

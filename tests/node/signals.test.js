@@ -59,6 +59,33 @@ const ways = {
   ],
   'a busy loop never lets go': ['hold(keys); setTimeout(() => { ready(); for (;;); }, 1);', null, 'ready by itself'],
   'standard output is closed': ["require('fs').closeSync(1); hold(keys);", null],
+  ...('deno' in process.versions && {
+    'Deno has replaced our handlers': [
+      `hold(keys);
+      const caught = () => Number.parseInt(/SigCgt:.*(....)$/m.exec(require('fs').readFileSync('/proc/self/status', 'latin1'))[1], 16);
+      const look = setInterval(() => caught() & (1 << 9) && (clearInterval(look), ready()), 20);`,
+      null, // it does so together with SIGUSR1's, half a second after its start
+      'ready by itself',
+    ],
+    'Deno had its handlers before create': ["process.on('SIGUSR2', () => {}); hold(keys);", null],
+    'a listener of Deno after create calls Deno.exit(7)': [
+      'const views = hold(keys); Deno.addSignalListener(signal, () => { console.log(views.length); Deno.exit(7); });',
+      { code: 7, stdout: `${built.length}\n${TOLD}` },
+    ],
+    'a listener of Deno before create lets the program end later': [
+      'Deno.addSignalListener(signal, () => { console.log(views[0].length); clearInterval(timer); }); const views = hold(keys);',
+      { code: 0, stdout: `4096\n${TOLD}` },
+    ],
+    'a listener is alone with its segments': [
+      'hold(keys); process.on(signal, () => { console.log(keys.map((key) => shm.detach(key)).join()); process.exit(7); });',
+      { code: 7, stdout: `${built.map(() => 0)}\n${TOLD}` },
+    ],
+    'a listener of Deno stays when that of process goes': [
+      `const views = hold(keys); const l = () => {}; process.on(signal, l);
+      Deno.addSignalListener(signal, () => { console.log(views[0].length); clearInterval(timer); }); process.off(signal, l);`,
+      { code: 0, stdout: `4096\n${TOLD}` },
+    ],
+  }),
 };
 
 for (const signal of SIGNALS) {

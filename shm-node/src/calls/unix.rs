@@ -103,7 +103,10 @@ impl Inside {
     #[cold]
     fn wait_for_the_end(caller: &Caller) {
         caller.depth.fetch_sub(1, SeqCst);
-        thread::sleep(Duration::from_millis(100));
+        let until = Instant::now() + Duration::from_millis(100);
+        while ENDING.load(SeqCst) && Instant::now() < until {
+            thread::sleep(POLL);
+        }
         caller.depth.fetch_add(1, SeqCst);
     }
 }
@@ -131,10 +134,18 @@ pub(crate) fn put_off(signal: c_int) -> bool {
     inside
 }
 
-/// For a handler: no call begins any more, and those in progress have ended, or time is up.
+/// For a handler: no call begins any more, and those of other threads have ended, or time is up.
 pub(crate) fn end(deadline: Instant) {
+    let thread = this_thread();
+    let is_inside = |caller: &Caller| caller.depth.load(SeqCst) > 0 && caller.thread.load(Acquire) != thread;
     ENDING.store(true, SeqCst);
-    while callers().any(|caller| caller.depth.load(SeqCst) > 0) && Instant::now() < deadline {
+    while callers().any(is_inside) && Instant::now() < deadline {
         thread::sleep(POLL);
     }
+}
+
+/// For a witness: the process has not ended, and calls begin again.
+#[cfg(target_os = "linux")]
+pub(crate) fn go_on() {
+    ENDING.store(false, SeqCst);
 }

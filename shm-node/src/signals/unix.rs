@@ -4,15 +4,21 @@
 //! restores the terminal and lets the process end. The handler leaves the segments, restores the old action and raises
 //! the signal again. A `process.on('SIGTERM')` replaces it, as it should.
 //!
+//! Deno installs handlers of its own at the first listener of any signal, or half a second after its start. They call
+//! those that they replaced. Then a thread of Deno looks whether somebody listens, and if nobody does, it ends the
+//! process. Our handlers cannot know that. So they call a [`witness`]: ours where Deno has replaced it, and another that
+//! we put in the place of Deno's, and that calls Deno's.
+//!
 //! A process may have loaded this library twice, as two packages brought it. Then each copy's handler leaves its own
 //! segments and raises the signal for the other.
 
+use super::witness;
 use crate::{calls, table};
 use libc::{c_int, c_void, siginfo_t};
 use nix::errno::Errno;
 use std::{
     ffi::CStr,
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     ptr,
     sync::{
         OnceLock,
@@ -50,33 +56,63 @@ impl Action {
         self.handler.store(current.sa_sigaction, SeqCst);
         self.flags.store(current.sa_flags, SeqCst);
     }
+
+    /// Calls the handler, if it is one.
+    fn call(&self, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+        let handler = self.handler.load(SeqCst);
+        if ![libc::SIG_DFL, libc::SIG_IGN].contains(&handler) {
+            // SAFETY: sigaction(2) told of it as a handler. One that takes the signal alone does not see the rest.
+            let handler: Handler = unsafe { mem::transmute(handler) };
+            handler(signal, info, context);
+        }
+    }
 }
+
+type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
 /// The action that our handler replaces, for each signal.
 struct Replaced {
-    /// The default's action, or Node's.
+    /// The default's action, Node's, or Deno's.
     last: Action,
     /// The handler of another copy of this library.
     copy: Action,
+    /// Our other handler was put in the place of Deno's. It stays there, or what replaces it calls it.
+    before_denos: AtomicBool,
 }
 
-static REPLACED: [Replaced; SIGNALS.len()] =
-    [const { Replaced { last: Action::default(), copy: Action::default() } }; SIGNALS.len()];
+impl Replaced {
+    const fn none() -> Self {
+        Self { last: Action::default(), copy: Action::default(), before_denos: AtomicBool::new(false) }
+    }
+}
+
+static REPLACED: [Replaced; SIGNALS.len()] = [const { Replaced::none() }; SIGNALS.len()];
 
 /// Whether a handler of ours has begun to leave everything, and whether it has finished.
 static LEAVING: AtomicBool = AtomicBool::new(false);
 static LEFT: AtomicBool = AtomicBool::new(false);
 
-/// Off where a handler of ours would do harm: under Deno, whose later `process.on` chains to it.
-static WANTED: AtomicBool = AtomicBool::new(true);
+/// Whether the runtime is Deno. Its threads have alternate stacks of 8 KiB, of which the kernel's own record of the
+/// registers takes a part: our handlers do not run there.
+static IS_DENO: AtomicBool = AtomicBool::new(false);
 
-/// Turns the handlers off for this process.
-pub(crate) fn do_without() {
-    WANTED.store(false, SeqCst);
+/// Whether the runtime is Bun. It emits no `removeListener`, so a create has to see whether a listener has gone.
+static IS_BUN: AtomicBool = AtomicBool::new(false);
+
+/// Prepares for what a runtime does differently from Node.
+pub(crate) fn prepare(runtime: &str) {
+    IS_DENO.store(runtime == "deno", SeqCst);
+    IS_BUN.store(runtime == "bun", SeqCst);
+    if runtime == "deno" {
+        witness::prepare();
+    }
 }
 
 /// Installs the handlers, if that was not done just now: a create must not pay for it each time.
 pub(crate) fn arm_again() {
+    if IS_BUN.load(Relaxed) {
+        return arm();
+    }
     static START: OnceLock<Instant> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let now = START.get_or_init(Instant::now).elapsed().as_millis() as u64;
@@ -90,25 +126,42 @@ pub(crate) fn arm_again() {
 pub(crate) fn arm() {
     // The first process of a container ignores what it raises under the default action (pid_namespaces(7)), so it
     // would live on without its segments.
-    if !WANTED.load(SeqCst) || std::process::id() == 1 {
+    if std::process::id() == 1 {
         return;
     }
+    let is_deno = IS_DENO.load(SeqCst);
+    let stack = if is_deno { 0 } else { libc::SA_ONSTACK };
     for (signal, replaced) in SIGNALS.into_iter().zip(&REPLACED) {
         let Some(current) = action(signal) else { continue };
-        if current.sa_sigaction == OURS as usize {
+        let mut ours = OURS;
+        if [OURS as usize, BEFORE_DENOS as usize].contains(&current.sa_sigaction) {
             continue;
         } else if current.sa_sigaction == libc::SIG_DFL || is_nodes(&current) {
             replaced.last.note(&current);
         } else if is_a_copys(&current) {
             replaced.copy.note(&current);
+        } else if is_deno && can_go_before(&current, replaced) {
+            replaced.last.note(&current);
+            ours = BEFORE_DENOS;
         } else {
             continue;
         }
-        set(signal, OURS as usize, libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK);
+        set(signal, ours as usize, libc::SA_SIGINFO | libc::SA_RESTART | stack);
     }
 }
 
-const OURS: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = shm_node_leave_on_signal;
+/// Whether our handler may come before another one. It does so once, or else two would call each other for ever.
+fn can_go_before(current: &libc::sigaction, replaced: &Replaced) -> bool {
+    current.sa_sigaction != libc::SIG_IGN && !replaced.before_denos.swap(true, SeqCst)
+}
+
+/// Whether our handler was called by Deno's, which has replaced it. (The kernel calls the one that is there.)
+fn is_called_by_denos(signal: c_int) -> bool {
+    IS_DENO.load(SeqCst) && action(signal).is_some_and(|current| current.sa_sigaction != OURS as usize)
+}
+
+const OURS: Handler = shm_node_leave_on_signal;
+const BEFORE_DENOS: Handler = watch_before_denos;
 
 /// A fresh Node has handlers with `SA_RESETHAND` for INT and TERM; libuv's, which run JavaScript, have not.
 const fn is_nodes(current: &libc::sigaction) -> bool {
@@ -151,12 +204,40 @@ fn set(signal: c_int, action: usize, flags: c_int) {
 /// Runs on any thread, between any two instructions: system calls and atomics only. Exported, so that another copy of
 /// the library knows it.
 #[unsafe(no_mangle)]
-extern "C" fn shm_node_leave_on_signal(signal: c_int, _info: *mut siginfo_t, _context: *mut c_void) {
+extern "C" fn shm_node_leave_on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let errno = Errno::last_raw();
-    if !calls::put_off(signal) {
+    if is_called_by_denos(signal) {
+        call_witness();
+        if let Some(Replaced { copy, .. }) = replaced(signal) {
+            copy.call(signal, info, context);
+        }
+    } else if !calls::put_off(signal) {
         end_by(signal);
     }
     Errno::set_raw(errno);
+}
+
+/// Runs as [`shm_node_leave_on_signal`] does, where Deno's handler was.
+extern "C" fn watch_before_denos(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let errno = Errno::last_raw();
+    if !calls::put_off(signal) {
+        call_witness();
+        if let Some(Replaced { last, .. }) = replaced(signal) {
+            last.call(signal, info, context);
+        }
+    }
+    Errno::set_raw(errno);
+}
+
+/// Calls a witness. For a moment, until Deno has decided, no call begins.
+fn call_witness() {
+    if witness::call() {
+        calls::end(Instant::now() + WAIT);
+    }
+}
+
+fn replaced(signal: c_int) -> Option<&'static Replaced> {
+    SIGNALS.iter().position(|ours| *ours == signal).map(|index| &REPLACED[index])
 }
 
 fn end_by(signal: c_int) {
@@ -172,8 +253,7 @@ fn end_by(signal: c_int) {
     while !LEFT.load(SeqCst) && Instant::now() < until {
         thread::sleep(Duration::from_micros(100));
     }
-    if let Some(index) = SIGNALS.iter().position(|ours| *ours == signal) {
-        let Replaced { last, copy } = &REPLACED[index];
+    if let Some(Replaced { last, copy, .. }) = replaced(signal) {
         // Two copies that replaced each other would raise it for ever.
         let has_copy = copy.handler.load(SeqCst) != libc::SIG_DFL && !been_here;
         let next = if has_copy { copy } else { last };

@@ -5,4 +5,4 @@ pub(crate) const fn arm() {}
 
 pub(crate) const fn arm_again() {}
 
-pub(crate) const fn do_without() {}
+pub(crate) const fn prepare(_runtime: &str) {}
