@@ -153,7 +153,7 @@ function map({ json }, [verb, target, ...names]) {
 
 async function top({ every: given, once, json }) {
   const every = integer('every', given, 1000, 10);
-  const draw = json ? (line) => console.log(line) : show.canvas();
+  const draw = json ? (line) => process.stdout.write(`${line}\n`) : show.canvas();
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   let before = look.sample();

@@ -229,7 +229,7 @@ test('inspect reads a segment that it may not write', foreign, () => {
 
 /** A process that does `body` with `shm`, `sync`, the words of a segment and `SharedMap`, and tells that it has. */
 async function peer(key, body) {
-  const program = `const [folder, key] = process.argv.slice(1);
+  const program = `const [folder, key] = process.argv.slice(-2);
     const [shm, sync, { SharedMap }] = ['', '/sync.js', '/map.js'].map((file) => require(folder + file));
     (${body})(shm, sync, Number(key), SharedMap);
     process.stdout.write('done');
@@ -252,7 +252,8 @@ test('inspect shows which structures a segment has, and who holds them', async (
   const view = shm.create({ size: 8192, type: 'Int32Array' });
   const options = { slots: 4, maxMessage: 100 };
   new sync.Mutex(view, 4);
-  new sync.Channel(view, 128, { capacity: 1024 }).send(Buffer.alloc(8));
+  const sending = new sync.Channel(view, 128, { capacity: 1024 });
+  sending.send(Buffer.alloc(8));
   new sync.Broadcast(view, 1024, options).send(Buffer.from('news'));
   const reading = new sync.RwLock(view, 64, { readers: 2 }).read();
   const child = await peer(view.key, (shm, sync, key) => new sync.Mutex(shm.get(key, 'Int32Array'), 4).lock());
@@ -275,6 +276,7 @@ test('inspect shows which structures a segment has, and who holds them', async (
   await kill(child);
   assert.deepEqual(structuresOf(view.key)[0].owner, { id: mutex.owner.id, isAlive: false, pid: null });
   assert.match(good('inspect', String(view.key)), /held by owner \d+ \(dead\)/);
+  sending.close(); // which has kept it from being collected
   reading.unlock();
   shm.detach(view);
 });

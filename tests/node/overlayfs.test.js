@@ -23,7 +23,7 @@ const tell = (programs) =>
       const seen = programs.map((code) => {
         const program = `const shm = require(process.env.SHM_NODE_PACKAGE); ${code}`;
         const { stdout, stderr, status, signal } = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8' });
-        const files = require('fs').readdirSync('/dev/shm').filter((name) => !name.startsWith('.'));
+        const files = require('fs').readdirSync('/dev/shm').filter((name) => !name.startsWith('.')).sort();
         const [said, ended, { state }] = [stdout.trim(), status ?? signal, shm.info('held') ?? {}];
         return { said, stderr, ended, files, state, value: held[0] };
       });

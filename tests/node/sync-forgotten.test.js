@@ -13,8 +13,8 @@ const { Barrier, Broadcast, Channel } = require(`${folder}/sync.js`);
 
 leaveNothing();
 
-setFlagsFromString('--expose-gc');
-const gc = vm.runInNewContext('gc');
+if (typeof Bun === 'undefined') setFlagsFromString('--expose-gc');
+const gc = typeof Bun === 'undefined' ? vm.runInNewContext('gc') : () => Bun.gc(true);
 
 /** Collects until `work` throws no more; it may take a few rounds. */
 async function collected(work) {

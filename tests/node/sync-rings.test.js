@@ -227,7 +227,7 @@ describe('Channel', () => {
     }
     // One that died in the middle, for certain.
     const stuck = peer(view, (shm, { Channel }, view, ready) => {
-      new Channel(view, 0).reserve(50);
+      globalThis.kept = new Channel(view, 0).reserve(50);
       ready();
       setInterval(() => {}, 1000);
     });

@@ -152,7 +152,7 @@ describe('when the stack is full', () => {
         // What is compiled may need less than a step of the dive.
         for (let steps = 0; threw === 0 && steps < 32; steps++) {
           guard?.unlock();
-          further(steps, () => nearTheEnd(call, 2000));
+          further(steps, () => nearTheEnd(call, 8000));
         }
         assert.ok(guard, 'in the end there was room');
         if (warm) assert.ok(threw > 0, 'and before there was none');
