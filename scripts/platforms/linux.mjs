@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { buildStorm } from '../build.mjs';
 import { root } from '../run.mjs';
 import { need, unpacked } from './debian.mjs';
-import { CORE, PART, WAYS } from './files.mjs';
+import { CORE, PART } from './files.mjs';
 import { nodeOf } from './node.mjs';
 
 const script = (name) => join(root, 'scripts', 'platforms', name);
@@ -50,5 +50,5 @@ export const linuxes = [
   native,
   linux('linux-x64-musl', 'amd64', ['musl'], { about: 'musl of Debian 13, natively', files: /./, short: PART }),
   linux('linux-arm64-gnu', 'arm64', glibc, { about: `glibc of Debian 13, ${underQemu}`, files: CORE, short: /^api$/ }),
-  linux('linux-arm64-musl', 'arm64', ['musl'], { about: `musl of Debian 13, ${underQemu}`, files: WAYS }),
+  linux('linux-arm64-musl', 'arm64', ['musl'], { about: `musl of Debian 13, ${underQemu}`, files: CORE }),
 ];
