@@ -38,7 +38,7 @@ function pending() {
   semaphore.acquire();
   const lock = new RwLock(view, 64, { readers: 1 });
   lock.read();
-  const party = new Barrier(view, 96, { parties: 20 }).join();
+  const barrier = new Barrier(view, 96, { parties: 20 });
   const once = new Once(view, 128);
   once.callAsync(() => new Promise(() => {}));
   const empty = new Channel(view, 256, { capacity: 64 });
@@ -60,7 +60,14 @@ function pending() {
     'Semaphore.acquireAsync': (options) => semaphore.acquireAsync(options),
     'RwLock.readAsync': (options) => lock.readAsync(options),
     'RwLock.writeAsync': (options) => lock.writeAsync(options),
-    'Party.waitAsync': (options) => party.waitAsync(options),
+    'Party.waitAsync': async (options) => {
+      const party = barrier.join();
+      try {
+        return await party.waitAsync(options);
+      } finally {
+        party.leave();
+      }
+    },
     'Once.callAsync': (options) => once.callAsync(() => assert.fail('another does it'), options),
     'Channel.receiveAsync': (options) => empty.receiveAsync(options),
     'Channel.peekAsync': (options) => empty.peekAsync(options),

@@ -99,8 +99,6 @@ function readOut(read) {
 const tooShort = (target, length) =>
   errors.outOfRange('target', `at least ${length} bytes long, as the message is`, target.length);
 
-const NO_WORDS = new Int32Array(0);
-
 /** Copies messages into an array of the caller, which is often the same one. */
 class Into {
   #target;
@@ -110,12 +108,12 @@ class Into {
     if (length > target.length) throw tooShort(target, length);
     if (target !== this.#target) {
       this.#target = target;
-      this.#words = target.byteOffset % 4 === 0 ? new Int32Array(target.buffer, target.byteOffset, target.length >> 2) : NO_WORDS;
+      this.#words = target.byteOffset % 4 === 0 ? new Int32Array(target.buffer, target.byteOffset, target.length >> 2) : undefined;
     }
     const count = length >> 2;
     const into = this.#words;
     // A target over a resizable buffer may have become longer since.
-    if (length > SHORT || length % 4 !== 0 || count > into.length) {
+    if (length > SHORT || length % 4 !== 0 || into === undefined || count > into.length) {
       target.set(part(bytes, offset, length));
       return;
     }
