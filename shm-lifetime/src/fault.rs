@@ -28,8 +28,14 @@ mod imp {
     use super::Check;
 
     /// A step of the protocol at which a process may die.
+    #[cfg(not(test))]
     #[inline(always)]
     pub const fn step() {}
+
+    #[cfg(test)]
+    pub fn step() {
+        super::between_steps::pause();
+    }
 
     /// Whether this build leaves the check out.
     #[inline(always)]
@@ -47,6 +53,32 @@ mod imp {
     #[inline(always)]
     pub const fn cannot_name_objects() -> bool {
         false
+    }
+}
+
+/// For the tests of this crate: what others do while this thread is between two steps.
+#[cfg(all(test, not(shm_storm)))]
+pub(crate) mod between_steps {
+    use std::cell::Cell;
+
+    thread_local! {
+        static OTHERS: Cell<Option<Box<dyn FnMut()>>> = const { Cell::new(None) };
+    }
+
+    /// Makes a call, and at each of its steps one of others.
+    pub(crate) fn interrupted<T>(others: impl FnMut() + 'static, call: impl FnOnce() -> T) -> T {
+        OTHERS.set(Some(Box::new(others)));
+        let called = call();
+        OTHERS.set(None);
+        called
+    }
+
+    /// Their own steps are not interrupted.
+    pub(super) fn pause() {
+        if let Some(mut others) = OTHERS.take() {
+            others();
+            OTHERS.set(Some(others));
+        }
     }
 }
 

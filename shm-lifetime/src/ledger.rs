@@ -29,6 +29,8 @@ pub(crate) use slots::FILE;
 /// The first word of a slot: a phase, and in the upper half the hash of the name.
 const STATE: usize = 0;
 const FREE: u64 = 0;
+/// Taken, but without an entry that is to be used. Entries are counted in and out in this phase only. So whoever finds
+/// all slots of a level free, and its count unchanged since, knows that no entry is counted.
 const CLAIMED: u64 = 1;
 const WRITTEN: u64 = 2;
 const PHASE: u64 = 0xff;
@@ -66,18 +68,17 @@ impl Ledger {
         loop {
             let levels = self.slots.known_levels();
             for (id, slot) in self.slots.window(levels, hash) {
-                if slot[STATE].load(Relaxed) != FREE {
+                let is_free = slot[STATE].load(Relaxed) == FREE;
+                if !is_free || slot[STATE].compare_exchange(FREE, state | CLAIMED, Acquire, Relaxed).is_err()
+                {
                     continue;
                 }
+                crate::step();
                 self.slots.count_in(id);
                 crate::step();
-                if slot[STATE].compare_exchange(FREE, state | CLAIMED, Acquire, Relaxed).is_ok() {
-                    crate::step();
-                    entry::write(slot, entry);
-                    slot[STATE].store(state | WRITTEN, Release);
-                    return Ok(id);
-                }
-                self.slots.count_out(id);
+                entry::write(slot, entry);
+                slot[STATE].store(state | WRITTEN, Release);
+                return Ok(id);
             }
             self.slots.grow(levels)?;
         }
@@ -93,12 +94,20 @@ impl Ledger {
 
     /// Erases an entry: its segment is gone.
     pub fn erase(&self, id: EntryId) {
-        if let Some(slot) = self.slots.get(id)
-            && slot[STATE].swap(FREE, AcqRel) != FREE
-        {
-            crate::step();
+        let Some(slot) = self.slots.get(id) else { return };
+        let state = slot[STATE].load(Acquire);
+        if state == FREE {
+            return;
+        }
+        // The slot stays taken until its entry is counted out.
+        let before = slot[STATE].swap(state & !PHASE | CLAIMED, AcqRel);
+        crate::step();
+        // If it was only claimed, its writer died, perhaps before it was counted.
+        if before & PHASE == WRITTEN {
             self.slots.count_out(id);
         }
+        crate::step();
+        slot[STATE].store(FREE, Release);
     }
 
     /// The entry in a slot; `None` if there is none, or if it is damaged.
@@ -176,6 +185,8 @@ mod tests {
         slots::{level_of, tests::file},
         *,
     };
+    use crate::fault::between_steps::interrupted;
+    use std::{mem, rc::Rc};
 
     #[test]
     fn an_entry_is_found_by_its_name_as_it_was_written() {
@@ -267,6 +278,50 @@ mod tests {
         });
         assert_eq!(ledger.find(&name).map(|(id, _)| id), Some(stays));
         assert!(ledger.taken().any(|(id, ..)| id == stays));
+    }
+
+    /// A sweep corrects the counts while an entry comes. With a wrong count, nobody would find it any more.
+    #[test]
+    fn an_entry_stays_in_sight_if_a_sweep_comes_between_any_two_steps_of_its_writer() {
+        let ledger = Rc::new(Ledger::open(file()).unwrap());
+        let upper = name_of_the_second_level(&ledger, 1);
+        let sweeping = ledger.clone();
+        let id = interrupted(move || sweeping.recount(), || ledger.insert(&entry(upper)).unwrap());
+        assert_eq!(level_of(id), 1);
+        assert_eq!(ledger.find(&upper).map(|(id, _)| id), Some(id));
+        assert!(ledger.taken().any(|(taken, _)| taken == id));
+    }
+
+    /// An entry goes, a sweep corrects the counts, and another entry comes.
+    #[test]
+    fn an_entry_stays_in_sight_if_it_comes_between_any_two_steps_of_one_that_goes() {
+        let ledger = Rc::new(Ledger::open(file()).unwrap());
+        let goes = name_of_the_second_level(&ledger, 1);
+        let going = ledger.insert(&entry(goes)).unwrap();
+        let comes = name_of_the_second_level(&ledger, 10_000);
+        let (others, mut is_first) = (ledger.clone(), true);
+        let come = move || {
+            others.recount();
+            if mem::take(&mut is_first) {
+                assert_eq!(level_of(others.insert(&entry(comes)).unwrap()), 1);
+            }
+        };
+        interrupted(come, || ledger.erase(going));
+        assert_eq!(ledger.find(&goes), None);
+        assert!(ledger.find(&comes).is_some());
+    }
+
+    /// A name whose entry will lie in the second level, which has no other, as the first has no room for it.
+    fn name_of_the_second_level(ledger: &Ledger, first_key: u32) -> EntryName {
+        for key in first_key.. {
+            let name = EntryName::Key(key);
+            let id = ledger.insert(&entry(name)).unwrap();
+            if level_of(id) == 1 {
+                ledger.erase(id);
+                return name;
+            }
+        }
+        unreachable!("the first level is full at last")
     }
 
     #[test]

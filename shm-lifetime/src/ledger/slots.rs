@@ -111,7 +111,7 @@ impl Slots {
         }
     }
 
-    /// Takes one off the count that was not written, or is erased.
+    /// Takes one off the count that is being erased.
     pub(super) fn count_out(&self, id: EntryId) {
         if let Some(count) = self.count(id) {
             // A damaged count must not wrap round to 0.
