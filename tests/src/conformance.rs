@@ -540,7 +540,9 @@ pub fn a_peek_copies_as_much_as_there_is<B: Peek>(backend: &B) {
     segment.write(5000, b"end");
     assert_eq!(backend.peek(&key, 4999, &mut bytes), Ok(4));
     assert_eq!(&bytes[..4], b"\0end");
-    for (offset, count) in [(0, 5), (4998, 5), (5002, 1), (5003, 0), (1 << 40, 0)] {
+    for (offset, count) in
+        [(0, 5), (4998, 5), (5002, 1), (5003, 0), (1 << 40, 0), (usize::MAX >> 1, 0), (usize::MAX, 0)]
+    {
         assert_eq!(backend.peek(&key, offset, &mut bytes), Ok(count), "at {offset}");
     }
     assert_eq!(backend.peek(&key, 0, &mut []), Ok(0));

@@ -54,7 +54,11 @@ pub(crate) fn open(name: &CStr, access: OFlag) -> Result<(OwnedFd, Stat), Errno>
 /// Copies from an open object, and returns how many bytes.
 pub(crate) fn read(object: OwnedFd, offset: usize, target: &mut [u8]) -> io::Result<usize> {
     let (object, mut done) = (File::from(object), 0);
-    while done < target.len() {
+    // pread(2) refuses what ends behind the last offset of a file.
+    let most = (off_t::MAX as u64).saturating_sub(offset as u64);
+    let count = target.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+    let target = &mut target[..count];
+    while done < count {
         match object.read_at(&mut target[done..], (offset + done) as u64) {
             Ok(0) => break,
             Ok(count) => done += count,
