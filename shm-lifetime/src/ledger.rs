@@ -121,17 +121,19 @@ impl Ledger {
         (u64::from(entry.name.lock_byte()) == state >> 32).then_some(entry)
     }
 
-    /// The entry of a name.
-    pub fn find(&self, name: &EntryName) -> Option<(EntryId, Entry)> {
+    /// The entries of a name. There are several if it is a key that is taken in several IPC namespaces.
+    pub fn entries_of(&self, name: &EntryName) -> impl Iterator<Item = (EntryId, Entry)> {
         let hash = name.lock_byte();
-        self.slots.occupied().flat_map(|level| self.slots.window_of(level, hash)).find_map(|(id, slot)| {
-            let state = slot[STATE].load(Relaxed);
-            if state >> 32 != u64::from(hash) || state & PHASE != WRITTEN {
-                return None;
-            }
-            let entry = self.get(id).filter(|entry| entry.name == *name)?;
-            Some((id, entry))
-        })
+        self.slots.occupied().flat_map(move |level| self.slots.window_of(level, hash)).filter_map(
+            move |(id, slot)| {
+                let state = slot[STATE].load(Relaxed);
+                if state >> 32 != u64::from(hash) || state & PHASE != WRITTEN {
+                    return None;
+                }
+                let entry = self.get(id).filter(|entry| entry.name == *name)?;
+                Some((id, entry))
+            },
+        )
     }
 
     /// Every slot that is not free, with the name's lock byte.
@@ -187,6 +189,12 @@ mod tests {
     };
     use crate::fault::between_steps::interrupted;
     use std::{mem, rc::Rc};
+
+    impl Ledger {
+        fn find(&self, name: &EntryName) -> Option<(EntryId, Entry)> {
+            self.entries_of(name).next()
+        }
+    }
 
     #[test]
     fn an_entry_is_found_by_its_name_as_it_was_written() {

@@ -105,7 +105,7 @@ impl Lifetime {
         let byte = name.lock_byte();
         loop {
             let lock = self.lock(self.lock_file(class), byte, LockWait::Bounded)?;
-            let Some((id, entry)) = ledger.find(name) else { return Ok(Some(lock)) };
+            let Some((id, entry)) = self.entry_of(name) else { return Ok(Some(lock)) };
             // Users who may open an older segment of that name must be locked out while it is looked at.
             drop(lock);
             let _lock = self.lock(self.lock_file(entry.class()), byte, LockWait::Bounded)?;
@@ -155,7 +155,7 @@ impl Lifetime {
     /// Erases the entry of a segment that was just destroyed by request, under its name's lock.
     pub fn forget(&self, name: &EntryName, object: ObjectId) {
         if let Some(ledger) = self.existing_ledger()
-            && let Some((id, _)) = ledger.find(name).filter(|(_, entry)| entry.is_about(object))
+            && let Some((id, _)) = self.entry_of(name).filter(|(_, entry)| entry.is_about(object))
         {
             ledger.erase(id);
         }
@@ -184,9 +184,14 @@ impl Lifetime {
         Ok((self.entry_of(name) == known).then_some(Looked { file, known, lock }))
     }
 
-    /// Where a name's entry is and which lock file it asks for; `None` for a foreign segment.
+    /// Where a name's entry is and which lock file it asks for; `None` for a foreign segment. An entry of another IPC
+    /// namespace says nothing of a key here.
     pub fn entry_of(&self, name: &EntryName) -> Option<(EntryId, Entry)> {
-        self.existing_ledger()?.find(name)
+        let ours = self.namespaces();
+        self.existing_ledger()?.entries_of(name).find(|(_, entry)| match entry.name {
+            EntryName::Key(_) => entry.namespace == ours.ipc || ours.has_ended(entry.namespace),
+            EntryName::Name(_) => true,
+        })
     }
 }
 

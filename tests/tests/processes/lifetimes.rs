@@ -532,6 +532,27 @@ fn a_sweep_leaves_the_system_v_segments_of_another_ipc_namespace() {
 }
 
 #[test]
+fn a_system_v_key_that_is_taken_in_another_ipc_namespace_can_be_created() {
+    let Some(mut world) = world("16m") else { return };
+    let (mut here, mut elsewhere) = (world.start(ACTOR), world.start(ACTOR));
+    here.ok("sysv create s 4711 100");
+    elsewhere.ok("new-ipc");
+    elsewhere.ok("sysv create s 4711 200");
+    // Each has its own, and finds its own entry.
+    assert_eq!(here.ok("entries"), "2");
+    for (one, size) in [(&mut here, "100"), (&mut elsewhere, "200")] {
+        assert_eq!(one.ok("sysv attach t 4711"), size);
+        one.no("sysv create u 4711 300", "Exists");
+        assert_eq!(one.ok("sysv detach t"), "outlives 1");
+        assert_eq!(one.ok("sysv sweep"), "0");
+    }
+    assert_eq!(elsewhere.ok("sysv detach s"), "destroyed");
+    assert_eq!(here.ok("sysv size s"), "100");
+    assert_eq!(here.ok("sysv detach s"), "destroyed");
+    assert_eq!((here.ok("entries").as_str(), world.left()), ("0", (vec![], 0)));
+}
+
+#[test]
 fn a_sweep_leaves_a_segment_that_only_another_pid_namespace_can_judge() {
     let Some(mut world) = world("16m") else { return };
     // Not the first process there: that one cannot be killed from inside.
