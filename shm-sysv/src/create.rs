@@ -5,11 +5,11 @@ use crate::{
     attachment::Attachment,
     destroy::destroy,
     failed::{attach_failed, failed, refused},
-    kernel::SysVKernel,
+    kernel::{SysVKernel, destroy_unheld},
     limits, number, sys,
 };
 use nix::errno::Errno;
-use shm_api::{CreateError, CreateOptions, Detached, Key, Segment};
+use shm_api::{CreateError, CreateOptions, Key, Segment};
 use shm_lifetime::{Entry, EntryName, Hold, Lifetime, check_room, fault::step};
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -76,18 +76,25 @@ fn create_once(
         unsafe { shm_lifetime::ask_for_huge_pages(attachment.start(), size, options.reserves()) };
     }
     let segment = SysVSegment::new(key, number, attachment, size, hold);
-    if options.populates() {
-        segment.populate().inspect_err(|_| undo(key, found))?;
+    if options.populates()
+        && let Err(error) = segment.populate()
+    {
+        drop(segment);
+        undo(key, found);
+        return Err(error.into());
     }
     Ok(segment)
 }
 
-/// Destroys a segment that was just created, unless another segment has its key by now.
+/// Destroys a segment that was just created, unless another segment has its key by now, or another process holds it.
 #[cold]
 fn undo(key: &Key, made: sys::Id) {
-    let remove = |found| match found == made {
-        true => sys::remove(found).map(|()| Detached::Destroyed),
-        false => Err(Errno::EIDRM),
+    let remove = |found| {
+        if found != made {
+            return Err(Errno::EIDRM);
+        }
+        let stat = sys::stat(found)?;
+        destroy_unheld(found, &stat, stat.mode())
     };
     let _ = destroy(key, remove);
 }
@@ -103,6 +110,20 @@ mod tests {
         let made = sys::create(number, 100, 0o600).unwrap();
         undo(&Key::Id(number), sys::Id(made.0 + 1));
         let left = sys::find(number);
+        undo(&Key::Id(number), made);
+        assert_eq!((left, sys::find(number)), (Ok(made), Err(Errno::ENOENT)));
+    }
+
+    /// It had its key for a moment, in which another process attached it.
+    #[test]
+    fn a_create_that_is_undone_leaves_what_another_process_holds() {
+        let number = NonZeroU32::new(0x5600_0000 | std::process::id() & 0xffff).unwrap();
+        let made = sys::create(number, 100, 0o600).unwrap();
+        let start = sys::attach(made).unwrap();
+        undo(&Key::Id(number), made);
+        let left = sys::find(number);
+        // SAFETY: nobody uses it.
+        unsafe { sys::detach(start) }.unwrap();
         undo(&Key::Id(number), made);
         assert_eq!((left, sys::find(number)), (Ok(made), Err(Errno::ENOENT)));
     }
