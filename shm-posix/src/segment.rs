@@ -148,3 +148,25 @@ impl LeaveAtEnd for PosixSegment {
         self.leave(LockWait::Until(deadline), || range.overlay().is_ok())
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::Posix;
+    use shm_api::{Backend, CreateOptions};
+
+    /// Who waits to be the last has a descriptor of the object. With a lease on it, others would wait for that while
+    /// they have the name's lock, and the leaver for the lock.
+    #[test]
+    fn a_segment_can_be_attached_while_its_creator_is_about_to_leave() {
+        let key = Key::name(&format!("shm-posix-leaver-{}", std::process::id())).unwrap();
+        let segment = Posix::new().create(&key, &CreateOptions::new(NonZeroUsize::MIN)).unwrap();
+        let range = ManuallyDrop::new(segment.range());
+        let (name, object) = (segment.name.as_c_str(), segment.hold.object);
+        let (let_go, kept) = segment.sign.let_go_and_wait(name, object, &|| true, || range.overlay().is_ok());
+        let left = Posix::new().attach(&key).map(Segment::detach);
+        drop(kept);
+        assert_eq!((let_go, left), (true, Ok(OUTLIVES)));
+        assert_eq!(segment.detach(), Detached::Destroyed);
+    }
+}

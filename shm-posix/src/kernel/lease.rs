@@ -47,6 +47,12 @@ pub(super) fn is_granted(file: &OwnedFd) -> Result<bool, Errno> {
     }
 }
 
+/// Gives a lease back, and keeps the descriptor. An error if there is none does no harm.
+pub(super) fn give_back(file: &OwnedFd) {
+    // SAFETY: F_SETLEASE takes an integer.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
+}
+
 /// Whether a mount is known to grant no lease on what is mapped. Safe in a signal handler.
 pub(super) fn is_trusted_on(device: u64) -> bool {
     TRUSTED.load(Relaxed) == device

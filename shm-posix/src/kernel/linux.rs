@@ -156,6 +156,8 @@ impl Sign {
         while stat.id() == object && lease::is_granted(&file) != Ok(true) && others_leave() {
             thread::sleep(Duration::from_micros(200));
         }
+        // Who attaches it has the name's lock, and would wait for us, as we would for the lock.
+        lease::give_back(&file);
         (released, Some(file))
     }
 }
