@@ -4,7 +4,7 @@
 //! gets our number. And the child of a fork shares our descriptions, with the locks on them. So a number is used, and
 //! closed, only while it stands for our file, and only in the process that opened it.
 
-use crate::{Identity, fork};
+use crate::{Identity, fork, wide};
 use shm_api::OsError;
 use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd},
@@ -12,7 +12,7 @@ use std::{
     sync::{
         OnceLock,
         atomic::{
-            AtomicPtr,
+            AtomicPtr, AtomicU32,
             Ordering::{Relaxed, SeqCst},
         },
     },
@@ -24,24 +24,56 @@ const MOST: usize = 64;
 /// The descriptors that a forked child closes, because their locks would outlast the parent.
 static OPEN: [AtomicPtr<Locked>; MOST] = [const { AtomicPtr::new(ptr::null_mut()) }; MOST];
 
+/// An open file description, as this process finds it under a number.
 #[derive(Debug)]
-struct Locked {
+pub(crate) struct Numbered {
     fd: RawFd,
     identity: Identity,
-    generation: u32,
+    /// Where reads and writes would go on, which tells descriptions of one file apart. Nothing is read or written there.
+    offset: i64,
 }
 
-impl Locked {
-    fn is_open(&self) -> bool {
-        Identity::of_number(self.fd) == Ok(self.identity)
+impl Numbered {
+    pub(crate) fn new(file: OwnedFd) -> Result<Self, OsError> {
+        static OFFSETS: AtomicU32 = AtomicU32::new(1);
+        let identity = Identity::of(&file).map_err(|errno| OsError::new("fstat", errno as i32))?;
+        // Less than 2^31: folders of some file systems have no offsets beyond.
+        let offset = i64::from(OFFSETS.fetch_add(1, Relaxed) & i32::MAX as u32);
+        Ok(Self { offset: seek(file.as_raw_fd(), offset, libc::SEEK_SET), fd: file.into_raw_fd(), identity })
     }
 
-    fn close(&self) {
+    /// Whether the number still stands for it. Safe in a signal handler and in the child of a fork.
+    pub(crate) fn is_open(&self) -> bool {
+        Identity::of_number(self.fd) == Ok(self.identity) && seek(self.fd, 0, libc::SEEK_CUR) == self.offset
+    }
+
+    /// Closes it, if it is open. Nobody uses it afterwards.
+    pub(crate) fn close(&self) {
         if self.is_open() {
             // SAFETY: it is the file that we opened under this number, and nobody uses it any more.
             unsafe { libc::close(self.fd) };
         }
     }
+}
+
+impl AsFd for Numbered {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: it is open as long as `self`, unless somebody closed it under us: then the calls on it fail, and
+        // `is_open` tells.
+        unsafe { BorrowedFd::borrow_raw(self.fd) }
+    }
+}
+
+/// The new offset; -1 where there is none.
+fn seek(fd: RawFd, offset: i64, from: libc::c_int) -> i64 {
+    // SAFETY: lseek takes integers.
+    wide(unsafe { libc::lseek(fd, offset as libc::off_t, from) })
+}
+
+#[derive(Debug)]
+struct Locked {
+    number: Numbered,
+    generation: u32,
 }
 
 /// An open file that is closed when this is dropped, and in a fork's child at once.
@@ -53,9 +85,7 @@ impl Descriptor {
         static WATCHED: OnceLock<bool> = OnceLock::new();
         // SAFETY: `close_in_child` works on atomics, and makes the calls fstat and close.
         WATCHED.get_or_init(|| unsafe { fork::in_child(close_in_child) });
-        let identity = Identity::of(&file).map_err(|errno| OsError::new("fstat", errno as i32))?;
-        let locked = Locked { fd: file.into_raw_fd(), identity, generation: fork::generation() };
-        let locked = Box::new(locked);
+        let locked = Box::new(Locked { number: Numbered::new(file)?, generation: fork::generation() });
         let ours = ptr::from_ref(&*locked).cast_mut();
         let _ = OPEN.iter().find(|place| {
             let free = ptr::null_mut();
@@ -66,15 +96,13 @@ impl Descriptor {
 
     /// Whether it still stands for the file.
     pub(crate) fn is_open(&self) -> bool {
-        self.0.is_open()
+        self.0.number.is_open()
     }
 }
 
 impl AsFd for Descriptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: it is open as long as `self`, unless somebody closed it under us: then the calls on it fail, and
-        // `is_open` tells.
-        unsafe { BorrowedFd::borrow_raw(self.0.fd.as_raw_fd()) }
+        self.0.number.as_fd()
     }
 }
 
@@ -85,7 +113,7 @@ impl Drop for Descriptor {
             let _ = place.compare_exchange(ours, ptr::null_mut(), SeqCst, Relaxed);
         }
         if self.0.generation == fork::generation() {
-            self.0.close();
+            self.0.number.close();
         }
     }
 }
@@ -97,7 +125,31 @@ extern "C" fn close_in_child() {
         // SAFETY: it is null, or of a descriptor that was not dropped before the fork, and here it is not freed: who
         // was about to do so is a thread of the parent.
         if let Some(locked) = unsafe { locked.as_ref() } {
-            locked.close();
+            locked.number.close();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+
+    /// As if the program had closed the first, and then this library had opened its file again.
+    #[test]
+    fn a_number_that_stands_for_another_description_of_the_same_file_is_not_closed() {
+        let path = std::env::temp_dir().join(format!("shm-descriptor-{}", std::process::id()));
+        let open = || File::create(&path).unwrap();
+        let (first, second) =
+            (Descriptor::new(open().into()).unwrap(), Descriptor::new(open().into()).unwrap());
+        fs::remove_file(&path).unwrap();
+        let number = first.0.number.fd;
+        assert!(first.is_open() && second.is_open());
+        // SAFETY: both are files of this test.
+        assert_eq!(unsafe { libc::dup2(second.0.number.fd, number) }, number);
+        assert!(!first.is_open() && second.is_open());
+        drop(first);
+        // SAFETY: nobody else has closed it.
+        assert_eq!(unsafe { libc::close(number) }, 0);
     }
 }

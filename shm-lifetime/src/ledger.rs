@@ -184,7 +184,10 @@ impl Ledger {
 mod tests {
     use super::{
         entry::tests::entry,
-        slots::{level_of, tests::file},
+        slots::{
+            level_of,
+            tests::{file, opened},
+        },
         *,
     };
     use crate::fault::between_steps::interrupted;
@@ -213,9 +216,7 @@ mod tests {
 
     #[test]
     fn two_processes_see_one_ledger_and_its_growth() {
-        let ours = file();
-        let theirs = Ledger::open(ours.try_clone().unwrap()).unwrap();
-        let ours = Ledger::open(ours).unwrap();
+        let [ours, theirs] = opened().map(|file| Ledger::open(file).unwrap());
         for key in 1..=5000 {
             ours.insert(&entry(EntryName::Key(key))).unwrap();
         }

@@ -10,14 +10,15 @@
 
 use crate::{
     Check, Entry, LockFile,
+    descriptor::Numbered,
     ofd_lock::{self, LockKind},
     skips,
 };
 use nix::errno::Errno;
 use shm_api::OsError;
 use std::{
-    os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
-    sync::atomic::{AtomicI32, Ordering::Relaxed},
+    os::fd::OwnedFd,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 /// Where the bytes of the owner's processes begin. The bytes of names end below.
@@ -45,13 +46,13 @@ fn byte_of(created: Option<u64>, byte: u32) -> i64 {
 /// The mark of one attachment. Dropping it removes the mark.
 #[derive(Debug)]
 pub struct Presence {
-    /// [`NO_FILE`] if we may not open the lock file (then the owner does not see us), and after the mark has ended.
-    file: AtomicI32,
+    /// `None` if we may not open the lock file. Then the owner does not see us.
+    file: Option<Numbered>,
+    /// Whether the mark was removed.
+    has_ended: AtomicBool,
     /// The byte of our mark, and the byte of users who know only the name.
     bytes: [i64; 2],
 }
-
-const NO_FILE: RawFd = -1;
 
 impl Presence {
     fn in_file(file: Option<OwnedFd>, bytes: [i64; 2]) -> Result<Self, OsError> {
@@ -61,7 +62,8 @@ impl Presence {
                     .advise("The call was for the mark that this process holds the segment.")
             })?;
         }
-        Ok(Self { file: AtomicI32::new(file.map_or(NO_FILE, IntoRawFd::into_raw_fd)), bytes })
+        let file = file.map(Numbered::new).transpose()?;
+        Ok(Self { file, has_ended: AtomicBool::new(false), bytes })
     }
 
     /// Removes the mark now. Safe in a signal handler.
@@ -69,23 +71,21 @@ impl Presence {
     /// By closing our descriptor: fcntl(2), open file description locks "are only automatically released on the last
     /// close", so a child of a fork, which has the memory as we had, keeps its mark.
     pub fn end(&self) {
-        match self.file.swap(NO_FILE, Relaxed) {
-            NO_FILE => {}
-            // SAFETY: it came from an `OwnedFd`, and only the thread that swapped it out has it.
-            file => drop(unsafe { OwnedFd::from_raw_fd(file) }),
+        if let Some(file) = &self.file
+            && !self.has_ended.swap(true, Relaxed)
+        {
+            file.close();
         }
     }
 
     /// Whether there is another attachment with such a mark, in this process or any other. If that cannot be found out,
     /// the answer is yes. Do not call it while another thread ends the mark.
     pub fn has_company(&self) -> bool {
-        match self.file.load(Relaxed) {
-            NO_FILE => true,
-            file => {
-                // SAFETY: it is open until the mark ends, which is not now.
-                let file = unsafe { BorrowedFd::borrow_raw(file) };
+        match &self.file {
+            Some(file) if !self.has_ended.load(Relaxed) && file.is_open() => {
                 self.bytes.iter().any(|byte| ofd_lock::is_locked(file, *byte).unwrap_or(true))
             }
+            _ => true,
         }
     }
 }
@@ -127,7 +127,10 @@ impl crate::Lifetime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::{self, File};
+    use std::{
+        fs::{self, File},
+        os::fd::AsFd,
+    };
 
     #[test]
     fn a_mark_is_seen_by_others_until_it_ends() {
@@ -149,10 +152,9 @@ mod tests {
         other.end();
         assert!(anyone(1) && !one.has_company());
         let of_the_name = mark(None);
-        assert!(is_locked(byte_of_name(7)) && one.has_company() && of_the_name.file.load(Relaxed) >= 0);
+        assert!(is_locked(byte_of_name(7)) && one.has_company() && of_the_name.file.is_some());
         drop(of_the_name);
-        // SAFETY: it is open until the mark ends.
-        let copy = unsafe { BorrowedFd::borrow_raw(one.file.load(Relaxed)) }.try_clone_to_owned().unwrap();
+        let copy = one.file.as_ref().unwrap().as_fd().try_clone_to_owned().unwrap();
         one.end();
         assert!(anyone(1), "a fork's child has it on");
         drop((one, copy));

@@ -271,12 +271,20 @@ pub(super) mod tests {
 
     /// An empty file that has no name any more.
     pub(in super::super) fn file() -> OwnedFd {
+        let [file] = opened();
+        file
+    }
+
+    /// The same, opened several times.
+    pub(in super::super) fn opened<const TIMES: usize>() -> [OwnedFd; TIMES] {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Relaxed);
         let path = std::env::temp_dir().join(format!("shm-ledger-{}-{count}", std::process::id()));
-        let file = fs::File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        let mut options = fs::File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let files = array::from_fn(|_| options.open(&path).unwrap().into());
         fs::remove_file(path).unwrap();
-        file.into()
+        files
     }
 
     #[test]

@@ -37,6 +37,7 @@ on_every_ground! {
     a_holder_that_waits_for_others_is_the_last
     a_segment_that_is_left_in_a_signal_handler_goes
     a_segment_that_changed_its_size_stays_ours
+    a_file_that_has_the_number_of_one_of_ours_stays_open
     a_name_that_another_program_removed_can_be_created_again
 }
 
@@ -179,6 +180,16 @@ fn a_segment_that_changed_its_size_stays_ours(world: World) {
         assert_eq!(one.ok("posix detach s"), "destroyed");
     }
     two.kill();
+    assert_freed_by_the_next_call(world);
+}
+
+fn a_file_that_has_the_number_of_one_of_ours_stays_open(world: World) {
+    let (mut one, key) = (world.start(ACTOR), key("posix"));
+    one.ok(&format!("posix create s {key} 4096"));
+    one.ok("close-all /tmp/file-of-its-own");
+    one.ok("posix detach s");
+    assert_eq!(one.ok("open-as /tmp/file-of-its-own"), "64");
+    one.kill();
     assert_freed_by_the_next_call(world);
 }
 
