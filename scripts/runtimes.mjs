@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { build, copyPackage, install } from './build.mjs';
+import { build, buildStorm, copyPackage, install } from './build.mjs';
 import { emptyProject, firstExample, packed } from './empty-project.mjs';
 import { executable } from './executable.mjs';
 import { finish } from './finish.mjs';
@@ -46,6 +46,7 @@ rmSync(packageFolder, { recursive: true, force: true });
 mkdirSync(packageFolder, { recursive: true });
 copyPackage(packageFolder);
 install(build(), packageFolder);
+buildStorm(); // for sync-kills
 
 const tests = join(root, 'tests', 'node');
 const files = readdirSync(tests)

@@ -28,11 +28,11 @@ mod imp {
     use super::Check;
 
     /// A step of the protocol at which a process may die.
-    #[cfg(not(test))]
+    #[cfg(not(all(test, unix)))]
     #[inline(always)]
     pub const fn step() {}
 
-    #[cfg(test)]
+    #[cfg(all(test, unix))]
     pub fn step() {
         super::between_steps::pause();
     }
@@ -57,7 +57,7 @@ mod imp {
 }
 
 /// For the tests of this crate: what others do while this thread is between two steps.
-#[cfg(all(test, not(shm_storm)))]
+#[cfg(all(test, unix, not(shm_storm)))]
 pub(crate) mod between_steps {
     use std::cell::Cell;
 
