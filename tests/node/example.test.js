@@ -66,13 +66,23 @@ function clean({ stderr, code, signal, left }) {
 
 /**
  * The specification's two processes have a clock of 500 ms each, a few milliseconds apart, and nothing keeps them in
- * step. Loaded before it, this doubles the beat and puts the worker half a beat behind, so that a busy machine does not
- * move it past the primary.
+ * step. Loaded before it, this lets the worker look after each change of the primary, and the primary wait for that,
+ * through files in a folder.
  */
-const HALF_A_BEAT = `
-  const { setInterval } = globalThis;
-  const beat = (look, ms) => setInterval(look, 2 * ms);
-  globalThis.setInterval = process.env.NODE_UNIQUE_ID ? (look, ms) => setTimeout(beat, ms, look, ms) : beat;`;
+const IN_TURNS = `
+  const fs = require('fs');
+  const { isWorker } = require('cluster');
+  const [changed, seen] = ['changed', 'seen'].map((what) => (turn) => process.env.TURNS + '/' + what + turn);
+  globalThis.setInterval = (look) => {
+    let turn = 0;
+    const step = () => {
+      setTimeout(step, 5);
+      if (!(isWorker ? fs.existsSync(changed(turn)) : turn === 0 || fs.existsSync(seen(turn - 1)))) return;
+      look();
+      fs.writeFileSync((isWorker ? seen : changed)(turn++), '');
+    };
+    setTimeout(step, 5);
+  };`;
 
 const ours = { in: 'examples', text: fs.readFileSync(path.join(root, 'examples', 'cluster.js'), 'utf8') };
 
@@ -102,11 +112,12 @@ describe("the specification's example, as it stands", { skip }, () => {
   });
 
   for (let run = 1; run <= RUNS; run++) {
-    it(`prints its output, the worker half a beat behind, and leaves nothing (run ${run} of ${RUNS})`, async (context) => {
-      const preload = path.join(os.tmpdir(), `shm-node-half-a-beat-${process.pid}.cjs`);
-      fs.writeFileSync(preload, HALF_A_BEAT);
-      context.after(() => fs.rmSync(preload, { force: true }));
-      const end = await example(program, { NODE_OPTIONS: `--require=${preload}` });
+    it(`prints its output, the two taking turns, and leaves nothing (run ${run} of ${RUNS})`, async (context) => {
+      const place = fs.mkdtempSync(path.join(os.tmpdir(), 'shm-node-turns-'));
+      context.after(() => fs.rmSync(place, { recursive: true }));
+      const preload = path.join(place, 'in-turns.cjs');
+      fs.writeFileSync(preload, IN_TURNS);
+      const end = await example(program, { NODE_OPTIONS: `--require=${preload}`, TURNS: place });
       clean(end);
       for (const who of ['[Master]', '[Worker]', 'shm']) assert.deepEqual(own(end.lines, who), own(OUTPUT, who));
       assert.equal(end.lines.length, OUTPUT.length);
