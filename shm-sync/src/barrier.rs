@@ -168,7 +168,7 @@ impl<'a> Arrival<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Broken`] if a party was killed.
+    /// [`SyncError::Broken`] if a party was killed; [`SyncError::Forked`] in the child of a fork.
     pub fn step(&mut self) -> Result<Step<'a, bool>, SyncError> {
         live::check_generation(self.generation)?;
         let Barrier { barrier, caller } = self.barrier;
@@ -253,7 +253,6 @@ mod tests {
         assert!(matches!(arrival.step().unwrap(), Step::Ready(false)));
     }
 
-    /// A party that died takes the free place.
     #[test]
     fn a_party_arrives_once_and_has_its_place_until_its_arrival_has_ended() {
         let memory = Memory::new(64);
@@ -265,7 +264,7 @@ mod tests {
         assert_eq!(
             barrier.join().unwrap_err(),
             SyncError::Full { parties: 2 },
-            "the next would arrive besides it"
+            "the next would arrive beside it"
         );
         assert!(two.wait().unwrap());
         assert!(matches!(arrival.step().unwrap(), Step::Ready(false)));
@@ -274,6 +273,7 @@ mod tests {
         assert_eq!(three.wait_timeout(Duration::from_millis(15)).unwrap(), None);
     }
 
+    /// A party that died takes the free place.
     fn join_as_dead(barrier: &Barrier) {
         let parties = barrier.barrier.parties();
         let free = (0..2).find(|&slot| parties.slot(slot).load(Ordering::Relaxed) == 0).unwrap();

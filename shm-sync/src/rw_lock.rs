@@ -270,7 +270,7 @@ impl<'a> Writing<'a> {
     ///
     /// # Errors
     ///
-    /// None so far.
+    /// [`SyncError::Forked`] in the child of a fork.
     pub fn step(&mut self) -> Result<Step<'a, WriteGuard<'a>>, SyncError> {
         live::check_generation(self.generation)?;
         let RwLock { lock, caller } = self.lock;
