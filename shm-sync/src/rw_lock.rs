@@ -507,7 +507,7 @@ mod tests {
                     let Step::Wait(Pause { cell, expected }) = reading.step().unwrap() else {
                         panic!("no slot is left")
                     };
-                    let outcome = wait(cell, expected, Some(Duration::from_secs(20))).unwrap();
+                    let outcome = wait(cell, expected, Some(Duration::from_secs(60))).unwrap();
                     drop(reading.step().unwrap());
                     outcome
                 })
@@ -532,7 +532,7 @@ mod tests {
         for slot in 0..4 {
             lock.lock.readers().slot(slot).store(Owner::MAX - slot, Ordering::Relaxed);
         }
-        assert!(lock.read_timeout(Duration::from_secs(5)).unwrap().is_some(), "takes a dead one's slot");
+        assert!(lock.read_timeout(Duration::from_secs(60)).unwrap().is_some(), "takes a dead one's slot");
         lock.lock.readers().slot(3).store(Owner::MAX, Ordering::Relaxed);
         assert!(!lock.write().unwrap().owner_died(), "readers damage nothing");
         lock.lock.readers().slot(3).store(Owner::MAX, Ordering::Relaxed);

@@ -17,7 +17,7 @@ async function killed(body, signal, args = [], options = {}) {
   const { child, ready, ended } = start(body, [signal, ...args], options);
   const told = await ready;
   process.kill(typeof told === 'number' ? told : child.pid, signal);
-  const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 60_000);
   const end = await ended;
   clearTimeout(timer);
   return { ...end, pid: child.pid };

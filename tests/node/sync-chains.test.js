@@ -122,7 +122,7 @@ describe('readers within readers', () => {
     const lock = new RwLock(words(), 0, { readers: 3 });
     await lock.withReadAsync(async () => {
       assert.equal(await lock.withReadAsync(() => 'inner'), 'inner');
-      const writing = lock.withWriteAsync(() => 'written', { timeout: 20_000 });
+      const writing = lock.withWriteAsync(() => 'written', { timeout: 60_000 });
       await turn();
       await assert.rejects(lock.withReadAsync(() => {}), DEADLOCK);
       return { writing };

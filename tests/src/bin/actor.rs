@@ -289,7 +289,7 @@ fn child_attaches<B: Backend>(backend: &B, key: &Key) -> bool {
             unsafe { libc::_exit(i32::from(!attached)) }
         }
         ForkResult::Parent { child } => {
-            let until = Instant::now() + Duration::from_secs(20);
+            let until = Instant::now() + Duration::from_secs(60);
             loop {
                 match waitpid(child, Some(WaitPidFlag::WNOHANG)).expect("our child") {
                     WaitStatus::Exited(_, code) => return code == 0,

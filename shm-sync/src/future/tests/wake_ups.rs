@@ -3,7 +3,7 @@
 use super::*;
 use std::sync::mpsc;
 
-const GENEROUS: Duration = Duration::from_secs(10);
+const GENEROUS: Duration = Duration::from_secs(60);
 
 fn poll<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Poll<T> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
