@@ -51,7 +51,7 @@ describe('words in JavaScript', () => {
   it('are not accessed in any other way: by another view, or by another name', () => {
     // Memory that is no segment; a channel's words, and a mutex.
     const over = [
-      /^(pool|windows|native\.out|out\.buffer|target\.buffer, target\.byteOffset, target\.length >> 2)$/,
+      /^(fresh|windows|native\.out|out\.buffer|target\.buffer, target\.byteOffset, target\.length >> 2)$/,
       /^(buffer, offset, \(RING \+ capacity\) >> 2|bufferOf\(view\), place\[1\] \+ native\.MUTEX, 1)$/,
     ];
     // What would get past the test above: words that are handed on, renamed, or asked by a method; a user's view;

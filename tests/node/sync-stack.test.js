@@ -1,6 +1,7 @@
 'use strict';
 
-// A call that throws because the stack is full has locked nothing that nobody knows, and keeps no turn.
+// A call that throws because the stack is full has locked nothing that nobody knows, keeps no turn, and has neither sent
+// nor taken a message.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
@@ -108,6 +109,33 @@ const givers = {
   },
 };
 
+const messages = Array.from({ length: 100 }, (_, number) => Buffer.alloc(8, number));
+const target = Buffer.alloc(8);
+
+/** Calls that take messages. */
+const receivers = {
+  tryReceive: (channel) => channel.tryReceive(),
+  receive: (channel) => channel.receive(),
+  tryReceiveInto: (channel) => channel.tryReceiveInto(target) && target[0],
+  receiveInto: (channel) => channel.receiveInto(target) && target[0],
+  'messages().next': (channel) => channel.messages().next(),
+  'messages({ batch }).next': (channel) => channel.messages({ batch: true }).next(),
+  receiveAsync: (channel) => channel.receiveAsync(),
+};
+
+/** The numbers of the messages that such a call gave. */
+function numbersOf(got) {
+  if (typeof got === 'number') return [got];
+  return [got.value ?? got].flat().map(([number]) => number);
+}
+
+/** Calls that send one message. */
+const senders = {
+  trySend: (channel, message) => channel.trySend(message),
+  send: (channel, message) => channel.send(message),
+  sendAsync: (channel, message) => channel.sendAsync(message),
+};
+
 const others = {
   'Mutex.withLockAsync': (view) => {
     const mutex = new Mutex(view, 0);
@@ -190,6 +218,97 @@ describe('when the stack is full', () => {
         given[end]();
         shm.detach(view);
       }
+    });
+  }
+
+  for (const [name, receive] of Object.entries(receivers)) {
+    for (const producers of ['one', 'many']) {
+      claim(`${name}() gives a message or leaves it in the channel (${producers})`, async () => {
+        let threw = 0;
+        for (let steps = 0; steps < 20; steps++) {
+          const view = words(1 << 14);
+          const channel = new Channel(view, 0, { capacity: 1 << 12, producers });
+          for (const message of messages) channel.send(message);
+          const given = [];
+          const call = () => {
+            try {
+              return given.push(receive(channel)) > 2;
+            } catch {
+              threw++;
+              return false;
+            }
+          };
+          further(steps, () => nearTheEnd(call, 30_000));
+          const numbers = [];
+          for (const { status, value } of await Promise.allSettled(given)) {
+            if (status === 'fulfilled') numbers.push(...numbersOf(value));
+            else threw++;
+          }
+          for (let rest; (rest = channel.tryReceive()) !== null; ) numbers.push(rest[0]);
+          assert.deepEqual(numbers, [...messages.keys()]);
+          shm.detach(view);
+        }
+        assert.ok(threw > 0, 'it was near the end');
+      }, name.endsWith('Async') || name.endsWith('next') ? fatal : false);
+    }
+  }
+
+  for (const [name, send] of Object.entries(senders)) {
+    for (const producers of ['one', 'many']) {
+      claim(`${name}() sends a message, or throws and sends nothing (${producers})`, async () => {
+        let threw = 0;
+        for (let steps = 0; steps < 20; steps++) {
+          const view = words(1 << 14);
+          const channel = new Channel(view, 0, { capacity: 1 << 12, producers });
+          const sent = [];
+          let number = 0;
+          const call = () => {
+            try {
+              sent[number] = send(channel, messages[number]);
+            } catch {
+              threw++;
+              sent[number] = false;
+            }
+            return ++number === messages.length;
+          };
+          further(steps, () => nearTheEnd(call, 30_000));
+          const expected = [];
+          for (const [number, { value }] of (await Promise.allSettled(sent)).entries()) {
+            if (value === true) expected.push(number);
+            else threw++;
+          }
+          const numbers = [];
+          for (let one; (one = channel.tryReceive()) !== null; ) numbers.push(one[0]);
+          assert.deepEqual(numbers, expected);
+          shm.detach(view);
+        }
+        assert.ok(threw > 0, 'it was near the end');
+      }, name.endsWith('Async') ? fatal : false);
+    }
+  }
+
+  for (const producers of ['one', 'many']) {
+    claim(`drain() passes each message to its callback (${producers})`, () => {
+      let threw = 0;
+      for (let steps = 0; steps < 20; steps++) {
+        const view = words(1 << 14);
+        const channel = new Channel(view, 0, { capacity: 1 << 12, producers });
+        for (const message of messages) channel.send(message);
+        const passed = new Uint8Array(messages.length);
+        const call = () => {
+          try {
+            return channel.drain((view) => void passed[view[0]]++, { max: 10 }) > 0;
+          } catch {
+            threw++;
+            return false;
+          }
+        };
+        further(steps, () => nearTheEnd(call, 30_000));
+        for (let rest; (rest = channel.tryReceive()) !== null; ) passed[rest[0]]++;
+        assert.deepEqual(passed, new Uint8Array(messages.length).fill(1));
+        shm.detach(view);
+      }
+      assert.ok(threw > 0, 'it was near the end');
     });
   }
 

@@ -23,20 +23,29 @@ let poolBytes;
 let poolWords;
 let used = 0;
 
-/** Makes another pool. It must not be transferred with one of its messages, because all others share its memory. */
+/**
+ * Makes another pool, or keeps the one there is if it throws. The pool must not be transferred with one of its messages,
+ * because all others share its memory.
+ */
 function renew() {
-  pool = new ArrayBuffer(POOL);
-  markAsUntransferable?.(pool);
-  poolBytes = new Uint8Array(pool);
-  poolWords = new Int32Array(pool);
+  const fresh = new ArrayBuffer(POOL);
+  markAsUntransferable?.(fresh);
+  const freshBytes = new Uint8Array(fresh);
+  const freshWords = new Int32Array(fresh);
+  pool = fresh;
+  poolBytes = freshBytes;
+  poolWords = freshWords;
   used = 0;
 }
 
 /** Whether the pool has room for more than `length` bytes. A pool that was transferred all the same has none. */
 const hasRoom = (length) => used + length < pool.byteLength;
 
+/** A Buffer of the next bytes of the pool, which are free until `used` says otherwise. */
+const next = (length) => (isFast ? new FastBuffer(pool, used, length) : Buffer.from(pool, used, length));
+
 function take(length) {
-  const buffer = isFast ? new FastBuffer(pool, used, length) : Buffer.from(pool, used, length);
+  const buffer = next(length);
   used += (length + 7) & ~7;
   return buffer;
 }
@@ -78,11 +87,20 @@ function copyLong(bytes, offset, length) {
   return take(length);
 }
 
-/** A new Buffer with the bytes that the addon reads into it, by `read(target, at, room)`; null if it reads nothing. */
-function readOut(read) {
+/**
+ * A new Buffer with the bytes that the addon reads into it, by `read(target, at, room)`; null if it reads nothing. If
+ * `likely` is their number, the Buffer is made before: afterwards there may be no stack for it, and the message is lost.
+ */
+function readOut(read, likely = -1) {
   for (;;) {
     if (!hasRoom(0)) renew();
-    const got = read(poolBytes, used, Math.min(POOLED, POOL - used));
+    const room = Math.min(POOLED, POOL - used);
+    const buffer = likely >= 0 && likely <= room ? next(likely) : undefined;
+    const got = read(poolBytes, used, room);
+    if (got === likely && buffer !== undefined) {
+      used += (got + 7) & ~7;
+      return buffer;
+    }
     if (got >= 0) return take(got);
     if (got !== native.SHORT) return null;
     const [length] = native.out;

@@ -15,7 +15,7 @@ const { Draft, disposable, own, unlessGivenUp } = require('./objects.js');
 const { within } = require('./operations.js');
 const { Line, ask, pending } = require('./pending.js');
 const { throwIfAborted } = require('./signals.js');
-const { Soundness } = require('./soundness.js');
+const { Soundness, counter } = require('./soundness.js');
 
 const { RECORD, RING, SLEEPERS, NO_MESSAGE, out } = native;
 
@@ -34,7 +34,8 @@ const sizeOf = (length) => (length + RECORD + 7) & ~7;
 
 // Whether an ordinary read stays behind an atomic write that comes before it. On x86 such a write is a barrier, and no
 // runtime moves an ordinary read across it; `Atomics.load` would be a call. Between a message and its wake-up, no
-// function of this package is called, because V8 may end a worker when a function begins.
+// function of this package is called, because V8 may end a worker when a function begins. Nor is one called from there
+// until the message is returned: the stack may be full, and then the message would be sent twice, or lost.
 const isOrdered = ['x64', 'ia32'].includes(process.arch);
 
 /** Capacity, and whether there are many producers. */
@@ -132,12 +133,12 @@ class Channel {
     const head = (windows[HEAD] + size) | 0;
     this.#bytes.set(message, at + RECORD);
     words[at >> 2] = length;
+    Atomics.store(words, PRODUCER_AT, head);
     windows[HEAD] = head;
     windows[ROOM] -= size;
-    Atomics.store(words, PRODUCER_AT, head);
     const event = isOrdered ? words[CONSUMER_EVENT] : Atomics.load(words, CONSUMER_EVENT);
     if ((event & SLEEPERS) !== 0) native.wakeConsumer(this.#handle);
-    this.#sound.check();
+    if (counter[0] !== this.#sound.seen) this.#sound.check();
     return true;
   }
 
@@ -243,20 +244,28 @@ class Channel {
     return RING + (this.#windows[TAIL] & this.#mask) + RECORD;
   }
 
+  // The length that the message at the tail probably has; below 0 if there is probably none.
+  #likely() {
+    const words = this.#words;
+    const windows = this.#windows;
+    return words[PRODUCER_AT] === windows[TAIL] ? -1 : words[(RING + (windows[TAIL] & this.#mask)) >> 2];
+  }
+
   // Releases a message within the window.
   #next(length) {
     const words = this.#words;
     const windows = this.#windows;
     const size = sizeOf(length);
     const tail = (windows[TAIL] + size) | 0;
+    Atomics.store(words, CONSUMER_AT, tail);
     windows[TAIL] = tail;
     windows[READABLE] -= size;
-    Atomics.store(words, CONSUMER_AT, tail);
     const event = isOrdered ? words[PRODUCERS_EVENT] : Atomics.load(words, PRODUCERS_EVENT);
     if ((event & SLEEPERS) !== 0) native.wakeProducer(this.#handle);
-    this.#sound.check();
+    if (counter[0] !== this.#sound.seen) this.#sound.check();
   }
 
+  // The message is released when it is copied: if the stack is full before, it stays.
   #copy(length) {
     const copy = copyOut(this.#words, this.#bytes, this.#at(), length);
     this.#next(length);
@@ -266,16 +275,17 @@ class Channel {
   tryReceive() {
     const length = this.#known();
     if (length >= 0) return this.#copy(length);
-    return readOut((target, at, room) => native.tryReceiveInto(this.#handle, target, at, room));
+    const receive = (target, at, room) => native.tryReceiveInto(this.#handle, target, at, room);
+    return readOut(receive, this.#likely());
   }
 
   receive(timeout = Infinity) {
     if (timeout !== Infinity) checkTimeout(timeout);
     const length = this.#known();
     if (length >= 0) return this.#copy(length);
-    return readOut((target, at, room) =>
-      within(timeout, (left) => native.receiveInto(this.#handle, target, at, room, left)),
-    );
+    const receive = (target, at, room) =>
+      within(timeout, (left) => native.receiveInto(this.#handle, target, at, room, left));
+    return readOut(receive, this.#likely());
   }
 
   receiveAsync(options) {
@@ -288,16 +298,13 @@ class Channel {
     return length;
   }
 
-  #received(target, length) {
-    if (length === native.SHORT) throw tooShort(target, out[0]);
-    return length;
-  }
-
   tryReceiveInto(target) {
     if (!(target instanceof Uint8Array)) checkTarget(target);
     const length = this.#known();
     if (length >= 0) return this.#copyInto(target, length);
-    return this.#received(target, native.tryReceiveInto(this.#handle, target, 0, target.length));
+    const got = native.tryReceiveInto(this.#handle, target, 0, target.length);
+    if (got === native.SHORT) throw tooShort(target, out[0]);
+    return got;
   }
 
   receiveInto(target, timeout = Infinity) {
@@ -305,8 +312,9 @@ class Channel {
     if (timeout !== Infinity) checkTimeout(timeout);
     const length = this.#known();
     if (length >= 0) return this.#copyInto(target, length);
-    const receive = (left) => native.receiveInto(this.#handle, target, 0, target.length, left);
-    return this.#received(target, within(timeout, receive));
+    const got = within(timeout, (left) => native.receiveInto(this.#handle, target, 0, target.length, left));
+    if (got === native.SHORT) throw tooShort(target, out[0]);
+    return got;
   }
 
   #message(length, at) {
@@ -343,30 +351,41 @@ class Channel {
 
   drain(callback, options) {
     const most = checkDrain(callback, options);
+    const words = this.#words;
     const windows = this.#windows;
     const closes = this.#closes;
     const isOne = this.#producers === 'one';
     let length = native.drain(this.#handle, true, false);
     if (length < 0) return 0;
-    this.#source.line.spin.isDue = true;
-    const end = this.#end;
     let count = 0;
     // Only this call knows the window. Other calls have to ask the addon, which refuses them until this one is done.
     let isOurs = true;
     let readable = windows[READABLE];
     windows[READABLE] = 0;
+    let isPassed = false;
     try {
+      this.#source.line.spin.isDue = true;
+      const end = this.#end;
       for (;;) {
         const size = sizeOf(length);
+        const view = part(this.#bytes, this.#at(), length);
         count++;
+        isPassed = true;
         try {
-          callback(part(this.#bytes, this.#at(), length));
+          callback(view);
         } finally {
-          isOurs = this.#closes === closes && this.#words.length > 0;
+          // Here too no function is called: if the stack were full, the message would be passed once more. (The
+          // words of a segment that was detached are undefined; `length` would be a call.)
+          isOurs = this.#closes === closes && words[CONSUMER_AT] !== undefined;
           if (isOurs && isOne) {
+            // As in `#next`.
+            const tail = (windows[TAIL] + size) | 0;
+            Atomics.store(words, CONSUMER_AT, tail);
+            windows[TAIL] = tail;
             readable -= size;
-            windows[READABLE] = size; // and 0 again behind it
-            this.#next(length);
+            const event = isOrdered ? words[PRODUCERS_EVENT] : Atomics.load(words, PRODUCERS_EVENT);
+            if ((event & SLEEPERS) !== 0) native.wakeProducer(this.#handle);
+            if (counter[0] !== this.#sound.seen) this.#sound.check();
           }
         }
         // With many producers, the addon releases the last message when it looks for the next.
@@ -377,11 +396,12 @@ class Channel {
         length = native.drain(this.#handle, false, !isOne);
         if (length < 0) break;
         isOurs = true;
+        isPassed = false;
         readable = windows[READABLE];
         windows[READABLE] = 0;
       }
     } finally {
-      if (isOurs) native.drained(this.#handle, !isOne);
+      if (isOurs) native.drained(this.#handle, isPassed && !isOne);
     }
     return count;
   }

@@ -46,10 +46,40 @@ function count() {
   soonUnlessOver(turned);
 }
 
-/** A promise of a result that is there. It is already resolved, unless the loop has to take a turn first. */
+// The turn that late results wait for. It is made with a whole stack, before it is needed.
+let turn;
+let endTurn;
+let isTurning = false;
+
+function newTurn() {
+  turn = new Promise((resolve) => (endTurn = resolve));
+}
+newTurn();
+
+function takeTurn() {
+  const end = endTurn;
+  isTurning = false;
+  newTurn();
+  count();
+  end();
+}
+
+/**
+ * A promise of a result that is there. It is already resolved, unless the loop has to take a turn first. A failure would
+ * lose the result, so if there is no stack to begin a turn, none is taken.
+ */
 function give(value) {
-  if (++given < read || !isLate()) return Promise.resolve(value);
-  return new Promise((resolve) => soon(() => (count(), resolve(value))));
+  if (++given < read) return Promise.resolve(value);
+  try {
+    if (isLate()) {
+      if (!isTurning) soon(takeTurn);
+      isTurning = true;
+      return turn.then(() => value);
+    }
+  } catch {
+    // Resolved now.
+  }
+  return Promise.resolve(value);
 }
 
 function isLate() {

@@ -120,8 +120,8 @@ function takeAll(take, bound) {
   const first = take();
   if (first === null) return null;
   const all = [first];
-  const isMore = bound();
   try {
+    const isMore = bound();
     for (let next; isMore(all.length) && (next = take()) !== null; ) all.push(next);
   } catch {
     // The next call throws the error again.

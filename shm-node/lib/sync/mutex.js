@@ -5,7 +5,7 @@ const { checkTimeout, placeOf } = require('./arguments.js');
 const { held } = require('./chains.js');
 const { END, Guard, Lock, acquirable, handleOf } = require('./lock.js');
 const native = require('./native.js');
-const { Soundness } = require('./soundness.js');
+const { Soundness, counter } = require('./soundness.js');
 
 const locking = {
   verb: 'lock',
@@ -42,7 +42,7 @@ class Mutex extends acquirable(Lock, locking) {
     const word = this.#word;
     const guard = new Guard(this);
     if (word.length === 0 || Atomics.compareExchange(word, 0, 0, this.#me) !== 0) return super.lock(timeout);
-    if (!this.#sound.isKnown) this.#lookAtLocked(word);
+    if (counter[0] !== this.#sound.seen) this.#lookAtLocked(word);
     return guard;
   }
 
