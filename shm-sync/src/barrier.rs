@@ -84,8 +84,9 @@ impl<'a> Barrier<'a> {
     pub fn join_as(&self, owner: Owner) -> Result<Party<'a>, SyncError> {
         let slot = self.barrier.join(owner, self.caller);
         let slot = slot.ok_or(SyncError::Full { parties: self.parties() });
-        let slot = self.barrier.memory.sound_result(slot)?;
-        Ok(Party(Arc::new(Place { barrier: *self, owner, generation: live::generation(), slot })))
+        let generation = live::generation();
+        let party = slot.map(|slot| Party(Arc::new(Place { barrier: *self, owner, generation, slot })));
+        self.barrier.memory.sound_result(party)
     }
 }
 

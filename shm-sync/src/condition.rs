@@ -118,10 +118,9 @@ impl<'a> Waiting<'a> {
         live::check_generation(self.generation)?;
         let Condition { condition, caller } = self.condition;
         let step = condition.step(&mut self.state, self.mutex, self.owner, caller);
-        if self.of_mutex.is_set() {
-            return Err(SyncError::Shrunk);
-        }
-        condition.memory.sound(step.map(|acquired| MutexGuard::new(self.mutex, self.owner, acquired)))
+        // An error drops the guard. Others may have the word of the mutex still: another part may have been cut off.
+        let step = step.map(|acquired| MutexGuard::new(self.mutex, self.owner, acquired));
+        if self.of_mutex.is_set() { Err(SyncError::Shrunk) } else { condition.memory.sound(step) }
     }
 
     /// Stops waiting for a notification: the next steps lock the mutex again.
