@@ -63,7 +63,7 @@ impl<'a> Barrier<'a> {
     /// Returns the same barrier, but with `owner` as the owner of its operations, and not the calling thread. This is
     /// for something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
-    pub const fn for_owner(self, owner: Owner) -> Self {
+    pub fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
     }
 
@@ -187,6 +187,7 @@ impl<'a> Arrival<'a> {
     ///
     /// As [`step`](Self::step).
     pub fn give_up(mut self) -> Result<Option<bool>, SyncError> {
+        live::check_generation(self.generation)?;
         let barrier = self.barrier.barrier;
         barrier.memory.sound_result(barrier.give_up(&mut self.arrived))
     }

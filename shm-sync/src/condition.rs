@@ -125,7 +125,10 @@ impl<'a> Waiting<'a> {
 
     /// Stops waiting for a notification: the next steps lock the mutex again.
     pub fn give_up(&mut self) {
-        self.condition.condition.give_up(&mut self.state);
+        // The child of a fork has a copy of its parent's wait, but the parent waits.
+        if self.generation == live::generation() {
+            self.condition.condition.give_up(&mut self.state);
+        }
     }
 
     /// Whether the wait ended before [`give_up`](Self::give_up).
@@ -136,9 +139,7 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if self.generation == live::generation() {
-            self.give_up();
-        }
+        self.give_up();
     }
 }
 

@@ -214,6 +214,10 @@ impl Wait {
 
     /// Whether the wait is over, and the error if the system refused it.
     fn poll(&self, waker: &Waker) -> Poll<Option<SyncError>> {
+        // After a fork, nothing ends the parent's wait in the child: the next step is due.
+        if self.generation != live::generation() {
+            return Poll::Ready(None);
+        }
         let mut state = self.state.lock();
         match &mut *state {
             State::Pending(known) => {

@@ -48,7 +48,7 @@ impl<'a> Mutex<'a> {
     /// Returns the same mutex, but with `owner` as the owner of its operations, and not the calling thread. This is for
     /// something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
-    pub const fn for_owner(self, owner: Owner) -> Self {
+    pub fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
     }
 
@@ -102,7 +102,7 @@ impl<'a> Mutex<'a> {
     /// Begins to lock it in steps, for an event loop, on behalf of any owner of this process. If that owner holds the
     /// mutex already, the operation queues.
     pub fn locking(&self, owner: Owner) -> Locking<'a> {
-        Locking { mutex: *self, owner, state: LockState::default() }
+        Locking { mutex: *self, owner, generation: live::generation(), state: LockState::default() }
     }
 
     /// Returns the guard of a lock that its owner has [kept](MutexGuard::keep).
@@ -136,6 +136,7 @@ impl<'a> Mutex<'a> {
 pub struct Locking<'a> {
     mutex: Mutex<'a>,
     owner: Owner,
+    generation: u32,
     state: LockState,
 }
 
@@ -144,8 +145,9 @@ impl<'a> Locking<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Shrunk`].
+    /// [`SyncError::Shrunk`]; [`SyncError::Forked`] in the child of a fork.
     pub fn step(&mut self) -> Result<Step<'a, MutexGuard<'a>>, SyncError> {
+        live::check_generation(self.generation)?;
         let Mutex { region, word, caller } = self.mutex;
         let step = word.step(self.owner, &mut self.state, caller);
         region.sound(step.map(|acquired| self.mutex.guard(self.owner, acquired)))

@@ -35,7 +35,7 @@ impl<'a> Once<'a> {
     /// Returns the same flag, but with `owner` as the owner of its operations, and not the calling thread. This is for
     /// something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
-    pub const fn for_owner(self, owner: Owner) -> Self {
+    pub fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
     }
 
@@ -75,7 +75,7 @@ impl<'a> Once<'a> {
 
     /// As [`begin`](Self::begin), in steps, for an event loop, on behalf of any owner of this process.
     pub fn beginning(&self, owner: Owner) -> Beginning<'a> {
-        Beginning { once: *self, owner, patience: Patience::default() }
+        Beginning { once: *self, owner, generation: live::generation(), patience: Patience::default() }
     }
 }
 
@@ -84,6 +84,7 @@ impl<'a> Once<'a> {
 pub struct Beginning<'a> {
     once: Once<'a>,
     owner: Owner,
+    generation: u32,
     patience: Patience,
 }
 
@@ -92,10 +93,11 @@ impl<'a> Beginning<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Shrunk`].
+    /// [`SyncError::Shrunk`]; [`SyncError::Forked`] in the child of a fork.
     pub fn step(&mut self) -> Result<Step<'a, Option<Turn<'a>>>, SyncError> {
+        live::check_generation(self.generation)?;
         let Once { once, caller } = self.once;
-        let (owner, generation) = (self.owner, live::generation());
+        let (owner, generation) = (self.owner, self.generation);
         let turn = |Acquired { owner_died }| Turn { once, owner, generation, owner_died };
         let step = once.step(owner, &mut self.patience, caller);
         once.memory.sound(step.map(|acquired| acquired.map(turn)))

@@ -66,7 +66,7 @@ impl<'a> RwLock<'a> {
     /// Returns the same lock, but with `owner` as the owner of its operations, and not the calling thread. This is for
     /// something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
-    pub const fn for_owner(self, owner: Owner) -> Self {
+    pub fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
     }
 
@@ -163,7 +163,7 @@ impl<'a> RwLock<'a> {
 
     /// Begins to lock for reading in steps, for an event loop, on behalf of any owner of this process.
     pub fn reading(&self, owner: Owner) -> Reading<'a> {
-        Reading { lock: *self, owner, state: ReadState::default() }
+        Reading { lock: *self, owner, generation: live::generation(), state: ReadState::default() }
     }
 
     /// Begins to lock for writing in steps, for an event loop, on behalf of any owner of this process.
@@ -229,6 +229,7 @@ impl<'a> RwLock<'a> {
 pub struct Reading<'a> {
     lock: RwLock<'a>,
     owner: Owner,
+    generation: u32,
     state: ReadState,
 }
 
@@ -237,8 +238,9 @@ impl<'a> Reading<'a> {
     ///
     /// # Errors
     ///
-    /// None so far.
+    /// [`SyncError::Shrunk`]; [`SyncError::Forked`] in the child of a fork.
     pub fn step(&mut self) -> Result<Step<'a, ReadGuard<'a>>, SyncError> {
+        live::check_generation(self.generation)?;
         let RwLock { lock, caller } = self.lock;
         let step = lock.read_step(self.owner, &mut self.state, caller);
         lock.memory.sound(step.map(|read| self.lock.read_guard(self.owner, read)))
@@ -270,7 +272,7 @@ impl<'a> Writing<'a> {
     ///
     /// # Errors
     ///
-    /// [`SyncError::Forked`] in the child of a fork.
+    /// [`SyncError::Shrunk`]; [`SyncError::Forked`] in the child of a fork.
     pub fn step(&mut self) -> Result<Step<'a, WriteGuard<'a>>, SyncError> {
         live::check_generation(self.generation)?;
         let RwLock { lock, caller } = self.lock;

@@ -63,7 +63,7 @@ impl<'a> Semaphore<'a> {
     /// Returns the same semaphore, but with `owner` as the owner of its operations, and not the calling thread. This is
     /// for something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
-    pub const fn for_owner(self, owner: Owner) -> Self {
+    pub fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
     }
 
@@ -111,7 +111,8 @@ impl<'a> Semaphore<'a> {
 
     /// Begins to take a permit in steps, for an event loop, on behalf of any owner of this process.
     pub fn acquiring(&self, owner: Owner) -> Acquiring<'a> {
-        Acquiring { semaphore: *self, owner, state: ClaimState::default() }
+        let (generation, state) = (live::generation(), ClaimState::default());
+        Acquiring { semaphore: *self, owner, generation, state }
     }
 
     /// Returns a permit that its owner has [kept](Permit::keep).
@@ -146,6 +147,7 @@ impl<'a> Semaphore<'a> {
 pub struct Acquiring<'a> {
     semaphore: Semaphore<'a>,
     owner: Owner,
+    generation: u32,
     state: ClaimState,
 }
 
@@ -154,8 +156,9 @@ impl<'a> Acquiring<'a> {
     ///
     /// # Errors
     ///
-    /// None so far.
+    /// [`SyncError::Shrunk`]; [`SyncError::Forked`] in the child of a fork.
     pub fn step(&mut self) -> Result<Step<'a, Permit<'a>>, SyncError> {
+        live::check_generation(self.generation)?;
         let Semaphore { slots, caller } = self.semaphore;
         let step = slots.step(self.owner, &mut self.state, caller);
         slots.memory.sound(step.map(|claimed| self.semaphore.permit(self.owner, claimed)))

@@ -9,7 +9,7 @@ use crate::protocol::{
     memory::{Memory, Ordering},
     stamp::{Mismatch, Why},
 };
-use crate::{Live, Owner, Region, SyncError};
+use crate::{Live, Owner, Region, SyncError, caller::Named};
 pub use producer::{Draft, Producer};
 pub use reader::{Frame, KeptFrame, Reader, Received};
 
@@ -31,7 +31,7 @@ pub struct BroadcastOptions {
 pub struct Broadcast<'a> {
     region: Region<'a>,
     slots: Latest<Region<'a>>,
-    owner: Option<Owner>,
+    owner: Option<Named>,
 }
 
 impl<'a> Broadcast<'a> {
@@ -108,8 +108,8 @@ impl<'a> Broadcast<'a> {
     /// The same broadcast, but `owner` is its producer, and not the calling thread. This is for something that acts
     /// like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
-    pub const fn for_owner(self, owner: Owner) -> Self {
-        Self { owner: Some(owner), ..self }
+    pub fn for_owner(self, owner: Owner) -> Self {
+        Self { owner: Some(Named::new(owner)), ..self }
     }
 
     /// Returns the producer's end.

@@ -2,7 +2,12 @@
 
 use super::Broadcast;
 use crate::protocol::layout::broadcast::STRUCTURE;
-use crate::{Live, Owner, SyncError, bytes::Bytes, caller::Caller, live};
+use crate::{
+    Live, Owner, SyncError,
+    bytes::Bytes,
+    caller::{Caller, Named},
+    live,
+};
 use std::ptr::NonNull;
 
 /// Sends messages to all readers.
@@ -19,7 +24,7 @@ impl<'a> Producer<'a> {
         broadcast.region.writable()?;
         STRUCTURE.check(broadcast.region, live)?;
         let caller = Caller::thread(live);
-        let owner = broadcast.owner.map_or_else(|| caller.owner(), Ok)?;
+        let owner = broadcast.owner.map_or_else(|| caller.owner(), Named::owner)?;
         let next = broadcast.slots.begin_sending(owner, caller);
         let next = next.map_err(|holder| SyncError::Taken("producer", holder))?;
         Ok(Self { broadcast, owner, generation: live::generation(), next })

@@ -113,7 +113,7 @@ impl<'a> Channel<'a> {
     /// Returns the same channel, but with `owner` as the owner of its ends, and not the thread that makes them. This is
     /// for something that acts like a thread, such as a JavaScript environment. [`Live::new_owner`] makes an owner.
     #[must_use]
-    pub const fn for_owner(self, owner: Owner) -> Self {
+    pub fn for_owner(self, owner: Owner) -> Self {
         Self { caller: self.caller.named(owner), ..self }
     }
 

@@ -2,13 +2,17 @@
 
 use crate::shared::{GENEROUS, Shared};
 use shm_sync::{
-    Barrier, Broadcast, BroadcastOptions, Channel, ChannelOptions, Condition, Mutex, Producers, RwLock,
+    Barrier, Broadcast, BroadcastOptions, Channel, ChannelOptions, Condition, Mutex, Once, Producers, RwLock,
     Semaphore, Step, SyncError,
     engine::{self, Ended, Engine, Request},
+    future::steps_to_future,
 };
 use std::{
+    future::Future,
     io::{self, Write},
+    pin::Pin,
     sync::atomic::Ordering,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -51,8 +55,21 @@ pub(crate) fn fork_while_holding(shared: &Shared) {
     let _reader = lock.read().unwrap();
     let mut writing = lock.writing(shared.live().new_owner().unwrap());
     assert!(matches!(writing.step().unwrap(), Step::Wait(_)));
+    let named = mutex.for_owner(shared.live().new_owner().unwrap());
+    let free = Mutex::open(shared.region(), 512, shared.live()).unwrap();
+    let once = Once::open(shared.region(), 544, shared.live()).unwrap();
+    let permits = Semaphore::open(shared.region(), 560, 1, shared.live()).unwrap();
+    let readable = RwLock::open(shared.region(), 624, 1, shared.live()).unwrap();
+    let (mut locking, mut acquiring) = (free.locking(ours), permits.acquiring(ours));
+    let (mut reading, mut beginning) = (readable.reading(ours), once.beginning(ours));
     join(fork(|| {
         // Steps would be the parent's.
+        assert_eq!(locking.step().unwrap_err(), SyncError::Forked);
+        assert_eq!(acquiring.step().unwrap_err(), SyncError::Forked);
+        assert_eq!(reading.step().unwrap_err(), SyncError::Forked);
+        assert_eq!(beginning.step().unwrap_err(), SyncError::Forked);
+        assert_eq!(named.try_lock().unwrap_err(), SyncError::Forked);
+        waiting.give_up();
         condition.notify_all();
         assert_eq!(waiting.step().unwrap_err(), SyncError::Forked);
         assert_eq!(writing.step().unwrap_err(), SyncError::Forked);
@@ -64,7 +81,8 @@ pub(crate) fn fork_while_holding(shared: &Shared) {
         assert!(matches!(mutex.unlock(), Err(SyncError::NotOwner(owner)) if owner == ours));
         assert_eq!(sender.try_send(b"").unwrap_err(), SyncError::Forked);
         // Copies of what the parent holds: dropping them gives nothing back.
-        drop((guard, permit, sender, one, arrival, waiting, writing));
+        assert_eq!(arrival.give_up(), Err(SyncError::Forked));
+        drop((guard, permit, sender, one, waiting, writing));
         assert!(mutex.try_lock().unwrap().is_none());
         assert!(semaphore.try_acquire().unwrap().is_none());
         assert!(channel.sender().is_err());
@@ -72,6 +90,8 @@ pub(crate) fn fork_while_holding(shared: &Shared) {
     // It is all still ours, the arrival too.
     assert!(two.wait().unwrap(), "the last of two");
     assert!(matches!(mutex.lock(), Err(SyncError::Deadlock)));
+    let waiters = shared.region().cell(208 + 12).unwrap();
+    assert_eq!(waiters.load(Ordering::SeqCst), 1, "the child has not taken it off the count");
     assert!(inner.try_lock().unwrap().is_some(), "the child has not locked it");
     assert!(lock.is_written());
 }
@@ -119,6 +139,17 @@ pub(crate) fn fork_while_waiting(shared: &Shared) {
     assert_eq!(ended.try_recv(), Ok(Ended::Woken));
 }
 
+pub(crate) fn fork_while_a_future_waits(shared: &Shared) {
+    let mutex = Mutex::open(shared.region(), 0, shared.live()).unwrap();
+    let _guard = mutex.lock().unwrap();
+    let mut locking = mutex.locking(shared.live().new_owner().unwrap());
+    // SAFETY: the memory is mapped to the end of the process.
+    let mut future = unsafe { steps_to_future((), || locking.step()) };
+    let mut poll = || Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(poll().is_pending());
+    join(fork(|| assert!(matches!(poll(), Poll::Ready(Err(SyncError::Forked))))));
+}
+
 pub(crate) fn leave_a_child_behind(shared: &Shared) {
     let mutex = Mutex::open(shared.region(), 0, shared.live()).unwrap();
     let _guard = mutex.lock().unwrap();
@@ -153,6 +184,12 @@ fn the_child_of_a_fork_harvests_none_of_its_parents_waits() {
             "skipped the_child_of_a_fork_harvests_none_of_its_parents_waits: no io_uring"
         );
     }
+}
+
+#[test]
+fn a_future_of_the_parent_ends_with_an_error_in_the_child_of_a_fork() {
+    let shared = Shared::new(4096);
+    assert!(shared.spawn("fork while a future waits", 0).join().success());
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn play_on_linux(role: &str, shared: &shared::Shared, argument: u64) {
         "fork while holding" => forks::fork_while_holding(shared),
         "fork with messages" => forks::fork_with_messages(shared),
         "fork while waiting" => forks::fork_while_waiting(shared),
+        "fork while a future waits" => forks::fork_while_a_future_waits(shared),
         "leave a child behind" => forks::leave_a_child_behind(shared),
         "fork with a full table" => liveness::fork_with_a_full_table(shared),
         "close all and stay" => liveness::close_all_and_stay(shared),
