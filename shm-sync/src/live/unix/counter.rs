@@ -141,7 +141,7 @@ impl Header {
     }
 }
 
-fn random() -> Result<u32, SyncError> {
+pub(super) fn random() -> Result<u32, SyncError> {
     getrandom::u32().map_err(|error| {
         OsError::new("getrandom", error.raw_os_error().unwrap_or(libc::ENOSYS))
             .advise("The live file needs a random number.")

@@ -1,14 +1,16 @@
 //! The live file as this process has it open.
 //!
 //! Programs close descriptors that are not theirs (close_range(2), a daemon's clean-up), and their next file then gets
-//! our number. So a number is used only while it stands for our file. Our locks do not depend on the number: the kernel
-//! keeps them as long as something else refers to the description, see `system::keep`.
+//! our number. So a number is used, and closed, only while it stands for our description of the file. (Another copy of
+//! this library in the process has descriptions of its own. Through one of these, its locks would look free.) Our locks
+//! do not depend on the number: the kernel keeps them as long as something else refers to the description, see
+//! `system::keep`.
 
-use super::system;
+use super::{counter::random, system};
 use crate::SyncError;
 use nix::errno::Errno;
 use shm_api::OsError;
-use shm_lifetime::{Home, Identity};
+use shm_lifetime::{Home, Identity, wide};
 use std::{
     ffi::CString,
     os::{
@@ -44,14 +46,22 @@ impl Origin {
 pub(super) struct LiveFile {
     fd: AtomicI32,
     pub(super) identity: Identity,
+    /// Where reads and writes would go on in our descriptions, which tells them from others. Nothing is read or written
+    /// there. `None` if the caller opened the file, and may read it.
+    offset: Option<i64>,
     origin: Option<Origin>,
     kept: system::Kept,
 }
 
 impl LiveFile {
     pub(super) fn new(file: OwnedFd, identity: Identity, origin: Option<Origin>) -> Result<Self, SyncError> {
+        // Less than 2^31, as in any file.
+        let random = || Ok::<_, SyncError>((random()? & i32::MAX as u32).max(1).into());
+        let offset = origin.is_some().then(random).transpose()?;
         let kept = system::keep(file.as_raw_fd()).map_err(|errno| failed("mmap", errno))?;
-        Ok(Self { fd: AtomicI32::new(file.into_raw_fd()), identity, origin, kept })
+        let file = Self { fd: AtomicI32::new(file.into_raw_fd()), identity, offset, origin, kept };
+        file.mark(file.fd.load(Ordering::Relaxed));
+        Ok(file)
     }
 
     /// Returns a description of the file. Opens the file again if the program has closed its number.
@@ -62,9 +72,20 @@ impl LiveFile {
         Ok(unsafe { BorrowedFd::borrow_raw(fd) })
     }
 
-    /// Whether a number stands for the file now.
+    /// Whether a number stands for our description of the file now.
     pub(super) fn is_at(&self, fd: RawFd) -> bool {
+        self.is_of_file(fd) && self.offset.is_none_or(|offset| seek(fd, 0, libc::SEEK_CUR) == offset)
+    }
+
+    fn is_of_file(&self, fd: RawFd) -> bool {
         fd != NONE && Identity::of_number(fd) == Ok(self.identity)
+    }
+
+    /// From now on, the number stands for a description of ours.
+    fn mark(&self, fd: RawFd) {
+        if let Some(offset) = self.offset {
+            seek(fd, offset, libc::SEEK_SET);
+        }
     }
 
     fn renew(&self, known: RawFd) -> Result<RawFd, SyncError> {
@@ -92,7 +113,8 @@ impl LiveFile {
 
     /// `ESTALE` for another file.
     fn checked(&self, fd: RawFd) -> Result<RawFd, Errno> {
-        if self.is_at(fd) {
+        if self.is_of_file(fd) {
+            self.mark(fd);
             return Ok(fd);
         }
         close(fd);
@@ -139,8 +161,14 @@ fn kept(fd: RawFd) -> Result<RawFd, Errno> {
 }
 
 fn close(fd: RawFd) {
-    // SAFETY: the caller opened it, and has just seen that it stands for the live file still, or just opened it.
+    // SAFETY: the caller opened it, and has just seen that it stands for its description still, or just opened it.
     unsafe { libc::close(fd) };
+}
+
+/// The new offset; -1 where there is none.
+fn seek(fd: RawFd, offset: i64, from: libc::c_int) -> i64 {
+    // SAFETY: lseek takes integers.
+    wide(unsafe { libc::lseek(fd, offset as libc::off_t, from) })
 }
 
 fn failed(call: &'static str, errno: Errno) -> SyncError {

@@ -182,3 +182,28 @@ fn ids_that_another_process_locked_without_drawing_are_skipped() {
     ofd_lock::set(&stranger, i64::from(first.get()) + 1, 5, LockKind::Read).unwrap();
     assert!(live.new_owner().unwrap().get() > first.get() + 5);
 }
+
+#[test]
+fn a_number_that_stands_for_another_description_of_the_live_file_is_neither_used_nor_closed() {
+    let folder = crate::testing::Folder::new();
+    let live = Live::in_folder(folder.path()).unwrap();
+    let mine = live.new_owner().unwrap();
+    let theirs = File::options().read(true).write(true).open(folder.path().join(Home::LIVE)).unwrap();
+    ofd_lock::set(&theirs, Owner::MAX.into(), 1, LockKind::Write).unwrap();
+    // As if the program had closed it, and then another copy of this library had opened the file.
+    let take = || {
+        let number = live.space.file.get().unwrap().as_raw_fd();
+        // SAFETY: both are files of this test.
+        assert_eq!(unsafe { libc::dup2(theirs.as_raw_fd(), number) }, number);
+        number
+    };
+    let used = take();
+    assert!(live.is_alive(Owner::from_word(Owner::MAX)), "an owner of the other copy");
+    assert!(live.is_alive(mine) && live.is_alive(live.new_owner().unwrap()));
+    let closed = take();
+    live.space.file.renew_in_child();
+    for number in [used, closed] {
+        // SAFETY: it is a descriptor of this test.
+        assert_eq!(unsafe { libc::close(number) }, 0, "nobody else has closed it");
+    }
+}
