@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::memory as words;
 use crate::protocol::{
     channel::{
         consumer::{Found, ReceiveWindow},
@@ -429,4 +430,36 @@ fn a_binding_sends_and_receives_within_the_windows() {
     drop(unsafe { Box::from_raw(sender.as_ptr()) });
     // SAFETY: as above.
     drop(unsafe { Box::from_raw(receiver.as_ptr()) });
+}
+
+/// Memory in which somebody moves the head whenever it is looked at.
+#[derive(Clone, Copy)]
+struct Moving<'a>(Region<'a>);
+
+impl<'a> words::Memory<'a> for Moving<'a> {
+    fn word(self, offset: u32) -> &'a AtomicU32 {
+        let word = words::Memory::word(self.0, offset);
+        if offset == HEAD && word.load(Ordering::Relaxed) < 1 << 16 {
+            word.fetch_add(8, Ordering::Relaxed);
+        }
+        word
+    }
+
+    fn wake(_: &AtomicU32, _: u32) -> usize {
+        0
+    }
+}
+
+#[test]
+fn a_head_that_moves_on_without_end_is_an_error() {
+    let memory = memory(64);
+    for record in 0..8 {
+        let header = memory.region().cell(DATA as usize + 8 * record).unwrap();
+        header.store(SKIP, Ordering::Relaxed);
+    }
+    let ring = Ring::new(Moving(memory.region()), 64);
+    let peers = Lives(|_| true);
+    let mut consumer = ring.begin_receiving(live().new_owner().unwrap(), peers).unwrap();
+    let found = ring.find(&mut consumer, peers).map_err(SyncError::from);
+    assert!(matches!(found, Err(SyncError::Damaged { .. })), "{found:?}");
 }

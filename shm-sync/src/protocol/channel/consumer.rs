@@ -101,6 +101,7 @@ impl<'a, M: Memory<'a>> Ring<M> {
     pub(crate) fn find(&self, consumer: &mut Consumer, peers: impl Peers) -> Result<Found, Damaged> {
         // If one producer has died, the producers of the records behind it may have died with it: check them at once.
         let mut is_over = false;
+        let mut round = self.capacity;
         loop {
             // Also behind a record that was skipped: a message may have come since.
             if consumer.window.tail == consumer.head_seen {
@@ -134,6 +135,8 @@ impl<'a, M: Memory<'a>> Ring<M> {
                 }
                 consumer.lost += 1;
             }
+            // More cannot be there while their room is not free, unless somebody keeps moving the head.
+            round = round.checked_sub(size).ok_or(damaged("it has more records than fit into it"))?;
             consumer.busy.restart();
             consumer.window.tail = position.wrapping_add(size);
             consumer.window.readable -= size;
