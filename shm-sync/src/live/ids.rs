@@ -3,6 +3,10 @@
 use crate::{Owner, SyncError};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
+/// The most ids that are drawn at a time.
+const MOST: u32 = 1024;
+const WORD: u32 = u32::BITS;
+
 /// The ids of this process under one live file.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
@@ -10,7 +14,6 @@ pub(super) struct Ids {
     // Ids not handed out yet: `first << 32 | end`.
     spare: AtomicU64,
     blocks: List,
-    retired: List,
 }
 
 impl Ids {
@@ -29,7 +32,7 @@ impl Ids {
         let spare = self.spare.load(Ordering::Relaxed);
         let (mut first, mut end) = ((spare >> 32) as u32, spare as u32);
         if first == end {
-            let count = self.blocks.total().clamp(1, 1024);
+            let count = self.blocks.total().clamp(1, MOST);
             first = more(count)?;
             end = first + count;
             self.blocks.push(first, count);
@@ -39,26 +42,21 @@ impl Ids {
     }
 
     pub(super) fn contain(&self, id: u32) -> bool {
-        self.blocks.contains(id) && !self.has_retired(id)
+        self.blocks.find(id).is_some_and(|block| !block.has_retired(id))
     }
 
     pub(super) fn has_retired(&self, id: u32) -> bool {
-        self.retired.contains(id)
+        self.blocks.find(id).is_some_and(|block| block.has_retired(id))
     }
 
     /// Whether it was one of ours until now.
     pub(super) fn retire(&self, id: u32) -> bool {
-        let ours = self.contain(id);
-        if ours {
-            self.retired.push(id, 1);
-        }
-        ours
+        self.blocks.find(id).is_some_and(|block| block.retire(id))
     }
 
     #[cfg(unix)]
     pub(super) fn forget(&self) {
         self.blocks.forget();
-        self.retired.forget();
         self.spare.store(0, Ordering::Relaxed);
         self.drawing.store(0, Ordering::Release);
     }
@@ -71,7 +69,32 @@ struct List(AtomicPtr<Block>);
 struct Block {
     first: u32,
     count: u32,
+    /// One bit for each id. A process may retire any number of owners, and each is looked up often.
+    retired: [AtomicU32; (MOST / WORD) as usize],
     next: Option<&'static Block>,
+}
+
+impl Block {
+    const fn has(&self, id: u32) -> bool {
+        id.wrapping_sub(self.first) < self.count
+    }
+
+    /// The word and the bit of an id that it has.
+    const fn bit(&self, id: u32) -> (&AtomicU32, u32) {
+        let place = id - self.first;
+        (&self.retired[(place / WORD) as usize], 1 << (place % WORD))
+    }
+
+    fn has_retired(&self, id: u32) -> bool {
+        let (word, bit) = self.bit(id);
+        word.load(Ordering::Acquire) & bit != 0
+    }
+
+    /// Whether it was not retired before.
+    fn retire(&self, id: u32) -> bool {
+        let (word, bit) = self.bit(id);
+        word.fetch_or(bit, Ordering::AcqRel) & bit == 0
+    }
 }
 
 impl List {
@@ -81,8 +104,8 @@ impl List {
         std::iter::successors(newest, |block: &&Block| block.next)
     }
 
-    fn contains(&self, id: u32) -> bool {
-        self.blocks().any(|block| id.wrapping_sub(block.first) < block.count)
+    fn find(&self, id: u32) -> Option<&'static Block> {
+        self.blocks().find(|block| block.has(id))
     }
 
     fn total(&self) -> u32 {
@@ -91,7 +114,8 @@ impl List {
 
     fn push(&self, first: u32, count: u32) {
         let mut newest = self.0.load(Ordering::Acquire);
-        let block = Box::leak(Box::new(Block { first, count, next: None }));
+        let retired = [const { AtomicU32::new(0) }; (MOST / WORD) as usize];
+        let block = Box::leak(Box::new(Block { first, count, retired, next: None }));
         loop {
             // SAFETY: it is null, or was leaked by an earlier `push`.
             block.next = unsafe { newest.as_ref() };
@@ -105,5 +129,27 @@ impl List {
     #[cfg(unix)]
     fn forget(&self) {
         self.0.store(std::ptr::null_mut(), Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_that_come_and_go_leave_little_behind() {
+        let (ids, mut next) = (Ids::default(), 1);
+        for _ in 0..10_000 {
+            let more = |count| {
+                next += count;
+                Ok(next - count)
+            };
+            let id = ids.draw(more).unwrap().get();
+            assert!(ids.contain(id) && !ids.has_retired(id));
+            assert!(ids.retire(id) && !ids.retire(id), "once");
+            assert!(!ids.contain(id) && ids.has_retired(id));
+        }
+        assert!(ids.blocks.blocks().count() < 25);
+        assert!(!ids.has_retired(next) && !ids.retire(next), "one of another process");
     }
 }
