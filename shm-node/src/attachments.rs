@@ -72,12 +72,12 @@ impl Attachment {
         Self { key, backend, held, data, buffer: None, told_shrunk: false }
     }
 
-    /// Ends all waits in the segment, before it is detached.
+    /// Ends all waits in the segment, before it is detached. Then no wake-up reaches this thread there any more.
     fn end_coordination(&self, number: Number) {
+        self.end_waits();
         if let Some(end) = END_COORDINATION.get() {
             end(number);
         }
-        self.end_waits();
     }
 
     fn end_waits(&self) {

@@ -583,6 +583,47 @@ describe('a wake-up for a waiter that has given up goes to the next', () => {
     got.unlock();
     shm.detach(view);
   });
+
+  claim('also if it fails when it goes on', async () => {
+    const view = words();
+    const guard = new Mutex(view, 0).lock();
+    const [gone, stays] = await sleeping(
+      () => assert.rejects(new Mutex(view, 0).lockAsync(), enough),
+      () => new Mutex(view, 0).lockAsync(),
+    );
+    const { step } = native;
+    native.step = () => {
+      native.step = step;
+      throw new Error('enough');
+    };
+    guard.unlock();
+    await gone;
+    (await stays).unlock();
+    shm.detach(view);
+  });
+
+  for (const how of ['detaches', 'gives up and detaches']) {
+    claim(`also if it ${how} before it hears of the wake-up`, async () => {
+      const view = words();
+      const guard = new Mutex(view, 0).lock();
+      const controller = new AbortController();
+      const gone = new Mutex(view, 0).lockAsync({ signal: controller.signal }).catch((error) => error);
+      await asleep(1);
+      const body = `async (sync, view, ready, way) => {
+        const locking = new sync.Mutex(view, 0).lockAsync();
+        while ((${inKernel})(way, require('fs')) < 1) await new Promise(setImmediate);
+        ready();
+        (await locking).unlock();
+      }`;
+      const other = peer(view, body, way, deafen);
+      await other.ready;
+      guard.unlock();
+      if (how !== 'detaches') controller.abort(new Error('enough'));
+      shm.detach(view);
+      assert.ok((await gone) instanceof Error);
+      assert.deepEqual([(await other.ended).code, (await other.ended).stderr], [0, '']);
+    });
+  }
 });
 
 describe('with wake-ups alone, three processes make progress', () => {

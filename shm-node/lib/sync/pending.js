@@ -246,8 +246,13 @@ class Call {
     if (sleep !== this.#sleep) return outcome === WOKEN && native.passOn(sleep.slot);
     this.#try(() => {
       if (outcome >= CANCELLED) native.failWait(sleep.slot, how >> 3);
-      if (this.#way.woken !== undefined) this.#end(this.#resolve, this.#way.woken(outcome));
-      else this.#fallAsleep();
+      if (this.#way.woken !== undefined) return this.#end(this.#resolve, this.#way.woken(outcome));
+      try {
+        this.#fallAsleep();
+      } catch (error) {
+        if (outcome === WOKEN) native.passOn(sleep.slot); // it fails, and others wait for the same
+        throw error;
+      }
     });
   }
 

@@ -54,6 +54,11 @@ pub(super) trait Operation: fmt::Debug {
         None
     }
 
+    /// Whether a wake-up that comes when the operation has ended is for another waiter.
+    fn passes_on(&self) -> bool {
+        true
+    }
+
     /// Gives up, because time is up or because the result is not wanted any more.
     fn give_up(&mut self) -> Result<GivenUp, Failure> {
         Ok(GivenUp::Yes)

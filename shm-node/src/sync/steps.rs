@@ -6,7 +6,7 @@ use super::{
     errors,
     objects::Objects,
     operations::{AGAIN, GivenUp, NO, Operation, Running, SHORT, drive},
-    table::Table,
+    table::{Sleep, Table},
 };
 use crate::{attachments::Number, failure::Failure};
 use shm_sync::Pause;
@@ -95,8 +95,9 @@ pub(super) fn step(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
     let answer = running.step(objects)?;
     let Some(Pause { cell, expected }) = running.pause.filter(|_| answer < 0) else { return Ok(answer) };
     let word = NonNull::from(cell);
-    let number = running.attachment_of(word);
-    let token = table.sleep(number, word, expected, (call.unsigned(1), call.handle(2)))?;
+    let passes_on = running.operation()?.passes_on();
+    let sleep = Sleep { number: running.attachment_of(word), word, passes_on };
+    let token = table.sleep(sleep, expected, (call.unsigned(1), call.handle(2)))?;
     table.running(call.handle(0))?.0.asleep = Some(token);
     Ok(AGAIN)
 }

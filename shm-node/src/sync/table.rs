@@ -17,6 +17,15 @@ thread_local! {
     static TABLES: RefCell<Vec<NonNull<RefCell<Table>>>> = const { RefCell::new(Vec::new()) };
 }
 
+/// A sleep between two steps of an operation, also after it has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sleep {
+    pub(crate) number: Number,
+    pub(crate) word: NonNull<AtomicU32>,
+    /// Whether its wake-up is for another waiter if it comes too late.
+    pub(crate) passes_on: bool,
+}
+
 /// Everything that one copy has open.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -25,8 +34,8 @@ pub(crate) struct Table {
     pub(super) running: Numbered<Running>,
     /// The operation of a blocking call that has returned for a moment.
     pub(super) blocking: Option<Running>,
-    /// By the slot of a wait: the attachment and the word.
-    pub(crate) sleeping: Vec<Option<(Number, NonNull<AtomicU32>)>>,
+    /// By the slot of a wait: its last sleep.
+    pub(crate) sleeping: Vec<Option<Sleep>>,
     /// Further answers of a call.
     pub(crate) out: Shared,
     /// The key of a call on a map.
@@ -66,7 +75,15 @@ impl Table {
         if self.blocking.as_ref().is_some_and(|running| running.uses(&is_left)) {
             self.blocking = None;
         }
-        self.objects.leave(is_left);
+        self.objects.leave(&is_left);
+        // Its sleeps have ended, some by a wake-up that JavaScript has not heard of. A waiter that is woken for nothing
+        // sleeps on.
+        for sleep in &mut self.sleeping {
+            if let Some(Sleep { word, passes_on: true, .. }) = sleep.take_if(|sleep| is_left(sleep.number)) {
+                // SAFETY: its segment is let go after this.
+                shm_sync::notify(unsafe { word.as_ref() }, 1);
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     operations::{AGAIN, CallSlice, Operation},
     place::word,
     sound::check_sound,
-    table::Table,
+    table::{Sleep, Table},
 };
 use crate::{
     alarms,
@@ -98,18 +98,17 @@ impl Table {
     /// Begins to sleep while a word has the expected value; returns the token that cancels it.
     pub(super) fn sleep(
         &mut self,
-        number: Number,
-        word: NonNull<AtomicU32>,
+        sleep: Sleep,
         expected: u32,
         (door, slot): (u32, usize),
     ) -> Result<u64, Failure> {
         let door = doors::find(door)?;
         // SAFETY: attachments end through `attachments`, which calls `waits::leave`.
-        let token = unsafe { waits::begin(door, word, expected, None, slot as u32) }?;
+        let token = unsafe { waits::begin(door, sleep.word, expected, None, slot as u32) }?;
         if self.sleeping.len() <= slot {
             self.sleeping.resize(slot + 1, None);
         }
-        self.sleeping[slot] = Some((number, word));
+        self.sleeping[slot] = Some(sleep);
         Ok(token)
     }
 }
@@ -138,6 +137,11 @@ impl Operation for Watching {
         let cell = unsafe { self.word.as_ref() };
         Ok(Step::Wait(Pause { cell, expected: self.expected }))
     }
+
+    /// JavaScript hears of the wake-up.
+    fn passes_on(&self) -> bool {
+        false
+    }
 }
 
 /// `watch(attachment, offset, expected)`: an operation.
@@ -149,7 +153,7 @@ pub(super) fn watch(table: &mut Table, call: &Call<3>) -> Result<i32, Failure> {
 
 /// `passOn(slot)`: passes on the wake-up of a wait that has been given up to another waiter.
 pub(super) fn pass_on(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
-    if let Some(&Some((number, word))) = table.sleeping.get(call.handle(0))
+    if let Some(&Some(Sleep { number, word, .. })) = table.sleeping.get(call.handle(0))
         && attachments::data(number).is_some()
     {
         // SAFETY: its segment is attached.
@@ -161,7 +165,7 @@ pub(super) fn pass_on(table: &mut Table, call: &Call<1>) -> Result<(), Failure> 
 /// `failWait(slot, errno)`: throws the error for a sleep that failed: its segment was detached, its word was cut off,
 /// or the system refused.
 pub(super) fn fail_wait(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
-    if let Some(&Some((number, word))) = table.sleeping.get(call.handle(0))
+    if let Some(&Some(Sleep { number, word, .. })) = table.sleeping.get(call.handle(0))
         && attachments::data(number).is_some()
     {
         // SAFETY: its segment is attached. Read, so that what was cut off is known by then.
