@@ -95,8 +95,10 @@ impl<'a> Region<'a> {
         if self.is_shrunk() { Err(SyncError::Shrunk) } else { result.map_err(Into::into) }
     }
 
+    /// Whether a part of the segment was cut off, or had no room for a page, and this process has touched it since. Then
+    /// what was read before may be zeros that nobody wrote.
     #[inline]
-    pub(crate) fn is_shrunk(&self) -> bool {
+    pub fn is_shrunk(&self) -> bool {
         self.mark.is_set()
     }
 

@@ -38,12 +38,12 @@ impl<T: Pod> Home<T> {
         Ok(Self { region, value: PhantomData })
     }
 
-    pub(crate) fn load(self) -> T {
+    pub(crate) fn load(self) -> Result<T, SyncError> {
         let mut value = T::zeroed();
         let target = NonNull::from(bytemuck::bytes_of_mut(&mut value)).cast();
         // SAFETY: as many bytes lie there, and nothing of ours overlaps shared memory; any bytes are a `T`.
         unsafe { racy_copy(self.region.as_ptr(), target, size_of::<T>()) };
-        value
+        if self.region.is_shrunk() { Err(SyncError::Shrunk) } else { Ok(value) }
     }
 
     fn store(self, value: &T) {
@@ -104,9 +104,18 @@ pub struct Guard<L: Exclusive, T: Pod> {
 
 impl<L: Exclusive, T: Pod> Guard<L, T> {
     /// Takes the lock over, even if its last owner died.
-    pub(crate) fn recover(lock: L, home: Home<T>) -> Self {
-        let value = home.load();
-        Self { lock: Some(lock), home, value, is_changed: false, was_panicking: panicking() }
+    pub(crate) fn recover(lock: L, home: Home<T>) -> Result<Self, Error> {
+        let value = match home.load() {
+            Ok(value) => value,
+            Err(error) => {
+                // Nothing is repaired, so the next owner is told again.
+                if lock.owner_died() {
+                    lock.unlock_as_dead();
+                }
+                return Err(error.into());
+            }
+        };
+        Ok(Self { lock: Some(lock), home, value, is_changed: false, was_panicking: panicking() })
     }
 
     /// Takes the lock, unless its last owner died: then a thread has to [recover](Self::recover) it.
@@ -115,7 +124,7 @@ impl<L: Exclusive, T: Pod> Guard<L, T> {
             lock.unlock_as_dead();
             return Err(Error::OwnerDied { what });
         }
-        Ok(Self::recover(lock, home))
+        Self::recover(lock, home)
     }
 
     /// Whether the last owner died, so that you have to repair the value. Only true after `recover()`.

@@ -106,7 +106,7 @@ impl<T: Pod> Mutex<T> {
     ///
     /// As [`lock`](Self::lock), without `OwnerDied`.
     pub fn recover(&self) -> Result<MutexGuard<'_, T>, Error> {
-        Ok(Guard::recover(self.raw().lock()?, self.home()))
+        Guard::recover(self.raw().lock()?, self.home())
     }
 
     fn guard<'m>(&self, lock: RawGuard<'m>) -> Result<MutexGuard<'m, T>, Error> {

@@ -159,14 +159,14 @@ impl<T: Pod> RwLock<T> {
     ///
     /// As [`write`](Self::write), without `OwnerDied`.
     pub fn recover(&self) -> Result<WriteGuard<'_, T>, Error> {
-        Ok(Guard::recover(self.raw().write()?, self.home()))
+        Guard::recover(self.raw().write()?, self.home())
     }
 
     fn read_guard<'l>(&self, lock: RawRead<'l>) -> Result<ReadGuard<'l, T>, Error> {
         if lock.owner_died() {
             return Err(Error::OwnerDied { what: WHAT });
         }
-        Ok(ReadGuard { _lock: lock, value: self.home().load() })
+        Ok(ReadGuard { _lock: lock, value: self.home().load()? })
     }
 
     fn write_guard<'l>(&self, lock: RawWrite<'l>) -> Result<WriteGuard<'l, T>, Error> {

@@ -188,3 +188,22 @@ fn any_of_several_processes_may_open_a_structure_first() {
     assert!(matches!(Segment::open(0, 64), Err(Error::Key(_))));
     assert!(matches!(Segment::open("a/b", 64), Err(Error::Key(_))));
 }
+
+/// A peer cut off a part of the value, but not the lock.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_value_that_was_cut_off_is_an_error_and_not_zeros() {
+    const SIZE: i64 = 1 << 16; // a multiple of every page size
+    type Large = [[u64; 1024]; 16];
+    shm_segments::posix::survive_shrinking().unwrap();
+    let name = format!("/shm-segments-cut-{}", std::process::id());
+    let segment = Segment::create(name.as_str(), 4 << 16).unwrap();
+    let mutex = Mutex::<Large>::open(&segment, 0).unwrap();
+    mutex.lock().unwrap()[15][1023] = 7;
+    let path = std::ffi::CString::new(format!("/dev/shm{name}")).unwrap();
+    // SAFETY: the path is a string.
+    assert_eq!(unsafe { libc::truncate(path.as_ptr(), SIZE) }, 0);
+    let shrunk = Error::Sync(shm_segments::sync::SyncError::Shrunk);
+    assert_eq!(mutex.lock().unwrap_err(), shrunk);
+    assert_eq!(mutex.recover().unwrap_err(), shrunk);
+}
