@@ -203,8 +203,8 @@ impl<'a> Map<'a> {
         })
     }
 
-    /// Finds an entry as [`get`](Self::get) does, and also one that expired less than `stale` ago and has not been
-    /// removed yet.
+    /// Finds an entry, and also one that expired less than `stale` ago and has not been removed yet. Does not count as a
+    /// lookup: call it after [`get`](Self::get) has found none.
     ///
     /// # Errors
     ///
@@ -219,7 +219,7 @@ impl<'a> Map<'a> {
             target.resize(length, 0);
             self.core.memory.read(place, target);
         });
-        self.count_lookup(found.map(|(found, ())| found))
+        self.sound(Ok(found.map(|(found, ())| found.into())))
     }
 
     /// Finds an entry, without reading its value.
@@ -255,6 +255,22 @@ impl<'a> Map<'a> {
         self.look_up(key, |place, length| copy(self.core.memory.at(place, length), length))
     }
 
+    /// Finds an entry as [`get_with`](Self::get_with) does, but does not count as a lookup. This is for the same lookup
+    /// once more: with more room, or after the entry was loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::OutOfRange`] if the key is too long.
+    pub fn get_again_with(
+        &self,
+        key: &[u8],
+        mut copy: impl FnMut(NonNull<u8>, usize),
+    ) -> Result<Option<Found>, MapError> {
+        let copy = |place, length| copy(self.core.memory.at(place, length), length);
+        let found = self.core.get(&self.key(key)?, SystemClock, copy);
+        self.sound(Ok(found.map(|(found, ())| found.into())))
+    }
+
     #[inline]
     fn look_up(&self, key: &[u8], copy: impl FnMut(usize, usize)) -> Result<Option<Found>, MapError> {
         let found = self.core.get(&self.key(key)?, SystemClock, copy);
@@ -287,10 +303,28 @@ impl<'a> Map<'a> {
     ///
     /// [`MapError::OutOfRange`] if the key is too long.
     pub fn view(&self, key: &[u8]) -> Result<Option<crate::View<'a>>, MapError> {
+        self.view_and(key, |found| self.count_lookup(found))
+    }
+
+    /// As [`view`](Self::view), but does not count as a lookup: see [`get_again_with`](Self::get_again_with).
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::OutOfRange`] if the key is too long.
+    pub fn view_again(&self, key: &[u8]) -> Result<Option<crate::View<'a>>, MapError> {
+        self.view_and(key, |found| self.sound(Ok(found.map(Found::from))))
+    }
+
+    #[inline]
+    fn view_and(
+        &self,
+        key: &[u8],
+        look: impl FnOnce(Option<reader::Found>) -> Result<Option<Found>, MapError>,
+    ) -> Result<Option<crate::View<'a>>, MapError> {
         let key = self.key(key)?;
         let found = self.core.get(&key, SystemClock, |place, length| self.core.memory.at(place, length));
         let view = found.map(|(found, start)| (found.slot, start, found.sight()));
-        let found = self.count_lookup(found.map(|(found, _)| found))?;
+        let found = look(found.map(|(found, _)| found))?;
         let number = self.core.geometry.shard_of(key.hash);
         Ok(found.zip(view).map(|(found, (slot, start, sight))| {
             crate::View::new(self.core, number, slot, start, found, sight)

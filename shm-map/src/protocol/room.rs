@@ -176,7 +176,8 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     ) -> Result<bool, Refused> {
         let granules = entry.record.granules();
         let frequency = self.core.frequency(entry.place);
-        let wanted = frequency.load(Ordering::Relaxed);
+        // A load is not evicted before what nobody wants: nobody can read it, and its result would not be stored.
+        let wanted = if entry.record.is_load() { 1 } else { frequency.load(Ordering::Relaxed) };
         let main = self.ring(Which::Main);
         if entry.ring.which == Which::Small {
             let extent = self.core.extent(&main)?;

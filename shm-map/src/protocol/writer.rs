@@ -133,7 +133,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         if !self.publish(draft, entry, &ring, position) {
             return Ok(None);
         }
-        self.add(SETS, 1);
+        self.add(SETS, u64::from(!draft.key.is_load));
         Ok(Some(version))
     }
 

@@ -76,6 +76,19 @@ fn a_value_that_does_not_fit_into_the_target_is_not_copied() {
 }
 
 #[test]
+fn the_same_lookup_once_more_does_not_count() {
+    both(|map| {
+        map.insert(b"key", b"value", &PLAIN).unwrap();
+        let before = map.stats();
+        for key in [&b"key"[..], b"none"] {
+            let found = map.get_again_with(key, |_, _| {}).unwrap();
+            assert_eq!(found.is_some(), map.view_again(key).unwrap().is_some());
+        }
+        assert_eq!(map.stats(), before);
+    });
+}
+
+#[test]
 fn add_and_replace_write_only_on_their_condition() {
     both(|map| {
         let first = map.add(b"key", b"1", &PLAIN).unwrap().unwrap();

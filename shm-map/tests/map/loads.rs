@@ -162,3 +162,19 @@ fn one_of_several_callers_loads_at_a_time() {
         }
     });
 }
+
+#[test]
+fn a_load_outlasts_what_nobody_wants_however_much_a_cache_evicts() {
+    // Where memory is the limit, and where the number of entries is.
+    for entries in [None, Some(200)] {
+        let memory = Memory::new(SIZE);
+        let map = memory.open(&MapOptions { entries, ..MapOptions::new(SIZE) }).unwrap();
+        let load = ours(&map, &[]);
+        (0..20_000u32).for_each(|number| _ = map.insert(&number.to_le_bytes(), &[1; 100], &PLAIN).unwrap());
+        let stats = map.stats();
+        assert!(stats.evictions > 15_000, "{stats:?}");
+        assert_eq!(stats.sets, 20_000, "a load is no entry");
+        assert!(matches!(begin(&map, &[]), Step::Wait(_)), "nobody else loads it");
+        assert!(map.finish_load(b"key", load, b"value", &PLAIN).unwrap().is_some());
+    }
+}

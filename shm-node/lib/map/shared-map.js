@@ -112,7 +112,13 @@ class SharedMap {
   }
 
   #getLong(given, length) {
-    return this.#read(given, (target, at, size) => native.mapGetTo(this.#handle, length, target, at, size));
+    return this.#read(given, (target, at, size) => native.mapGetAgain(this.#handle, length, target, at, size));
+  }
+
+  /** What `get` gives to one who has looked before: it does not count as a lookup, so the entry is not wanted yet. */
+  #getAgain(key) {
+    if (this.#near !== undefined) return this.#findNear(key, this.#near.numberOf(key), true);
+    return this.#getLong(0, putKey(key));
   }
 
   /** Calls `read(target, at, size)` with enough room: at least `least` bytes. */
@@ -132,9 +138,14 @@ class SharedMap {
     const near = this.#near;
     const known = near.numberOf(key);
     if (known !== undefined && native.mapIsUnchanged(this.#handle, known)) return near.use(known);
+    return this.#findNear(key, known, false);
+  }
+
+  #findNear(key, known, again) {
+    const near = this.#near;
     const length = putKey(key);
     const target = pool();
-    const given = native.mapGetNear(this.#handle, length, place(), known ?? NONE);
+    const given = native.mapGetNear(this.#handle, length, place(), known ?? NONE, again);
     if (out[KIND] === SAME) return near.use(known);
     const value = this.#value(given, length, target);
     if (out[KIND] === AS_JSON) {
@@ -237,8 +248,7 @@ class SharedMap {
     if (typeof load !== 'function') throw errors.wrongType('load', 'a function', load);
     const checked = loadOptions(options, this.#ttl);
     throwIfAborted(checked.signal);
-    for (;;) {
-      const value = this.get(key);
+    for (let value = this.get(key); ; value = this.#getAgain(key)) {
       if (value !== undefined) return value;
       const old = checked.stale > 0 ? this.#getStale(key, checked.stale) : undefined;
       if (old !== undefined) {
@@ -247,7 +257,7 @@ class SharedMap {
       }
       const loaded = await this.#loads.wait(key, load, checked);
       // The loaded entry may have been removed meanwhile.
-      if (loaded !== undefined) return (loaded.isStored ? this.get(key) : undefined) ?? copyOf(loaded, this.#canClone);
+      if (loaded !== undefined) return (loaded.isStored ? this.#getAgain(key) : undefined) ?? copyOf(loaded, this.#canClone);
     }
   }
 

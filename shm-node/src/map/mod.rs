@@ -44,7 +44,7 @@ pub(crate) const FUNCTIONS: &[(&CStr, Entry)] = functions! {
     c"mapKey": open::key,
     c"mapPool": read::pool,
     c"mapGet": read::get,
-    c"mapGetTo": read::get_to,
+    c"mapGetAgain": read::get_again,
     c"mapGetNear": near::get,
     c"mapNote": near::note,
     c"mapIsUnchanged": near::is_unchanged,

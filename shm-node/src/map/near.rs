@@ -28,14 +28,15 @@ pub(super) fn is_unchanged(table: &mut Table, call: &Call<2>) -> Result<bool, Fa
     Ok(near.noted.get(call.handle(1)).is_some_and(|seen| seen.is_some_and(|seen| map.is_unchanged(&seen))))
 }
 
-/// `mapGetNear(map, keyLength, at, number)`: as `mapGet`. But if the entry has the version that was noted with this
-/// number, it returns that, and notes where the entry is now.
-pub(super) fn get(table: &mut Table, call: &Call<4>) -> Result<sys::napi_value, Failure> {
+/// `mapGetNear(map, keyLength, at, number, again)`: as `mapGet`; `again`: it does not count as a lookup. But if the entry
+/// has the version that was noted with this number, it returns that, and notes where the entry is now.
+pub(super) fn get(table: &mut Table, call: &Call<5>) -> Result<sys::napi_value, Failure> {
     let Table { objects, out, key: keys, pool, .. } = table;
     let Opened { map, near, .. } = opened(objects, call)?;
     let (room, key) = (Room::over(*pool).from(call.handle(2)), key(keys, call));
     near.last = None;
-    let Some(view) = map.view(key)? else {
+    let view = if call.flag(4) { map.view_again(key) } else { map.view(key) };
+    let Some(view) = view? else {
         out.set(KIND, NONE);
         return Ok(ptr::null_mut());
     };
@@ -52,7 +53,7 @@ pub(super) fn get(table: &mut Table, call: &Call<4>) -> Result<sys::napi_value, 
         near.last = Some(view.seen());
         Some(found)
     } else {
-        map.get_with(key, |at, length| room.fill(at, length))?
+        map.get_again_with(key, |at, length| room.fill(at, length))?
     };
     answer(call, out, found, room)
 }

@@ -32,12 +32,13 @@ pub(super) fn get(table: &mut Table, call: &Call<3>) -> Result<sys::napi_value, 
     answer(call, out, found, room)
 }
 
-/// `mapGetTo(map, keyLength, target, at, room)`: the same, into an array.
-pub(super) fn get_to(table: &mut Table, call: &Call<5>) -> Result<sys::napi_value, Failure> {
+/// `mapGetAgain(map, keyLength, target, at, room)`: the same, into an array. It is the same lookup once more, and counts
+/// no more.
+pub(super) fn get_again(table: &mut Table, call: &Call<5>) -> Result<sys::napi_value, Failure> {
     let Table { objects, out, key: keys, .. } = table;
     let opened = opened(objects, call)?;
     let room = Room::of(call, 2);
-    let found = opened.map.get_with(key(keys, call), |start, length| room.fill(start, length))?;
+    let found = opened.map.get_again_with(key(keys, call), |start, length| room.fill(start, length))?;
     answer(call, out, found, room)
 }
 
