@@ -33,6 +33,8 @@ const LEAST: u64 = 32 << 10;
 const MOST: u64 = 1 << 44;
 /// How many of ten granules are a cache's small ring.
 const SMALL_SHARE: u64 = 10;
+/// For how many keys of each shard the index has room at least. Hardly any shard has none of so many.
+const KEYS_OF_A_SHARD: u32 = 16;
 
 impl MapOptions {
     /// A map of `memory` bytes, with all defaults.
@@ -55,8 +57,10 @@ impl MapOptions {
         check("tag_slots", tag_slots.into(), 1..=1 << 24)?;
         let evict = self.evict.unwrap_or(true);
 
-        // One slot in ten stays free, so that a free one is found soon.
-        let buckets = u64::from(entries).saturating_mul(10).div_ceil(9 * bucket::SLOTS as u64);
+        // One slot in ten stays free, so that a free one is found soon. Few entries get slots for their shards too: a
+        // shard that has no entry cannot evict one, and needs a free slot.
+        let keys = entries.max(shards * KEYS_OF_A_SHARD);
+        let buckets = u64::from(keys).saturating_mul(10).div_ceil(9 * bucket::SLOTS as u64);
         let ways = GHOST_BUCKET / 4;
         let ghosts = if evict { u64::from(entries).div_ceil(u64::from(shards) * ways) } else { 0 };
         let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
@@ -74,7 +78,8 @@ impl MapOptions {
         };
         let ring = memory.saturating_sub(sizes.rings_at()) / record::GRANULE as u64 / u64::from(shards);
         let small = if evict { ring / SMALL_SHARE } else { 0 };
-        (sizes.small, sizes.main) = (narrow(small), narrow(ring - small));
+        // One less: the header has it plus one.
+        (sizes.small, sizes.main) = (narrow(small).min(u32::MAX - 1), narrow(ring - small));
         if sizes.main < MIN_RING || (evict && sizes.small < MIN_RING / 16) {
             let least =
                 sizes.rings_at() + u64::from(shards) * u64::from(MIN_RING) * record::GRANULE as u64 * 10 / 9;

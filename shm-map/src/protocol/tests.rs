@@ -546,3 +546,22 @@ fn a_cache_that_has_room_for_all_evicts_nothing() {
         assert_eq!((found as u32, map.core.counts().evictions), (count, 0), "{share} % live");
     }
 }
+
+#[test]
+fn a_cache_with_fewer_entries_than_shards_is_never_full() {
+    for entries in [1, 10, 14, 20] {
+        let memory = Zeros::new(1 << 20);
+        let options = MapOptions { entries: Some(entries), shards: Some(16), ..options(1 << 20, true) };
+        let map = Alone::new(&memory, &options);
+        (0..3000u32).for_each(|number| map.set(&number.to_le_bytes(), &[1; 20]).unwrap());
+        assert!(map.core.entries() <= u64::from(entries) + 16);
+        map.check_numbers();
+    }
+}
+
+#[test]
+fn the_header_has_room_for_the_sizes_of_the_largest_map() {
+    let largest = MapOptions { shards: Some(1), evict: Some(true), ..MapOptions::new(1 << 44) };
+    let sizes = largest.sizes().unwrap();
+    assert!(sizes.small.checked_add(1).is_some() && sizes.ghosts.checked_add(1).is_some());
+}
