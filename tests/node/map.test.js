@@ -885,6 +885,28 @@ describe('getOrSet', () => {
     assert.equal(await map.getOrSet('a', () => 1), 1);
   });
 
+  it('timers go on, although another process writes to what callers sleep on all the time', async (t) => {
+    const map = newMap();
+    let finish;
+    const loading = map.getOrSet('a', () => new Promise((resolve) => (finish = resolve)));
+    const words = shm.get(map.key, 'Int32Array');
+    const numbers = new Float64Array(native.out.buffer);
+    const { mapBeginLoad } = native;
+    t.after(() => ((native.mapBeginLoad = mapBeginLoad), shm.detach(words)));
+    let begun = 0;
+    native.mapBeginLoad = (...call) => {
+      const answer = mapBeginLoad(...call);
+      // Not for ever, so that the test ends in any case.
+      if (answer === native.THEIRS && ++begun < 10_000) Atomics.add(words, numbers[1] / 4, 1);
+      return answer;
+    };
+    const waiting = again(map).getOrSet('a', assert.fail);
+    for (let i = 0; i < 3; i++) await new Promise(setImmediate);
+    assert.ok(begun < 10_000);
+    finish('loaded');
+    assert.deepEqual(await Promise.all([loading, waiting]), ['loaded', 'loaded']);
+  });
+
   it('a call that waits for another process rejects when the map is closed', async () => {
     const map = newMap();
     let finish;

@@ -42,7 +42,9 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         is_alive: impl FnOnce(u32) -> bool,
         clock: impl Clock,
     ) -> Result<Beginning, Refused> {
-        if self.find_valid(key, clock).is_some() {
+        // As readers find it: where the bytes contradict each other, a writer finds more, and the caller would look again
+        // and again.
+        if self.core.get(key, clock, |_, _| ()).is_some() {
             return Ok(Beginning::Present);
         }
         let load = key.load();

@@ -72,7 +72,8 @@ const fn value_at(meta: u32) -> usize {
 }
 
 const fn granules(meta: u32, length: usize) -> u64 {
-    (value_at(meta) + length).div_ceil(GRANULE) as u64
+    // Others may have written any length: on a 32-bit system the sum needs more bits.
+    (value_at(meta) as u64 + length as u64).div_ceil(GRANULE as u64)
 }
 
 impl Record {

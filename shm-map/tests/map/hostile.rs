@@ -239,3 +239,15 @@ fn the_largest_record_may_have_any_size() {
     [0, 4].into_iter().for_each(|half| memory.write(shard + layout::shard::LARGEST + half, u32::MAX));
     assert_eq!(map.insert(b"key", b"other", &EntryOptions::default()), Err(MapError::Full));
 }
+
+#[test]
+fn an_entry_that_readers_do_not_find_is_loaded() {
+    let memory = Guarded::new();
+    let (map, shard) = one_shard(&memory);
+    map.insert(b"key", b"value", &EntryOptions::default()).unwrap();
+    // The tail has passed it, but its slot stays.
+    memory.write(shard + layout::shard::TAILS[1], memory.word(shard + layout::shard::HEADS[1]));
+    assert!(!map.contains(b"key").unwrap());
+    let begun = accept(map.begin_load(b"key", Duration::from_secs(1), &[]));
+    assert!(!matches!(begun, Some(Step::Ready(None))), "the caller would look again and again");
+}

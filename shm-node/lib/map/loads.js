@@ -142,7 +142,6 @@ class Loads {
 
   /** Sleeps until a load in this shard has ended, or it is time to check whether the loader lives. */
   async #pause(offset, expected) {
-    if (!native.holds(this.#attachment, offset, expected)) return;
     const begin = () => native.watch(this.#attachment, offset, expected);
     await pending({ none: false, begin, woken: () => true }, checkOptions({ timeout: PATIENCE }));
   }
