@@ -209,3 +209,27 @@ fn a_clearing_that_dies_anywhere_is_ended_by_the_next_owner() {
         assert!((0..100_000).step_by(13).any(|last| die_before(evict, last)));
     }
 }
+
+#[test]
+fn what_a_dead_owner_has_invalidated_makes_room() {
+    let die_before = |last: u32| {
+        let memory = Zeros::new(SIZE);
+        let core = memory.core(&options(SIZE as u64, false));
+        let put = |key: u32, tags: &[u64]| {
+            let name = key.to_le_bytes();
+            let draft = Draft { key: core.key(&name), value: &[1; 100], encoding: 0, expires: None, tags };
+            shard(core).put(&draft, If::Always, Never)
+        };
+        let tag = core.tag(b"tag");
+        assert!((0..1000).any(|key| put(key, &[tag]).is_err()), "it is full");
+        let accesses = Cell::new(0);
+        let mortal = Mortal { place: core.memory, accesses: &accesses, last };
+        let invalidate = || Core::new(mortal, core.geometry).invalidate(b"tag");
+        let lived = catch_unwind(AssertUnwindSafe(invalidate)).is_ok();
+        let is_invalid = core.tag(b"tag") != tag;
+        assert!(is_invalid || !lived);
+        assert_eq!(put(1000, &[]).is_ok(), is_invalid, "dead before access {last}");
+        lived
+    };
+    assert!((0..100).any(die_before));
+}

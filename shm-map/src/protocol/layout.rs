@@ -38,7 +38,7 @@ pub mod header {
     pub const SEED: usize = 56;
     /// How often the map was cleared, modulo 2^32: the generation that a record must have.
     pub const CLEARED: usize = 128;
-    /// How often something was invalidated, modulo 2^32.
+    /// The number of invalidations, modulo 2^32: each clearing adds 1, each invalidation of a tag adds 2.
     pub const INVALIDATED: usize = 132;
     /// The lines of counters that readers write to.
     pub const LINES: usize = 256;

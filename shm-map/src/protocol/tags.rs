@@ -26,17 +26,24 @@ impl<'a, M: Memory<'a>> Core<'a, M> {
     /// From now on no record with this tag is valid.
     pub(crate) fn invalidate(&self, tag: &[u8]) {
         if let Some(generation) = self.generation_of(self.geometry.tag_slot(tag)) {
+            // Before and after: a sweep that has begun in between is followed by another, and if this process dies in
+            // between, there is a sweep.
+            self.note_invalidation();
             generation.fetch_add(1, Ordering::SeqCst);
             shm_lifetime::fault::step();
-            self.memory.word(INVALIDATED).fetch_add(1, Ordering::SeqCst);
+            self.note_invalidation();
         }
+    }
+
+    fn note_invalidation(&self) {
+        self.memory.word(INVALIDATED).fetch_add(1, Ordering::SeqCst);
     }
 
     /// From now on no record is valid.
     pub(crate) fn invalidate_all(&self) {
         self.memory.word(CLEARED).fetch_add(1, Ordering::SeqCst);
         shm_lifetime::fault::step();
-        self.memory.word(INVALIDATED).fetch_add(1, Ordering::SeqCst);
+        self.note_invalidation();
     }
 
     /// The generation of the map.

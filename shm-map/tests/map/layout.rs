@@ -60,7 +60,10 @@ fn each_word_is_at_the_offset_that_the_page_says() {
         (header::GHOSTS, "buckets of each ghost table, plus 1"),
         (header::SEED, "seed, 128 bits"),
         (header::CLEARED, "generation"),
-        (header::INVALIDATED, "how often the map was cleared, or a tag was invalidated"),
+        (
+            header::INVALIDATED,
+            "number of invalidations: each clearing adds 1, each invalidation of a tag adds 2",
+        ),
     ]
     .map(|(offset, means)| (offset.to_string(), means))
     .into();
