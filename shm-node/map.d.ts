@@ -91,8 +91,11 @@ export interface MapStats {
  * its segment was cut off; `ERR_SHM_DAMAGED` if its bytes contradict each other.
  */
 export class SharedMap<V = unknown> {
-  /** How many bytes are enough for `entries` entries, with keys of `key` bytes and values of `value` bytes. */
-  static memoryFor(options: { entries: number; key: number; value: number }): number;
+  /**
+   * How many bytes are enough for `entries` entries, with keys of `key` bytes and values of `value` bytes, in a map with
+   * so many `shards`, or else the default number.
+   */
+  static memoryFor(options: { entries: number; key: number; value: number; shards?: number }): number;
   /**
    * Opens the map of a key. If there is none, and the options have `memory`, creates it. Several processes may do so at
    * the same moment.

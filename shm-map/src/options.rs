@@ -121,39 +121,54 @@ impl MapOptions {
     /// How many bytes of memory are enough for `entries` entries, with keys of `key` bytes and values of `value` bytes.
     /// A time to live takes 8 bytes more in each entry, and so does a tag.
     ///
+    /// The map has the default number of shards then. Each shard has room for several entries, so for long values
+    /// choose fewer shards: see [`memory_for_shards`](Self::memory_for_shards).
+    ///
     /// ```
     /// let memory = shm_map::MapOptions::memory_for(100_000, 16, 100);
     /// assert!(memory < 100_000 * (16 + 100) * 2);
     /// ```
     pub fn memory_for(entries: u32, key: usize, value: usize) -> u64 {
-        let record = (record::KEY + key.next_multiple_of(8)).saturating_add(value).div_ceil(record::GRANULE);
-        let record = (record * record::GRANULE) as u64;
-        let (mut memory, count) = (LEAST, u64::from(entries));
         // The number of shards depends on the memory, and the memory on the number of shards.
-        for _ in 0..4 {
-            let shards = u64::from(default_shards(memory));
-            // Some shards get more than others: four times the standard deviation.
-            let share = count.div_ceil(shards);
-            let share = if shards == 1 { share } else { share + 4 * share.isqrt() + 1 };
-            // Four fifths of a ring may be live, there is room to move a few of the largest, and the longest value is
-            // an eighth.
-            let ring = (share * record * 5).div_ceil(4).max(share * record + 4 * record).max(8 * record);
-            let ring = ring.max(u64::from(MIN_RING) * record::GRANULE as u64) * 10 / 9 + 64;
-            let index = count * 10 / 9 * bucket::SIZE as u64 / bucket::SLOTS as u64 + count * 4 + 4096;
-            let fixed = header::TAGS as u64 + 4 * 4096 + shards * shard::SIZE as u64;
-            memory = (fixed + index + shards * ring).max(LEAST);
+        let mut shards = 1;
+        loop {
+            let memory = Self::memory_for_shards(shards, entries, key, value);
+            if default_shards(memory) <= shards {
+                return memory;
+            }
+            shards *= 2;
         }
-        memory
+    }
+
+    /// As [`memory_for`](Self::memory_for), for a map with [`shards`](Self::shards).
+    ///
+    /// ```
+    /// let memory = shm_map::MapOptions::memory_for_shards(1, 100, 16, 5_000_000);
+    /// assert!(memory < 100 * 5_000_000 * 3 / 2);
+    /// ```
+    pub fn memory_for_shards(shards: u32, entries: u32, key: usize, value: usize) -> u64 {
+        // As wide as the product of all is.
+        let (key, value, count) = (key as u128, value as u128, u128::from(entries));
+        let granule = record::GRANULE as u128;
+        let record = (key.next_multiple_of(8) + record::KEY as u128 + value).next_multiple_of(granule);
+        let shards = u128::from(shards.max(1));
+        // Some shards get more than others: four times the standard deviation, and one of few entries more than that.
+        let share = count.div_ceil(shards);
+        let share = if shards == 1 { share } else { count.min(share + 4 * (share.isqrt() + 1) + 1) };
+        // Four fifths of a ring may be live, there is room to move a few of the largest, and the longest value is an
+        // eighth.
+        let ring = (share * record * 5).div_ceil(4).max(share * record + 4 * record).max(8 * record);
+        let ring = ring.max(u128::from(MIN_RING) * granule) * 10 / 9 + 64;
+        let index = count * 10 / 9 * bucket::SIZE as u128 / bucket::SLOTS as u128 + count * 4 + 4096;
+        let fixed = header::TAGS as u128 + 4 * 4096 + shards * shard::SIZE as u128;
+        u64::try_from(fixed + index + shards * ring).unwrap_or(u64::MAX).max(LEAST)
     }
 }
 
 fn default_shards(memory: u64) -> u32 {
-    let floor = |count: u64| 1 << count.max(1).ilog2();
-    if memory < 256 << 20 {
-        floor(memory / (512 << 10)).min(16)
-    } else {
-        floor(memory / (16 << 20)).min(MAX_SHARDS)
-    }
+    let (count, most) =
+        if memory < 256 << 20 { (memory / (512 << 10), 16) } else { (memory / (16 << 20), MAX_SHARDS) };
+    1 << count.clamp(1, most.into()).ilog2()
 }
 
 fn check(option: &'static str, value: u64, range: std::ops::RangeInclusive<u64>) -> Result<(), MapError> {

@@ -336,7 +336,10 @@ describe('opening', () => {
     const map = newMap({ memory, entries: 2000, evict: false });
     for (let i = 0; i < 2000; i++) map.set(`${i}`.padStart(16), Buffer.alloc(100));
     assert.equal(map.size, 2000);
+    const few = { entries: 100, key: 16, value: 1e6 };
+    assert.ok(SharedMap.memoryFor({ ...few, shards: 1 }) < SharedMap.memoryFor(few) / 2);
     assert.throws(() => SharedMap.memoryFor({ entries: 0, key: 1, value: 1 }), RANGE);
+    assert.throws(() => SharedMap.memoryFor({ ...few, shards: 0 }), RANGE);
   });
 });
 

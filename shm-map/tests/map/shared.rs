@@ -134,7 +134,10 @@ fn threads_share_a_map() {
 
 #[test]
 fn as_many_entries_fit_as_memory_for_was_asked_about() {
-    for (entries, length) in [(100, 100), (3000, 100), (20_000, 100), (1, 20_000), (2, 20_000), (1, 0)] {
+    // In many of these, the entries are few for so many shards, and lie in the shards unevenly.
+    let few = [(8, 100_000), (20, 300_000)].repeat(20);
+    let all = [(100, 100), (3000, 100), (20_000, 100), (1, 20_000), (2, 20_000), (1, 0)];
+    for (entries, length) in all.into_iter().chain(few) {
         let memory = MapOptions::memory_for(entries, 16, length);
         let options = MapOptions { evict: Some(false), entries: Some(entries), ..MapOptions::new(memory) };
         let memory = Memory::new(memory);
@@ -144,4 +147,17 @@ fn as_many_entries_fit_as_memory_for_was_asked_about() {
         }
         assert_eq!(map.len(), entries as usize);
     }
+}
+
+#[test]
+fn memory_for_some_shards_is_for_long_values_and_every_size_has_an_answer() {
+    let shards = 2;
+    let memory = MapOptions::memory_for_shards(shards, 30, 16, 3_000_000);
+    assert!(memory < MapOptions::memory_for(30, 16, 3_000_000));
+    let options =
+        MapOptions { evict: Some(false), shards: Some(shards), entries: Some(30), ..MapOptions::new(memory) };
+    let memory = Memory::new(memory);
+    let map = memory.open(&options).unwrap();
+    (0..30u8).for_each(|key| _ = map.insert(&[key], &vec![key; 3_000_000], &PLAIN).unwrap());
+    assert!(MapOptions::memory_for(u32::MAX, 1024, usize::MAX) >= 1 << 44);
 }

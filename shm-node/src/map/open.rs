@@ -26,10 +26,13 @@ const PERSIST: u32 = 1;
 const HUGE_PAGES: u32 = 4;
 const READ_ONLY: u32 = 16;
 
-/// `mapMemoryFor(entries, key, value)`: bytes.
-pub(super) fn memory_for(_: &mut Table, call: &Call<3>) -> Result<f64, Failure> {
-    let [entries, key, value] = [0, 1, 2].map(|index| call.number(index));
-    Ok(MapOptions::memory_for(entries as u32, key as usize, value as usize) as f64)
+/// `mapMemoryFor(entries, key, value, shards)`: bytes. 0 shards: as many as a map has by default.
+pub(super) fn memory_for(_: &mut Table, call: &Call<4>) -> Result<f64, Failure> {
+    let (entries, [key, value]) = (call.unsigned(0), [1, 2].map(|index| call.number(index) as usize));
+    Ok(match call.unsigned(3) {
+        0 => MapOptions::memory_for(entries, key, value),
+        shards => MapOptions::memory_for_shards(shards, entries, key, value),
+    } as f64)
 }
 
 /// `openMap(backend, key, flags, mode, lockTimeout, memory, entries, shards, evict, maxValue, tagSlots)`: the map, its
