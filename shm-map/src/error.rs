@@ -129,11 +129,11 @@ impl MapError {
         if matches!(self, Self::Fresh { .. }) { Self::Fresh { key: Some(key.clone()) } } else { self }
     }
 
-    /// The error for an operation that a shard refused. `length` and `most` are for a value that is too long.
-    pub(crate) fn of(refused: Refused, length: usize, most: impl FnOnce() -> usize) -> Self {
+    /// The error for an operation with a value of `length` bytes that a shard refused.
+    pub(crate) fn of(refused: Refused, length: usize) -> Self {
         match refused {
             Refused::Full => Self::Full,
-            Refused::TooLong => Self::TooLong { length, most: most() },
+            Refused::TooLong(most) => Self::TooLong { length, most },
             Refused::NotANumber => Self::NotANumber,
             Refused::Damaged(how) => Self::Damaged(how),
         }

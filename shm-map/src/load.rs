@@ -74,7 +74,7 @@ impl Map<'_> {
             Ok((stored, shard.loaded()))
         })?;
         notify(loaded, u32::MAX);
-        stored.map_err(|refused| self.error_of(refused, &key, value.len()))
+        stored.map_err(|refused| MapError::of(refused, value.len()))
     }
 
     /// Gives up a load, so that one of the waiting callers loads.

@@ -442,7 +442,7 @@ impl<'a> Map<'a> {
             match self.locked_shard(number, |_| Ok(())) {
                 Ok(()) | Err(Failed::Map(MapError::Busy)) => {}
                 Err(Failed::Map(error)) => return Err(error),
-                Err(Failed::Shard(refused)) => return Err(MapError::of(refused, 0, || 0)),
+                Err(Failed::Shard(refused)) => return Err(MapError::of(refused, 0)),
             }
         }
         self.sound(Ok(()))
@@ -593,19 +593,8 @@ impl<'a> Map<'a> {
         let done = self.locked_shard(self.core.geometry.shard_of(key.hash), act);
         self.sound(done.map_err(|failed| match failed {
             Failed::Map(error) => error,
-            Failed::Shard(refused) => self.error_of(refused, key, length),
+            Failed::Shard(refused) => MapError::of(refused, length),
         }))
-    }
-
-    pub(crate) fn error_of(&self, refused: Refused, key: &Key<'_>, length: usize) -> MapError {
-        MapError::of(refused, length, || self.most_with(key))
-    }
-
-    /// How long a value can be together with this key.
-    fn most_with(&self, key: &Key<'_>) -> usize {
-        let sizes = &self.core.geometry.sizes;
-        let most = (sizes.main as usize / 3 * 16).saturating_sub(64 + key.bytes.len());
-        most.min(sizes.max_value as usize)
     }
 
     #[inline]

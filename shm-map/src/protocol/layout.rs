@@ -71,7 +71,7 @@ pub mod shard {
     pub const LIVE: [usize; 2] = [32, 40];
     /// The generation of the map that the numbers are of.
     pub const GENERATION: usize = 48;
-    /// The position, plus one, of the record whose number is being changed; 0: none.
+    /// The slot of the record whose number is being changed; 0: none.
     pub const COUNTING: usize = 56;
     /// Where the next record goes in each ring: small, main.
     pub const HEADS: [usize; 2] = [64, 72];

@@ -63,8 +63,8 @@ pub(crate) struct Damaged(pub(crate) &'static str);
 pub(crate) enum Refused {
     /// There is no room, and nothing may be evicted for it.
     Full,
-    /// It takes more than a third of a ring.
-    TooLong,
+    /// It takes more than a third of a ring. Of this value, so many bytes would fit.
+    TooLong(usize),
     /// The value is not a whole number that a double holds exactly, or would not be one.
     NotANumber,
     /// The bytes contradict each other.

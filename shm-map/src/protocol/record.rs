@@ -49,6 +49,11 @@ impl Draft<'_> {
     pub(crate) const fn granules(&self) -> u64 {
         granules(self.meta(), self.value.len())
     }
+
+    /// How many bytes of a value fit into so many granules, with the same key and tags.
+    pub(crate) const fn most_within(&self, granules: u64) -> usize {
+        (granules as usize * GRANULE).saturating_sub(value_at(self.meta()))
+    }
 }
 
 const fn key_length(meta: u32) -> usize {

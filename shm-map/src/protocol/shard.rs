@@ -225,7 +225,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             self.core.memory.long(ring.head).store(head, Ordering::Relaxed);
             fault::step();
         }
-        let place = ring.place(head, granules).ok_or(Refused::TooLong)?;
+        let place = ring.place(head, granules).ok_or(Damaged("a record is longer than its ring"))?;
         Ok((place, head))
     }
 

@@ -105,9 +105,9 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         clock: impl Clock,
     ) -> Result<Option<u64>, Refused> {
         let granules = draft.granules();
-        let main = self.ring(Which::Main);
-        if granules > main.size / 3 {
-            return Err(Refused::TooLong);
+        let most = self.ring(Which::Main).size / 3;
+        if granules > most {
+            return Err(Refused::TooLong(draft.most_within(most)));
         }
         let entry =
             if self.has_place(draft, entry, granules, clock)? { entry } else { self.find(&draft.key) };

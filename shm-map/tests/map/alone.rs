@@ -362,6 +362,25 @@ fn the_longest_value_fits_and_a_longer_one_is_refused() {
 }
 
 #[test]
+fn a_refused_value_is_told_how_long_it_could_be_with_its_key_and_tags() {
+    let size = 32 << 10;
+    let memory = Memory::new(size);
+    let map =
+        memory.open(&MapOptions { entries: Some(50), shards: Some(4), ..MapOptions::new(size) }).unwrap();
+    let length = map.options().max_value.unwrap() as usize;
+    for (key, tags) in [(1, 128), (1024, 0), (500, 60)] {
+        let (key, tags) = (vec![b'k'; key], vec!["tag"; tags]);
+        let options = EntryOptions { tags: &tags, ttl: Some(Duration::from_secs(1000)), ..PLAIN };
+        let refused = map.insert(&key, &vec![0; length], &options).unwrap_err();
+        let MapError::TooLong { length: told, most } = refused else { panic!("{refused}") };
+        assert!(told == length && most < length, "{most} of {length}");
+        map.insert(&key, &vec![0; most], &options).unwrap();
+        let longer = map.insert(&key, &vec![0; most + 1], &options).unwrap_err();
+        assert_eq!(longer, MapError::TooLong { length: most + 1, most });
+    }
+}
+
+#[test]
 fn an_entry_of_a_cache_takes_48_bytes_at_most_besides_key_and_value() {
     let size = 8 << 20;
     let memory = Memory::new(size);
