@@ -45,7 +45,8 @@ impl Map<'_> {
     }
 
     /// Writes the loaded value, and wakes the callers that wait. Returns the version. Returns `None`, and stores
-    /// nothing, if the entry was written, removed or invalidated meanwhile, or if the timeout was over.
+    /// nothing, if the entry was written, removed or invalidated meanwhile, or if the timeout was over. (A cache may
+    /// also forget a load, if all that it has is wanted, and much is written meanwhile.)
     ///
     /// # Errors
     ///
@@ -75,6 +76,17 @@ impl Map<'_> {
         })?;
         notify(loaded, u32::MAX);
         stored.map_err(|refused| MapError::of(refused, value.len()))
+    }
+
+    /// Whether a load is under way: the entry was not written, removed or invalidated meanwhile, and the time is not
+    /// over. If not, its result will not be stored, and is perhaps too old for callers that come now.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::OutOfRange`] if the key is too long.
+    pub fn is_loading(&self, key: &[u8], load: Load) -> Result<bool, MapError> {
+        let found = self.core.get(&self.key(key)?.load(), SystemClock, |_, _| ());
+        self.sound(Ok(found.is_some_and(|(found, ())| found.version == load.0)))
     }
 
     /// Gives up a load, so that one of the waiting callers loads.

@@ -203,8 +203,8 @@ impl<'a> Map<'a> {
         })
     }
 
-    /// Finds an entry, and also one that expired less than `stale` ago and has not been removed yet. Does not count as a
-    /// lookup: call it after [`get`](Self::get) has found none.
+    /// Finds an entry, and also one that expired less than `stale` ago and has not been removed yet. Does not count as
+    /// a lookup: call it after [`get`](Self::get) has found none.
     ///
     /// # Errors
     ///

@@ -817,6 +817,32 @@ describe('getOrSet', () => {
     });
   }
 
+  for (const [what, change] of [
+    ['delete', (map) => map.delete('a')],
+    ['clear', (map) => map.clear()],
+    ['invalidateTag', (map) => map.invalidateTag('t')],
+  ]) {
+    it(`a caller that comes after ${what} does not get what was being loaded before it`, async () => {
+      const map = newMap();
+      const finish = [];
+      const load = () => new Promise((resolve) => finish.push(resolve));
+      const loads = [];
+      const begin = () => loads.push(map.getOrSet('a', load, { tags: ['t'] }));
+      begin();
+      begin();
+      change(map);
+      begin();
+      begin();
+      assert.equal(finish.length, 2);
+      finish[0]('before');
+      assert.deepEqual(await Promise.all(loads.slice(0, 2)), ['before', 'before']);
+      begin();
+      finish[1]('after');
+      assert.deepEqual(await Promise.all(loads.slice(2)), ['after', 'after', 'after']);
+      assert.deepEqual([map.get('a'), finish.length], ['after', 2]);
+    });
+  }
+
   it('a signal ends the wait, but not the load', async () => {
     const map = newMap();
     let finish;

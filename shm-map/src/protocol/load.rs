@@ -42,8 +42,8 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
         is_alive: impl FnOnce(u32) -> bool,
         clock: impl Clock,
     ) -> Result<Beginning, Refused> {
-        // As readers find it: where the bytes contradict each other, a writer finds more, and the caller would look again
-        // and again.
+        // As readers find it: where the bytes contradict each other, a writer finds more, and the caller would look
+        // again and again.
         if self.core.get(key, clock, |_, _| ()).is_some() {
             return Ok(Beginning::Present);
         }

@@ -59,7 +59,9 @@ fn a_write_during_a_load_wins() {
         let memory = Memory::new(SIZE);
         let map = memory.open(&MapOptions::new(SIZE)).unwrap();
         let load = ours(&map, &["tag"]);
+        assert!(map.is_loading(b"key", load).unwrap());
         act(&map);
+        assert!(!map.is_loading(b"key", load).unwrap(), "act {number}");
         let is_there = map.contains(b"key").unwrap();
         assert_eq!(map.finish_load(b"key", load, b"value", &PLAIN).unwrap(), None, "act {number}");
         assert_eq!(map.contains(b"key").unwrap(), is_there);

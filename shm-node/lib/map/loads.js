@@ -35,7 +35,7 @@ class Loads {
   #handle;
   #attachment;
   #encoding;
-  /** By key: { promise, wanted }, how many wait for it. */
+  /** By key: { promise, wanted, number }, how many wait for it, and the load's number while `load` runs. */
   #loading = new Map();
 
   constructor(map, handle, attachment, encoding) {
@@ -51,43 +51,55 @@ class Loads {
    */
   wait(key, load, options) {
     const { signal } = options;
-    const loading = this.#loading.get(key) ?? this.#begin(key, load, options, true);
+    const loading = this.#loadingOf(key) ?? this.#begin(key, load, options, true);
     loading.wanted++;
     return unlessAborted(loading.promise, signal, () => loading.wanted--);
   }
 
   /** Loads an entry, unless another caller loads it. An error is not reported: the next call tries again. */
   reload(key, load, options) {
-    if (this.#loading.has(key)) return;
+    if (this.#loadingOf(key) !== undefined) return;
     this.#begin(key, load, options, false).promise.catch(() => {});
+  }
+
+  /** What loads a key, unless the entry has changed since: then its result may be older than the change. */
+  #loadingOf(key) {
+    const loading = this.#loading.get(key);
+    const number = loading?.number;
+    return number === undefined || native.mapIsLoading(this.#handle, number) ? loading : undefined;
   }
 
   #begin(key, load, options, mayWait) {
     let settle;
     const promise = new Promise((resolve) => (settle = resolve));
     const loading = { promise, wanted: mayWait ? 0 : Infinity };
+    const forget = () => this.#forget(key, loading);
     const end = () => {
       stop();
-      if (this.#loading.get(key) === loading) this.#loading.delete(key);
+      forget();
     };
     // A call after that begins anew.
     const { loadTimeout } = options;
-    const stop = loadTimeout === 0 ? () => {} : after(loadTimeout, false, () => this.#loading.delete(key));
+    const stop = loadTimeout === 0 ? () => {} : after(loadTimeout, false, forget);
     this.#loading.set(key, loading);
-    settle(this.#run(key, load, options, mayWait && loading).finally(end));
+    settle(this.#run(key, load, options, mayWait, loading).finally(end));
     return loading;
   }
 
-  async #run(key, load, options, waiting) {
+  #forget(key, loading) {
+    if (this.#loading.get(key) === loading) this.#loading.delete(key);
+  }
+
+  async #run(key, load, options, mayWait, loading) {
     const { loadTimeout, tags } = options;
     for (;;) {
       const begun = this.#beginLoad(key, loadTimeout, tags);
       if (begun === PRESENT) return undefined;
-      if (begun === OURS) return this.#load(key, load, options, numbers[NUMBER]);
+      if (begun === OURS) return this.#load(key, load, options, loading, numbers[NUMBER]);
       if (begun === undefined) return { ...(await this.#call(key, load)), isStored: false };
-      if (!waiting) return undefined;
+      if (!mayWait) return undefined;
       await this.#pause(numbers[NUMBER], out[EXPECTED]);
-      if (waiting.wanted === 0) return undefined;
+      if (loading.wanted === 0) return undefined;
     }
   }
 
@@ -101,11 +113,14 @@ class Loads {
     }
   }
 
-  async #load(key, load, { ttl, tags }, number) {
+  async #load(key, load, { ttl, tags }, loading, number) {
     let loaded = NOTHING;
+    loading.number = number;
     try {
       loaded = await this.#call(key, load);
     } finally {
+      // The number ends below. Who comes now looks for the entry.
+      this.#forget(key, loading);
       if (loaded === NOTHING) this.#abandon(number);
     }
     if (loaded === NOTHING) return loaded;

@@ -50,6 +50,13 @@ pub(super) fn begin(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
     })
 }
 
+/// `mapIsLoading(map, load)`: whether nothing has come in between, and its time is not over.
+pub(super) fn is_loading(table: &mut Table, call: &Call<2>) -> Result<bool, Failure> {
+    let Opened { map, loads, .. } = opened(&mut table.objects, call)?;
+    let Loading { key, load } = loads.get(call.handle(1)).ok_or_else(no_load)?;
+    Ok(map.is_loading(key, *load)?)
+}
+
 /// `mapFinishLoad(map, load, encoding, value, ttl, tags)`: writes what was loaded; tells whether it is stored. After an
 /// error the load has to be abandoned.
 pub(super) fn finish(table: &mut Table, call: &Call<6>) -> Result<bool, Failure> {

@@ -63,6 +63,7 @@ pub(crate) const FUNCTIONS: &[(&CStr, Entry)] = functions! {
     c"mapTouch": write::touch,
     c"mapIncrement": write::increment,
     c"mapBeginLoad": load::begin,
+    c"mapIsLoading": load::is_loading,
     c"mapFinishLoad": load::finish,
     c"mapAbandonLoad": load::abandon,
     c"mapOwner": owners::owner,

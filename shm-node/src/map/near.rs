@@ -28,8 +28,8 @@ pub(super) fn is_unchanged(table: &mut Table, call: &Call<2>) -> Result<bool, Fa
     Ok(near.noted.get(call.handle(1)).is_some_and(|seen| seen.is_some_and(|seen| map.is_unchanged(&seen))))
 }
 
-/// `mapGetNear(map, keyLength, at, number, again)`: as `mapGet`; `again`: it does not count as a lookup. But if the entry
-/// has the version that was noted with this number, it returns that, and notes where the entry is now.
+/// `mapGetNear(map, keyLength, at, number, again)`: as `mapGet`; `again`: it does not count as a lookup. But if the
+/// entry has the version that was noted with this number, it returns that, and notes where the entry is now.
 pub(super) fn get(table: &mut Table, call: &Call<5>) -> Result<sys::napi_value, Failure> {
     let Table { objects, out, key: keys, pool, .. } = table;
     let Opened { map, near, .. } = opened(objects, call)?;

@@ -32,8 +32,8 @@ pub(super) fn get(table: &mut Table, call: &Call<3>) -> Result<sys::napi_value, 
     answer(call, out, found, room)
 }
 
-/// `mapGetAgain(map, keyLength, target, at, room)`: the same, into an array. It is the same lookup once more, and counts
-/// no more.
+/// `mapGetAgain(map, keyLength, target, at, room)`: the same, into an array. It is the same lookup once more, and
+/// does not count.
 pub(super) fn get_again(table: &mut Table, call: &Call<5>) -> Result<sys::napi_value, Failure> {
     let Table { objects, out, key: keys, .. } = table;
     let opened = opened(objects, call)?;
