@@ -87,6 +87,9 @@ const PIECE = 1 << 20;
 
 class UsageError extends Error {}
 
+/** What is wrong may come from a segment: a value that cannot be decoded, say. */
+const tell = (why) => console.error(`shm-node: ${show.key(why)}`);
+
 const commands = { ls, inspect, map, top, watch, create, rm, sweep };
 
 function ls({ json }) {
@@ -95,7 +98,7 @@ function ls({ json }) {
   const found = structuresOfAll(all, LS_WITHIN, LS_MOST);
   if (!json) return console.log(show.table(all, found.map(structures.summary)));
   const brief = (one) => ({ what: one.what, offset: one.offset, size: one.size });
-  console.log(JSON.stringify(all.map((info, i) => ({ ...info, structures: found[i]?.map(brief) ?? null })), null, 2));
+  console.log(show.json(all.map((info, i) => ({ ...info, structures: found[i]?.map(brief) ?? null })), 2));
 }
 
 function inspect(values, [target]) {
@@ -106,7 +109,7 @@ function inspect(values, [target]) {
   if (!areBytesWanted) {
     const info = infoOf(target);
     const found = structuresOf(target, INSPECT_WITHIN, INSPECT_MOST) ?? [];
-    if (values.json) return console.log(JSON.stringify({ ...info, structures: found }, null, 2));
+    if (values.json) return console.log(show.json({ ...info, structures: found }, 2));
     if (found.length > 0) return console.log(structures.text(found));
   }
   const rest = dump(target, range, type);
@@ -162,7 +165,7 @@ async function top({ every: given, once, json }) {
     if (stop.signal.aborted) return;
     const after = look.sample();
     const rows = look.compare(before, after);
-    draw(json ? JSON.stringify(rows) : look.text(rows));
+    draw(json ? show.json(rows) : look.text(rows));
     if (once) return;
     before = after;
   }
@@ -189,7 +192,7 @@ function rm({ force }, targets) {
   for (const target of targets) {
     const why = whyNotRemoved(target, force);
     if (!why) continue;
-    console.error(`shm-node: ${why}`);
+    tell(why);
     process.exitCode = 1;
   }
 }
@@ -293,7 +296,7 @@ function parseOptions(name, args) {
 // A reader that has seen enough (`| head`) is no error.
 process.stdout.on('error', (error) => {
   if (error.code === 'EPIPE') process.exit(0);
-  console.error(`shm-node: ${error.message}`);
+  tell(error.message);
   process.exit(1);
 });
 
@@ -301,7 +304,7 @@ process.stdout.on('error', (error) => {
 const isWrongUsage = (error) => error instanceof UsageError || /^ERR_(INVALID_ARG|OUT_OF_RANGE)/.test(error.code);
 
 main(process.argv.slice(2)).catch((error) => {
-  console.error(`shm-node: ${error.message}`);
+  tell(error.message);
   if (isWrongUsage(error)) console.error('`shm-node --help` lists all commands.');
   process.exitCode = isWrongUsage(error) ? 2 : 1;
 });

@@ -10,12 +10,19 @@ const coloured = terminal && !process.env.NO_COLOR && process.env.TERM !== 'dumb
 const paint = (code, text) => (coloured ? `\x1b[${code}m${text}\x1b[0m` : text);
 const STATES = { held: 32, orphan: 31, persistent: 33, foreign: 36 };
 
-// A name or a value may contain control characters for a terminal.
-const escape = (character) => JSON.stringify(character).slice(1, -1);
+// A name or a value may contain control characters for a terminal, and others that hide or reorder what is shown.
+const unit = (code) => `\\u${code.charCodeAt(0).toString(16).padStart(4, '0')}`;
+const escape = (character) => JSON.stringify(character).slice(1, -1).replace(/[^ -~]/g, unit);
 const key = (value) => String(value).replace(/[\p{Cc}\p{Cf}]/gu, escape);
 
+/** Lines of text, harmless for a terminal. */
+const harmless = (value) => value.replace(/(?![\n\t])[\p{Cc}\p{Cf}]/gu, escape);
+
 /** A text of a user's: as it is for a program, and harmless for a terminal. */
-const text = (value) => (terminal ? value.replace(/(?![\n\t])[\p{Cc}\p{Cf}]/gu, escape) : value);
+const text = (value) => (terminal ? harmless(value) : value);
+
+/** A value as JSON, in which such characters may stand as they are, but need not. */
+const json = (value, space) => harmless(JSON.stringify(value, null, space));
 
 /** An offset, as the lines of a dump begin with. */
 const offset = (value) => paint(2, value.toString(16).padStart(8, '0'));
@@ -182,4 +189,4 @@ function fitting(lines, rows) {
   return [...lines.slice(0, shown), `… ${lines.length - shown} more lines`];
 }
 
-module.exports = { canvas, columns, dump, key, mappings, offset, processName, table, text };
+module.exports = { canvas, columns, dump, json, key, mappings, offset, processName, table, text };

@@ -134,13 +134,57 @@ test('ls shows each segment, for people and as JSON', () => {
   shm.detach(view);
 });
 
+/** Control characters of one byte and of two, and two that cannot be seen: one of them has two units of UTF-16. */
+const CONTROLS = '\x1b[31m\x7f\x9b31m\u202e\u{e0041}';
+const ESCAPED = '\\u001b[31m\\u007f\\u009b31m\\u202e\\udb40\\udc41';
+const isHarmless = (shown) => assert.doesNotMatch(shown, /(?![\r\n])[\p{Cc}\p{Cf}]/u);
+
 test('ls sends no control characters of a name to the terminal', foreign, () => {
-  const name = `${newName()}\x1b[31m`;
+  const name = `${newName()}${CONTROLS}`;
   writeFileSync(`/dev/shm${name}`, 'x');
-  const shown = good('ls');
+  const [shown, json] = [good('ls'), good('ls', '--json')];
   good('rm', name);
-  assert.ok(!shown.includes('\x1b'));
-  assert.match(shown, /\\u001b\[31m/);
+  isHarmless(shown);
+  assert.ok(shown.includes(ESCAPED));
+  isHarmless(json);
+  assert.ok(JSON.parse(json).some(({ key }) => key === name));
+});
+
+test('map sends none of a key, of a value as JSON, and of an error', () => {
+  const { SharedMap } = require(`${packageFolder}/map.js`);
+  const native = require(`${packageFolder}/lib/sync/native.js`);
+  const map = new SharedMap({ memory: 1 << 20 });
+  const key = String(map.key);
+  map.set(CONTROLS, CONTROLS);
+  const shown = [good('map', 'keys', key), good('map', 'keys', key, '--json'), good('map', 'get', key, CONTROLS, '--json')];
+  shown.forEach(isHarmless);
+  assert.equal(shown[0], `${ESCAPED}\n`);
+  assert.deepEqual(JSON.parse(shown[1]), [CONTROLS]);
+  assert.equal(JSON.parse(shown[2]).value, CONTROLS);
+  assert.equal(good('map', 'get', key, CONTROLS), `${CONTROLS}\n`, 'a program gets it as it is');
+
+  const [handle, number] = native.openMap(0, map.key, 0, 0o600, 100, 0, 0, 0, 0, 0, 0);
+  native.key.write('bad');
+  native.mapSet(handle, 3, native.JSON, `${CONTROLS}\n`, 0);
+  const { status, stderr } = cli('map', 'get', key, 'bad');
+  assert.equal(status, 1);
+  assert.match(stderr, /^shm-node: the value is not JSON: .*\n$/);
+  isHarmless(stderr);
+  require(`${packageFolder}/lib/native.js`).detachNumber(number);
+  map.close();
+});
+
+test('on a terminal, map get sends none of a value', (t) => {
+  if (spawnSync('script', ['--version']).error) return t.skip('script is missing');
+  const { SharedMap } = require(`${packageFolder}/map.js`);
+  const map = new SharedMap({ memory: 1 << 20 });
+  map.set('text', CONTROLS).set('object', { text: CONTROLS });
+  for (const name of ['text', 'object']) {
+    const { stdout } = run('script', ['-qec', `${runtime} "${command}" map get ${map.key} ${name}`, '/dev/null']);
+    isHarmless(stdout);
+    assert.match(stdout, /\\u202e/);
+  }
+  map.close();
 });
 
 test('ls counts no holders in another /dev/shm, whose objects have the same inodes', { skip: posix.skip || needsRoot().skip }, async () => {

@@ -42,12 +42,12 @@ function mapOf(target) {
 }
 
 function stats({ options, stats, loads }, json) {
-  if (json) return console.log(JSON.stringify({ ...stats, loads, options }, null, 2));
+  if (json) return console.log(show.json({ ...stats, loads, options }, 2));
   for (const [name, value] of Object.entries({ ...stats, loads })) console.log(`${name.padEnd(12)} ${value}`);
 }
 
 function keys(map, _, json) {
-  if (json) return console.log(JSON.stringify([...map.keys()], null, 2));
+  if (json) return console.log(show.json([...map.keys()], 2));
   for (const key of map.keys()) console.log(show.key(key));
 }
 
@@ -55,9 +55,9 @@ function get(map, [name], json) {
   const entry = map.getEntry(name);
   if (entry === undefined) throw new Refusal(`${show.key(map.key)}: no entry ${show.key(name)}`);
   const { value, version, expires = null } = entry;
-  if (json) return console.log(JSON.stringify({ value: plain(value), version, expires }, null, 2));
-  if (typeof value === 'string') console.log(show.text(value));
-  else console.log(inspect(value, { depth: null, maxArrayLength: null, maxStringLength: null }));
+  if (json) return console.log(show.json({ value: plain(value), version, expires }, 2));
+  const whole = { depth: null, maxArrayLength: null, maxStringLength: null };
+  console.log(show.text(typeof value === 'string' ? value : inspect(value, whole)));
 }
 
 /** As JSON has it. */
@@ -68,7 +68,7 @@ function plain(value) {
 
 function remove(map, names, json) {
   const removed = names.filter((name) => map.delete(name));
-  if (json) console.log(JSON.stringify(removed));
+  if (json) console.log(show.json(removed));
   const missing = names.find((name) => !removed.includes(name));
   if (missing !== undefined) throw new Refusal(`${show.key(map.key)}: no entry ${show.key(missing)}`);
 }
@@ -76,7 +76,7 @@ function remove(map, names, json) {
 function clear(map, _, json) {
   const count = map.size;
   map.clear();
-  if (json) console.log(JSON.stringify({ cleared: count }));
+  if (json) console.log(show.json({ cleared: count }));
 }
 
 module.exports = { ARGUMENTS, run };
