@@ -532,7 +532,13 @@ impl<'a> Map<'a> {
         if bytes.len() > MAX_KEY { Err(too_long(bytes)) } else { Ok(self.core.key(bytes)) }
     }
 
-    pub(crate) fn check_value(&self, length: usize) -> Result<(), MapError> {
+    /// Checks that a value is not longer than the option `max_value` says. Every write checks it, too; this is for one
+    /// who copies the value first.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::TooLong`].
+    pub fn check_value(&self, length: usize) -> Result<(), MapError> {
         let most = self.core.geometry.sizes.max_value as usize;
         if length > most { Err(MapError::TooLong { length, most }) } else { Ok(()) }
     }

@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
-const { ask, built, needs, needsRoot, privately } = require('./support.js');
+const { ask, built, folder, needs, needsRoot, privately } = require('./support.js');
 
 const CYCLES = Number(process.env.SHM_NODE_CYCLES ?? 20_000);
 
@@ -125,6 +125,27 @@ describe('a limit of the system', () => {
       { under: ['sh', '-c', 'ulimit -f 1000000; exec "$@"', 'sh'] },
     );
     assert.deepEqual(seen, ['fallocate', 'ftruncate'].map((call) => ['Error', 'EFBIG', call, true]));
+  });
+
+  it('on memory does not matter to a value that is too long for its map', needs('posix'), async () => {
+    const body = (shm, folder, isSet) => {
+      const { SharedMap } = require(`${folder}/map.js`);
+      const map = new SharedMap({ memory: 1 << 20 });
+      const value = Buffer.alloc(2 ** 31 - 1);
+      let seen;
+      try {
+        if (isSet) map.set('k', value);
+      } catch ({ name, code }) {
+        seen = [name, code];
+      }
+      const [, peak] = /VmPeak:\s+(\d+)/.exec(require('fs').readFileSync('/proc/self/status', 'latin1'));
+      ready([seen, Number(peak)]);
+    };
+    const [, peak] = await ask(body, [folder, false]);
+    // There is room for half of another such value.
+    const under = ['sh', '-c', `ulimit -v ${peak + 2 ** 20}; exec "$@"`, 'sh'];
+    const [seen] = await ask(body, [folder, true], { under });
+    assert.deepEqual(seen, ['RangeError', 'ERR_OUT_OF_RANGE']);
   });
 
   it('on descriptors leads to EMFILE, and held segments stay', needs('posix'), async () => {

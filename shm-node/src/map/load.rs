@@ -64,7 +64,7 @@ pub(super) fn finish(table: &mut Table, call: &Call<6>) -> Result<bool, Failure>
     let number = call.handle(1);
     let Loading { key, load } = loads.get(number).ok_or_else(no_load)?;
     let (encoding, tags) = (call.unsigned(2) as u8, tags(call, 5)?);
-    take(value, call, encoding, 3)?;
+    take(map, value, call, encoding, 3)?;
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
     let options = EntryOptions { ttl: ttl(call, 4), tags: &tags, encoding };
     let stored = map.finish_load(key, *load, value, &options)?;

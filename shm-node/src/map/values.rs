@@ -9,7 +9,7 @@ use crate::{
 };
 use napi::sys;
 use shm_api::racy_copy;
-use shm_map::Found;
+use shm_map::{Found, Map};
 use std::ptr::{self, NonNull};
 
 /// Bytes, as a Buffer.
@@ -140,9 +140,10 @@ fn utf16(env: sys::napi_env, bytes: &[u8]) -> Result<sys::napi_value, Failure> {
 const KEPT: usize = 1 << 20;
 
 /// Puts a value of JavaScript's into `bytes`, as it is to lie in the map: of an encoding, and what JavaScript gives for
-/// it.
+/// it. Of a value that is too long for the map, nothing is copied: there may be no memory for it.
 #[inline]
 pub(super) fn take<const N: usize>(
+    map: &Map<'_>,
     bytes: &mut Vec<u8>,
     call: &Call<N>,
     encoding: u8,
@@ -153,6 +154,7 @@ pub(super) fn take<const N: usize>(
     match encoding {
         BUFFER | UINT8_ARRAY | V8 => {
             let (start, length) = call.bytes(index);
+            map.check_value(length)?;
             bytes.reserve(length);
             let target = NonNull::from(&mut **bytes).cast();
             // SAFETY: so many bytes are there, and room for them. Other threads may write to the source.
@@ -161,14 +163,19 @@ pub(super) fn take<const N: usize>(
             unsafe { bytes.set_len(length) };
         }
         NUMBER => bytes.extend_from_slice(&call.number(index).to_le_bytes()),
-        STRING | JSON | BIGINT => take_text(bytes, call, index)?,
-        UTF16 => take_utf16(bytes, call, index)?,
+        STRING | JSON | BIGINT => take_text(map, bytes, call, index)?,
+        UTF16 => take_utf16(map, bytes, call, index)?,
         _ => {}
     }
     Ok(())
 }
 
-fn take_text<const N: usize>(bytes: &mut Vec<u8>, call: &Call<N>, index: usize) -> Result<(), Failure> {
+fn take_text<const N: usize>(
+    map: &Map<'_>,
+    bytes: &mut Vec<u8>,
+    call: &Call<N>,
+    index: usize,
+) -> Result<(), Failure> {
     let (env, value) = (call.env().raw(), call.value(index));
     let mut length = 0;
     // One byte more: a NUL comes last, and a text that fills all may be longer.
@@ -187,15 +194,22 @@ fn take_text<const N: usize>(bytes: &mut Vec<u8>, call: &Call<N>, index: usize) 
         }
         // SAFETY: as above; without room it tells the length.
         check(unsafe { sys::napi_get_value_string_utf8(env, value, ptr::null_mut(), 0, &raw mut length) })?;
+        map.check_value(length)?;
         bytes.reserve(length + 5);
     }
 }
 
-fn take_utf16<const N: usize>(bytes: &mut Vec<u8>, call: &Call<N>, index: usize) -> Result<(), Failure> {
+fn take_utf16<const N: usize>(
+    map: &Map<'_>,
+    bytes: &mut Vec<u8>,
+    call: &Call<N>,
+    index: usize,
+) -> Result<(), Failure> {
     let (env, value) = (call.env().raw(), call.value(index));
     let mut length = 0;
     // SAFETY: a value of this call, and a place of ours; without room it tells the length.
     check(unsafe { sys::napi_get_value_string_utf16(env, value, ptr::null_mut(), 0, &raw mut length) })?;
+    map.check_value(2 * length)?;
     let mut units = vec![0_u16; length + 1];
     // SAFETY: as above, with so much room.
     check(unsafe {

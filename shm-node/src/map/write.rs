@@ -28,7 +28,7 @@ pub(super) fn set(table: &mut Table, call: &Call<5>) -> Result<(), Failure> {
     let Table { objects, key: keys, .. } = table;
     let Opened { map, value, .. } = opened(objects, call)?;
     let encoding = call.unsigned(2) as u8;
-    take(value, call, encoding, 3)?;
+    take(map, value, call, encoding, 3)?;
     map.insert(key(keys, call), value, &EntryOptions { ttl: ttl(call, 4), tags: &[], encoding })?;
     Ok(())
 }
@@ -39,7 +39,7 @@ pub(super) fn put(table: &mut Table, call: &Call<8>) -> Result<bool, Failure> {
     let Table { objects, key: keys, .. } = table;
     let Opened { map, value, .. } = opened(objects, call)?;
     let encoding = call.unsigned(2) as u8;
-    take(value, call, encoding, 3)?;
+    take(map, value, call, encoding, 3)?;
     let tags = tags(call, 5)?;
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
     let options = EntryOptions { ttl: ttl(call, 4), tags: &tags, encoding };
