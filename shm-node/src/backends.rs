@@ -21,7 +21,7 @@ cfg_if::cfg_if! {
     }
 }
 
-pub(crate) use system::{AddressRange, survive, within_a_second};
+pub(crate) use system::{AddressRange, is_of_other, survive, within_a_second};
 use system::{check_mappings, orphans_may_hold};
 
 /// Which backend a call is for, by the numbers that JavaScript uses.

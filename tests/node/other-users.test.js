@@ -6,7 +6,10 @@ const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
 const { ask, built, folder, needs, needsRoot, privately } = require('./support.js');
 
+const { knowsV8 } = require(`${folder}/lib/map/values.js`);
+
 const support = require.resolve('./support.js');
+const withV8 = { skip: needsRoot().skip || (!knowsV8() && 'this runtime lacks the structured clone of V8') };
 const alone = { under: privately(), env: { SHM_NODE_QUIET: '1' } };
 
 // What another process finds that takes the mutex at the start of a segment: who holds it, or why it may not.
@@ -104,6 +107,56 @@ describe('a second user', needsRoot(), () => {
     );
     const all = (value) => built.map(() => value);
     assert.deepEqual(seen, [all(42), all(1), built.length, 0, `${all(0)}\n`, built.length, 0]);
+  });
+
+  it("cannot give V8 bytes to decode: its maps are none for 'v8', whatever their mode is, and those of root are", withV8, async () => {
+    const seen = await ask(
+      async (shm, support, folder, built) => {
+        const { ask, asNobody, start } = require(support);
+        const answers = [];
+        for (const backend of built) {
+          const other = start(
+            (shm, folder, backend) => {
+              const { SharedMap } = require(`${folder}/map.js`);
+              const map = new SharedMap(4711, { memory: 1 << 16, backend, encoding: 'v8' });
+              ready(map.set('set', new Set([1])).set('text', 'words').key);
+              setInterval(() => {}, 1000);
+            },
+            [folder, backend],
+            { under: asNobody },
+          );
+          const look = (shm, folder, key, backend) => {
+            const { SharedMap } = require(`${folder}/map.js`);
+            const caught = (call) => {
+              try {
+                return call();
+              } catch ({ code }) {
+                return code;
+              }
+            };
+            const options = { backend, readOnly: backend !== 'sysv' };
+            const map = new SharedMap(key, options);
+            const refused = caught(() => new SharedMap(key, { ...options, encoding: 'v8' }).get('set').size);
+            ready([map.get('text'), caught(() => map.get('set').size), refused]);
+          };
+          answers.push(await ask(look, [folder, await other.ready, backend]));
+          other.child.kill();
+          await other.ended;
+          if (backend === 'sysv') continue;
+          // What is root's is trusted.
+          const { SharedMap } = require(`${folder}/map.js`);
+          const map = new SharedMap('/of-root', { memory: 1 << 16, backend, encoding: 'v8', mode: 0o644 });
+          map.set('set', new Set([1])).set('text', 'words');
+          answers.push(await ask(look, [folder, map.key, backend], { under: asNobody }));
+          map.close();
+        }
+        ready(answers);
+      },
+      [support, folder, built],
+      alone,
+    );
+    const refused = ['words', 'ERR_SHM_ENCODING', 'ERR_INVALID_ARG_VALUE'];
+    assert.deepEqual(seen, built.flatMap((backend) => (backend === 'sysv' ? [refused] : [refused, ['words', 1, 1]])));
   });
 
   it('locks with us in a 0666 segment, and each is told when the other was killed', async () => {

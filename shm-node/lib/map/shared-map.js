@@ -69,7 +69,7 @@ class SharedMap {
     const opening = mapOptions(key, options);
     const { backend, flags, mode, lockTimeout, made, ttl, encoding, near } = opening;
     prepare();
-    const [handle, number, memory, found] = native.openMap(backend, opening.key, flags, mode, lockTimeout, ...made);
+    const [handle, number, memory, found, isOfOther] = native.openMap(backend, opening.key, flags, mode, lockTimeout, ...made);
     own(this, handle);
     this.#handle = handle;
     this.#number = number;
@@ -77,12 +77,12 @@ class SharedMap {
     this.#key = native.mapKey(number);
     this.#ttl = ttl;
     this.#encoding = encoding;
-    this.#canClone = (found & OTHERS_WRITE) === 0 && knowsV8();
+    this.#canClone = (found & OTHERS_WRITE) === 0 && isOfOther === 0 && knowsV8();
     this.#near = near > 0 ? new Near(near) : undefined;
     this.#loads = new Loads(this, handle, number, encoding);
     if (encoding === 'v8' && !this.#canClone) {
       this.close();
-      throw noClones(found);
+      throw noClones(found, isOfOther === 1);
     }
     shrinks.watch(backend);
   }
@@ -348,13 +348,13 @@ disposable(SharedMap, SharedMap.prototype.close);
 
 const expiryOf = () => (numbers[EXPIRES] === Infinity ? undefined : numbers[EXPIRES]);
 
-/** Why a map with that mode cannot have values that V8 encodes. */
-function noClones(mode) {
-  if ((mode & OTHERS_WRITE) === 0) {
+/** Why a map with that mode and owner cannot have values that V8 encodes. */
+function noClones(mode, isOfOther) {
+  if ((mode & OTHERS_WRITE) === 0 && !isOfOther) {
     return errors.ours('ERR_SHM_ENCODING', "'v8' works in Node only: choose 'json'");
   }
-  const why = `is only for maps that other users cannot write to, and the mode is 0${mode.toString(8)}`;
-  return errors.wrongValue('encoding', 'v8', why);
+  const how = isOfOther ? 'this one is of another user' : `the mode is 0${mode.toString(8)}`;
+  return errors.wrongValue('encoding', 'v8', `is only for maps that other users cannot write to, and ${how}`);
 }
 
 function synchronous(result) {

@@ -1,6 +1,7 @@
 //! What Windows has in place of that: its kernel frees what nobody holds.
 
-use shm_api::OsError;
+use super::BackendId;
+use shm_api::{OsError, SegmentInfo};
 pub(crate) use shm_windows::AddressRange;
 
 /// There are no orphans.
@@ -21,4 +22,9 @@ pub(crate) const fn check_mappings() -> Result<(), OsError> {
 /// A section never becomes smaller.
 pub(crate) const fn survive() -> Result<(), OsError> {
     Ok(())
+}
+
+/// The access list says who may write.
+pub(crate) const fn is_of_other(_: BackendId, _: &SegmentInfo) -> bool {
+    false
 }

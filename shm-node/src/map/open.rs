@@ -3,7 +3,7 @@
 use super::{Opened, near::Near};
 use crate::{
     attachments,
-    backends::{self, BackendId, within_a_second},
+    backends::{self, AnySegment, BackendId, within_a_second},
     calls,
     failure::Failure,
     layout::Layout,
@@ -36,13 +36,13 @@ pub(super) fn memory_for(_: &mut Table, call: &Call<4>) -> Result<f64, Failure> 
 }
 
 /// `openMap(backend, key, flags, mode, lockTimeout, memory, entries, shards, evict, maxValue, tagSlots)`: the map, its
-/// attachment, how much memory it has, and the mode of its segment. Without a key, one is made under a random key. What
-/// is 0 was left out; `evict` is 1 for yes and 2 for no.
-pub(super) fn open(table: &mut Table, call: &Call<11>) -> Result<[f64; 4], Failure> {
+/// attachment, how much memory it has, the mode of its segment, and whether another user owns that (1) or not (0).
+/// Without a key, one is made under a random key. What is 0 was left out; `evict` is 1 for yes and 2 for no.
+pub(super) fn open(table: &mut Table, call: &Call<11>) -> Result<[f64; 5], Failure> {
     calls::whole(|| within_a_second(|| open_whole(table, call)))
 }
 
-fn open_whole(table: &mut Table, call: &Call<11>) -> Result<[f64; 4], Failure> {
+fn open_whole(table: &mut Table, call: &Call<11>) -> Result<[f64; 5], Failure> {
     let (env, backend, flags) = (call.env(), BackendId::from_index(call.unsigned(0))?, call.unsigned(2));
     let key = key_of(env, call.value(1))?;
     let options = options_of(call);
@@ -76,7 +76,7 @@ fn over(
     number: attachments::Number,
     options: &MapOptions,
     lock_timeout: f64,
-) -> Result<[f64; 4], Failure> {
+) -> Result<[f64; 5], Failure> {
     let gone = || Failure::internal("no such attachment");
     let (start, size, access) = attachments::data(number).ok_or_else(gone)?;
     let (backend, key) = attachments::name(number).ok_or_else(gone)?;
@@ -90,8 +90,13 @@ fn over(
     };
     let map = map.lock_timeout(Duration::from_secs_f64((lock_timeout / 1000.0).clamp(0.0, MOST_SECONDS)));
     let memory = map.stats().memory;
-    // One that was destroyed meanwhile tells nothing.
-    let mode = backends::info(backend, &key).map_or(0o777, |info| info.mode.bits());
+    // One that was destroyed or replaced meanwhile tells nothing.
+    let info = backends::info(backend, &key);
+    let is_current = attachments::with_segment(number, AnySegment::is_current).unwrap_or(false);
+    let (mode, is_of_other) = info
+        .ok()
+        .filter(|_| is_current)
+        .map_or((0o777, false), |info| (info.mode.bits(), backends::is_of_other(backend, &info)));
     let opened = Opened {
         map,
         views: Numbered::default(),
@@ -101,7 +106,7 @@ fn over(
         key: Vec::new(),
     };
     let handle = table.objects.add(number, owner, opened);
-    Ok([handle.into(), number.into(), memory as f64, mode.into()])
+    Ok([handle.into(), number.into(), memory as f64, mode.into(), f64::from(u8::from(is_of_other))])
 }
 
 /// A year: as long as a wait can be.
