@@ -800,6 +800,20 @@ describe('getOrSet', () => {
     assert.equal(map.get('a'), null);
   });
 
+  it("an entry whose value is undefined, as 'v8' writes it, is there", withV8, async () => {
+    let looks = 0;
+    class Counting extends SharedMap {
+      get(key) {
+        assert.ok(++looks < 100, 'it is looked for again and again');
+        return super.get(key);
+      }
+    }
+    const { key } = newMap({ encoding: 'v8' }).set('a', undefined);
+    for (const near of [0, 1]) {
+      assert.equal(await keep(new Counting(key, { near })).getOrSet('a', assert.fail, { stale: 1000 }), undefined);
+    }
+  });
+
   for (const [what, change, left] of [
     ['set', (map) => map.set('a', 'theirs'), 'theirs'],
     ['delete', (map) => map.delete('a'), undefined],

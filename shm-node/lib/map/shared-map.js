@@ -252,7 +252,8 @@ class SharedMap {
     const checked = loadOptions(options, this.#ttl);
     throwIfAborted(checked.signal);
     for (let value = this.get(key); ; value = this.#getAgain(key)) {
-      if (value !== undefined) return value;
+      // 'v8' can write undefined, too.
+      if (value !== undefined || out[KIND] !== NONE) return value;
       const old = checked.stale > 0 ? this.#getStale(key, checked.stale) : undefined;
       if (old !== undefined) {
         this.#loads.reload(key, load, checked);
