@@ -127,7 +127,8 @@ function dump(bytes, first, { name, constructor }, before = null) {
   const perLine = Math.min(16, Math.max(4, 16 / unit)) / (isBytes || unit === 8 ? 1 : unit === 1 ? 2 : 1);
   const array = new constructor(bytes.buffer, bytes.byteOffset, bytes.length / unit);
   const old = before && new constructor(before.buffer, before.byteOffset, before.length / unit);
-  const texts = Array.from(array, (value) => (isBytes ? value.toString(16).padStart(2, '0') : number(value)));
+  const one = new constructor(1);
+  const texts = Array.from(array, (value) => (isBytes ? value.toString(16).padStart(2, '0') : number(value, one)));
   const width = isBytes ? 2 : texts.reduce((most, { length }) => Math.max(most, length), 1);
   const lines = [];
   let repeated = false;
@@ -158,10 +159,16 @@ function dump(bytes, first, { name, constructor }, before = null) {
 
 const letter = (byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.');
 
-// Seven digits are what a float32 has; shorter is better where it means the same.
-function number(value) {
+/** How many decimal digits an element of so many bytes keeps at least; those of C are called FLT_DIG and DBL_DIG. */
+const DIGITS = { 2: 3, 4: 6, 8: 15 };
+
+/** A number with as few digits as mean the same element. `one` is an array of one of them. */
+function number(value, one) {
   if (typeof value === 'bigint' || Number.isInteger(value)) return Object.is(value, -0) ? '-0' : String(value);
-  return String(Number(value.toPrecision(7)));
+  for (let digits = DIGITS[one.BYTES_PER_ELEMENT]; ; digits++) {
+    one[0] = value.toPrecision(digits);
+    if (Object.is(one[0], value)) return String(Number(value.toPrecision(digits)));
+  }
 }
 
 /** A function that draws a text, on a terminal over the one before, and as much of it as fits there. */

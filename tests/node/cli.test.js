@@ -239,6 +239,23 @@ test('inspect shows bytes, and elements by type', () => {
   fails(1, /no such segment/, 'inspect', key);
 });
 
+test('a float is shown with as many digits as tell it from others', () => {
+  const float32s = [0.1, 8388607.5, 16777216, -0, NaN, Infinity, 3.4028234663852886e38, 1.401298464324817e-45];
+  for (const [type, values] of [
+    [Float64Array, [0.1, 123456789.5, Math.PI, 2 ** 53 - 1, -0, NaN, -Infinity, Number.MIN_VALUE, Number.MAX_VALUE]],
+    [Float32Array, float32s],
+    ...('Float16Array' in globalThis ? [[Float16Array, [0.1, 2047.5 / 2, 65504, 2 ** -24]]] : []),
+  ]) {
+    const view = shm.create({ length: values.length, type });
+    view.set(values);
+    const lines = good('inspect', String(view.key), '--type', type.name).trim().split('\n');
+    const shown = lines.flatMap((line) => line.split(/ +/).slice(1));
+    assert.deepEqual(type.from(shown, Number), type.from(values));
+    assert.equal(shown[0], '0.1');
+    shm.detach(view);
+  }
+});
+
 test('repeated lines are shown as one *', () => {
   const view = shm.create(160);
   const lines = good('inspect', String(view.key)).trim().split('\n');
