@@ -408,6 +408,23 @@ fn an_empty_value_is_no_number_even_at_the_end_of_the_memory() {
 }
 
 #[test]
+fn an_entry_that_readers_do_not_find_can_be_added() {
+    for evict in [false, true] {
+        let memory = Zeros::new(64 << 10);
+        let map = Alone::new(&memory, &options(64 << 10, evict));
+        map.set(b"a", b"old").unwrap();
+        // As only one writes who does not follow the rules.
+        for ring in map.shard(b"a").rings() {
+            let head = map.core.memory.long(ring.head).load(Ordering::Relaxed);
+            map.core.memory.long(ring.tail).store(head, Ordering::Relaxed);
+        }
+        assert!(!map.has(b"a"));
+        assert!(map.put(b"a", b"new", None, &[], If::Absent).unwrap().is_some());
+        assert_eq!(map.get(b"a").as_deref(), Some(&b"new"[..]));
+    }
+}
+
+#[test]
 fn expired_entries_go_before_valid_ones() {
     let name = |number: u32| format!("{number:016}").into_bytes();
     let fill = |map: &Alone<'_>, plain: u32, all: u32| {

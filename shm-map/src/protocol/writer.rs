@@ -45,7 +45,7 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
     pub(crate) fn put(&self, draft: &Draft<'_>, when: If, clock: impl Clock) -> Result<Option<u64>, Refused> {
         self.prefetch(draft.granules());
         let entry = self.find(&draft.key);
-        let valid = entry.filter(|entry| when != If::Always && self.core.is_valid(&entry.record, clock));
+        let valid = entry.filter(|entry| when != If::Always && self.is_seen(entry, clock));
         let holds = match when {
             If::Always => true,
             If::Absent => valid.is_none(),
@@ -55,6 +55,12 @@ impl<'a, M: Memory<'a>> Shard<'a, M> {
             return Ok(None);
         }
         self.write(draft, entry, clock).map(Some)
+    }
+
+    /// Whether readers find an entry. Where the bytes contradict each other, they find none that the tail has passed:
+    /// who then adds what is not there would be refused again and again.
+    fn is_seen(&self, entry: &Entry, clock: impl Clock) -> bool {
+        self.core.is_valid(&entry.record, clock) && self.core.is_whole(&entry.ring, entry.slot)
     }
 
     pub(crate) fn version(&self, record: &Record) -> u64 {
