@@ -82,6 +82,9 @@ const KEYS = {
 const [LS_WITHIN, LS_MOST] = [64 << 10, 64];
 const [INSPECT_WITHIN, INSPECT_MOST] = [16 << 20, 1000];
 
+/** The longest time of a timer: a longer one ends at once. */
+const MOST_MS = 2 ** 31 - 1;
+
 /** How many bytes are shown at once. */
 const PIECE = 1 << 20;
 
@@ -130,7 +133,7 @@ function dump(target, { offset, count, unit }, type) {
 async function watch(values, [target]) {
   const type = typeOf(values.type);
   const range = rangeOf(values, type, 64);
-  const every = integer('every', values.every, 500, 10);
+  const every = integer('every', values.every, 500, 10, MOST_MS);
   const times = integer('times', values.times, Infinity, 1);
   const draw = show.canvas();
   let before = null;
@@ -155,7 +158,7 @@ function map({ json }, [verb, target, ...names]) {
 }
 
 async function top({ every: given, once, json }) {
-  const every = integer('every', given, 1000, 10);
+  const every = integer('every', given, 1000, 10, MOST_MS);
   const draw = json ? (line) => process.stdout.write(`${line}\n`) : show.canvas();
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
@@ -234,10 +237,12 @@ function keyOf(text) {
   return text;
 }
 
-function integer(name, text, fallback, min) {
+function integer(name, text, fallback, min, max = Number.MAX_SAFE_INTEGER) {
   if (text === undefined) return fallback;
   const value = /^(\d+|0x[\da-f]+)$/i.test(text) ? Number(text) : NaN;
-  if (!Number.isSafeInteger(value) || value < min) throw new UsageError(`--${name} is an integer, ${min} or more`);
+  if (!(value >= min && value <= max)) {
+    throw new UsageError(`--${name} is an integer, ${max < Number.MAX_SAFE_INTEGER ? `${min} to ${max}` : `${min} or more`}`);
+  }
   return value;
 }
 

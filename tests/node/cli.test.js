@@ -66,7 +66,8 @@ test('wrong usage is exit code 2, and says what is wrong', () => {
   fails(2, /which ENTRY/, 'map', 'get', '7');
   fails(2, /too many entries/, 'map', 'clear', '7', 'a');
   fails(2, /--json/, 'inspect', '7', '--json', '--bytes', '8');
-  fails(2, /--every/, 'top', '--every', '1');
+  fails(2, /--every is an integer, 10 to 2147483647/, 'top', '--every', '1');
+  fails(2, /--every is an integer, 10 to 2147483647/, 'top', '--once', '--every', '2147483648');
   fails(2, /"key"/, 'create', '0', '--size', '4');
   fails(2, /multiple of 8/, 'create', '--size', '10', '--type', 'float64');
   fails(2, /"mode"/, 'create', '--size', '10', '--mode', '999');
