@@ -419,6 +419,17 @@ for (const [version, name] of [
       register.resetMetrics();
     });
 
+    it('a scrape that fails is not the answer of the next one', async () => {
+      const { map, register, samples, Counter, config } = open();
+      new Counter({ ...config, name: 'c', labelNames: ['l'] }).inc({ l: 'a' });
+      map.set('prom:c{no labels', 1);
+      for (let i = 0; i < 3; i++) await assert.rejects(register.metrics(), SyntaxError);
+      map.delete('prom:c{no labels');
+      assert.deepEqual(await samples(), { 'c{l="a"}': 1 });
+      map.close();
+      for (let i = 0; i < 3; i++) await assert.rejects(register.metrics(), { code: 'ERR_SHM_DETACHED' });
+    });
+
     it('only the own properties of an object are labels', async () => {
       const { Counter, config, samples } = open();
       new Counter({ ...config, name: 'c', labelNames: ['a', 'constructor'] }).inc({ a: 1 });

@@ -116,7 +116,7 @@ class Series {
   /** The series of a metric. The map is searched once in a turn of the event loop, however many metrics ask. */
   #all(name) {
     if (this.#found === undefined) {
-      const found = (this.#found = new Map());
+      const found = new Map();
       for (const key of [...keysOf(this.#place)].sort()) {
         const [, metric, owner, labels] = KEY.exec(key) ?? [];
         if (metric === undefined) continue; // the type of a metric
@@ -124,6 +124,8 @@ class Series {
         const whose = owner === undefined ? undefined : Number(owner);
         found.get(metric).push({ key: this.#place.prefix + key, owner: whose, labels: JSON.parse(labels) });
       }
+      // Only now: what was found before an error is not all.
+      this.#found = found;
       setImmediate(() => {
         if (this.#found === found) this.#found = undefined;
       }).unref();
