@@ -128,7 +128,9 @@ impl Companion {
         let view = unsafe { MapViewOfFile(section.as_raw_handle(), access, 0, 0, PAGE) };
         let record = NonNull::new(view.Value.cast());
         let record = record.ok_or_else(|| Failed::new("MapViewOfFile", last_error()))?;
-        Ok(Self { handle: section, record, is_writable })
+        let companion = Self { handle: section, record, is_writable };
+        section::check_room(record.cast(), PAGE)?;
+        Ok(companion)
     }
 
     /// With a handle that goes after that of the section, where this process is killed.

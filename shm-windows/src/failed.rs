@@ -3,7 +3,7 @@
 use shm_api::{Key, OsError};
 use std::num::NonZeroUsize;
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_BUSY, ERROR_INVALID_HANDLE, ERROR_NOT_SUPPORTED,
+    ERROR_ACCESS_DENIED, ERROR_ALREADY_EXISTS, ERROR_BUSY, ERROR_INVALID_HANDLE, ERROR_NOT_SUPPORTED,
 };
 
 /// A call that failed, with the code of `GetLastError`.
@@ -33,6 +33,9 @@ impl Failed {
     pub(crate) fn making(self, key: &Key, size: NonZeroUsize) -> OsError {
         match self.code {
             ERROR_BUSY | ERROR_INVALID_HANDLE => self.on(key),
+            ERROR_ACCESS_DENIED | ERROR_ALREADY_EXISTS | ERROR_NOT_SUPPORTED => self.bare(key).advise(
+                "Another program has an object of a name that this library needs for the key: choose another key.",
+            ),
             _ => self.bare(key).advise(format!(
                 "Asked for {size} bytes: more than the paging file or this process has room for. Ask for less."
             )),

@@ -56,10 +56,12 @@ impl Placeholder {
         };
         map_at(self.start, self.len, section, protection)?;
         let Self { start, len } = *ManuallyDrop::new(self);
+        let range = AddressRange { start, len };
+        section::check_room(start.cast(), len)?;
         if let Ok(name) = section::name(section) {
             sections::enter(start, len, &name);
         }
-        Ok(AddressRange { start, len })
+        Ok(range)
     }
 }
 

@@ -3,9 +3,11 @@
 use crate::{failed::Failed, name::Wide};
 use shm_lifetime::named::{Access, last_error, owned};
 use std::{
+    ffi::c_void,
     num::NonZeroUsize,
     os::windows::io::{AsRawHandle, OwnedHandle},
-    ptr, slice,
+    ptr::{self, NonNull},
+    slice,
 };
 use windows_sys::{
     Wdk::Foundation::{NtQueryObject, OBJECT_NAME_INFORMATION, ObjectBasicInformation},
@@ -124,19 +126,30 @@ pub(crate) fn name(section: &OwnedHandle) -> Result<Wide, Failed> {
 pub(crate) fn size_in_pages(section: &OwnedHandle) -> Result<NonZeroUsize, Failed> {
     // SAFETY: an open handle; a new view takes nobody's memory.
     let view = unsafe { MapViewOfFile(section.as_raw_handle(), FILE_MAP_READ, 0, 0, 0) };
-    if view.Value.is_null() {
-        return Err(Failed::new("MapViewOfFile", last_error()));
-    }
-    let mut found = MEMORY_BASIC_INFORMATION::default();
-    // SAFETY: it writes the structure, which has that size.
-    let written = unsafe { VirtualQuery(view.Value, &raw mut found, size_of_val(&found)) };
-    let failed = last_error();
+    let start = NonNull::new(view.Value).ok_or_else(|| Failed::new("MapViewOfFile", last_error()))?;
+    let committed = committed(start);
     // SAFETY: mapped above, and nobody uses it.
     unsafe { UnmapViewOfFile(view) };
-    if written == 0 {
-        return Err(Failed::new("VirtualQuery", failed));
+    committed
+}
+
+/// Checks that each page of a new view has room. Another program may make a section whose pages are only reserved: a
+/// touch of one would end this process.
+pub(crate) fn check_room(view: NonNull<c_void>, size: usize) -> Result<(), Failed> {
+    match committed(view)?.get() < size {
+        true => Err(Failed::new("VirtualQuery", ERROR_NOT_SUPPORTED)),
+        false => Ok(()),
     }
-    // A touch of pages that are not committed would end this process.
+}
+
+/// How many bytes of a view have room, from its start on.
+fn committed(view: NonNull<c_void>) -> Result<NonZeroUsize, Failed> {
+    let failed = |code| Failed::new("VirtualQuery", code);
+    let mut found = MEMORY_BASIC_INFORMATION::default();
+    // SAFETY: it writes the structure, which has that size.
+    if unsafe { VirtualQuery(view.as_ptr(), &raw mut found, size_of_val(&found)) } == 0 {
+        return Err(failed(last_error()));
+    }
     let size = NonZeroUsize::new(found.RegionSize).filter(|_| found.State == MEM_COMMIT);
-    size.ok_or(Failed::new("VirtualQuery", ERROR_NOT_SUPPORTED))
+    size.ok_or(failed(ERROR_NOT_SUPPORTED))
 }
