@@ -78,6 +78,7 @@ cfg_if::cfg_if! {
         pub use presence::Presence;
         pub use protocol::{Kernel, Looked, OUTLIVES};
         pub use range::AddressRange;
+        pub use reserve_file::reserve_file;
         pub use room::{check_room, orphans_may_hold};
         pub use wide::wide;
     }

@@ -13,8 +13,11 @@ cfg_if::cfg_if! {
     }
 }
 
-/// Has the file hold `len` bytes from `start` on, its end included; what it holds already stays. An error names
-/// the call that failed.
-pub(crate) fn reserve(file: BorrowedFd<'_>, start: u64, len: u64) -> Result<(), (&'static str, Errno)> {
+/// Has the file hold `len` bytes from `start` on, its end included; what it holds already stays.
+///
+/// # Errors
+///
+/// `ENOSPC`, `EDQUOT` or `EFBIG` if there is no room, with the call that failed.
+pub fn reserve_file(file: BorrowedFd<'_>, start: u64, len: u64) -> Result<(), (&'static str, Errno)> {
     system::reserve(file, start, len)
 }

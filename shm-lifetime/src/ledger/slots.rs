@@ -202,7 +202,7 @@ impl Slots {
             let advice = format!("The ledger of this user's segments takes {end} bytes (`ulimit -f`).");
             return Err(OsError::new("fallocate", libc::EFBIG).advise(advice));
         }
-        reserve_file::reserve(self.file.as_fd(), start as u64, len as u64)
+        reserve_file(self.file.as_fd(), start as u64, len as u64)
             .map_err(|(call, errno)| failed(call, errno as i32))?;
         let mapped = MmapOptions::new().offset(start as u64).len(len).map_raw(self.file.as_fd().as_raw_fd());
         let mapped = mapped.map_err(|error| failed("mmap", error.raw_os_error().unwrap_or(libc::ENOMEM)))?;

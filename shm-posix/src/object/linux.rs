@@ -6,7 +6,7 @@ use super::Failed;
 use libc::off_t;
 use nix::{
     errno::Errno,
-    fcntl::{AT_FDCWD, AtFlags, FallocateFlags, OFlag, fallocate},
+    fcntl::{AT_FDCWD, AtFlags, OFlag},
     sys::{
         mman::{shm_open, shm_unlink},
         stat::{Mode, fchmod},
@@ -16,7 +16,7 @@ use nix::{
 };
 use shm_lifetime::{
     fault::{cannot_name_objects, lacks_unnamed_objects, step},
-    is_beyond_file_limit, wide,
+    is_beyond_file_limit, reserve_file, wide,
 };
 use std::{
     ffi::CStr,
@@ -24,7 +24,7 @@ use std::{
     io,
     num::NonZeroUsize,
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::fs::FileExt,
     },
 };
@@ -186,27 +186,11 @@ pub(crate) fn check_free(file: &OwnedFd, size: u64) -> Result<(), Failed> {
 /// fallocate(2) reports ENOSPC; after its success "subsequent writes […] are guaranteed not to fail because of lack of
 /// disk space".
 pub(crate) fn reserve(file: &OwnedFd, size: u64) -> Result<(), Failed> {
-    /// A signal undoes what one call did, so that one call must not take long.
-    const CHUNK: off_t = 64 << 20;
-    if size > CHUNK as u64 {
+    const LARGE: u64 = 64 << 20;
+    if size > LARGE {
         check_free(file, size)?;
     }
-    let size = off_t::try_from(size).map_err(|_| Failed { call: RESERVE, errno: Errno::EFBIG })?;
-    let mut done = 0;
-    while done < size {
-        let len = CHUNK.min(size - done);
-        // It gets its size with the last chunk. So an object that had a name from the start is empty or whole for
-        // others.
-        let is_last = done + len == size;
-        let flags = if is_last { FallocateFlags::empty() } else { FallocateFlags::FALLOC_FL_KEEP_SIZE };
-        match fallocate(file, flags, done, len) {
-            Ok(()) => done += len,
-            Err(Errno::EINTR) => {}
-            Err(Errno::EOPNOTSUPP) => return ftruncate(file, size).map_err(Failed::of("ftruncate")),
-            Err(errno) => return Err(Failed { call: RESERVE, errno }),
-        }
-    }
-    Ok(())
+    reserve_file(file.as_fd(), 0, size).map_err(|(call, errno)| Failed { call, errno })
 }
 
 fn free(room: &Statvfs) -> u64 {

@@ -75,26 +75,28 @@ pub fn posix_namespace(_lifetime: &Lifetime) -> u64 {
     nix::sys::stat::stat("/dev/shm").expect("it is mounted").st_dev
 }
 
-/// Has a system call fail with that errno in this process from now on: `fallocate`, `lease` (the `fcntl` that asks for
-/// one) or `linkat`.
+/// Has a system call fail with that errno in this process from now on: `fallocate`, `long-fallocate` (of more than 1
+/// MiB), `lease` (the `fcntl` that asks for one) or `linkat`.
 pub(super) fn refuse(call: &str, errno: i32) -> nix::Result<()> {
-    let (number, command) = match call {
+    let (number, argument) = match call {
         "fallocate" => (libc::SYS_fallocate, None),
-        "lease" => (libc::SYS_fcntl, Some(libc::F_SETLEASE)),
+        "long-fallocate" => (libc::SYS_fallocate, Some((3, libc::BPF_JGT, 1 << 20))),
+        "lease" => (libc::SYS_fcntl, Some((1, libc::BPF_JEQ, libc::F_SETLEASE as u32))),
         "linkat" => (libc::SYS_linkat, None),
         _ => return Err(Errno::EINVAL),
     };
-    /// Where `struct seccomp_data` has the call's number and the lower half of its second argument.
+    /// Where `struct seccomp_data` has the call's number and the lower half of its first argument.
     const NUMBER: u32 = 0;
-    const SECOND: u32 = if cfg!(target_endian = "little") { 24 } else { 28 };
+    const FIRST: u32 = if cfg!(target_endian = "little") { 16 } else { 20 };
     let load = |offset| instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, offset);
-    let unless_equal = |skip, value| instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skip, value);
+    let unless = |how, skip, value| instruction(libc::BPF_JMP | how | libc::BPF_K, skip, value);
     let answer = |value| instruction(libc::BPF_RET | libc::BPF_K, 0, value);
     let refused = answer(libc::SECCOMP_RET_ERRNO | errno as u32);
     let allowed = answer(libc::SECCOMP_RET_ALLOW);
-    let mut filter = vec![load(NUMBER), unless_equal(if command.is_some() { 3 } else { 1 }, number as u32)];
-    if let Some(command) = command {
-        filter.extend([load(SECOND), unless_equal(1, command as u32)]);
+    let skip = if argument.is_some() { 3 } else { 1 };
+    let mut filter = vec![load(NUMBER), unless(libc::BPF_JEQ, skip, number as u32)];
+    if let Some((place, how, value)) = argument {
+        filter.extend([load(FIRST + 8 * place), unless(how, 1, value)]);
     }
     filter.extend([refused, allowed]);
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
@@ -104,7 +106,7 @@ pub(super) fn refuse(call: &str, errno: i32) -> nix::Result<()> {
     Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program) }).map(drop)
 }
 
-/// One instruction of a filter; a jump that does not find its value skips that many.
+/// One instruction of a filter; a jump whose condition is not met skips that many.
 const fn instruction(code: u32, skip: u8, value: u32) -> libc::sock_filter {
     libc::sock_filter { code: code as u16, jt: 0, jf: skip, k: value }
 }

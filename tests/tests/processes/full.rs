@@ -147,6 +147,41 @@ fn orphans_are_swept_before_a_create_fails_for_room() {
     assert_eq!(world.left(), (vec![], 0));
 }
 
+/// As on kernels that undo a long reservation at each signal, in a program with a timer or a profiler.
+#[test]
+fn a_create_gets_its_room_though_each_long_reservation_is_interrupted() {
+    let Some(mut world) = world("100m") else { return };
+    let mut actor = world.start(ACTOR);
+    actor.ok("posix create s small 4096");
+    actor.ok("posix detach s");
+    actor.ok(&format!("refuse long-fallocate {}", libc::EINTR));
+    for size in [50 << 20, 70 << 20] {
+        let before = free(&world);
+        actor.ok(&format!("posix create s large {size}"));
+        assert_eq!(free(&world), before - size);
+        assert_eq!(actor.ok("posix fill s"), size.to_string());
+        assert_eq!(actor.ok("posix detach s"), "destroyed");
+    }
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+#[test]
+fn on_a_file_system_that_reserves_no_room_a_ledger_keeps_all_its_entries() {
+    let Some(mut world) = world("16m") else { return };
+    let (mut one, mut next) = (world.start(ACTOR), world.start(ACTOR));
+    for actor in [&mut one, &mut next] {
+        actor.ok(&format!("refuse fallocate {}", libc::EOPNOTSUPP));
+    }
+    for slot in 1..=300 {
+        one.ok(&format!("sysv create {slot} {slot} 1"));
+    }
+    assert_eq!(next.ok("entries"), "300");
+    assert_eq!(one.ok("sysv detach 300"), "destroyed");
+    one.kill();
+    assert_eq!(next.ok("sysv sweep"), "299");
+    assert_eq!(world.left(), (vec![], 0));
+}
+
 #[test]
 fn a_large_create_that_is_refused_takes_no_room() {
     let Some(mut world) = world("100m") else { return };
