@@ -18,9 +18,10 @@ const SMALL: u64 = 1 << 20;
 /// Below this, the machine itself is assumed to have room, because its table is slow to read.
 const LARGE: u64 = 64 << 20;
 
-/// Whether a sweep may free what is missing: room in a full file system or table, or in a used-up quota of this user.
+/// Whether a sweep may free what is missing: room in a full file system or table, or in a used-up quota of this user, or
+/// memory.
 pub const fn orphans_may_hold(errno: i32) -> bool {
-    matches!(errno, libc::ENOSPC | libc::EDQUOT)
+    matches!(errno, libc::ENOSPC | libc::EDQUOT | libc::ENOMEM)
 }
 
 /// Checks that `size` bytes fit into what the machine, our memory cgroup and its ancestors have free.
@@ -210,9 +211,9 @@ mod tests {
     }
 
     #[test]
-    fn a_full_file_system_and_a_full_quota_are_worth_a_sweep() {
-        assert!(orphans_may_hold(libc::ENOSPC) && orphans_may_hold(libc::EDQUOT));
-        assert!(!orphans_may_hold(libc::ENOMEM) && !orphans_may_hold(libc::EFBIG));
+    fn a_lack_of_room_is_worth_a_sweep_and_a_limit_on_files_is_not() {
+        assert!([libc::ENOSPC, libc::EDQUOT, libc::ENOMEM].into_iter().all(orphans_may_hold));
+        assert!(!orphans_may_hold(libc::EFBIG) && !orphans_may_hold(libc::EMFILE));
     }
 
     #[test]

@@ -25,10 +25,6 @@ pub(crate) fn create(key: &Key, options: &CreateOptions) -> Result<PosixSegment,
     if mode.bits() & 0o400 == 0 {
         return Err(CreateError::Unreadable { key: key.clone(), mode });
     }
-    if options.reserves() || options.populates() {
-        let size = options.size().get() as u64;
-        check_room(object::RESERVE, size).map_err(|error| error.on(key))?;
-    }
     let lifetime = &Lifetime::current().map_err(|error| error.on(key))?;
     lifetime.sweep_once::<PosixKernel>();
     let creation = Creation { lifetime, key, name, options, class: lifetime.class_to_create(options) };
@@ -57,6 +53,9 @@ impl<'a> Creation<'a> {
     /// All steps, in their order.
     fn run(&self) -> Result<PosixSegment, CreateError> {
         let Self { lifetime, key, name, options, class } = *self;
+        if options.reserves() || options.populates() {
+            check_room(object::RESERVE, self.bytes()).map_err(|error| error.on(key))?;
+        }
         let file = lifetime.lock_file(class);
         let unnamed = self.make_unnamed()?;
         let Some(_lock) = self.lock()? else { return Err(self.taken()) };

@@ -10,7 +10,7 @@ use crate::{
 };
 use nix::errno::Errno;
 use shm_api::{CreateError, CreateOptions, Key, Segment};
-use shm_lifetime::{Entry, EntryName, Hold, Lifetime, check_room, fault::step};
+use shm_lifetime::{Entry, EntryName, Hold, Lifetime, check_room, fault::step, orphans_may_hold};
 use std::{num::NonZeroU32, sync::Arc};
 
 /// Creates a segment. If there is no room, it sweeps, because orphans may take the room, and tries once more.
@@ -28,15 +28,12 @@ pub(crate) fn create(key: &Key, options: &CreateOptions) -> Result<SysVSegment, 
             )
             .into());
     }
-    if options.reserves() || options.populates() {
-        check_room("shmget", options.size().get() as u64).map_err(|error| error.on(key))?;
-    }
     let lifetime = Lifetime::current().map_err(|error| error.on(key))?;
     lifetime.sweep_once::<SysVKernel>();
     match create_once(&lifetime, key, number, options) {
         // Orphans may hold what is missing.
         Err(CreateError::Os(error))
-            if limits::orphans_may_hold(error.errno()) && lifetime.sweep::<SysVKernel>() > 0 =>
+            if orphans_may_hold(error.errno()) && lifetime.sweep::<SysVKernel>() > 0 =>
         {
             create_once(&lifetime, key, number, options)
         }
@@ -51,6 +48,9 @@ fn create_once(
     options: &CreateOptions,
 ) -> Result<SysVSegment, CreateError> {
     let (size, mode) = (options.size(), options.permissions());
+    if options.reserves() || options.populates() {
+        check_room("shmget", size.get() as u64).map_err(|error| error.on(key))?;
+    }
     let name = EntryName::Key(number.get());
     let taken = || CreateError::Exists { key: key.clone() };
     let class = lifetime.class_to_create(options);

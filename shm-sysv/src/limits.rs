@@ -5,14 +5,10 @@ use std::sync::OnceLock;
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod linux;
-        pub(crate) use linux::{
-            advise_to_attach, advise_to_create, all_go_with_their_last_holder, orphans_may_hold,
-        };
+        pub(crate) use linux::{advise_to_attach, advise_to_create, all_go_with_their_last_holder};
     } else {
         mod macos;
-        pub(crate) use macos::{
-            advise_to_attach, advise_to_create, all_go_with_their_last_holder, orphans_may_hold,
-        };
+        pub(crate) use macos::{advise_to_attach, advise_to_create, all_go_with_their_last_holder};
     }
 }
 

@@ -3,11 +3,6 @@
 use nix::errno::Errno;
 use std::{fs, num::NonZeroUsize};
 
-/// Whether a sweep may free what is missing.
-pub(crate) const fn orphans_may_hold(errno: i32) -> bool {
-    shm_lifetime::orphans_may_hold(errno)
-}
-
 /// Whether no segment can persist. proc(5), /proc/sys/kernel/shm_rmid_forced: with 1 "it is no longer possible to
 /// create shared memory segments that exist independently of any attached process".
 pub(crate) fn all_go_with_their_last_holder() -> bool {

@@ -8,11 +8,6 @@ use std::{
     ptr,
 };
 
-/// Whether a sweep may free what is missing.
-pub(crate) const fn orphans_may_hold(errno: i32) -> bool {
-    errno == libc::ENOMEM || shm_lifetime::orphans_may_hold(errno)
-}
-
 /// Whether no segment can persist. macOS has no such setting.
 pub(crate) const fn all_go_with_their_last_holder() -> bool {
     false

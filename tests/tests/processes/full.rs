@@ -5,6 +5,7 @@ use nix::sys::statvfs::statvfs;
 use shm_tests::World;
 
 on_both_backends! {
+    orphans_are_swept_before_a_create_fails_for_memory
     on_a_full_mount_others_attach_detach_destroy_list_and_sweep
 }
 
@@ -145,6 +146,19 @@ fn orphans_are_swept_before_a_create_fails_for_room() {
     next.no("posix info orphan", "NotFound");
     next.end();
     assert_eq!(world.left(), (vec![], 0));
+}
+
+/// More than any machine has. What orphans hold might have been enough.
+fn orphans_are_swept_before_a_create_fails_for_memory(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let (mut next, orphan, large) = (world.start(ACTOR), key(backend), key(backend));
+    for moment in ["in its first call", "later"] {
+        let mut dead = world.start(ACTOR);
+        dead.ok(&format!("{backend} create s {orphan} 100"));
+        dead.kill();
+        next.no(&format!("{backend} create s {large} {}", 1_u64 << 60), "ENOMEM");
+        assert_eq!((world.left(), next.ok("entries")), ((vec![], 0), "0".into()), "{moment}");
+    }
 }
 
 /// As on kernels that undo a long reservation at each signal, in a program with a timer or a profiler.
