@@ -5,6 +5,7 @@
 //! closed, only while it stands for our file, and only in the process that opened it.
 
 use crate::{Identity, fork, wide};
+use nix::sys::stat::fstat;
 use shm_api::OsError;
 use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd},
@@ -97,6 +98,11 @@ impl Descriptor {
     /// Whether it still stands for the file.
     pub(crate) fn is_open(&self) -> bool {
         self.0.number.is_open()
+    }
+
+    /// Whether somebody removed the file, or the program closed it. Then no other process comes to it.
+    pub(crate) fn is_lost(&self) -> bool {
+        !self.is_open() || fstat(self).is_ok_and(|stat| stat.st_nlink == 0)
     }
 }
 

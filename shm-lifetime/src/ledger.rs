@@ -174,6 +174,11 @@ impl Ledger {
         self.attached.remove(id, object)
     }
 
+    /// Whether somebody removed the file, or the program closed it.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.slots.are_lost()
+    }
+
     /// How many slots the file has room for.
     pub fn capacity(&self) -> usize {
         self.slots.capacity()

@@ -98,16 +98,16 @@ impl Lifetime {
         Ok(current.insert(lifetime).clone())
     }
 
-    /// Whether somebody removed the folder (a login manager does that when its user logs out), or the program closed
-    /// our files (a daemon that closes all descriptors). If the folder was removed, the next process makes another one,
-    /// and nobody sees what we write and lock in ours. This is checked from time to time.
+    /// Whether somebody removed the folder (a login manager does that when its user logs out) or a file in it, or the
+    /// program closed our files (a daemon that closes all descriptors). If they were removed, the next process makes
+    /// others, and nobody sees what we write and lock in ours. This is checked from time to time.
     fn has_lost_its_files(&self) -> bool {
         static START: OnceLock<Instant> = OnceLock::new();
         let now = START.get_or_init(Instant::now).elapsed().as_millis() as u64;
         if now < self.next_look.load(Relaxed) {
             return false;
         }
-        let lost = self.locks.are_lost();
+        let lost = self.locks.are_lost() || self.ledger.get().is_some_and(Ledger::is_lost);
         if !lost {
             self.next_look.store(now + LOOK_EVERY.as_millis() as u64, Relaxed);
         }

@@ -134,7 +134,7 @@ impl Locks {
 
     /// Whether somebody removed the file, or the program closed it. Then nobody sees what is locked in it.
     pub(crate) fn are_lost(&self) -> bool {
-        !self.own.is_open() || nix::sys::stat::fstat(&self.own).is_ok_and(|stat| stat.st_nlink == 0)
+        self.own.is_lost()
     }
 
     /// The file in which this user's processes lock all their segments, also those that other users may open.

@@ -153,6 +153,11 @@ impl Slots {
         said.min(backed)
     }
 
+    /// Whether somebody removed the file, or the program closed it.
+    pub(super) fn are_lost(&self) -> bool {
+        self.file.is_lost()
+    }
+
     /// Current size of the file, in bytes.
     fn size(&self) -> u64 {
         let stat = if self.file.is_open() { fstat(&self.file) } else { Err(Errno::EBADF) };

@@ -30,6 +30,7 @@ on_both_backends! {
     a_child_of_a_process_whose_threads_are_in_calls_is_not_blocked
     after_a_detach_without_the_lock_the_last_holder_still_destroys
     when_the_librarys_files_are_removed_later_segments_are_tracked
+    when_the_ledger_is_removed_later_segments_are_tracked
     a_process_killed_before_the_create_leaves_an_entry_that_is_swept
     a_strangers_segment_is_not_taken_for_that_of_a_process_killed_before_its_create
     a_process_killed_after_the_create_leaves_a_segment_that_is_swept
@@ -335,6 +336,20 @@ fn when_the_librarys_files_are_removed_later_segments_are_tracked(backend: &str)
     let mut next = world.start(ACTOR);
     next.no(&format!("{backend} attach u {after}"), "NotFound");
     next.end();
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+fn when_the_ledger_is_removed_later_segments_are_tracked(backend: &str) {
+    let Some(mut world) = world("16m") else { return };
+    let (before, after) = (key(backend), key(backend));
+    let mut one = world.start(ACTOR);
+    one.ok(&format!("{backend} create s {before} 100"));
+    fs::remove_file(world.folder().join(".shm-node-0/ledger.1")).unwrap();
+    thread::sleep(Duration::from_millis(200)); // it looks ten times a second
+    one.ok(&format!("{backend} create t {after} 100"));
+    assert_eq!(one.ok(&format!("{backend} detach s")), "destroyed", "its holder knows it still");
+    one.kill();
+    assert_eq!(world.start(ACTOR).ok(&format!("{backend} sweep")), "1");
     assert_eq!(world.left(), (vec![], 0));
 }
 
