@@ -11,7 +11,8 @@ use shm_api::{Access, AttachError, Detached, Key};
 use shm_lifetime::{Class, EntryName, Hold, Lifetime, LockFile, Looked, fault::step};
 use std::{
     ffi::CStr,
-    num::NonZeroUsize,
+    io,
+    num::{NonZeroU64, NonZeroUsize},
     os::fd::OwnedFd,
     sync::Arc,
     thread,
@@ -46,7 +47,7 @@ fn attach_once(
     let entry = known.as_ref().map(|(_, entry)| entry);
     let is_ours = entry.is_some_and(|entry| stat.is_of(lifetime.uid(), entry));
     let object = stat.identity(lifetime.uid(), || entry.copied());
-    let size = usize::try_from(stat.exact_size(lifetime.uid(), entry)).ok().and_then(NonZeroUsize::new);
+    let size = u64::try_from(stat.exact_size(lifetime.uid(), entry)).ok().and_then(NonZeroU64::new);
     // We have the lock. So if the object has no size, or the entry is not about this object, a process that died in
     // its create left the entry.
     if let (Some((id, entry)), Some(ledger)) = (&known, lifetime.existing_ledger())
@@ -60,6 +61,9 @@ fn attach_once(
             .advise("It has no size yet, because its creator has not set it: try again.")
             .into());
     };
+    // With 32 bits, there are objects that are larger than all addresses.
+    let size = NonZeroUsize::try_from(size)
+        .map_err(|_| map_failed(&io::Error::from_raw_os_error(libc::ENOMEM), key))?;
     let ours = known.filter(|_| is_ours);
     let (id, created) = ours.map(|(id, entry)| (id, entry.created)).unzip();
     let namespace = namespace(lifetime, Some(&stat));
