@@ -121,7 +121,7 @@ impl Ledger {
         (u64::from(entry.name.lock_byte()) == state >> 32).then_some(entry)
     }
 
-    /// The entries of a name. There are several if it is a key that is taken in several IPC namespaces.
+    /// The entries of a name. There are several if it is taken in several IPC namespaces, or on several mounts.
     pub fn entries_of(&self, name: &EntryName) -> impl Iterator<Item = (EntryId, Entry)> {
         let hash = name.lock_byte();
         self.slots.occupied().flat_map(move |level| self.slots.window_of(level, hash)).filter_map(

@@ -1,5 +1,7 @@
 //! The kernel namespaces of this process. An id of another namespace has no meaning here.
 
+use crate::Entry;
+
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod linux;
@@ -22,6 +24,11 @@ pub struct Namespaces {
 impl Namespaces {
     pub(crate) fn ours() -> Self {
         system::ours()
+    }
+
+    /// Whether an entry is about a key or a name here, and not about one in another namespace or on another mount.
+    pub(crate) fn has(&self, entry: &Entry) -> bool {
+        system::has(self, entry)
     }
 
     /// Whether everything in that IPC namespace is gone, and not only invisible to this process.

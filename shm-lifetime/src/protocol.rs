@@ -181,17 +181,19 @@ impl Lifetime {
         };
         let Some(file) = file else { return Ok(None) };
         let lock = self.lock(file, name.lock_byte(), LockWait::Bounded).map_err(|error| error.on(key))?;
-        Ok((self.entry_of(name) == known).then_some(Looked { file, known, lock }))
+        let is_unchanged = match &known {
+            Some((id, entry)) => {
+                self.existing_ledger().and_then(|ledger| ledger.get(*id)).as_ref() == Some(entry)
+            }
+            None => self.entry_of(name).is_none(),
+        };
+        Ok(is_unchanged.then_some(Looked { file, known, lock }))
     }
 
     /// Where a name's entry is and which lock file it asks for; `None` for a foreign segment. An entry of another IPC
-    /// namespace says nothing of a key here.
+    /// namespace or mount says nothing of a name here.
     pub fn entry_of(&self, name: &EntryName) -> Option<(EntryId, Entry)> {
-        let ours = self.namespaces();
-        self.existing_ledger()?.entries_of(name).find(|(_, entry)| match entry.name {
-            EntryName::Key(_) => entry.namespace == ours.ipc || ours.has_ended(entry.namespace),
-            EntryName::Name(_) => true,
-        })
+        self.existing_ledger()?.entries_of(name).find(|(_, entry)| self.namespaces().has(entry))
     }
 }
 

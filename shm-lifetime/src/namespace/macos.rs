@@ -1,11 +1,19 @@
 //! The boot: there are no namespaces, but the ledger outlives a reboot, which segments and processes do not.
 
 use super::Namespaces;
+use crate::{Entry, EntryName};
 use std::ptr;
 
 pub(super) fn ours() -> Namespaces {
     let boot = boot();
     Namespaces { ipc: boot, pid: boot }
+}
+
+/// Those of an earlier boot too: they are known to be gone.
+pub(super) const fn has(ours: &Namespaces, entry: &Entry) -> bool {
+    matches!(entry.name, EntryName::Name(_))
+        || entry.namespace == ours.ipc
+        || has_ended(ours, entry.namespace)
 }
 
 /// What was made before this boot is gone.

@@ -60,9 +60,8 @@ fn find(lifetime: &Lifetime, entry: &Entry, name: &CStr) -> Found {
     let is_here = || entry.namespace != UNKNOWN && namespace(lifetime, None) == entry.namespace;
     let (file, stat) = match open_anyhow(name) {
         Ok(opened) => opened,
-        // Nothing there says nothing where another mount lies on this path.
-        Err(Errno::ENOENT) => return if is_here() { Found::Gone } else { Found::Unknown },
-        Err(Errno::EPERM) => return Found::Gone, // a folder or a device stands in its place
+        // There is nothing, or a folder or a device. That says nothing where another mount lies on this path.
+        Err(Errno::ENOENT | Errno::EPERM) if is_here() => return Found::Gone,
         Err(_) => return Found::Unknown,
     };
     if entry.namespace != stat.device() && !is_here() {

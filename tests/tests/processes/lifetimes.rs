@@ -595,10 +595,31 @@ fn a_sweep_leaves_the_posix_objects_of_another_mount() {
     dead.kill();
     // It has the ledger open, and from now on another /dev/shm.
     one.ok("unshare 16m");
+    fs::create_dir(format!("/proc/{}/root/dev/shm/orphan", one.pid())).unwrap();
     assert_eq!(one.ok("posix sweep"), "0");
     assert_eq!(one.ok("entries"), "2");
     assert_eq!(world.left(), (vec!["held".into(), "orphan".into()], 0));
     one.kill();
     assert_eq!(world.start(ACTOR).ok("posix sweep"), "2");
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+#[test]
+fn a_posix_name_that_is_taken_on_another_mount_can_be_created() {
+    let Some(mut world) = world("16m") else { return };
+    let mut one = world.start(ACTOR);
+    one.ok("posix create s name 100");
+    // It has the ledger open, and from now on another /dev/shm.
+    one.ok("unshare 16m");
+    one.no("posix attach t name", "NotFound");
+    one.ok("posix create t name 200");
+    one.no("posix create u name 300", "Exists");
+    assert_eq!(one.ok("posix attach u name"), "200");
+    assert_eq!(one.ok("posix detach u"), "outlives 1");
+    assert_eq!(one.ok("entries"), "2");
+    assert_eq!(one.ok("posix detach t"), "destroyed");
+    assert_eq!((one.ok("entries").as_str(), world.left().0), ("1", vec!["name".into()]));
+    one.kill();
+    assert_eq!(world.start(ACTOR).ok("posix sweep"), "1");
     assert_eq!(world.left(), (vec![], 0));
 }

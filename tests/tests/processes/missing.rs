@@ -6,6 +6,7 @@ use crate::cast::{ACTOR, FOREIGN, key, world};
 fn without_dev_shm_system_v_works_and_posix_says_what_to_do() {
     let Some(world) = world("16m") else { return };
     let (mut one, key) = (world.start(ACTOR), key("sysv"));
+    one.ok("posix create u held 100");
     one.ok("cover /dev");
     one.ok(&format!("sysv create s {key} 100"));
     assert_eq!(one.ok("sysv list"), format!("{key}=Held"));
@@ -14,9 +15,12 @@ fn without_dev_shm_system_v_works_and_posix_says_what_to_do() {
     one.no("posix info name", "NotFound");
     one.no("posix destroy name", "NotFound");
     assert_eq!(one.ok("posix sweep"), "0");
-    let message = one.no("posix create t name 100", "ENOENT");
-    assert!(message.contains("no /dev/shm") && message.contains("mount a tmpfs"), "{message}");
-    assert_eq!(one.ok("entries"), "1", "the one on System V");
+    one.no("posix attach t held", "NotFound");
+    for name in ["name", "held"] {
+        let message = one.no(&format!("posix create t {name} 100"), "ENOENT");
+        assert!(message.contains("no /dev/shm") && message.contains("mount a tmpfs"), "{message}");
+    }
+    assert_eq!(one.ok("entries"), "2", "those that are held");
     assert_eq!(one.ok("sysv detach s"), "destroyed");
 }
 
