@@ -64,7 +64,9 @@ fn find(lifetime: &Lifetime, entry: &Entry, name: &CStr) -> Found {
         Err(Errno::ENOENT | Errno::EPERM) if is_here() => return Found::Gone,
         Err(_) => return Found::Unknown,
     };
-    if entry.namespace != stat.device() && !is_here() {
+    // Overlayfs and disks may have another number after a restart. Then this tells all the same that it is our object.
+    let is_known_by_birth = entry.object.is_some_and(|object| object.born != 0 && object == stat.id());
+    if entry.namespace != stat.device() && !is_here() && !is_known_by_birth {
         return Found::Unknown; // another mount on this path: our object may still be there, out of sight
     }
     // Its creator died between shm_open and noting which object it is: only an empty object can be that one.

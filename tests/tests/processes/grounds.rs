@@ -39,6 +39,7 @@ on_every_ground! {
     a_segment_that_changed_its_size_stays_ours
     a_file_that_has_the_number_of_one_of_ours_stays_open
     a_name_that_another_program_removed_can_be_created_again
+    an_orphan_is_freed_if_its_device_has_another_number_since_a_restart
 }
 
 on! {
@@ -281,12 +282,23 @@ fn born(file: &Metadata) -> std::time::SystemTime {
 
 /// What the ledger has for one who knows no time of birth, as earlier versions of the library.
 fn forget_births(world: &World) {
+    change_entries(world, |slot| slot[320..336].fill(0));
+}
+
+/// Changes every slot of the ledger, while nobody has it mapped.
+fn change_entries(world: &World, change: impl Fn(&mut [u8])) {
     let ledger = world.folder().join(".shm-node-0/ledger.1");
     let mut bytes = fs::read(&ledger).unwrap();
-    for slot in bytes.chunks_exact_mut(512).skip(1) {
-        slot[320..336].fill(0);
-    }
+    bytes.chunks_exact_mut(512).skip(1).for_each(change);
     fs::write(&ledger, bytes).unwrap();
+}
+
+fn an_orphan_is_freed_if_its_device_has_another_number_since_a_restart(world: World) {
+    let (mut one, key) = (world.start(ACTOR), key("posix"));
+    one.ok(&format!("posix create s {key} 100"));
+    one.kill();
+    change_entries(&world, |slot| slot[24] ^= 0x40);
+    assert_freed_by_the_next_call(world);
 }
 
 #[test]
