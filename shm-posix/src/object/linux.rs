@@ -1,4 +1,6 @@
-//! Objects are files.
+//! Objects are files, and are opened as such. The `shm_open` of glibc before 2.34 looks for a tmpfs elsewhere if
+//! `/dev/shm` is on another file system (in a container on overlayfs, for example), and allocates meanwhile, which a
+//! signal handler must not.
 
 mod stat;
 
@@ -8,7 +10,6 @@ use nix::{
     errno::Errno,
     fcntl::{AT_FDCWD, AtFlags, OFlag},
     sys::{
-        mman::{shm_open, shm_unlink},
         stat::{Mode, fchmod},
         statvfs::{Statvfs, fstatvfs, statvfs},
     },
@@ -39,12 +40,12 @@ pub(crate) const RESERVE: &str = "fallocate";
 
 /// Opens an object. If the name is not that of a regular file, the error is `EPERM`.
 pub(crate) fn open(name: &CStr, access: OFlag) -> Result<(OwnedFd, Stat), Errno> {
-    // O_NONBLOCK: a FIFO in the object's place must not block us. O_NOFOLLOW and O_CLOEXEC: glibc adds them in
-    // shm_open, but not every libc does. open(2): while another process holds a lease, it fails with EWOULDBLOCK.
+    // O_NONBLOCK: a FIFO in the object's place must not block us. open(2): while another process holds a lease, it fails
+    // with EWOULDBLOCK.
     let flags = access | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let file = match shm_open(name, flags, Mode::empty()) {
-        // A link, a folder (glibc turns its EISDIR into EINVAL), a FIFO or socket. The name itself was checked.
-        Err(Errno::ELOOP | Errno::EISDIR | Errno::EINVAL | Errno::ENXIO) => return Err(Errno::EPERM),
+    let file = match at(name, |path| nix::fcntl::open(path, flags, Mode::empty())) {
+        // A link, a folder, a FIFO or socket.
+        Err(Errno::ELOOP | Errno::EISDIR | Errno::ENXIO) => return Err(Errno::EPERM),
         opened => opened?,
     };
     let stat = Stat::of(&file)?;
@@ -72,9 +73,7 @@ pub(crate) fn read(object: OwnedFd, offset: usize, target: &mut [u8]) -> io::Res
 /// Describes the file that has a name: a link itself, and not its target. It is not opened, so that no lease is
 /// disturbed.
 pub(crate) fn look_up(name: &CStr) -> Result<Option<Stat>, Errno> {
-    let path = path(name);
-    let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::ENAMETOOLONG)?;
-    match Stat::of_path(path) {
+    match at(name, Stat::of_path) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::ENOENT) => Ok(None),
         Err(errno) => Err(errno),
@@ -83,7 +82,7 @@ pub(crate) fn look_up(name: &CStr) -> Result<Option<Stat>, Errno> {
 
 /// Removes a name.
 pub(crate) fn unlink(name: &CStr) -> Result<(), Errno> {
-    shm_unlink(name)
+    at(name, nix::unistd::unlink)
 }
 
 /// Makes an object without a name, so that no reader ever sees it without its size. `None`: the system cannot do that.
@@ -107,20 +106,20 @@ pub(crate) fn make_unnamed(size: u64, mode: u32, reserve: bool) -> Result<Option
 
 /// Gives an object its name; `EEXIST` if that is taken.
 pub(crate) fn publish(file: &OwnedFd, name: &CStr) -> Result<(), Failed> {
-    let failed = Failed::of("linkat");
-    let path = path(name);
-    let path = CStr::from_bytes_until_nul(&path).map_err(|_| failed(Errno::ENAMETOOLONG))?;
-    if cannot_name_objects() {
-        return Err(failed(Errno::ENOENT));
-    }
-    // linkat(2), AT_EMPTY_PATH: needs CAP_DAC_READ_SEARCH, or since Linux 6.10 that we opened the file.
-    match linkat(file, c"", AT_FDCWD, path, AtFlags::AT_EMPTY_PATH) {
-        Err(Errno::ENOENT | Errno::EPERM) => {}
-        linked => return linked.map_err(failed),
-    }
-    // The way that open(2) shows for O_TMPFILE; it needs /proc.
-    let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
-    linkat(AT_FDCWD, itself.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW).map_err(failed)
+    let link = |path: &CStr| {
+        if cannot_name_objects() {
+            return Err(Errno::ENOENT);
+        }
+        // linkat(2), AT_EMPTY_PATH: needs CAP_DAC_READ_SEARCH, or since Linux 6.10 that we opened the file.
+        match linkat(file, c"", AT_FDCWD, path, AtFlags::AT_EMPTY_PATH) {
+            Err(Errno::ENOENT | Errno::EPERM) => {}
+            linked => return linked,
+        }
+        // The way that open(2) shows for O_TMPFILE; it needs /proc.
+        let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
+        linkat(AT_FDCWD, itself.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
+    };
+    at(name, link).map_err(Failed::of("linkat"))
 }
 
 /// Makes an object under its name. Until it has its size, a reader sees an empty object, and gets `EAGAIN`. `note` is
@@ -133,7 +132,8 @@ pub(crate) fn make_named(
     note: impl FnOnce(&Stat),
 ) -> Result<(OwnedFd, Stat), Failed> {
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let file = shm_open(name, flags, Mode::from_bits_truncate(0o600)).map_err(Failed::of("shm_open"))?;
+    let file = at(name, |path| nix::fcntl::open(path, flags, Mode::from_bits_truncate(0o600)))
+        .map_err(Failed::of("open"))?;
     step();
     let made = Stat::of(&file).map_err(Failed::of("statx")).and_then(|stat| {
         note(&stat);
@@ -144,7 +144,7 @@ pub(crate) fn make_named(
     match made {
         Ok(stat) => Ok((file, stat)),
         Err(failed) => {
-            let _ = shm_unlink(name);
+            let _ = unlink(name);
             Err(failed)
         }
     }
@@ -238,8 +238,8 @@ pub(crate) fn advise_to_make(errno: Errno, size: NonZeroUsize) -> String {
 /// Where glibc and musl keep objects on Linux.
 pub(crate) const FOLDER: &str = "/dev/shm";
 
-/// An object's path, ended by a NUL. On the stack: a signal handler asks for it too.
-fn path(name: &CStr) -> [u8; FOLDER.len() + 257] {
+/// Makes a call with the path of an object. The path is on the stack: a signal handler needs it too.
+fn at<T>(name: &CStr, call: impl FnOnce(&CStr) -> nix::Result<T>) -> nix::Result<T> {
     let mut path = [0; FOLDER.len() + 257];
     let (folder, rest) = path.split_at_mut(FOLDER.len());
     folder.copy_from_slice(FOLDER.as_bytes());
@@ -247,5 +247,21 @@ fn path(name: &CStr) -> [u8; FOLDER.len() + 257] {
     // An entry's name has 255 bytes at the most (see `EntryName`), so that a NUL is left.
     let name = name.to_bytes();
     rest[1..=name.len()].copy_from_slice(name);
-    path
+    call(CStr::from_bytes_until_nul(&path).map_err(|_| Errno::ENAMETOOLONG)?)
+}
+
+/// Functions of the C library that end the tests of this crate where they are called, as nothing here may call them.
+#[cfg(test)]
+mod not_called {
+    use libc::{c_char, c_int, mode_t};
+
+    #[unsafe(no_mangle)]
+    extern "C" fn shm_open(_name: *const c_char, _flags: c_int, _mode: mode_t) -> c_int {
+        panic!("shm_open was called")
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn shm_unlink(_name: *const c_char) -> c_int {
+        panic!("shm_unlink was called")
+    }
 }
