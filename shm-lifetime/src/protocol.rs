@@ -15,6 +15,9 @@ pub trait Kernel {
     /// Whether the kernel counts holders. Then a holder that leaves asks it even if it is not the last.
     const COUNTS: bool;
 
+    /// Finds out how far the kernel can be asked here, before a sweep does so. It is never called in a signal handler.
+    fn prepare(_lifetime: &Lifetime) {}
+
     /// Destroys the segment of an entry if the kernel says that nobody holds it. Destroys no other segment. It is
     /// called under the name's lock, perhaps in a signal handler, so it only makes system calls.
     fn destroy_unheld(lifetime: &Lifetime, entry: &Entry) -> Detached;
@@ -72,6 +75,7 @@ impl Lifetime {
             }
             match entry {
                 Some(entry) if entry.name.backend() == K::BACKEND => {
+                    K::prepare(self);
                     destroyed += usize::from(self.settle::<K>(ledger, id, &entry) == Detached::Destroyed);
                 }
                 Some(_) => {}

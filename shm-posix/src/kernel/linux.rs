@@ -5,7 +5,7 @@ use crate::object::{self, Stat};
 use nix::{errno::Errno, fcntl::OFlag};
 use shm_api::{Detached, OsError};
 use shm_lifetime::{
-    BackendId, Entry, EntryName, Kernel, Lifetime, LockFile, OUTLIVES, ObjectId, Presence,
+    BackendId, Class, Entry, EntryName, Kernel, Lifetime, LockFile, OUTLIVES, ObjectId, Presence,
     fault::{Check, skips},
 };
 use std::{ffi::CStr, os::fd::OwnedFd, thread, time::Duration};
@@ -17,6 +17,10 @@ pub(crate) struct PosixKernel;
 impl Kernel for PosixKernel {
     const BACKEND: BackendId = BackendId::Posix;
     const COUNTS: bool = false;
+
+    fn prepare(lifetime: &Lifetime) {
+        lease::try_on(namespace(lifetime, None));
+    }
 
     fn destroy_unheld(lifetime: &Lifetime, entry: &Entry) -> Detached {
         let name = entry.name.as_c_str();
@@ -90,8 +94,20 @@ fn open_anyhow(name: &CStr) -> Result<(OwnedFd, Stat), Errno> {
 /// Whether nobody holds an object, asked through a fresh descriptor, under its name's lock. Where its mount's leases
 /// are not to be trusted, only of one in the ledger can that be known. An error where the file is another user's.
 fn is_unheld(lifetime: &Lifetime, file: &OwnedFd, stat: &Stat, entry: Option<&Entry>) -> Result<bool, Errno> {
-    let is_unmarked = || entry.is_some_and(|entry| !lifetime.is_anyone_present(entry));
+    let is_unmarked =
+        || entry.is_some_and(|entry| tells_of_marks(entry, stat) && !lifetime.is_anyone_present(entry));
     Ok(lease::is_granted(file)? && (lease::is_trusted_on(stat.device()) || is_unmarked()))
+}
+
+/// Whether the holders of an object have their marks where its entry says. An entry that does not know when the object
+/// was made is of an earlier version of the library, whose holders leave no marks, or it is damaged. And if the object
+/// was given another mode, users of another class may hold it. (Under its name it is made empty and for its owner, and
+/// gets its mode and its size then. Nobody can attach it before.)
+fn tells_of_marks(entry: &Entry, stat: &Stat) -> bool {
+    let knows_birth = stat.id().born == 0 || entry.object.is_none_or(|object| object.born != 0);
+    let class = Class::of(stat.mode(), stat.gid());
+    let is_just_begun = stat.size() == 0 && class == Class::Owner;
+    knows_birth && (entry.class() == class || is_just_begun)
 }
 
 /// Removes the name of an object if no process holds it, even if another program made it; under the name's lock.

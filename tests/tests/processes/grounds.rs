@@ -4,8 +4,8 @@
 use crate::cast::{ACTOR, FOREIGN, key, world, world_on};
 use shm_tests::{Puppet, World};
 use std::{
-    fs::{self, Metadata},
-    os::unix::fs::MetadataExt,
+    fs::{self, File, Metadata},
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
 };
 
 macro_rules! on {
@@ -43,6 +43,10 @@ on_every_ground! {
 }
 
 on! {
+    where_only_marks_are_to_be_trusted "overlayfs" {
+        a_held_segment_survives_a_flipped_bit_in_its_entry
+        a_segment_that_was_given_another_mode_is_left_alone
+    }
     where_strangers_are_not_seen "overlayfs" {
         a_stranger_keeps_its_memory_and_the_name_goes
         a_stranger_that_keeps_its_descriptor_is_seen
@@ -291,6 +295,47 @@ fn change_entries(world: &World, change: impl Fn(&mut [u8])) {
     let mut bytes = fs::read(&ledger).unwrap();
     bytes.chunks_exact_mut(512).skip(1).for_each(change);
     fs::write(&ledger, bytes).unwrap();
+}
+
+/// A bit that says where the marks of its holders are.
+fn a_held_segment_survives_a_flipped_bit_in_its_entry(world: World) {
+    let (mut one, mut other, key) = (world.start(ACTOR), world.start(ACTOR), key("posix"));
+    one.ok(&format!("posix create s {key} 4096"));
+    let ledger = world.folder().join(".shm-node-0/ledger.1");
+    let ledger = File::options().read(true).write(true).open(ledger).unwrap();
+    let read = |place: u64| {
+        let mut byte = [0];
+        ledger.read_exact_at(&mut byte, place).unwrap();
+        byte[0]
+    };
+    let slot = (1..128).map(|slot| slot * 512).find(|slot| read(*slot) != 0).expect("it has an entry");
+    // The last one makes it an entry of another object, which is gone.
+    let [mode, created, created_again, group, born] = [10..12, 40..48, 328..336, 336..344, 320..328];
+    for place in mode.chain(created).chain(created_again).chain(group).chain(born).map(|place| slot + place) {
+        for bit in 0..8 {
+            let byte = read(place);
+            ledger.write_all_at(&[byte ^ 1 << bit], place).unwrap();
+            assert_eq!(other.ok("posix sweep"), "0", "byte {}, bit {bit}", place - slot);
+            ledger.write_all_at(&[byte], place).unwrap();
+        }
+    }
+    assert_eq!(one.ok("posix current s"), "true");
+}
+
+fn a_segment_that_was_given_another_mode_is_left_alone(world: World) {
+    let (mut one, mut other, key) = (world.start(ACTOR), world.start(ACTOR), key("posix"));
+    other.ok("user 1000");
+    one.ok(&format!("posix create s {key} 4096"));
+    let give = |mode| {
+        fs::set_permissions(world.folder().join(&key[1..]), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    give(0o666);
+    other.ok(&format!("posix attach s {key}"));
+    assert_eq!(one.ok("posix detach s"), "outlives 1");
+    assert_eq!(other.ok("posix current s"), "true");
+    other.end();
+    give(0o600);
+    assert_freed_by_the_next_call(world);
 }
 
 fn an_orphan_is_freed_if_its_device_has_another_number_since_a_restart(world: World) {
