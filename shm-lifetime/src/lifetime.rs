@@ -78,7 +78,7 @@ impl Lifetime {
     pub fn current() -> Result<Arc<Self>, OsError> {
         let (generation, uid) = (fork::generation(), nix::unistd::geteuid().as_raw());
         let fits = |lifetime: &&Arc<Self>| {
-            lifetime.generation == generation && lifetime.uid == uid && !lifetime.has_lost_its_files()
+            lifetime.generation == generation && lifetime.uid == uid && !lifetime.is_out_of_date()
         };
         let current = &Current::of(generation).lifetime;
         if let Some(lifetime) = current.read().as_ref().filter(fits) {
@@ -98,16 +98,19 @@ impl Lifetime {
         Ok(current.insert(lifetime).clone())
     }
 
-    /// Whether somebody removed the folder (a login manager does that when its user logs out) or a file in it, or the
-    /// program closed our files (a daemon that closes all descriptors). If they were removed, the next process makes
-    /// others, and nobody sees what we write and lock in ours. This is checked from time to time.
-    fn has_lost_its_files(&self) -> bool {
+    /// Whether another one is needed: somebody removed the folder (a login manager does that when its user logs out) or a
+    /// file in it, the program closed our files (a daemon that closes all descriptors), or the process entered another
+    /// IPC namespace. If the files were removed, the next process makes others, and nobody sees what we write and lock
+    /// in ours. This is checked from time to time.
+    fn is_out_of_date(&self) -> bool {
         static START: OnceLock<Instant> = OnceLock::new();
         let now = START.get_or_init(Instant::now).elapsed().as_millis() as u64;
         if now < self.next_look.load(Relaxed) {
             return false;
         }
-        let lost = self.locks.are_lost() || self.ledger.get().is_some_and(Ledger::is_lost);
+        let lost = self.locks.are_lost()
+            || self.ledger.get().is_some_and(Ledger::is_lost)
+            || !self.namespaces.is_ipc_still_ours();
         if !lost {
             self.next_look.store(now + LOOK_EVERY.as_millis() as u64, Relaxed);
         }

@@ -26,6 +26,13 @@ impl Namespaces {
         system::ours()
     }
 
+    /// Whether this process still lives in that IPC namespace, as far as it can know (unshare(2), setns(2)). Safe in a
+    /// signal handler.
+    pub fn is_ipc_still_ours(&self) -> bool {
+        let now = Self::ours().ipc;
+        now == 0 || now == self.ipc
+    }
+
     /// Whether an entry is about a key or a name here, and not about one in another namespace or on another mount.
     pub(crate) fn has(&self, entry: &Entry) -> bool {
         system::has(self, entry)

@@ -24,8 +24,9 @@ impl Kernel for SysVKernel {
             return if ours.has_ended(entry.namespace) { Detached::Gone } else { OUTLIVES };
         }
         let (id, stat) = match find(entry, ours.pid) {
-            Found::Gone => return Detached::Gone,
-            Found::Unknown => return OUTLIVES,
+            // This process may have entered another namespace a moment ago.
+            Found::Gone if ours.is_ipc_still_ours() => return Detached::Gone,
+            Found::Gone | Found::Unknown => return OUTLIVES,
             Found::It(id, stat) => (id, stat),
         };
         // A process of ours that died in the guard below may have left this mode.

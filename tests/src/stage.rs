@@ -10,11 +10,11 @@ cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         mod ground;
         mod linux;
-        use linux::{cover, join, refuse};
+        use linux::{cover, enter_new_mounts, join, refuse};
         pub use linux::{become_user, die_with_parent, enter_new_ipc, enter_new_world, posix_namespace};
     } else {
         mod macos;
-        use macos::{cover, join, refuse};
+        use macos::{cover, enter_new_mounts, join, refuse};
         pub use macos::{become_user, die_with_parent, enter_new_ipc, enter_new_world, posix_namespace};
     }
 }
@@ -52,7 +52,7 @@ pub type Answer = Result<String, String>;
 /// Serves commands until the input ends. What `handle` does not know (`None`) is tried as one of the commands
 /// about the process itself:
 ///
-/// `unshare SIZE [GROUND]`, `join PID`, `cover FOLDER`, `user UID [GID]`, `umask OCTAL`, `descriptors N`,
+/// `unshare SIZE [GROUND]`, `new-mounts`, `join PID`, `cover FOLDER`, `user UID [GID]`, `umask OCTAL`, `descriptors N`,
 /// `file-size BYTES`, `refuse CALL ERRNO`, `sysctl NAME VALUE`, `sysv-table`.
 ///
 /// # Panics
@@ -80,6 +80,7 @@ fn process(words: &[&str]) -> Option<Answer> {
     Some(match *words {
         ["unshare", size] => enter(size, Ground::Tmpfs),
         ["unshare", size, ground] => enter(size, ground.parse().ok()?),
+        ["new-mounts"] => enter_new_mounts().map(|()| String::new()).map_err(refused),
         ["cover", folder] => cover(folder).map(|()| String::new()).map_err(refused),
         ["join", pid] => join(pid).map(|()| String::new()).map_err(|error| refusal("io", error)),
         ["user", uid] => {

@@ -35,6 +35,11 @@ pub fn enter_new_ipc() -> nix::Result<()> {
     unshare(CloneFlags::CLONE_NEWIPC)
 }
 
+/// Moves this process into a mount namespace of its own, in which everything is as before.
+pub(super) fn enter_new_mounts() -> nix::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)
+}
+
 /// Puts an empty folder in the place of one.
 pub(super) fn cover(folder: &str) -> nix::Result<()> {
     let none: Option<&str> = None;

@@ -26,6 +26,10 @@ pub const fn enter_new_ipc() -> nix::Result<()> {
     Err(Errno::ENOTSUP)
 }
 
+pub(super) const fn enter_new_mounts() -> nix::Result<()> {
+    Err(Errno::ENOTSUP)
+}
+
 pub(super) const fn cover(_folder: &str) -> nix::Result<()> {
     Err(Errno::ENOTSUP)
 }

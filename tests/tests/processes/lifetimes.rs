@@ -547,6 +547,26 @@ fn a_sweep_leaves_the_system_v_segments_of_another_ipc_namespace() {
 }
 
 #[test]
+fn a_process_that_leaves_the_ipc_namespace_of_its_segments_forgets_none() {
+    let Some(mut world) = world("16m") else { return };
+    let mut one = world.start(ACTOR);
+    for slot in 1..=3 {
+        one.ok(&format!("sysv create {slot} {slot} 100"));
+    }
+    one.ok("new-ipc");
+    assert_eq!(one.ok("sysv sweep"), "0");
+    assert_eq!(one.ok("sysv detach 1"), "outlives 1");
+    assert_eq!((one.ok("entries").as_str(), world.left().1), ("3", 3));
+    // It is noticed after a while, and until then the key seems to be taken.
+    while !one.ask("sysv create s 2 200").starts_with("ok") {}
+    assert_eq!(one.ok("entries"), "4");
+    assert_eq!(one.ok("sysv detach s"), "destroyed");
+    one.kill();
+    assert_eq!(world.start(ACTOR).ok("sysv sweep"), "3");
+    assert_eq!(world.left(), (vec![], 0));
+}
+
+#[test]
 fn a_system_v_key_that_is_taken_in_another_ipc_namespace_can_be_created() {
     let Some(mut world) = world("16m") else { return };
     let (mut here, mut elsewhere) = (world.start(ACTOR), world.start(ACTOR));
@@ -594,7 +614,8 @@ fn a_sweep_leaves_the_posix_objects_of_another_mount() {
     dead.ok("posix create s orphan 100");
     dead.kill();
     // It has the ledger open, and from now on another /dev/shm.
-    one.ok("unshare 16m");
+    one.ok("new-mounts");
+    one.ok("cover /dev/shm");
     fs::create_dir(format!("/proc/{}/root/dev/shm/orphan", one.pid())).unwrap();
     assert_eq!(one.ok("posix sweep"), "0");
     assert_eq!(one.ok("entries"), "2");
@@ -610,7 +631,8 @@ fn a_posix_name_that_is_taken_on_another_mount_can_be_created() {
     let mut one = world.start(ACTOR);
     one.ok("posix create s name 100");
     // It has the ledger open, and from now on another /dev/shm.
-    one.ok("unshare 16m");
+    one.ok("new-mounts");
+    one.ok("cover /dev/shm");
     one.no("posix attach t name", "NotFound");
     one.ok("posix create t name 200");
     one.no("posix create u name 300", "Exists");
