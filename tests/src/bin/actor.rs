@@ -284,7 +284,15 @@ fn child_attaches<B: Backend>(backend: &B, key: &Key) -> bool {
     // SAFETY: the child attaches, which is what is tried here, and ends.
     match unsafe { fork() }.expect("fork") {
         ForkResult::Child => {
-            let attached = backend.attach(key).is_ok();
+            // On a busy machine the others may have the lock for longer than a call waits.
+            let busy =
+                |error: &AttachError| matches!(error, AttachError::Os(error) if error.errno() == libc::EBUSY);
+            let attached = loop {
+                match backend.attach(key) {
+                    Err(error) if busy(&error) => {}
+                    attached => break attached.is_ok(),
+                }
+            };
             // SAFETY: _exit is always allowed.
             unsafe { libc::_exit(i32::from(!attached)) }
         }
