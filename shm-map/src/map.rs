@@ -219,7 +219,7 @@ impl<'a> Map<'a> {
             target.resize(length, 0);
             self.core.memory.read(place, target);
         });
-        self.sound(Ok(found.map(|(found, ())| found.into())))
+        self.uncounted(found.map(|(found, ())| found))
     }
 
     /// Finds an entry, without reading its value.
@@ -268,7 +268,7 @@ impl<'a> Map<'a> {
     ) -> Result<Option<Found>, MapError> {
         let copy = |place, length| copy(self.core.memory.at(place, length), length);
         let found = self.core.get(&self.key(key)?, SystemClock, copy);
-        self.sound(Ok(found.map(|(found, ())| found.into())))
+        self.uncounted(found.map(|(found, ())| found))
     }
 
     #[inline]
@@ -284,6 +284,12 @@ impl<'a> Map<'a> {
             None if self.is_read_only() => {}
             None => self.core.count_lookup(stripe::of_this_thread(), false),
         }
+        self.uncounted(found)
+    }
+
+    /// The result of a lookup that does not count.
+    #[inline]
+    fn uncounted(&self, found: Option<reader::Found>) -> Result<Option<Found>, MapError> {
         self.sound(Ok(found.map(Found::from)))
     }
 
@@ -312,7 +318,7 @@ impl<'a> Map<'a> {
     ///
     /// [`MapError::OutOfRange`] if the key is too long.
     pub fn view_again(&self, key: &[u8]) -> Result<Option<crate::View<'a>>, MapError> {
-        self.view_and(key, |found| self.sound(Ok(found.map(Found::from))))
+        self.view_and(key, |found| self.uncounted(found))
     }
 
     #[inline]
