@@ -37,6 +37,9 @@ const SMALL_SHARE: u64 = 10;
 const KEYS_OF_A_SHARD: u32 = 16;
 
 impl MapOptions {
+    /// The most [`shards`](Self::shards).
+    pub const MAX_SHARDS: u32 = MAX_SHARDS;
+
     /// A map of `memory` bytes, with all defaults.
     pub fn new(memory: u64) -> Self {
         Self { memory: Some(memory), ..Self::default() }

@@ -29,8 +29,6 @@ const STATS = ['entries', 'memory', 'used', 'sets', 'evictions', 'expired', 'hit
 
 /** The bits of a mode that let others write. */
 const OTHERS_WRITE = 0o022;
-/** The most shards that a map can have. */
-const MOST_SHARDS = 1024;
 /** How often `view` tries to show a value in place before it shows a copy. */
 const VIEWS = 3;
 
@@ -61,7 +59,7 @@ class SharedMap {
       integer('entries', entries, 1, most),
       integer('key', key, 0, native.MAX_KEY),
       integer('value', value, 0, most),
-      shards === undefined ? 0 : integer('shards', shards, 1, MOST_SHARDS),
+      shards === undefined ? 0 : integer('shards', shards, 1, native.MAX_SHARDS),
     );
   }
 

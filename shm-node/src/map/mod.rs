@@ -32,7 +32,7 @@ use crate::{
     },
 };
 use near::Near;
-use shm_map::{Map, View, layout::record::MAX_KEY};
+use shm_map::{Map, MapOptions, View, layout::record::MAX_KEY};
 use std::ffi::CStr;
 
 /// How many words the memory for a key has: three bytes for each of as many characters as a key has bytes.
@@ -89,6 +89,7 @@ pub(crate) const CONSTANTS: &[(&str, i32)] = &[
     ("LONG", values::LONG),
     ("SAME", values::SAME),
     ("MAX_KEY", MAX_KEY as i32),
+    ("MAX_SHARDS", MapOptions::MAX_SHARDS as i32),
     ("MAX_TAGS", shm_map::layout::record::MAX_TAGS as i32),
     ("ALWAYS", write::ALWAYS),
     ("ABSENT", write::ABSENT),
