@@ -106,7 +106,7 @@ fn over(
         key: Vec::new(),
     };
     let handle = table.objects.add(number, owner, opened);
-    Ok([handle.into(), number.into(), memory as f64, mode.into(), f64::from(u8::from(is_of_other))])
+    Ok([handle.into(), number.into(), memory as f64, mode.into(), is_of_other.into()])
 }
 
 /// A year: as long as a wait can be.

@@ -73,7 +73,7 @@ fn find(lifetime: &Lifetime, entry: &Entry, name: &CStr) -> Found {
     if entry.namespace != stat.device() && !is_here() && !is_known_by_birth {
         return Found::Unknown; // another mount on this path: our object may still be there, out of sight
     }
-    // Its creator died between shm_open and noting which object it is: only an empty object can be that one.
+    // Its creator died between making it and noting which object it is: only an empty object can be that one.
     let is_just_begun =
         || entry.object.is_none() && stat.size() == 0 && stat.uid() == nix::unistd::geteuid().as_raw();
     if !stat.is_unlinked() && (stat.is_of(lifetime.uid(), entry) || is_just_begun()) {
