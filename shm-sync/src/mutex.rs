@@ -116,6 +116,16 @@ impl<'a> Mutex<'a> {
         Ok(self.guard(owner, Acquired { owner_died: false }))
     }
 
+    /// Unlocks a lock that its owner has [kept](MutexGuard::keep).
+    ///
+    /// # Errors
+    ///
+    /// If nobody holds it, or another owner does. After [`SyncError::Shrunk`] it is unlocked too.
+    pub fn unlock_as_owner(&self) -> Result<(), SyncError> {
+        let released = self.word.release(self.caller.owner()?, 1);
+        self.region.sound_result(released)
+    }
+
     /// Unlocks it on behalf of the owner in this process whose guard was [kept](MutexGuard::keep).
     ///
     /// # Errors
@@ -391,6 +401,18 @@ mod tests {
         assert!(matches!(mutex.resume(), Err(SyncError::NotOwner(_))));
         drop(environment.resume().unwrap());
         assert_eq!(environment.resume().unwrap_err(), SyncError::NotHeld);
+        assert!(mutex.try_lock().unwrap().is_some());
+    }
+
+    #[test]
+    fn only_the_owner_unlocks_as_the_owner() {
+        let memory = Memory::new(64);
+        let mutex = Mutex::open(memory.region(), 0, live()).unwrap();
+        let environment = mutex.for_owner(live().new_owner().unwrap());
+        environment.lock().unwrap().keep();
+        assert!(matches!(mutex.unlock_as_owner(), Err(SyncError::NotOwner(_))));
+        environment.unlock_as_owner().unwrap();
+        assert_eq!(environment.unlock_as_owner(), Err(SyncError::NotHeld));
         assert!(mutex.try_lock().unwrap().is_some());
     }
 

@@ -112,6 +112,7 @@ impl<'a> RwLock<'a> {
     /// # Errors
     ///
     /// If this thread has no owner id yet, and none can be had.
+    #[inline]
     pub fn try_read(&self) -> Result<Option<ReadGuard<'a>>, SyncError> {
         let owner = self.caller.owner()?;
         let read = self.lock.attempt_read(owner, self.caller);
@@ -155,6 +156,7 @@ impl<'a> RwLock<'a> {
     /// # Errors
     ///
     /// As [`try_read`](Self::try_read).
+    #[inline]
     pub fn try_write(&self) -> Result<Option<WriteGuard<'a>>, SyncError> {
         let owner = self.caller.owner()?;
         let acquired = self.lock.attempt_write(owner, self.caller);
@@ -193,7 +195,29 @@ impl<'a> RwLock<'a> {
         Ok(self.write_guard(owner, Acquired { owner_died: false }))
     }
 
-    /// Unlocks for a reader of this process whose guard was [kept](ReadGuard::keep).
+    /// Unlocks for a reader whose guard its owner has [kept](ReadGuard::keep).
+    ///
+    /// # Errors
+    ///
+    /// If nobody has that slot, or another owner has it. After [`SyncError::Shrunk`] it is unlocked too.
+    #[inline]
+    pub fn end_read_as_owner(&self, slot: u32) -> Result<(), SyncError> {
+        let released = self.lock.readers().release(slot, self.caller.owner()?);
+        self.lock.memory.sound_result(released)
+    }
+
+    /// Unlocks for the writer whose guard its owner has [kept](WriteGuard::keep).
+    ///
+    /// # Errors
+    ///
+    /// If nobody writes, or another owner does. After [`SyncError::Shrunk`] it is unlocked too.
+    #[inline]
+    pub fn end_write_as_owner(&self) -> Result<(), SyncError> {
+        let released = self.lock.writer().release(self.caller.owner()?, u32::MAX);
+        self.lock.memory.sound_result(released)
+    }
+
+    /// Unlocks for a reader of this process whose guard was [kept](ReadGuard::keep), on behalf of its owner.
     ///
     /// # Errors
     ///
@@ -203,7 +227,7 @@ impl<'a> RwLock<'a> {
         self.lock.memory.sound_result(released)
     }
 
-    /// Unlocks for the writer of this process whose guard was [kept](WriteGuard::keep).
+    /// Unlocks for the writer of this process whose guard was [kept](WriteGuard::keep), on behalf of its owner.
     ///
     /// # Errors
     ///
@@ -397,7 +421,10 @@ impl Drop for WriteGuard<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::layout::{owner_word::WAITERS, rw_lock::WRITER};
+    use crate::protocol::layout::{
+        owner_word::WAITERS,
+        rw_lock::{SLOTS, WRITER},
+    };
     use crate::testing::{Memory, live};
     use crate::{Outcome, Pause, wait};
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -573,6 +600,34 @@ mod tests {
         lock.end_write().unwrap();
         assert_eq!(lock.resume_write().unwrap_err(), SyncError::NotHeld);
         assert_eq!(lock.end_write(), Err(SyncError::NotHeld));
+    }
+
+    #[test]
+    fn only_the_owner_ends_a_kept_guard_as_the_owner() {
+        let memory = Memory::new(256);
+        let lock = open(&memory);
+        let environment = lock.for_owner(live().new_owner().unwrap());
+        let slot = environment.read().unwrap().keep();
+        assert!(matches!(lock.end_read_as_owner(slot), Err(SyncError::NotOwner(_))));
+        environment.end_read_as_owner(slot).unwrap();
+        assert_eq!(environment.end_read_as_owner(slot), Err(SyncError::NotHeld));
+        environment.write().unwrap().keep();
+        assert!(matches!(lock.end_write_as_owner(), Err(SyncError::NotOwner(_))));
+        environment.end_write_as_owner().unwrap();
+        assert_eq!(environment.end_write_as_owner(), Err(SyncError::NotHeld));
+        assert!(lock.try_write().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_writer_that_finds_a_dead_reader_writes_at_once_and_gives_way_to_a_living_one() {
+        let memory = Memory::new(256);
+        let lock = open(&memory);
+        memory.region().cell(SLOTS as usize).unwrap().store(Owner::MAX, Ordering::Relaxed);
+        drop(lock.try_write().unwrap().expect("the reader is dead"));
+        let reader = lock.read().unwrap();
+        assert!(lock.try_write().unwrap().is_none());
+        assert!(lock.try_read().unwrap().is_some(), "the word was given back");
+        drop(reader);
     }
 
     #[test]

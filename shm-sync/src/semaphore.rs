@@ -103,6 +103,7 @@ impl<'a> Semaphore<'a> {
     /// # Errors
     ///
     /// As [`acquire`](Self::acquire).
+    #[inline]
     pub fn try_acquire(&self) -> Result<Option<Permit<'a>>, SyncError> {
         let owner = self.caller.owner()?;
         let claimed = self.slots.attempt(owner, self.caller);
@@ -126,7 +127,18 @@ impl<'a> Semaphore<'a> {
         Ok(self.permit(owner, Claimed { slot, owner_died: false }))
     }
 
-    /// Releases a permit of this process that was [kept](Permit::keep).
+    /// Releases a permit that its owner has [kept](Permit::keep).
+    ///
+    /// # Errors
+    ///
+    /// If nobody has it, or another owner does. After [`SyncError::Shrunk`] it is released too.
+    #[inline]
+    pub fn release_as_owner(&self, slot: u32) -> Result<(), SyncError> {
+        let released = self.slots.release(slot, self.caller.owner()?);
+        self.slots.memory.sound_result(released)
+    }
+
+    /// Releases a permit of this process that was [kept](Permit::keep), on behalf of its owner.
     ///
     /// # Errors
     ///
@@ -300,6 +312,18 @@ mod tests {
         }
         let short = memory.region().at(0, 8).unwrap();
         assert!(matches!(Semaphore::attach(short, 0, live()), Err(SyncError::TooSmall { .. })));
+    }
+
+    #[test]
+    fn only_the_owner_releases_a_kept_permit_as_the_owner() {
+        let memory = Memory::new(256);
+        let semaphore = Semaphore::open(memory.region(), 0, 1, live()).unwrap();
+        let environment = semaphore.for_owner(live().new_owner().unwrap());
+        let slot = environment.acquire().unwrap().keep();
+        assert!(matches!(semaphore.release_as_owner(slot), Err(SyncError::NotOwner(_))));
+        environment.release_as_owner(slot).unwrap();
+        assert_eq!(environment.release_as_owner(slot), Err(SyncError::NotHeld));
+        assert_eq!(environment.release_as_owner(1), Err(SyncError::NotHeld));
     }
 
     #[test]

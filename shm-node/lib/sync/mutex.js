@@ -65,7 +65,7 @@ class Mutex extends acquirable(Lock, locking) {
   [END]() {
     const word = this.#word;
     if (word.length === 0 || Atomics.compareExchange(word, 0, this.#me, 0) !== this.#me) native.endLock(handleOf(this));
-    this.#sound.check();
+    if (counter[0] !== this.#sound.seen) this.#sound.check();
   }
 }
 

@@ -8,7 +8,7 @@ use super::{
     table::Table,
 };
 use crate::failure::Failure;
-use shm_sync::{Locking, Mutex, MutexGuard, Step, SyncError};
+use shm_sync::{Locking, Mutex, MutexGuard, Step};
 use std::time::Duration;
 
 impl Part for Mutex<'static> {}
@@ -67,11 +67,5 @@ pub(super) fn unlock(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
 
 /// `endLock(mutex)`: on behalf of this environment.
 pub(super) fn end_lock(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
-    let mutex = table.objects.get::<Mutex<'_>>(call.handle(0))?;
-    match mutex.resume() {
-        // A part of the segment was cut off: this call unlocks, and returns that error.
-        Err(SyncError::Shrunk) => mutex.unlock()?,
-        guard => drop(guard?),
-    }
-    Ok(())
+    Ok(table.objects.get::<Mutex<'_>>(call.handle(0))?.unlock_as_owner()?)
 }

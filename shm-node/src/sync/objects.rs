@@ -4,7 +4,7 @@ use super::{errors, shared::Shared, sound::check_sound};
 use crate::{attachments::Number, failure::Failure};
 use napi::Env;
 use shm_sync::Owner;
-use std::{any::Any, fmt, mem};
+use std::{any::TypeId, fmt, mem, ptr};
 
 /// A list of values by number. The numbers of removed values are used again.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl<T> Numbered<T> {
 pub(crate) struct Objects(Numbered<Object>);
 
 /// What an object can be: a structure, or one end of it.
-pub(crate) trait Part: Any + fmt::Debug {
+pub(crate) trait Part: fmt::Debug + 'static {
     /// Gives up all of it, except for the windows, which JavaScript still has.
     fn give_up(self: Box<Self>) -> Option<Shared> {
         None
@@ -69,7 +69,8 @@ pub(crate) trait Part: Any + fmt::Debug {
 
 #[derive(Debug)]
 enum State {
-    There(Box<dyn Part>),
+    /// The type is that of the part: to ask the part itself is a call, which takes longer than the comparison.
+    There(TypeId, Box<dyn Part>),
     /// Its segment was detached. JavaScript still has its windows.
     Detached(Option<Shared>),
 }
@@ -77,7 +78,7 @@ enum State {
 impl State {
     fn give_up(self) -> Option<Shared> {
         match self {
-            Self::There(part) => part.give_up(),
+            Self::There(_, part) => part.give_up(),
             Self::Detached(windows) => windows,
         }
     }
@@ -92,8 +93,8 @@ struct Object {
 
 impl Objects {
     /// Adds an object of an attachment; `owner` is the owner id of this environment there.
-    pub(crate) fn add(&mut self, number: Number, owner: Option<Owner>, part: impl Part) -> i32 {
-        let object = Object { number, owner, state: State::There(Box::new(part)) };
+    pub(crate) fn add<P: Part>(&mut self, number: Number, owner: Option<Owner>, part: P) -> i32 {
+        let object = Object { number, owner, state: State::There(TypeId::of::<P>(), Box::new(part)) };
         i32::try_from(self.0.add(object)).unwrap_or(i32::MAX)
     }
 
@@ -102,11 +103,14 @@ impl Objects {
     pub(crate) fn get<P: Part>(&mut self, handle: usize) -> Result<&mut P, Failure> {
         let object = self.0.get(handle).ok_or_else(|| Failure::internal("no such object"))?;
         let number = object.number;
-        let State::There(part) = &mut object.state else {
+        let State::There(kind, part) = &mut object.state else {
             return Err(check_sound(number).err().unwrap_or_else(errors::detached));
         };
-        let part: &mut dyn Any = &mut **part;
-        part.downcast_mut().ok_or_else(|| Failure::internal("another object"))
+        if *kind != TypeId::of::<P>() {
+            return Err(Failure::internal("another object"));
+        }
+        // SAFETY: `add` made the box of a part of this type.
+        Ok(unsafe { &mut *ptr::from_mut::<dyn Part>(&mut **part).cast::<P>() })
     }
 
     /// The attachment that an object belongs to.

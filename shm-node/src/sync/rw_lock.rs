@@ -8,7 +8,7 @@ use super::{
     table::Table,
 };
 use crate::failure::Failure;
-use shm_sync::{ReadGuard, Reading, RwLock, Step, SyncError, WriteGuard, Writing};
+use shm_sync::{ReadGuard, Reading, RwLock, Step, WriteGuard, Writing};
 
 impl Part for RwLock<'static> {}
 
@@ -36,6 +36,7 @@ fn kept(guard: ReadGuard<'static>) -> i32 {
     guard.keep().cast_signed() * 2 + i32::from(owner_died)
 }
 
+#[inline]
 fn kept_writing(guard: WriteGuard<'static>) -> i32 {
     let owner_died = guard.owner_died();
     guard.keep();
@@ -61,10 +62,11 @@ impl Operation for Writing<'static> {
 /// `read(lock, timeout)`.
 pub(super) fn read(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     let handle = call.handle(0);
-    let lock = *table.objects.get::<RwLock<'_>>(handle)?;
+    let lock = table.objects.get::<RwLock<'_>>(handle)?;
     if let Some(guard) = lock.try_read()? {
         return Ok(kept(guard));
     }
+    let lock = *lock;
     let reading = lock.reading(table.objects.owner(handle)?);
     table.block(handle, reading, call.time(1))
 }
@@ -90,10 +92,11 @@ pub(super) fn is_written(table: &mut Table, call: &Call<1>) -> Result<bool, Fail
 /// `write(lock, timeout)`.
 pub(super) fn write(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     let handle = call.handle(0);
-    let lock = *table.objects.get::<RwLock<'_>>(handle)?;
+    let lock = table.objects.get::<RwLock<'_>>(handle)?;
     if let Some(guard) = lock.try_write()? {
         return Ok(kept_writing(guard));
     }
+    let lock = *lock;
     let writing = lock.writing(table.objects.owner(handle)?);
     writing.check_deadlock()?;
     table.block(handle, writing, call.time(1))
@@ -124,22 +127,10 @@ pub(super) fn release_write(table: &mut Table, call: &Call<1>) -> Result<(), Fai
 
 /// `endRead(lock, reader)`: on behalf of this environment.
 pub(super) fn end_read(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
-    let lock = table.objects.get::<RwLock<'_>>(call.handle(0))?;
-    let reader = call.unsigned(1);
-    match lock.resume_read(reader) {
-        // A part of the segment was cut off: this call releases the lock, and returns that error.
-        Err(SyncError::Shrunk) => lock.end_read(reader)?,
-        guard => drop(guard?),
-    }
-    Ok(())
+    Ok(table.objects.get::<RwLock<'_>>(call.handle(0))?.end_read_as_owner(call.unsigned(1))?)
 }
 
 /// `endWrite(lock)`: on behalf of this environment.
 pub(super) fn end_write(table: &mut Table, call: &Call<1>) -> Result<(), Failure> {
-    let lock = table.objects.get::<RwLock<'_>>(call.handle(0))?;
-    match lock.resume_write() {
-        Err(SyncError::Shrunk) => lock.end_write()?,
-        guard => drop(guard?),
-    }
-    Ok(())
+    Ok(table.objects.get::<RwLock<'_>>(call.handle(0))?.end_write_as_owner()?)
 }

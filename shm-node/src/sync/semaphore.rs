@@ -8,7 +8,7 @@ use super::{
     table::Table,
 };
 use crate::failure::Failure;
-use shm_sync::{Acquiring, Permit, Semaphore, Step, SyncError};
+use shm_sync::{Acquiring, Permit, Semaphore, Step};
 
 impl Part for Semaphore<'static> {}
 
@@ -49,10 +49,11 @@ impl Operation for Acquiring<'static> {
 /// `acquire(semaphore, timeout)`.
 pub(super) fn acquire(table: &mut Table, call: &Call<2>) -> Result<i32, Failure> {
     let handle = call.handle(0);
-    let semaphore = *table.objects.get::<Semaphore<'_>>(handle)?;
+    let semaphore = table.objects.get::<Semaphore<'_>>(handle)?;
     if let Some(permit) = semaphore.try_acquire()? {
         return Ok(kept(permit));
     }
+    let semaphore = *semaphore;
     let acquiring = semaphore.acquiring(table.objects.owner(handle)?);
     table.block(handle, acquiring, call.time(1))
 }
@@ -78,12 +79,5 @@ pub(super) fn release(table: &mut Table, call: &Call<2>) -> Result<(), Failure> 
 
 /// `endPermit(semaphore, permit)`: on behalf of this environment.
 pub(super) fn end_permit(table: &mut Table, call: &Call<2>) -> Result<(), Failure> {
-    let semaphore = table.objects.get::<Semaphore<'_>>(call.handle(0))?;
-    let permit = call.unsigned(1);
-    match semaphore.resume(permit) {
-        // A part of the segment was cut off: this call releases the permit, and returns that error.
-        Err(SyncError::Shrunk) => semaphore.release(permit)?,
-        permit => drop(permit?),
-    }
-    Ok(())
+    Ok(table.objects.get::<Semaphore<'_>>(call.handle(0))?.release_as_owner(call.unsigned(1))?)
 }

@@ -78,11 +78,15 @@ impl<'a, M: Memory<'a>> RwLock<M> {
     }
 
     /// The same, and checks at once which owners live.
+    #[inline]
     pub(crate) fn attempt_read(&self, owner: Owner, peers: impl Peers) -> Option<Read> {
-        self.try_read(owner).or_else(|| {
-            self.bury_the_dead(peers);
-            self.try_read(owner)
-        })
+        match self.try_read(owner) {
+            Some(read) => Some(read),
+            None => {
+                self.bury_the_dead(peers);
+                self.try_read(owner)
+            }
+        }
     }
 
     pub(crate) fn read_step(&self, owner: Owner, state: &mut ReadState, peers: impl Peers) -> Step<'a, Read> {
@@ -136,7 +140,16 @@ impl<'a, M: Memory<'a>> RwLock<M> {
     }
 
     /// The same, and checks at once which owners live.
+    #[inline]
     pub(crate) fn attempt_write(&self, owner: Owner, peers: impl Peers) -> Option<Acquired> {
+        if self.try_write(owner) {
+            return Some(Acquired { owner_died: false });
+        }
+        self.attempt_write_after_the_dead(owner, peers)
+    }
+
+    #[cold]
+    fn attempt_write_after_the_dead(&self, owner: Owner, peers: impl Peers) -> Option<Acquired> {
         self.bury_the_dead(peers);
         let acquired = self.writer().attempt(owner, peers)?;
         if self.readers.are_free() {
@@ -223,6 +236,7 @@ impl<'a, M: Memory<'a>> RwLock<M> {
     }
 
     // A caller that only tries would otherwise never notice them.
+    #[cold]
     fn bury_the_dead(&self, peers: impl Peers) {
         let is_dead = |word: u32| {
             let owner = Owner::from_word(word);
