@@ -4,12 +4,11 @@
 
 const { bufferOf } = require('../arrays.js');
 const { checkTimeout, placeOf, whole } = require('./arguments.js');
-const { checkTarget, isMoved, readOut, toBytes, tooShort } = require('./bytes.js');
+const { checkTarget, readOut, toBytes, tooShort } = require('./bytes.js');
 const errors = require('./errors.js');
 const { Source } = require('./messages.js');
 const native = require('./native.js');
 const { Draft, disposable, own, unlessGivenUp } = require('./objects.js');
-const { within } = require('./operations.js');
 
 const { NO, out } = native;
 // The answers of the addon about a message.
@@ -59,9 +58,7 @@ class Broadcast {
   }
 
   send(message) {
-    const bytes = message instanceof Uint8Array ? message : toBytes(message);
-    if (bytes.length === 0 && isMoved(bytes)) throw errors.changed();
-    return native.sendNews(this.#handle, bytes);
+    return native.sendNews(this.#handle, toBytes(message));
   }
 
   draft(length) {
@@ -112,13 +109,13 @@ class Reader {
     return native.readerNext(this.#handle);
   }
 
-  #receivedBy(read) {
-    const message = readOut(read);
+  #receiveWithin(timeout) {
+    const message = readOut(timeout, native.readInto, this.#handle);
     return message === null ? null : { number: numbers[NUMBER], missed: numbers[MISSED], message };
   }
 
   tryReceive() {
-    return this.#receivedBy((target, at, room) => native.readInto(this.#handle, target, at, room, 0));
+    return this.#receiveWithin(0);
   }
 
   /** As `tryReceive`; `message` is the part of `target` that was written. */
@@ -144,11 +141,8 @@ class Reader {
     return { view: message, finish };
   }
 
-  receive(timeout = Infinity) {
-    if (timeout !== Infinity) checkTimeout(timeout);
-    return this.#receivedBy((target, at, room) =>
-      within(timeout, (left) => native.readInto(this.#handle, target, at, room, left)),
-    );
+  receive(timeout) {
+    return this.#receiveWithin(checkTimeout(timeout));
   }
 
   receiveAsync(options) {

@@ -6,6 +6,7 @@ const { markAsUntransferable } = require('worker_threads');
 const { bufferOf, bytesOf, classOf } = require('../arrays.js');
 const errors = require('./errors.js');
 const native = require('./native.js');
+const { within } = require('./operations.js');
 
 // As large as Node's own Buffer pools now are. A message keeps its pool alive.
 const POOL = 1 << 16;
@@ -88,15 +89,16 @@ function copyLong(bytes, offset, length) {
 }
 
 /**
- * A new Buffer with the bytes that the addon reads into it, by `read(target, at, room)`; null if it reads nothing. If
- * `likely` is their number, the Buffer is made before: afterwards there may be no stack for it, and the message is lost.
+ * A new Buffer with the bytes that the addon reads into it, by `read(handle, target, at, room, timeout)`; null if it
+ * reads nothing. If `likely` is their number, the Buffer is made before: afterwards there may be no stack for it, and
+ * the message is lost.
  */
-function readOut(read, likely = -1) {
+function readOut(timeout, read, handle, likely = -1) {
   for (;;) {
     if (!hasRoom(0)) renew();
     const room = Math.min(POOLED, POOL - used);
     const buffer = likely >= 0 && likely <= room ? next(likely) : undefined;
-    const got = read(poolBytes, used, room);
+    const got = within(timeout, read, handle, poolBytes, used, room);
     if (got === likely && buffer !== undefined) {
       used += (got + 7) & ~7;
       return buffer;
@@ -107,7 +109,7 @@ function readOut(read, likely = -1) {
     if (length <= POOLED) renew();
     else {
       const copy = Buffer.allocUnsafeSlow(length);
-      const got = read(copy, 0, length);
+      const got = within(timeout, read, handle, copy, 0, length);
       if (got >= 0) return got === length ? copy : copy.subarray(0, got);
       if (got !== native.SHORT) return null;
     }
@@ -141,14 +143,15 @@ class Into {
 }
 
 function checkTarget(target) {
-  if (classOf(target) !== 'Uint8Array') throw errors.wrongType('target', 'a Buffer or a Uint8Array', target);
+  if (!(target instanceof Uint8Array) && classOf(target) !== 'Uint8Array') throw errors.wrongType('target', 'a Buffer or a Uint8Array', target);
   return target;
 }
 
-/** A message as bytes. */
-function toBytes(message) {
-  if (classOf(message) === 'Uint8Array') return message;
-  const bytes = bytesOf('message', message);
+/** A message as bytes. Throws if its buffer was detached. */
+const toBytes = (message) => (message instanceof Uint8Array && message.length > 0 ? message : checkMessage(message));
+
+function checkMessage(message) {
+  const bytes = classOf(message) === 'Uint8Array' ? message : bytesOf('message', message);
   if (bytes.length === 0 && isDetached(ArrayBuffer.isView(message) ? bufferOf(message) : message)) throw errors.changed();
   return bytes;
 }

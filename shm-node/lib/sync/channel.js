@@ -6,7 +6,7 @@
 
 const { bufferOf } = require('../arrays.js');
 const { checkOptions, checkTimeout, placeOf, whole } = require('./arguments.js');
-const { Into, checkTarget, copyOut, isMoved, part, readOut, toBytes, tooShort } = require('./bytes.js');
+const { Into, checkTarget, copyOut, part, readOut, toBytes, tooShort } = require('./bytes.js');
 const errors = require('./errors.js');
 const { give } = require('./loop.js');
 const { Source } = require('./messages.js');
@@ -84,7 +84,7 @@ class Channel {
   #into = new Into();
 
   static {
-    release = (channel, ...message) => channel.#release(...message);
+    release = (channel, position, closes) => channel.#release(position, closes);
   }
 
   static byteLength(options) {
@@ -142,41 +142,30 @@ class Channel {
     return true;
   }
 
-  // Throws if the buffer of the message was detached.
-  #trySend(message, length) {
-    if (length === 0 && isMoved(message)) throw errors.changed();
-    return native.trySend(this.#handle, message) >= 0;
-  }
-
   trySend(message) {
-    const bytes = message instanceof Uint8Array ? message : toBytes(message);
+    const bytes = toBytes(message);
     const { length } = bytes;
     const size = sizeOf(length);
-    if (length > 0 && size <= this.#windows[ROOM]) return this.#put(bytes, length, size);
-    return this.#trySend(bytes, length);
+    if (size <= this.#windows[ROOM]) return this.#put(bytes, length, size);
+    return native.trySend(this.#handle, bytes) >= 0;
   }
 
-  send(message, timeout = Infinity) {
-    const bytes = message instanceof Uint8Array ? message : toBytes(message);
-    const { length } = bytes;
-    if (timeout !== Infinity) checkTimeout(timeout);
-    const size = sizeOf(length);
-    if (length > 0 && size <= this.#windows[ROOM]) return this.#put(bytes, length, size);
-    if (this.#trySend(bytes, length)) return true;
-    return within(timeout, (left) => native.send(this.#handle, bytes, left)) >= 0;
+  send(message, timeout) {
+    const bytes = toBytes(message);
+    const limit = checkTimeout(timeout);
+    return this.trySend(bytes) || within(limit, native.send, this.#handle, bytes) >= 0;
   }
 
   sendAsync(message, options) {
     try {
-      const bytes = message instanceof Uint8Array ? message : toBytes(message);
+      const bytes = toBytes(message);
       const checked = checkOptions(options);
       throwIfAborted(checked.signal);
-      const { length } = bytes;
       if (this.#sending.isFree && this.trySend(bytes)) {
         this.#sending.spin.isDue = true;
         return give(true);
       }
-      if (length === 0 && isMoved(bytes)) throw errors.changed();
+      const { length } = bytes;
       const look = () => {
         if (bytes.length < length) throw errors.changed();
         return this.trySend(bytes.length === length ? bytes : bytes.subarray(0, length));
@@ -207,9 +196,9 @@ class Channel {
     return new Draft(this.#bytes.subarray(at, at + length), end);
   }
 
-  #reserveBy(length, timeout) {
+  #reserveWithin(timeout, length) {
     whole('length', length, 0, 0x7fffffff);
-    const reservation = within(timeout, (left) => native.reserve(this.#handle, length, left));
+    const reservation = within(timeout, native.reserve, this.#handle, length);
     if (reservation < 0) return null;
     try {
       return this.#open(reservation, length, out[0]);
@@ -220,11 +209,11 @@ class Channel {
   }
 
   tryReserve(length) {
-    return this.#reserveBy(length, 0);
+    return this.#reserveWithin(0, length);
   }
 
   reserve(length, timeout) {
-    return this.#reserveBy(length, checkTimeout(timeout));
+    return this.#reserveWithin(checkTimeout(timeout), length);
   }
 
   reserveAsync(length, options) {
@@ -275,17 +264,12 @@ class Channel {
   tryReceive() {
     const length = this.#known();
     if (length >= 0) return this.#copy(length);
-    const receive = (target, at, room) => native.tryReceiveInto(this.#handle, target, at, room);
-    return readOut(receive, this.#likely());
+    return readOut(0, native.tryReceiveInto, this.#handle, this.#likely());
   }
 
-  receive(timeout = Infinity) {
-    if (timeout !== Infinity) checkTimeout(timeout);
-    const length = this.#known();
-    if (length >= 0) return this.#copy(length);
-    const receive = (target, at, room) =>
-      within(timeout, (left) => native.receiveInto(this.#handle, target, at, room, left));
-    return readOut(receive, this.#likely());
+  receive(timeout) {
+    const limit = checkTimeout(timeout);
+    return this.tryReceive() ?? readOut(limit, native.receiveInto, this.#handle, this.#likely());
   }
 
   receiveAsync(options) {
@@ -299,7 +283,7 @@ class Channel {
   }
 
   tryReceiveInto(target) {
-    if (!(target instanceof Uint8Array)) checkTarget(target);
+    checkTarget(target);
     const length = this.#known();
     if (length >= 0) return this.#copyInto(target, length);
     const got = native.tryReceiveInto(this.#handle, target, 0, target.length);
@@ -307,12 +291,12 @@ class Channel {
     return got;
   }
 
-  receiveInto(target, timeout = Infinity) {
-    if (!(target instanceof Uint8Array)) checkTarget(target);
-    if (timeout !== Infinity) checkTimeout(timeout);
-    const length = this.#known();
-    if (length >= 0) return this.#copyInto(target, length);
-    const got = within(timeout, (left) => native.receiveInto(this.#handle, target, 0, target.length, left));
+  receiveInto(target, timeout) {
+    checkTarget(target);
+    const limit = checkTimeout(timeout);
+    const length = this.tryReceiveInto(target);
+    if (length >= 0) return length;
+    const got = within(limit, native.receiveInto, this.#handle, target, 0, target.length);
     if (got === native.SHORT) throw tooShort(target, out[0]);
     return got;
   }
@@ -322,30 +306,31 @@ class Channel {
     return new Message(this.#bytes.subarray(at, at + length), this, this.#windows[TAIL], this.#closes);
   }
 
-  #peekBy(timeout) {
+  #peekWithin(timeout) {
     const length = this.#known();
     if (length >= 0) return this.#message(length, this.#at());
-    const found = within(timeout, (left) => native.peek(this.#handle, left));
+    const found = within(timeout, native.peek, this.#handle);
     return found >= 0 ? this.#message(found, out[0]) : null;
   }
 
   tryPeek() {
-    return this.#peekBy(0);
+    return this.#peekWithin(0);
   }
 
   peek(timeout) {
-    return this.#peekBy(checkTimeout(timeout));
+    return this.#peekWithin(checkTimeout(timeout));
   }
 
   peekAsync(options) {
     return ask(this.#peeking, options);
   }
 
-  #release(position, length, closes) {
+  #release(position, closes) {
     if (this.#words.length === 0) throw errors.detached();
     if (this.#closes !== closes) throw errors.closed();
     if (this.#windows[TAIL] !== position) throw errors.notHeld();
-    if (this.#known() === length) this.#next(length);
+    const length = this.#known();
+    if (length >= 0) this.#next(length);
     else native.releaseMessage(this.#handle, position);
   }
 
@@ -438,14 +423,12 @@ disposable(Channel, Channel.prototype.close);
 class Message {
   #channel;
   #position;
-  #length;
   #closes;
 
   constructor(view, channel, position, closes) {
     this.view = view;
     this.#channel = channel;
     this.#position = position;
-    this.#length = view.length;
     this.#closes = closes;
   }
 
@@ -454,7 +437,7 @@ class Message {
     const channel = this.#channel;
     if (channel === undefined) throw errors.notHeld();
     this.#channel = undefined;
-    release(channel, this.#position, this.#length, this.#closes);
+    release(channel, this.#position, this.#closes);
   }
 
   static dispose() {

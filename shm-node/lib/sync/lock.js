@@ -128,9 +128,8 @@ function acquirable(Base, how) {
     #line = hasLine ? new Line() : undefined;
     #spin = this.#line?.spin ?? new Spin();
 
-    [verb](timeout = Infinity) {
-      if (timeout !== Infinity) checkTimeout(timeout);
-      return taken(new Guard(this, slot), take, handleOf(this), timeout);
+    [verb](timeout) {
+      return taken(new Guard(this, slot), take, handleOf(this), checkTimeout(timeout));
     }
 
     [`try${Verb}`]() {

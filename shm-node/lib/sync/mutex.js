@@ -37,8 +37,8 @@ class Mutex extends acquirable(Lock, locking) {
     this.#sound = new Soundness(place[0]);
   }
 
-  lock(timeout = Infinity) {
-    if (timeout !== Infinity) checkTimeout(timeout);
+  lock(timeout) {
+    checkTimeout(timeout);
     const word = this.#word;
     const guard = new Guard(this);
     if (word.length === 0 || Atomics.compareExchange(word, 0, 0, this.#me) !== 0) return super.lock(timeout);
@@ -57,14 +57,16 @@ class Mutex extends acquirable(Lock, locking) {
   }
 
   unlock() {
-    const word = this.#word;
-    if (word.length === 0 || Atomics.compareExchange(word, 0, this.#me, 0) !== this.#me) native.unlock(handleOf(this));
-    this.#sound.check();
+    this.#unlock(native.unlock);
   }
 
   [END]() {
+    this.#unlock(native.endLock);
+  }
+
+  #unlock(contended) {
     const word = this.#word;
-    if (word.length === 0 || Atomics.compareExchange(word, 0, this.#me, 0) !== this.#me) native.endLock(handleOf(this));
+    if (word.length === 0 || Atomics.compareExchange(word, 0, this.#me, 0) !== this.#me) contended(handleOf(this));
     if (counter[0] !== this.#sound.seen) this.#sound.check();
   }
 }

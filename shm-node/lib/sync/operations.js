@@ -10,12 +10,12 @@ function block(got) {
   return got;
 }
 
-/** The same, for a call that has to be made again, with the remaining time. */
-function within(timeout, call) {
+/** The same, for `call(...args, timeout)`, which has to be made again with the remaining time. */
+function within(timeout, call, ...args) {
   // A call that must not wait, or that has no limit, needs no clock.
   const end = timeout === 0 || timeout === Infinity ? timeout : now() + timeout;
-  let got = call(timeout);
-  while (got === AGAIN) got = call(end === Infinity ? Infinity : Math.max(0, end - now()));
+  let got = call(...args, timeout);
+  while (got === AGAIN) got = call(...args, end === Infinity ? Infinity : Math.max(0, end - now()));
   return got;
 }
 

@@ -22,10 +22,8 @@ function wait(view, index, value, timeout) {
   const [number, offset] = placeOf(view, index);
   const expected = checkValue(value);
   let calls = 0;
-  const outcome = within(checkTimeout(timeout), (left) => {
-    calls++;
-    return native.wait(number, offset, expected, left);
-  });
+  const call = (...args) => (calls++, native.wait(...args));
+  const outcome = within(checkTimeout(timeout), call, number, offset, expected);
   // Between two calls, the word was changed, and its notification may have come.
   return OUTCOMES[outcome === NOT_EQUAL && calls > 1 ? OK : outcome];
 }
