@@ -286,7 +286,7 @@ class Channel {
     checkTarget(target);
     const length = this.#known();
     if (length >= 0) return this.#copyInto(target, length);
-    const got = native.tryReceiveInto(this.#handle, target, 0, target.length);
+    const got = native.tryReceiveInto(this.#handle, target);
     if (got === native.SHORT) throw tooShort(target, out[0]);
     return got;
   }

@@ -18,6 +18,8 @@ pub(crate) type Entry = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_i
 pub(crate) struct Call<const N: usize> {
     env: sys::napi_env,
     values: [sys::napi_value; N],
+    /// How many arguments it was given.
+    count: usize,
 }
 
 impl<const N: usize> Call<N> {
@@ -92,9 +94,13 @@ impl<const N: usize> Call<N> {
         NonNull::new(start.cast()).map_or((NonNull::dangling(), 0), |start| (start, length))
     }
 
-    /// Part of a `Uint8Array`, as three arguments: the array, where it begins, and how long it is at most.
+    /// Part of a `Uint8Array`, as three arguments: the array, where it begins, and how long it is at most. If the array
+    /// is the last argument: all of it.
     #[inline]
     pub(super) fn part(&self, index: usize) -> (NonNull<u8>, usize) {
+        if self.count == index + 1 {
+            return self.bytes(index);
+        }
         let ((start, length), at) = (self.bytes(index), self.handle(index + 1));
         match length.checked_sub(at) {
             // SAFETY: `at` is not beyond the array.
@@ -185,14 +191,14 @@ pub(crate) unsafe fn enter<const N: usize, A: Answer>(
     info: sys::napi_callback_info,
     work: impl FnOnce(&mut Table, &Call<N>) -> Result<A, Failure>,
 ) -> sys::napi_value {
-    let (mut count, mut data) = (N, ptr::null_mut());
-    let mut call = Call { env, values: [ptr::null_mut(); N] };
+    let mut data = ptr::null_mut();
+    let mut call = Call { env, values: [ptr::null_mut(); N], count: N };
     // SAFETY: N-API gave us both for this call, and the places are ours.
     unsafe {
         sys::napi_get_cb_info(
             env,
             info,
-            &raw mut count,
+            &raw mut call.count,
             call.values.as_mut_ptr(),
             ptr::null_mut(),
             &raw mut data,
