@@ -2,33 +2,19 @@
 
 // Checks arguments. The addon knows what they mean.
 
-const { bufferOf, classOf } = require('../arrays.js');
-const { attachments } = require('../views.js');
+const { attachmentOf, integer } = require('../arguments.js');
+const { classOf } = require('../arrays.js');
 const errors = require('./errors.js');
 const { checkSignal } = require('./signals.js');
 
 const MOST_SPIN = 1_000_000;
 
-/** The number of a view's attachment, once the view is known to be one that can be waited on. */
-function attachmentOf(view) {
-  if (classOf(view) !== 'Int32Array') throw errors.wrongType('view', 'an Int32Array over a segment', view);
-  const attachment = attachments.get(bufferOf(view));
-  if (attachment === undefined) throw errors.wrongValue('view', view, 'is not over a shared segment');
-  if (view.length === 0) throw errors.detached();
-  return attachment.number;
-}
-
-function checkIndex(view, index) {
-  if (typeof index !== 'number') throw errors.wrongType('index', 'a number', index);
-  if (!Number.isInteger(index) || index < 0 || index >= view.length) {
-    throw errors.outOfRange('index', `an integer from 0 to ${view.length - 1}`, index);
-  }
-}
-
 /** A place for the addon: the attachment, the byte offset, and how many bytes follow. */
 function placeOf(view, index) {
-  const number = attachmentOf(view);
-  checkIndex(view, index);
+  if (classOf(view) !== 'Int32Array') throw errors.wrongType('view', 'an Int32Array over a segment', view);
+  const { number } = attachmentOf(view);
+  if (view.length === 0) throw errors.detached();
+  integer('index', index, 0, view.length - 1);
   return [number, view.byteOffset + index * 4, view.byteLength - index * 4];
 }
 
@@ -61,18 +47,15 @@ function checkOptions(options) {
   return { timeout: checkTimeout(timeout), signal, ref, spin };
 }
 
-/** Checks that an option is a whole number from `min` to `max`. */
-function whole(name, value, min, max) {
-  if (typeof value !== 'number') throw errors.wrongType(name, 'a number', value);
-  if (!Number.isInteger(value) || value < min || value > max) {
-    throw errors.outOfRange(name, `an integer from ${min} to ${max}`, value);
-  }
+function powerOfTwo(name, value, min, max) {
+  integer(name, value, min, max);
+  if ((value & (value - 1)) !== 0) throw errors.outOfRange(name, 'a power of two', value);
   return value;
 }
 
 /** How many holders there can be at a time, by the option of that name; 0 without options. */
 function holders(name, options, most) {
-  return options === undefined ? 0 : whole(name, options?.[name], 1, most);
+  return options === undefined ? 0 : integer(name, options?.[name], 1, most);
 }
 
-module.exports = { checkOptions, checkTimeout, holders, nameOf, placeOf, whole };
+module.exports = { checkOptions, checkTimeout, holders, integer, nameOf, placeOf, powerOfTwo };

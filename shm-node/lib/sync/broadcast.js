@@ -3,7 +3,7 @@
 // Messages from one producer to many readers, each at its own pace.
 
 const { bufferOf } = require('../arrays.js');
-const { checkTimeout, placeOf, whole } = require('./arguments.js');
+const { checkTimeout, integer, placeOf, powerOfTwo } = require('./arguments.js');
 const { checkTarget, readOut, toBytes, tooShort } = require('./bytes.js');
 const errors = require('./errors.js');
 const { Source } = require('./messages.js');
@@ -17,11 +17,10 @@ const [NUMBER, MISSED] = [1, 2];
 
 const MOST = 2 ** 31;
 
-function checkMade({ slots, maxMessage }) {
-  whole('slots', slots, 2, MOST / 64);
-  if ((slots & (slots - 1)) !== 0) throw errors.outOfRange('slots', 'a power of two', slots);
-  return [slots, whole('maxMessage', maxMessage, 1, MOST)];
-}
+const checkMade = ({ slots, maxMessage }) => [
+  powerOfTwo('slots', slots, 2, MOST / 64),
+  integer('maxMessage', maxMessage, 1, MOST),
+];
 
 class Broadcast {
   #handle;
@@ -62,7 +61,7 @@ class Broadcast {
   }
 
   draft(length) {
-    whole('length', length, 0, MOST);
+    integer('length', length, 0, MOST);
     const closes = this.#closes;
     const at = native.draft(this.#handle, length);
     const end = (sends) => {

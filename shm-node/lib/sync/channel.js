@@ -5,7 +5,7 @@
 // be readable. If nothing is known, a window is empty, and the addon looks.
 
 const { bufferOf } = require('../arrays.js');
-const { checkOptions, checkTimeout, placeOf, whole } = require('./arguments.js');
+const { checkOptions, checkTimeout, integer, placeOf, powerOfTwo } = require('./arguments.js');
 const { Into, checkTarget, copyOut, part, readOut, toBytes, tooShort } = require('./bytes.js');
 const errors = require('./errors.js');
 const { give } = require('./loop.js');
@@ -41,8 +41,7 @@ const isOrdered = ['x64', 'ia32'].includes(process.arch);
 /** Capacity, and whether there are many producers. */
 function checkMade({ capacity, producers = 'one' }) {
   if (!PRODUCERS.includes(producers)) throw errors.wrongValue('producers', producers, "is neither 'one' nor 'many'");
-  whole('capacity', capacity, native.LEAST_CAPACITY, native.MOST_CAPACITY);
-  if ((capacity & (capacity - 1)) !== 0) throw errors.outOfRange('capacity', 'a power of two', capacity);
+  powerOfTwo('capacity', capacity, native.LEAST_CAPACITY, native.MOST_CAPACITY);
   return [capacity, PRODUCERS.indexOf(producers)];
 }
 
@@ -51,7 +50,7 @@ function checkDrain(callback, options = {}) {
   if (typeof callback !== 'function') throw errors.wrongType('callback', 'a function', callback);
   if (typeof options !== 'object' || options === null) throw errors.wrongType('options', 'an object', options);
   const { max = Infinity } = options;
-  return max === Infinity ? max : whole('max', max, 1, Number.MAX_SAFE_INTEGER);
+  return max === Infinity ? max : integer('max', max, 1, Number.MAX_SAFE_INTEGER);
 }
 
 /** Releases a message of a channel. */
@@ -197,7 +196,7 @@ class Channel {
   }
 
   #reserveWithin(timeout, length) {
-    whole('length', length, 0, 0x7fffffff);
+    integer('length', length, 0, 0x7fffffff);
     const reservation = within(timeout, native.reserve, this.#handle, length);
     if (reservation < 0) return null;
     try {

@@ -1,6 +1,6 @@
 'use strict';
 
-const { holders, placeOf, whole } = require('./arguments.js');
+const { holders, integer, placeOf } = require('./arguments.js');
 const { held } = require('./chains.js');
 const { END, FOR_WRITING, Lock, acquirable, handleOf, mostOf } = require('./lock.js');
 const native = require('./native.js');
@@ -45,7 +45,7 @@ class RwLock extends acquirable(acquirable(Lock, reading), writing) {
 
   /** Releases the reader of a guard of any thread of this process, by its `slot`. */
   endRead(slot) {
-    native.releaseRead(handleOf(this), whole('slot', slot, 0, mostOf(this) - 1));
+    native.releaseRead(handleOf(this), integer('slot', slot, 0, mostOf(this) - 1));
   }
 
   /** Releases the writer, of any thread of this process. */

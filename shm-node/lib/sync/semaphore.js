@@ -1,6 +1,6 @@
 'use strict';
 
-const { holders, placeOf, whole } = require('./arguments.js');
+const { holders, integer, placeOf } = require('./arguments.js');
 const { held } = require('./chains.js');
 const { END, Lock, acquirable, handleOf, mostOf } = require('./lock.js');
 const native = require('./native.js');
@@ -30,7 +30,7 @@ class Semaphore extends acquirable(Lock, acquiring) {
 
   /** Releases the permit of a guard of any thread of this process, by its `slot`. */
   release(slot) {
-    native.release(handleOf(this), whole('slot', slot, 0, mostOf(this) - 1));
+    native.release(handleOf(this), integer('slot', slot, 0, mostOf(this) - 1));
   }
 
   [END](slot) {
