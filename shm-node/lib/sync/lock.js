@@ -115,7 +115,8 @@ class Lock {
  * `withReadAsync`.
  *
  * - `verb` is the name of the first three methods, and `noun` of the last two.
- * - `take(handle, timeout)`, `attempt(handle)`, `begin(handle)`: the addon's functions.
+ * - `take(handle, timeout)`, `attempt(handle)`, `begin(handle)`: the addon's functions. The first two are called by a
+ *   function of the kind of lock itself: V8 calls a function of the addon faster where it is always the same one.
  * - `slot`: the slot of new guards. `hasLine`: calls on one object get the lock in the order in which they came.
  * - `suffix`: the end of the names of the holdings of a chain that count. `isHeld(key, lock)`: whether the calling
  *   chain would wait for itself. `waiting(key, lock)`: returns a function that checks this during the wait, if it may

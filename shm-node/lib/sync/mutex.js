@@ -10,8 +10,8 @@ const { Soundness, counter } = require('./soundness.js');
 const locking = {
   verb: 'lock',
   noun: 'Lock',
-  take: native.lock,
-  attempt: native.tryLock,
+  take: (handle, timeout) => native.lock(handle, timeout),
+  attempt: (handle) => native.tryLock(handle),
   begin: native.locking,
   hasLine: true,
   isHeld: (key) => held(key) > 0,

@@ -10,8 +10,8 @@ const READ = ' read';
 const reading = {
   verb: 'read',
   noun: 'Read',
-  take: native.read,
-  attempt: native.tryRead,
+  take: (handle, timeout) => native.read(handle, timeout),
+  attempt: (handle) => native.tryRead(handle),
   begin: native.reading,
   suffix: READ,
   isHeld: (key, lock) => held(key) > 0 || held(key + READ) >= mostOf(lock),
@@ -22,8 +22,8 @@ const reading = {
 const writing = {
   verb: 'write',
   noun: 'Write',
-  take: native.write,
-  attempt: native.tryWrite,
+  take: (handle, timeout) => native.write(handle, timeout),
+  attempt: (handle) => native.tryWrite(handle),
   begin: native.writing,
   slot: FOR_WRITING,
   isHeld: (key) => held(key) > 0 || held(key + READ) > 0,

@@ -8,8 +8,8 @@ const native = require('./native.js');
 const acquiring = {
   verb: 'acquire',
   noun: 'Permit',
-  take: native.acquire,
-  attempt: native.tryAcquire,
+  take: (handle, timeout) => native.acquire(handle, timeout),
+  attempt: (handle) => native.tryAcquire(handle),
   begin: native.acquiring,
   isHeld: (key, semaphore) => held(key) >= mostOf(semaphore),
 };
