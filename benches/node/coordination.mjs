@@ -66,7 +66,7 @@ const CAUSES = {
   'RwLock of 8: write': 'Two calls of the addon. All kinds of locks share the code around these calls, and V8 optimizes it less after it has seen several. Alone in a process the ratio was 0.21.',
   notify: 'One call of the addon, most of whose time is the system call. The ratio was 0.73 to 0.81 from run to run.',
   'Channel, 64 B, producers one': 'There is never more than one message, so nothing is known to be readable, and each receive is a call of the addon. In a profile, the addon takes 42 % of the time, mostly waiting for its two atomic writes, and N-API takes a quarter.',
-  'Channel, 64 B, producers many': 'Each send and each receive is a call of the addon. The ratio was 1.02 to 1.36 from run to run.',
+  'Channel, 64 B, producers many': 'Each send and each receive is a call of the addon. The ratio was 1.0 to 1.5 from run to run.',
   'the first 1,000': 'V8 interprets the JavaScript, and compiles each function at its first call: about 80 µs for the first message. With every call native, the ratio was 0.31.',
   streaming: 'From run to run, this ratio was 0.7 to 1.14, on both sides of the aim. The cause of one run is not known.',
 };
