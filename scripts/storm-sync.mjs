@@ -1,5 +1,6 @@
 // npm run storm:sync [-- MINUTES]: the tests of coordination again and again, in parallel, on each way to wait; then
-// a process of Node killed at every single step, and the storm of the Rust crate, whose processes die at any step.
+// those that need a moment in which no process dies, alone; a process of Node killed at every single step; and the storm
+// of the Rust crate, whose processes die at any step.
 
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -14,9 +15,13 @@ install(build(), join(root, 'shm-node'));
 buildStorm();
 run('cargo', ['build', '--package', 'shm-sync', '--examples']);
 
+const WAYS = ['', 'uring', 'waitv', 'sliced'];
+// One of its tests waits until no process has died for some time, and the other tests kill processes all the time.
+const ALONE = 'sync-deaths.test.js';
+
 const tests = join(root, 'tests', 'node');
 const files = readdirSync(tests)
-  .filter((file) => /^sync-.*\.test\.js$/.test(file))
+  .filter((file) => /^sync-.*\.test\.js$/.test(file) && file !== ALONE)
   .map((file) => join(tests, file));
 const until = Date.now() + minutes * 60_000;
 let rounds = 0;
@@ -34,7 +39,8 @@ async function storm(way) {
   }
 }
 
-await Promise.all(['', 'uring', 'waitv', 'sliced'].map(storm));
+await Promise.all(WAYS.map(storm));
 console.log(`${rounds} rounds of ${files.length} files`);
+for (const way of WAYS) run('node', ['--test', join(tests, ALONE)], { SHM_NODE_WAITS: way });
 run('node', ['--test', join(tests, 'sync-kills.test.js')], { SHM_NODE_KILL_EVERY: '1' });
 run('cargo', ['test', '--package', 'shm-sync', '--release', '--test', 'processes', '--target-dir', 'target/storm'], { RUSTFLAGS: '--cfg shm_storm' });
