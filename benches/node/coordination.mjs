@@ -1,7 +1,7 @@
 // npm run bench:coordination [-- COMMIT]: coordination in Node, now and as of COMMIT (cade9e8, the last one whose
 // algorithms were JavaScript). Builds both, runs them in one process (and one other process for what streams), in
 // alternated order, and tells the median of the rounds' ratios, new to old; below 1 is faster. ROUNDS=n: how many.
-// Writes the table of this runtime to docs/benchmarks/beside-javascript.md, unless it was given a COMMIT.
+// Writes the table of this runtime to docs/beside-javascript.md, unless it was given a COMMIT.
 
 import { execFileSync, fork } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -56,20 +56,10 @@ const { bun, node } = process.versions;
 const runtime = bun === undefined ? `Node ${node}` : `Bun ${bun}`;
 
 /** On Bun there are aims for these only. */
-const aimOnBun = (what, limit) => (what.startsWith('Semaphore') ? 5.5 : what.includes('streaming') ? limit : undefined);
-
-/** Why a row may miss its aim, by a part of its name. */
-const CAUSES = {
-  Mutex: 'Lock and unlock each look whether a part of the segment was cut off. Without that the ratio was 1.03 in the same run.',
-  Semaphore: 'Two calls of the addon, where JavaScript made two compare-and-swaps itself.',
-  'RwLock of 8: read': 'Two calls of the addon. All kinds of locks share the code around these calls, and V8 optimizes it less after it has seen several. Alone in a process the ratio was 1.12.',
-  'RwLock of 8: write': 'Two calls of the addon. All kinds of locks share the code around these calls, and V8 optimizes it less after it has seen several. Alone in a process the ratio was 0.21.',
-  notify: 'One call of the addon, most of whose time is the system call. The ratio was 0.73 to 0.81 from run to run.',
-  'Channel, 64 B, producers one': 'There is never more than one message, so nothing is known to be readable, and each receive is a call of the addon. In a profile, the addon takes 42 % of the time, mostly waiting for its two atomic writes, and N-API takes a quarter.',
-  'Channel, 64 B, producers many': 'Each send and each receive is a call of the addon. The ratio was 1.0 to 1.5 from run to run.',
-  'the first 1,000': 'V8 interprets the JavaScript, and compiles each function at its first call: about 80 µs for the first message. With every call native, the ratio was 0.31.',
-  streaming: 'From run to run, this ratio was 0.7 to 1.14, on both sides of the aim. The cause of one run is not known.',
-};
+function aimOnBun(what, limit) {
+  if (what.startsWith('Semaphore')) return 5.5;
+  return what.includes('streaming') ? limit : undefined;
+}
 
 const rows = [];
 
@@ -193,14 +183,15 @@ for (const [size, limits, count] of [[64, { receiveInto: 1, receive: 1, peek: 1 
 
 for (const name of Object.keys(folders)) load(folders[name]).shm.detachAll();
 
-if (OLD === FIRST) write(join(root, 'docs', 'benchmarks', 'beside-javascript.md'));
+if (OLD === FIRST) write(join(root, 'docs', 'beside-javascript.md'));
 
 /** Puts the table of this runtime in the place of its last one. */
 function write(file) {
+  const causes = JSON.parse(readFileSync(join(root, 'benches/causes.json'), 'utf8'));
   const title = `## ${runtime.replace(/\..*/, '')}`;
   const missed = rows.filter(({ isMissed }) => isMissed).map(({ what }) => {
-    const known = Object.keys(CAUSES).find((part) => what.includes(part));
-    return `- **${what}** misses its aim. ${CAUSES[known] ?? 'The cause is not known.'}`;
+    const cause = Object.entries(causes).find(([start]) => what.startsWith(start))?.[1];
+    return `- **${what}** misses its aim. ${cause ?? 'The cause is not known.'}`;
   });
   const date = new Date().toISOString().slice(0, 10);
   const table = [head, ...rows.map(({ row }) => row)].join('\n');
