@@ -1,6 +1,6 @@
 // npm run storm:sync [-- MINUTES]: the tests of coordination again and again, in parallel, on each way to wait; then
-// those that need a moment in which no process dies, alone; a process of Node killed at every single step; and the storm
-// of the Rust crate, whose processes die at any step.
+// those that need a moment in which no process dies, alone; a process of Node killed at every single step; and the
+// storm of the Rust crate, whose processes die at any step.
 
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';

@@ -143,7 +143,9 @@ class Into {
 }
 
 function checkTarget(target) {
-  if (!(target instanceof Uint8Array) && classOf(target) !== 'Uint8Array') throw errors.wrongType('target', 'a Buffer or a Uint8Array', target);
+  if (!(target instanceof Uint8Array) && classOf(target) !== 'Uint8Array') {
+    throw errors.wrongType('target', 'a Buffer or a Uint8Array', target);
+  }
   return target;
 }
 

@@ -346,8 +346,8 @@ fn take(message: Message<'_, 'static>, (target, size): (NonNull<u8>, usize)) -> 
     length
 }
 
-/// `tryReceiveInto(channel, target)` or `(channel, target, at, room)`: the message's length. `SHORT`: the target is too short, and the first
-/// further answer is the length.
+/// `tryReceiveInto(channel, target)` or `(channel, target, at, room)`: the message's length. `SHORT`: the target is too
+/// short, and the first further answer is the length.
 pub(super) fn try_receive_into(table: &mut Table, call: &Call<4>) -> Result<i32, Failure> {
     let ends = table.objects.get::<Ends>(call.handle(0))?;
     let target = call.part(1);

@@ -80,13 +80,10 @@ impl<'a, M: Memory<'a>> RwLock<M> {
     /// The same, and checks at once which owners live.
     #[inline]
     pub(crate) fn attempt_read(&self, owner: Owner, peers: impl Peers) -> Option<Read> {
-        match self.try_read(owner) {
-            Some(read) => Some(read),
-            None => {
-                self.bury_the_dead(peers);
-                self.try_read(owner)
-            }
-        }
+        self.try_read(owner).or_else(|| {
+            self.bury_the_dead(peers);
+            self.try_read(owner)
+        })
     }
 
     pub(crate) fn read_step(&self, owner: Owner, state: &mut ReadState, peers: impl Peers) -> Step<'a, Read> {
@@ -145,11 +142,6 @@ impl<'a, M: Memory<'a>> RwLock<M> {
         if self.try_write(owner) {
             return Some(Acquired { owner_died: false });
         }
-        self.attempt_write_after_the_dead(owner, peers)
-    }
-
-    #[cold]
-    fn attempt_write_after_the_dead(&self, owner: Owner, peers: impl Peers) -> Option<Acquired> {
         self.bury_the_dead(peers);
         let acquired = self.writer().attempt(owner, peers)?;
         if self.readers.are_free() {

@@ -116,13 +116,11 @@ impl<'a, M: Memory<'a>> Slots<M> {
     /// One attempt that never waits, and checks at once which owners live.
     #[inline]
     pub(crate) fn attempt(&self, owner: Owner, peers: impl Peers) -> Option<Claimed> {
-        match self.claim(owner) {
-            Some(slot) => Some(Claimed { slot, owner_died: false }),
-            None => {
-                let slot = self.claim_from_the_dead(owner, peers)?;
-                Some(Claimed { slot, owner_died: true })
-            }
-        }
+        let free = self.claim(owner).map(|slot| Claimed { slot, owner_died: false });
+        free.or_else(|| {
+            let slot = self.claim_from_the_dead(owner, peers)?;
+            Some(Claimed { slot, owner_died: true })
+        })
     }
 
     /// Replaces what was seen in a dead owner's slot by `value`, and wakes its waiters.
